@@ -1,0 +1,1 @@
+"""Offline analysis of remote build cache usage events."""

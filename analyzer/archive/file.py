@@ -1,0 +1,77 @@
+"""What is known of a file before and after it is loaded."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from analyzer.errors import AccountingError, InputError
+from analyzer.readers.stream import Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file's content: the digest of its plain bytes (SHA-256), their number, and how it ends."""
+
+    digest: str
+    size_bytes: int
+    lines: int
+    ends_in_newline: bool
+
+
+def content_of(stream: Stream) -> Content:
+    """Read a stream once; afterwards its `damage` and `members` are known too."""
+    digest, size_bytes, lines, last = hashlib.sha256(), 0, 0, b"\n"
+    for chunk in stream.chunks():
+        digest.update(chunk)
+        size_bytes += len(chunk)
+        lines += chunk.count(b"\n")
+        last = chunk[-1:]
+    return Content(digest.hexdigest(), size_bytes, lines + (last != b"\n"), last == b"\n")
+
+
+@dataclass(slots=True)
+class FileReport:
+    """What became of one file: its events are kept, rejected, or all duplicates of a file known before."""
+
+    name: str
+    format: str
+    compression: str
+    content: Content
+    read: int = 0
+    kept: int = 0
+    rejected: int = 0
+    duplicate_of: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def duplicate(self) -> int:
+        """Events not loaded because a file of the same content was."""
+        return self.read if self.duplicate_of else 0
+
+
+@dataclass(slots=True)
+class Intake:
+    """What became of everything that was to be read."""
+
+    files: list[FileReport] = field(default_factory=list)
+    errors: list[InputError] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """Where the events of the input went. `files` counts the logs read, duplicates among them.
+
+    Raises:
+        AccountingError: they do not add up.
+    """
+
+    read: int
+    kept: int
+    rejected: int
+    filtered: int
+    duplicate: int
+    files: int
+
+    def __post_init__(self) -> None:
+        if self.read != self.kept + self.rejected + self.filtered + self.duplicate:
+            raise AccountingError(f"the counts of the input do not add up, which is a bug in analyzer: {self}")

@@ -1,0 +1,116 @@
+"""From staged rows to the archive's tables: names get integers, events are kept, lookups brought up to date.
+
+Everything joins by content, so the order in which files come makes no difference. The lookups of a session that a
+batch touches are made again from all its events: a lookup split over files and loads is still one.
+"""
+
+NEW_CONTEXTS = """
+INSERT INTO store.context
+SELECT (SELECT coalesce(max(id), 0) FROM store.context) + row_number() OVER (ORDER BY team, team_id, ci, interactive), *
+FROM (SELECT nullif(team_id->>'$', '') AS team_id, nullif(slug->>'$', '') AS slug,
+             coalesce(nullif(slug->>'$', ''), nullif(team_id->>'$', '')) AS team,
+             nullif(ci->>'$', '') AS ci, interactive
+      FROM (SELECT DISTINCT team_id, slug, ci, interactive FROM staged WHERE kind IS NOT NULL)
+      EXCEPT SELECT team_id, slug, team, ci, interactive FROM store.context)
+"""
+
+CONTEXT_KEYS = """
+CREATE OR REPLACE TEMP TABLE context_key AS
+SELECT context_key, c.id
+FROM (SELECT context_key, nullif(any_value(team_id)->>'$', '') AS team_id, nullif(any_value(slug)->>'$', '') AS slug,
+             nullif(any_value(ci)->>'$', '') AS ci, any_value(interactive) AS interactive
+      FROM staged WHERE kind IS NOT NULL GROUP BY context_key) k
+JOIN store.context c ON c.team_id IS NOT DISTINCT FROM k.team_id AND c.slug IS NOT DISTINCT FROM k.slug
+ AND c.ci IS NOT DISTINCT FROM k.ci AND c.interactive IS NOT DISTINCT FROM k.interactive
+"""
+
+SESSION_KEYS = """
+CREATE OR REPLACE TEMP TABLE session_key AS
+SELECT session_key, k.session, s.id IS NOT NULL AS known, coalesce(s.id,
+       (SELECT coalesce(max(id), 0) FROM store.session) + row_number() OVER (ORDER BY first_at))::INTEGER AS id
+FROM (SELECT session_key, any_value(session)->>'$' AS session, min(happened_at) AS first_at
+      FROM staged WHERE kind IS NOT NULL GROUP BY session_key) k LEFT JOIN store.session s USING (session)
+"""
+
+HASH_KEYS = """
+CREATE OR REPLACE TEMP TABLE hash_key AS
+SELECT hash_key, k.hash, h.id IS NOT NULL AS known,
+       coalesce(h.id, (SELECT coalesce(max(id), 0) FROM store.hash) + row_number() OVER ())::INTEGER AS id
+FROM (SELECT hash_key, any_value(hash)->>'$' AS hash FROM staged WHERE kind IS NOT NULL GROUP BY hash_key) k
+LEFT JOIN store.hash h USING (hash)
+"""
+
+NEW_SESSIONS = "INSERT INTO store.session SELECT id, session FROM session_key WHERE NOT known"
+NEW_HASHES = "INSERT INTO store.hash SELECT id, hash FROM hash_key WHERE NOT known"
+
+NEW_EVENTS = """
+INSERT INTO store.event
+SELECT e.file_id, e.rowid - f.base + 1, e.happened_at, s.id, h.id, e.kind, e.duration_ms, c.id, e.status
+FROM staged e
+JOIN session_key s USING (session_key)
+JOIN hash_key h USING (hash_key)
+JOIN context_key c USING (context_key)
+JOIN (SELECT file_id, min(rowid) AS base FROM staged GROUP BY file_id) f ON f.file_id = e.file_id
+WHERE e.kind IS NOT NULL
+"""
+
+TOUCHED = "(file_id >= $first_file_id OR session_id IN (SELECT id FROM session_key WHERE known))"
+
+LOOKUPS = """
+SELECT session_id, hash_id, min(happened_at) AS first_at, max(happened_at) AS last_at, bit_or(kind) AS kinds,
+       max(CASE WHEN kind = 1 THEN duration_ms END) AS local_ms,
+       max(CASE WHEN kind = 4 THEN duration_ms END) AS remote_ms,
+       min(context_id) AS context_id, count(*) AS events
+FROM {events} GROUP BY session_id, hash_id
+"""
+"""Lookups of events: kept ready here, made on the fly where single events are filtered."""
+
+OLD_LOOKUPS_GO = "DELETE FROM store.lookup WHERE session_id IN (SELECT id FROM session_key WHERE known)"
+NEW_LOOKUPS = f"INSERT INTO store.lookup {LOOKUPS.format(events=f'store.event WHERE {TOUCHED}')}"
+
+# A session reports one team and one CI; where a log says otherwise, a lookup has the context of its first event.
+MIXED = f"""
+CREATE OR REPLACE TEMP TABLE mixed AS
+SELECT session_id FROM store.event WHERE {TOUCHED}
+GROUP BY session_id HAVING min(context_id) <> max(context_id)
+"""  # noqa: S608
+
+FIRST_CONTEXT = """
+UPDATE store.lookup l SET context_id = f.context_id
+FROM (SELECT session_id, hash_id,
+             first(context_id ORDER BY happened_at NULLS LAST, c.team, c.team_id, c.ci, c.interactive) AS context_id
+      FROM store.event e JOIN store.context c ON c.id = e.context_id
+      WHERE session_id IN (FROM mixed) GROUP BY session_id, hash_id) f
+WHERE l.session_id = f.session_id AND l.hash_id = f.hash_id
+"""
+
+OLD_SUMMARIES_GO = "DELETE FROM store.session_summary WHERE session_id IN (SELECT id FROM session_key WHERE known)"
+
+NEW_SUMMARIES = """
+INSERT INTO store.session_summary
+SELECT session_id, min(first_at), max(last_at),
+       coalesce(arg_min(context_id, first_at), min(context_id)), sum(events)::BIGINT,
+       count(*), count_if(kinds & 1 > 0), count_if(kinds & 5 = 4), count_if(kinds & 5 = 0), count_if(kinds = 2),
+       round(fsum(coalesce(nullif(local_ms, 0), nullif(remote_ms, 0))), 6)
+FROM store.lookup WHERE session_id IN (SELECT id FROM session_key)
+GROUP BY session_id ORDER BY min(first_at)
+"""
+
+STEPS = (
+    "INSERT INTO store.file FROM new_file",
+    "INSERT INTO store.reject FROM new_reject",
+    NEW_CONTEXTS,
+    CONTEXT_KEYS,
+    SESSION_KEYS,
+    HASH_KEYS,
+    NEW_SESSIONS,
+    NEW_HASHES,
+    NEW_EVENTS,
+    OLD_LOOKUPS_GO,
+    NEW_LOOKUPS,
+    MIXED,
+    FIRST_CONTEXT,
+    OLD_SUMMARIES_GO,
+    NEW_SUMMARIES,
+)
+"""The statements of one merge, in order, inside one transaction."""

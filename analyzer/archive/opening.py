@@ -1,0 +1,118 @@
+"""From SOURCE to a connection with the archive's relations, whether SOURCE is an archive or logs."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from analyzer.archive.database import archive, workspace
+from analyzer.archive.file import FileReport, Intake
+from analyzer.archive.intake import Loader, Reading
+from analyzer.errors import UsageError
+from analyzer.readers.source import Sources, expand
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Events of the input before any filter, and the logs they came from."""
+
+    read: int
+    kept: int
+    rejected: int
+    duplicate: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection with the archive's relations, and what became of the logs where they were read just now."""
+
+    connection: "DuckDBPyConnection"
+    intake: Intake
+
+    def counts(self) -> Counts:
+        """Count the events of everything that is open."""
+        read, kept, rejected, files = self.connection.execute(
+            "SELECT coalesce(sum(read), 0)::BIGINT, coalesce(sum(kept), 0)::BIGINT, coalesce(sum(rejected), 0)::BIGINT,"
+            " count(*) FROM store.file"
+        ).fetchone()  # type: ignore[misc]
+        again = [report for report in self.intake.files if report.duplicate_of]
+        duplicate = sum(report.duplicate for report in again)
+        return Counts(read + duplicate, kept, rejected, duplicate, files + len(again))
+
+    def counts_now(self) -> Counts:
+        """Count the events of the logs that were read just now."""
+        files = self.intake.files
+        new = [report for report in files if not report.duplicate_of]
+        duplicate = sum(report.duplicate for report in files)
+        read = sum(report.read for report in files)
+        return Counts(read, sum(r.kept for r in new), sum(r.rejected for r in new), duplicate, len(files))
+
+
+class Observer:
+    """Hears what happens while logs are read; this one ignores it."""
+
+    def start(self, sources: Sources, connection: "DuckDBPyConnection") -> None:
+        """Reading begins."""
+
+    def file(self, report: FileReport) -> None:
+        """A file has been read."""
+
+    def stop(self) -> None:
+        """Reading is over, well or not."""
+
+
+@contextmanager
+def opened(
+    sources: Sequence[str], reading: Reading, observer: Observer, stdin: BinaryIO | None = None
+) -> Iterator[Opened]:
+    """Open SOURCE for questions: an archive as it is, logs by reading them into memory (and from there to disk).
+
+    Raises:
+        AnalyzerError: see `analyzer.errors`; files that cannot be read are in `intake.errors` instead.
+    """
+    with workspace() as scratch:
+        found = expand(sources, stdin or sys.stdin.buffer, scratch)
+        with archive(found.archive, scratch, read_only=True) as connection:
+            intake = load(connection, found, scratch, reading, observer)
+            connection.execute("SET enable_external_access = false")
+            yield Opened(connection, intake)
+
+
+@contextmanager
+def loaded(
+    sources: Sequence[str], into: Path, reading: Reading, observer: Observer, stdin: BinaryIO | None = None
+) -> Iterator[Opened]:
+    """Load logs into the archive `into`, made where there is none.
+
+    Raises:
+        AnalyzerError: as for `opened`.
+    """
+    with workspace() as scratch:
+        found = expand(sources, stdin or sys.stdin.buffer, scratch)
+        if found.archive:
+            raise UsageError(f"{found.archive}: an archive cannot be loaded into another; load the logs it was made from")
+        with archive(into, scratch, read_only=False) as connection:
+            yield Opened(connection, load(connection, found, scratch, reading, observer))
+
+
+def load(
+    connection: "DuckDBPyConnection", found: Sources, scratch: Path, reading: Reading, observer: Observer
+) -> Intake:
+    """Load the files of `found` into the archive that is open."""
+    if not found.files:
+        return Intake(errors=list(found.errors))
+    loader = Loader(connection, scratch, reading)
+    loader.intake.errors.extend(found.errors)
+    observer.start(found, connection)
+    try:
+        for report in loader.load(found.files):
+            observer.file(report)
+    finally:
+        observer.stop()
+    return loader.intake

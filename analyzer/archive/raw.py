@@ -1,0 +1,69 @@
+"""From a file to raw rows: a row an item, each field still the JSON text it had. Nothing is judged here.
+
+Every relation has `line`, `item`, `problem`, `text`, `text_bytes` and a column a name of the schema. DuckDB gives
+one row a line that is not blank, in order, whatever is wrong with the line: so a row's number is its place.
+"""
+
+from analyzer.event import ENVELOPE_COLUMNS, NAMES
+
+_ENVELOPE = {column.name for column in ENVELOPE_COLUMNS}
+_CONTEXT_TYPE = "STRUCT(" + ", ".join(f'"{column.name}" JSON' for column in ENVELOPE_COLUMNS) + ")"
+
+SPOOL_COLUMNS = {
+    "line": "BIGINT",
+    "item": "BIGINT",
+    "problem": "VARCHAR",
+    "text": "VARCHAR",
+    "context": _CONTEXT_TYPE,
+}
+
+DIRECT = """
+SELECT NULL::BIGINT AS line, 1::BIGINT AS item, NULL::VARCHAR AS problem, NULL::VARCHAR AS text,
+       NULL::BIGINT AS text_bytes, columns(*)::VARCHAR
+FROM read_json($path, format='newline_delimited', columns=$columns, compression=$compression,
+               auto_detect=false, ignore_errors=true) AS raw({names})
+""".format(names=", ".join(f'"{name}"' for name in NAMES))
+"""NDJSON, the fast way: a repeated or unknown key does not show, so what it gives must be proven (see staging)."""
+
+_FOUND = ", ".join(f'found."{name}"::VARCHAR AS "{name}"' for name in NAMES)
+_FOUND_OR_CONTEXT = ", ".join(
+    f'coalesce(found."{name}", context."{name}")::VARCHAR AS "{name}"'
+    if name in _ENVELOPE
+    else f'found."{name}"::VARCHAR AS "{name}"'
+    for name in NAMES
+)
+
+LINES = f"""
+SELECT NULL::BIGINT AS line, 1::BIGINT AS item, problem, text, strlen(text) AS text_bytes, {_FOUND}
+FROM (SELECT CASE WHEN json IS NULL THEN 'not JSON' END AS problem, json::VARCHAR AS text,
+             json_transform(json, $structure) AS found
+      FROM read_ndjson_objects($path, compression=$compression, ignore_errors=true))
+"""  # noqa: S608  (column names of the schema)
+"""NDJSON with the text of each line beside its fields."""
+
+SPOOL = f"""
+SELECT line, item, coalesce(problem, CASE WHEN json IS NULL THEN 'not JSON' END) AS problem, text,
+       strlen(text) AS text_bytes, {_FOUND_OR_CONTEXT}
+FROM (SELECT *, json_transform(json, $structure) AS found
+      FROM (SELECT *, CASE WHEN problem IS NULL THEN try_cast(text AS JSON) END AS json
+            FROM read_json($path, format='newline_delimited', columns=$columns, auto_detect=false)))
+"""  # noqa: S608  (column names of the schema)
+"""The items that a reader found, written down one a line (see spool)."""
+
+PARQUET = """
+SELECT file_row_number + 1 AS line, 1::BIGINT AS item, NULL::VARCHAR AS problem, to_json(row)::VARCHAR AS text,
+       NULL::BIGINT AS text_bytes, {fields}
+FROM read_parquet($path, file_row_number=true) AS row
+"""
+
+
+def parquet(columns: dict[str, str]) -> str:
+    """Return the relation of a Parquet file: `columns` gives the file's column for names of the schema it has."""
+    fields = (
+        f"to_json({_identifier(columns[name])})::VARCHAR" if name in columns else "NULL::VARCHAR" for name in NAMES
+    )
+    return PARQUET.format(fields=", ".join(f'{field} AS "{name}"' for field, name in zip(fields, NAMES, strict=True)))
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,61 @@
+"""A reader's items, written down one a line for DuckDB; places of rows, looked up in the file itself."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from analyzer.readers.item import NOT_UTF8, Item
+from analyzer.readers.stream import Stream
+
+TEXT_CHARS = 200
+
+
+def write(path: Path, items: Iterable[Item]) -> None:
+    """Write each item as a JSON object a line, with the columns of `raw.SPOOL_COLUMNS`."""
+    with path.open("w", encoding="ascii") as file:
+        file.writelines(_line(item) for item in items)
+
+
+def _line(item: Item) -> str:
+    text, problem = _clean(item.text, item.problem)
+    row = {"line": item.line, "item": item.item, "problem": problem, "text": text, "context": item.context}
+    return json.dumps(row, separators=(",", ":")) + "\n"
+
+
+def _clean(text: str, problem: str | None) -> tuple[str, str | None]:
+    """Make text of a reader safe to store: bytes that were no UTF-8 are replaced, and are a problem."""
+    if text.isascii():
+        return text, problem
+    clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return clean, problem if clean == text else problem or NOT_UTF8
+
+
+def copy(stream: Stream, path: Path) -> None:
+    """Write a stream's plain bytes, without a byte order mark, into a file."""
+    with path.open("wb") as file:
+        for number, chunk in enumerate(stream.chunks()):
+            file.write(chunk.removeprefix(b"\xef\xbb\xbf") if number == 0 else chunk)
+
+
+def places(chunks: Iterator[bytes], positions: Iterable[int]) -> Iterator[tuple[int, int, str]]:
+    """Yield (position, line number, text) of lines by position: their number among those not blank, from 1.
+
+    >>> list(places(iter([b"a\\n\\nb\\n"]), [2]))
+    [(2, 3, 'b')]
+    """
+    wanted = iter(positions)
+    target = next(wanted, None)
+    position = line = 0
+    rest = b""
+    while target is not None:
+        chunk = next(chunks, b"")
+        *whole, rest = (rest + chunk).split(b"\n") if chunk else [rest, b""]
+        for raw in whole:
+            line += 1
+            if raw.strip():
+                position += 1
+                if position == target:
+                    yield position, line, raw.decode("utf-8", "replace").strip()[:TEXT_CHARS]
+                    target = next(wanted, None)
+        if not chunk:
+            return

@@ -1,0 +1,143 @@
+"""From raw rows to staged ones: each is judged, and a valid one gets its types.
+
+A staged row has the integers that loading joins by (`session_key`, `hash_key`, `context_key`: hashes of the JSON
+text, good for one load only), and a `reason` where it is no valid event.
+
+`size` is the least number of bytes that an event with these fields takes on a line of its own. Where the text is
+as short as that, it holds no key twice, no unknown key and nothing else: the proof that the fast reading rests on.
+"""
+
+from analyzer.event import MAX_CI_LENGTH, NAMES
+
+LONG_NUMBER_BYTES = 1_000_000_000
+TEXT_CHARS = 200
+
+# A fractional number may have been shorter in the file than DuckDB writes it: such a row proves nothing.
+_SIZE = (
+    "1 + "
+    + " + ".join(f'coalesce(strlen("{name}") + {len(name) + 4}, 0)' for name in NAMES)
+    + " + CASE WHEN contains(duration, '.') OR contains(status, '.') OR contains(interactive, '.')"
+    + " OR (contains(timestamp, '.') AND NOT starts_with(timestamp, '\"'))"
+    + f" THEN {LONG_NUMBER_BYTES} ELSE 0 END"
+)
+
+_TYPED = f"""
+SELECT *, {_SIZE} AS size,
+       CASE source WHEN '"LOCAL"' THEN 1::UTINYINT WHEN '"REMOTE"' THEN 4::UTINYINT END
+       * CASE event WHEN '"HIT"' THEN 1::UTINYINT WHEN '"MISS"' THEN 2::UTINYINT END AS kind,
+       try_cast(duration AS DOUBLE) AS duration_ms,
+       CASE WHEN NOT starts_with(timestamp, '"')
+            THEN try(make_timestamp(try_cast(try_cast(timestamp AS DOUBLE) * 1000 AS BIGINT)))
+            WHEN timestamp[6] = '-' AND timestamp[9] = '-'
+            THEN coalesce(try_strptime(timestamp, ['"%Y-%m-%dT%H:%M:%S.%gZ"', '"%Y-%m-%dT%H:%M:%SZ"']),
+                          try_cast(timestamp[2:-2] AS TIMESTAMPTZ)::TIMESTAMP) END AS happened_at
+FROM ({{raw}})
+"""  # noqa: S608  (column names of the schema)
+
+_CHECKED = """
+SELECT * EXCLUDE (keys), CASE WHEN keys IS NULL THEN NULL ELSE {{
+           'repeated': CASE WHEN len(list_distinct(keys)) < len(keys)
+                            THEN list_filter(keys, lambda k, i: list_position(keys, k) < i)[1] END,
+           'unknown': list_filter(keys, lambda k: NOT list_contains($known, k)),
+           'trailing_comma': regexp_matches(regexp_replace(text, '"(\\\\.|[^"\\\\])*"', '""', 'g'), ',\\s*[}}\\]]')
+       }} END AS oddity
+FROM (SELECT *, CASE WHEN problem IS NULL AND text_bytes <> size THEN json_keys(text::JSON) END AS keys
+      FROM ({typed}))
+"""
+
+_UNCHECKED = """
+SELECT *, NULL::STRUCT(repeated VARCHAR, unknown VARCHAR[], trailing_comma BOOLEAN) AS oddity FROM ({typed})
+"""
+
+
+def _text(name: str) -> str:
+    return f"""WHEN "{name}" IS NOT NULL AND NOT starts_with("{name}", '"') THEN '{name} is not a string'"""
+
+
+def _required(name: str) -> str:
+    return f"""
+            WHEN "{name}" IS NULL THEN '{name} is missing' {_text(name)}
+            WHEN strlen("{name}") = 2 THEN '{name} is empty'"""
+
+
+_REASON = f"""
+       CASE WHEN problem IS NULL AND oddity.repeated IS NULL
+             AND oddity.trailing_comma IS NOT TRUE AND kind IS NOT NULL
+             AND starts_with("sessionId", '"') AND strlen("sessionId") > 2
+             AND starts_with(hash, '"') AND strlen(hash) > 2
+             AND (duration IS NULL OR (duration_ms >= 0 AND isfinite(duration_ms)))
+             AND (timestamp IS NULL OR isfinite(happened_at))
+             AND ("teamId" IS NULL OR starts_with("teamId", '"')) AND (slug IS NULL OR starts_with(slug, '"'))
+             AND (ci IS NULL OR (starts_with(ci, '"') AND (strlen(ci) <= 52 OR len(ci->>'$') <= {MAX_CI_LENGTH})))
+             AND (interactive IS NULL OR interactive IN ('0', '1', 'false', 'true'))
+             AND (status IS NULL OR try_cast(status AS INTEGER) IS NOT NULL) THEN NULL
+            WHEN problem IS NOT NULL THEN problem
+            WHEN oddity.repeated IS NOT NULL THEN 'duplicate key "' || oddity.repeated || '"'
+            WHEN oddity.trailing_comma THEN 'not JSON'
+            WHEN text IS NOT NULL AND json_type(text::JSON) <> 'OBJECT' THEN 'not a JSON object'
+            {_required("sessionId")} {_required("hash")}
+            WHEN source IS NULL THEN 'source is missing'
+            WHEN source NOT IN ('"LOCAL"', '"REMOTE"') THEN 'source is not LOCAL or REMOTE'
+            WHEN event IS NULL THEN 'event is missing'
+            WHEN event NOT IN ('"HIT"', '"MISS"') THEN 'event is not HIT or MISS'
+            WHEN duration IS NOT NULL AND duration_ms IS NULL THEN 'duration is not a number'
+            WHEN duration_ms < 0 THEN 'duration is negative'
+            WHEN NOT isfinite(duration_ms) THEN 'duration is not finite'
+            WHEN timestamp IS NOT NULL AND (happened_at IS NULL OR NOT isfinite(happened_at))
+            THEN 'timestamp is not a time (ISO 8601 or epoch milliseconds)'
+            {_text("teamId")} {_text("slug")} {_text("ci")}
+            WHEN len(ci->>'$') > {MAX_CI_LENGTH} THEN 'ci is longer than {MAX_CI_LENGTH} characters'
+            WHEN interactive NOT IN ('0', '1', 'false', 'true') THEN 'interactive is not 0 or 1'
+            WHEN status IS NOT NULL THEN 'status is not an integer' ELSE 'not a valid event' END AS reason
+"""
+
+_STAGED = f"""
+SELECT $file_id::INTEGER AS file_id, * EXCLUDE (kind, line, item, text, reason, unknown),
+       CASE WHEN reason IS NULL THEN kind END AS kind, {{fault}} AS fault
+FROM (SELECT line, item, text, size, kind, duration_ms, happened_at, oddity.unknown AS unknown,
+             hash("sessionId") AS session_key, hash(hash) AS hash_key,
+             hash("teamId", slug, ci, interactive) AS context_key,
+             "sessionId" AS session, hash, "teamId" AS team_id, slug, ci, interactive IN ('1', 'true') AS interactive,
+             try_cast(status AS INTEGER) AS status, {_REASON}
+      FROM ({{checked}}))
+"""  # noqa: S608  (column names of the schema)
+
+_FAULT = f"""
+CASE WHEN reason IS NOT NULL OR len(unknown) > 0
+     THEN {{{{'line': line, 'item': item, 'reason': reason, 'unknown': unknown,
+              'text': CASE WHEN reason IS NOT NULL THEN left(text, {TEXT_CHARS}) END}}}}::JSON::VARCHAR END
+"""
+
+FAULT_TYPE = '{"line":"BIGINT","item":"BIGINT","reason":"VARCHAR","unknown":["VARCHAR"],"text":"VARCHAR"}'
+"""The structure of `fault`, JSON text that only rows at fault have, and those with unknown keys."""
+
+TABLES = """
+CREATE OR REPLACE TEMP TABLE new_file AS FROM store.file LIMIT 0;
+CREATE OR REPLACE TEMP TABLE new_reject AS FROM store.reject LIMIT 0;
+CREATE OR REPLACE TEMP TABLE staged (
+    file_id INTEGER, size BIGINT, duration_ms DOUBLE, happened_at TIMESTAMP, session_key UBIGINT, hash_key UBIGINT,
+    context_key UBIGINT, session VARCHAR, hash VARCHAR, team_id VARCHAR, slug VARCHAR, ci VARCHAR, interactive BOOLEAN,
+    status INTEGER, kind UTINYINT, fault VARCHAR)
+"""
+"""What a batch of files is gathered in, outside of any transaction, before it is merged in one."""
+
+
+def checked(raw: str) -> str:
+    """Return the SQL that stages `raw`, each row checked by its own text.
+
+    A row is valid where `kind` is not null; else `fault` says why and where.
+    """
+    return _staged(_CHECKED, _FAULT, raw)
+
+
+def proven_later(raw: str) -> str:
+    """Return the SQL that stages `raw` without judging rows one by one.
+
+    It holds only if no `kind` is null and the sum of `size` shows that the text held nothing else.
+    """
+    return _staged(_UNCHECKED, "NULL::VARCHAR", raw)
+
+
+def _staged(checks: str, fault: str, raw: str) -> str:
+    rows = _STAGED.format(checked=checks.format(typed=_TYPED.format(raw=raw)), fault=fault.format())
+    return f"INSERT INTO staged BY NAME {rows}"

@@ -1,0 +1,84 @@
+"""The command line. Commands and the libraries under them are imported only when they run."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from analyzer.cli import say
+from analyzer.cli.exits import HELP, Exit, exit_of
+from analyzer.errors import AnalyzerError
+
+COMMANDS = {"load": "load", "stats": "stats", "sql": "sql"}
+"""Each command's module, in the order of the help."""
+
+
+class Commands(click.Group):
+    """The commands, found by name in `COMMANDS`."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """Import a command."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"analyzer.cli.{COMMANDS[name]}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, and name the nearest where there is none."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else f" There are {', '.join(COMMANDS)}."
+            ctx.fail(f"No such command '{args[0]}'.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=HELP)
+@click.version_option(package_name="cache-event-analyzer", prog_name="analyzer")
+def cli() -> None:
+    """Understand a remote build cache from its usage events, offline.
+
+    \b
+    Examples:
+      analyzer stats logs/                     hit rates and time saved
+      analyzer stats logs/ --by day --since 30d
+      analyzer load logs/ --into cache.duckdb  keep them; ask again in no time
+      analyzer sql cache.duckdb "SELECT outcome, count(*) FROM lookups GROUP BY ALL"
+    """
+
+
+def main() -> None:
+    """Run the program, and end it with an exit code that means something."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line and return its exit code; errors of this package become one line."""
+    try:
+        result = cli.main(args=arguments, prog_name="analyzer", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        return Exit.USAGE
+    except click.UsageError as error:
+        error.show()
+        return Exit.USAGE
+    except AnalyzerError as error:
+        say.error(str(error))
+        return exit_of(error)
+    except (KeyboardInterrupt, click.Abort):
+        say.error("interrupted")
+        return Exit.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return Exit.FAILED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return Exit.OK
+    return result if isinstance(result, int) else Exit.OK

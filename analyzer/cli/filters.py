@@ -1,0 +1,73 @@
+"""The filters that every command has, and how times are written."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from analyzer.metrics.selection import Selection
+
+_AGO = re.compile(r"(\d+)([dhw])")
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+
+class Moment(click.ParamType):
+    """A time: ISO 8601, UTC where it has no offset, or so long ago (36h, 7d, 4w)."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return naive UTC."""
+        if isinstance(value, datetime):
+            return value
+        ago = _AGO.fullmatch(value)
+        try:
+            if ago:
+                return datetime.now(UTC).replace(tzinfo=None) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+            moment = datetime.fromisoformat(value)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time: write 2026-08-31, 2026-08-31T12:00Z, or how long ago: 36h, 7d, 4w", param, ctx)
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+_OPTIONS = (
+    click.option("--since", type=Moment(), help="From this time on: ISO 8601, or 7d, 36h ago."),
+    click.option("--until", type=Moment(), help="Before this time."),
+    click.option("--team", multiple=True, help="Slug or teamId. Repeatable."),
+    click.option("--ci", multiple=True, help="CI vendor, such as GITHUB_ACTIONS. Repeatable."),
+    click.option("--interactive/--no-interactive", default=None, help="Whether the client said a person was there."),
+    click.option("--session", multiple=True, help="sessionId. Repeatable."),
+    click.option("--hash", multiple=True, help="Repeatable."),
+    click.option("--source", type=click.Choice(["LOCAL", "REMOTE"], case_sensitive=False), help="Single events only; see below."),
+    click.option("--event", type=click.Choice(["HIT", "MISS"], case_sensitive=False), help="Single events only."),
+    click.option("--status", type=click.Choice(["ok", "failed"]), help="Of the request, where known. Single events only."),
+    click.option("--where", multiple=True, metavar="SQL", help="Condition on columns of `events`. Single events only. Repeatable."),
+)
+
+HELP = (
+    "A lookup belongs, whole, to the time of its first event. --source, --event, --status and --where choose single"
+    " events before lookups are formed."
+)
+
+
+def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the filters; the command gets one argument `selection`."""
+    names = ("since", "until", "team", "ci", "interactive", "session", "hash", "source", "event", "status", "where")
+
+    def gathered(**options: Any) -> Any:
+        return function(selection=_selection({name: options.pop(name) for name in names}), **options)
+
+    gathered.__doc__, gathered.__name__ = function.__doc__, function.__name__
+    gathered.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+    for option in reversed(_OPTIONS):
+        option(gathered)
+    return gathered
+
+
+def _selection(options: dict[str, Any]) -> "Selection":
+    from analyzer.metrics.selection import Selection  # noqa: PLC0415
+
+    return Selection(**options)

@@ -1,0 +1,37 @@
+"""`analyzer load`."""
+
+from pathlib import Path
+
+import click
+
+from analyzer.cli.exits import HELP as EXITS
+from analyzer.cli.output import check, output_options, write
+from analyzer.cli.source import SourceOptions, code_of, progress, source_options, tell
+from analyzer.errors import UsageError
+
+
+@click.command("load", epilog=EXITS)
+@source_options("LOG...")
+@click.option("--into", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE.duckdb", help="The archive, made where there is none.")
+@output_options
+def command(inputs: SourceOptions, into: Path, format_name: str | None, output: Path | None, force: bool) -> int:  # noqa: FBT001
+    """Keep logs in an archive: a DuckDB file that answers at once.
+
+    A file is known by its content: loading it again adds nothing. A load that is killed leaves whole files only; run it
+    again to go on.
+
+    \b
+    Examples:
+      analyzer load sample_data --into cache.duckdb
+      analyzer load logs/2026-08-*.ndjson.gz --into cache.duckdb --rejects bad.ndjson
+    """
+    from analyzer.archive.opening import loaded  # noqa: PLC0415
+    from analyzer.report import load  # noqa: PLC0415
+
+    if not inputs.sources:
+        raise UsageError("no LOG: name files, directories or globs, or - for stdin")
+    written = check(format_name, output, force=force)
+    with loaded(inputs.sources, into, inputs.reading(), progress()) as opened:
+        tell(opened, inputs.rejects)
+        write(load(opened), written, output)
+        return code_of(opened.intake)

@@ -1,0 +1,63 @@
+"""The options of the output, the same in every command, and the one place that writes a report."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analyzer.cli import say
+from analyzer.errors import UsageError
+
+if TYPE_CHECKING:
+    from analyzer.render.formats import Output
+    from analyzer.report import Report
+
+NAMES = ("table", "markdown", "csv", "json", "ndjson", "parquet")
+
+
+def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --format, -o and --force; the command gets `format_name`, `output` and `force`."""
+    for option in (
+        click.option("--force", is_flag=True, help="Overwrite the file of -o."),
+        click.option(
+            "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here; the suffix says the format."
+        ),
+        click.option("--format", "format_name", type=click.Choice(NAMES), help="Default: table, or by the suffix of -o."),
+    ):
+        function = option(function)
+    return function
+
+
+def check(format_name: str | None, output: Path | None, *, force: bool) -> "Output":
+    """Find the format, and refuse what cannot be written, before any work is done.
+
+    Raises:
+        UsageError: the file is there already, or its suffix says no format.
+    """
+    from analyzer.render.formats import OUTPUTS  # noqa: PLC0415
+
+    if output and output.exists() and not force:
+        raise UsageError(f"{output}: exists already; --force overwrites it, or name another file")
+    by_suffix = next((name for name, one in OUTPUTS.items() if output and output.suffix in one.suffixes), None)
+    if output and not format_name and not by_suffix:
+        raise UsageError(f"{output}: no format has the suffix {output.suffix!r}; say one with --format {'|'.join(NAMES)}")
+    found = OUTPUTS[format_name or by_suffix or "table"]
+    if found.binary and not output and sys.stdout.isatty():
+        raise UsageError(f"--format {found.name} is not for a terminal; write it to a file with -o")
+    return found
+
+
+def write(report: "Report", found: "Output", output: Path | None) -> None:
+    """Write the report to the file, or to stdout; its notes to stderr."""
+    if output:
+        unfinished = output.with_name(output.name + ".part")
+        with unfinished.open("wb") as file:
+            found.write(report, file)
+        unfinished.replace(output)
+    else:
+        found.write(report, sys.stdout.buffer)
+        sys.stdout.flush()
+    for text in report.notes:
+        say.note(text)

@@ -1,0 +1,57 @@
+"""The progress of reading logs, drawn on stderr: bytes, events a second, time left."""
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from analyzer.archive.file import FileReport
+from analyzer.archive.opening import Observer
+from analyzer.readers.source import Sources
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+REFRESH_SECONDS = 0.2
+
+
+class Bar(Observer):
+    """A bar over the bytes of all files; inside a file it moves by what DuckDB says of its query."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._stopped = threading.Event()
+        self._done = self._events = 0
+
+    def start(self, sources: Sources, connection: "DuckDBPyConnection") -> None:
+        """Begin to draw."""
+        self._sizes = {file.name: file.path.stat().st_size for file in sources.files if file.path.exists()}
+        self._task = self._bar.add_task("", total=sum(self._sizes.values()), rate="")
+        self._began = time.monotonic()
+        self._bar.start()
+        self._thread = threading.Thread(target=self._watch, args=(connection,), daemon=True)
+        self._thread.start()
+
+    def file(self, report: FileReport) -> None:
+        """Move past a file."""
+        self._done += self._sizes.get(report.name, 0)
+        self._events += report.read
+        rate = self._events / max(time.monotonic() - self._began, 0.001)
+        self._bar.update(self._task, completed=self._done, rate=f"{rate:,.0f} events/s")
+
+    def stop(self) -> None:
+        """End, leaving nothing on the screen."""
+        self._stopped.set()
+        if hasattr(self, "_thread"):
+            self._thread.join()
+        self._bar.stop()
+
+    def _watch(self, connection: "DuckDBPyConnection") -> None:
+        while not self._stopped.wait(REFRESH_SECONDS):
+            done = connection.query_progress()
+            if done > 0:
+                ahead = (self._bar.tasks[0].total or 0) - self._done
+                self._bar.update(self._task, completed=self._done + ahead * done / 100)

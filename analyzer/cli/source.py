@@ -1,0 +1,139 @@
+"""SOURCE and the options that say how it is read; the same in every command."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analyzer.cli import say
+from analyzer.cli.exits import Exit
+from analyzer.errors import UsageError
+from analyzer.event import NAMES
+
+if TYPE_CHECKING:
+    from analyzer.archive.file import Intake
+    from analyzer.archive.intake import Reading
+    from analyzer.archive.opening import Observer, Opened
+
+FORMAT_NAMES = ("ndjson", "batches", "array", "requests", "har", "csv", "tsv", "parquet")
+FIRST_REJECTS = 3
+
+_OPTIONS = (
+    click.option("--from", "format", type=click.Choice(FORMAT_NAMES), help="Read every file as this format."),
+    click.option(
+        "--map",
+        "columns",
+        multiple=True,
+        metavar="COLUMN=THEIRS",
+        help="The file's name for a column: --map timestamp=created_at. Repeatable.",
+    ),
+    click.option("--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Write all rejects to this NDJSON file."),
+    click.option("--strict", is_flag=True, help="Fail on the first reject."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """What the user said of the input."""
+
+    sources: tuple[str, ...]
+    format: str | None
+    columns: tuple[str, ...]
+    rejects: Path | None
+    strict: bool
+
+    def reading(self) -> "Reading":
+        """Return how files are to be read."""
+        from analyzer.archive.intake import Reading  # noqa: PLC0415
+
+        return Reading(self.format, dict(map(_pair, self.columns)), self.strict)
+
+
+def source_options(metavar: str = "[SOURCE]...") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add SOURCE and its options; the command gets one argument `inputs`."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        def gathered(**options: Any) -> Any:
+            names = ("sources", "format", "columns", "rejects", "strict")
+            source = SourceOptions(**{name: options.pop(name) for name in names})
+            return function(inputs=source, **options)
+
+        gathered.__doc__, gathered.__name__ = function.__doc__, function.__name__
+        gathered.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+        for option in reversed(_OPTIONS):
+            option(gathered)
+        return click.argument("sources", nargs=-1, metavar=metavar)(gathered)
+
+    return decorate
+
+
+def _pair(text: str) -> tuple[str, str]:
+    ours, equals, theirs = text.partition("=")
+    if not equals or not theirs or ours not in NAMES:
+        raise UsageError(f"--map {text}: COLUMN=THEIRS is expected, COLUMN one of {', '.join(NAMES)}")
+    return ours, theirs
+
+
+@contextmanager
+def open_source(source: SourceOptions, observer: "Observer") -> Iterator["Opened"]:
+    """Open SOURCE, say on stderr what must be said of it, and write the rejects where they were asked for."""
+    from analyzer.archive.opening import opened  # noqa: PLC0415
+
+    if not source.sources:
+        raise UsageError("no SOURCE: name a log, a directory, a glob, an archive (*.duckdb), or - for stdin")
+    with opened(source.sources, source.reading(), observer) as found:
+        tell(found, source.rejects)
+        yield found
+
+
+def tell(found: "Opened", rejects: Path | None) -> None:
+    """Say on stderr what became of the input beyond its plain events."""
+    intake = found.intake
+    for error in intake.errors:
+        say.error(str(error))
+    for report in intake.files:
+        for text in report.notes:
+            say.note(f"{report.name}: {text}")
+        if report.duplicate_of:
+            say.note(f"{report.name}: the same content as {report.duplicate_of}; its {report.read:,} events are not counted again")
+    if intake.skipped:
+        say.note(f"{len(intake.skipped):,} files that are no event log skipped, {intake.skipped[0]} the first")
+    _tell_rejects(found, rejects)
+
+
+def _tell_rejects(found: "Opened", path: Path | None) -> None:
+    from analyzer.archive.intake import place_of  # noqa: PLC0415
+
+    counts = found.counts()
+    if counts.rejected:
+        say.note(f"{counts.rejected:,} of {counts.read:,} events rejected" + ("" if path else "; --rejects FILE lists all"))
+        rows = found.connection.execute("FROM rejects LIMIT $limit", {"limit": FIRST_REJECTS}).fetchall()
+        for file, line, item, reason, text in rows:
+            say.note(f"  {place_of(file, line, item)}: {reason}: {text}")
+    if path:
+        with path.open("w", encoding="utf-8") as out:
+            rows = found.connection.execute("FROM rejects")
+            while batch := rows.fetchmany(10_000):
+                keys = ("file", "line", "item", "reason", "text")
+                out.writelines(json.dumps(dict(zip(keys, row, strict=True)), ensure_ascii=False) + "\n" for row in batch)
+
+
+def code_of(intake: "Intake") -> Exit:
+    """Return the exit code: not 0 where a file could not be read."""
+    return Exit.INPUT if intake.errors else Exit.OK
+
+
+def progress() -> "Observer":
+    """Return an observer that draws on stderr where that is a terminal."""
+    from analyzer.archive.opening import Observer  # noqa: PLC0415
+
+    if not sys.stderr.isatty():
+        return Observer()
+    from analyzer.cli.progress import Bar  # noqa: PLC0415
+
+    return Bar()

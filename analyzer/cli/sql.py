@@ -1,0 +1,37 @@
+"""`analyzer sql`."""
+
+from pathlib import Path
+
+import click
+
+from analyzer.cli.exits import HELP as EXITS
+from analyzer.cli.output import check, output_options, write
+from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
+from analyzer.errors import UsageError
+
+
+@click.command("sql", epilog=EXITS)
+@source_options("[SOURCE]... SQL")
+@output_options
+def command(inputs: SourceOptions, format_name: str | None, output: Path | None, force: bool) -> int:  # noqa: FBT001
+    """Ask SQL (DuckDB's) of logs or of an archive.
+
+    The relations are events, lookups, sessions, files and rejects. The query reads; it reaches no file and no network.
+
+    \b
+    Examples:
+      analyzer sql sample_data "SELECT outcome, count(*) FROM lookups GROUP BY ALL ORDER BY ALL"
+      analyzer sql sample_data "FROM events" -o events.parquet
+      analyzer sql sample_data "DESCRIBE lookups"
+    """
+    from dataclasses import replace  # noqa: PLC0415
+
+    from analyzer.report import query  # noqa: PLC0415
+
+    if not inputs.sources:
+        raise UsageError('SQL is missing: analyzer sql SOURCE "SELECT count(*) FROM events"')
+    *sources, text = inputs.sources
+    written = check(format_name, output, force=force)
+    with open_source(replace(inputs, sources=tuple(sources)), progress()) as opened:
+        write(query(opened, text), written, output)
+        return code_of(opened.intake)

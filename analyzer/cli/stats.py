@@ -1,0 +1,48 @@
+"""`analyzer stats`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from analyzer.cli.exits import HELP as EXITS
+from analyzer.cli.filters import HELP, filter_options
+from analyzer.cli.output import check, output_options, write
+from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
+
+if TYPE_CHECKING:
+    from analyzer.metrics.selection import Selection
+
+DIMENSIONS = "hour, day, week, month, ci, team, interactive, session, hash, source"
+
+
+@click.command("stats", epilog=f"{HELP} {EXITS}")
+@source_options()
+@click.option("--by", multiple=True, metavar="DIM", help=f"Group by {DIMENSIONS}. Repeatable, or with commas.")
+@click.option("--tz", default="UTC", show_default=True, help="IANA time zone of the buckets.")
+@click.option("--sort", metavar="COLUMN", help="Sort groups by this column; -COLUMN for the largest first.")
+@click.option("--limit", type=click.IntRange(min=1), help="Show so many groups.")
+@click.option("--explain", is_flag=True, help="Add each measure's definition, caveats and SQL.")
+@filter_options
+@output_options
+def command(
+    inputs: SourceOptions, selection: "Selection", by: tuple[str, ...], tz: str, sort: str | None, limit: int | None,
+    explain: bool, format_name: str | None, output: Path | None, force: bool,
+) -> int:  # fmt: skip  # noqa: FBT001
+    """Hit rates and time saved, of logs or of an archive.
+
+    \b
+    Examples:
+      analyzer stats sample_data
+      analyzer stats sample_data --by week --team acme
+      analyzer stats sample_data --by ci --sort hit_rate --format markdown
+      analyzer stats sample_data --by day,team -o days.csv
+    """
+    from analyzer.metrics.stats import Grouping  # noqa: PLC0415
+    from analyzer.report import stats  # noqa: PLC0415
+
+    written = check(format_name, output, force=force)
+    names = [name for group in by for name in group.split(",")]
+    with open_source(inputs, progress()) as opened:
+        write(stats(opened, selection, Grouping(names, tz, sort, limit), explain=explain), written, output)
+        return code_of(opened.intake)

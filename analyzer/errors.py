@@ -1,0 +1,48 @@
+"""The errors the library raises; each message says what, on what, and what to do next.
+
+AnalyzerError
+├── UsageError            an argument that cannot be meant (exit code 2)
+├── InputError            a source that cannot be read (3)
+│   ├── NotALogError      a readable file that is no event log
+│   └── UnreadableError   a file that is missing, forbidden or damaged from its first byte
+├── RejectedError         `strict` was asked for and an event was rejected (1)
+├── ArchiveError          the archive is locked, foreign or of another version (1)
+├── QueryError            SQL of the user's that does not run (1)
+└── AccountingError       read != kept + rejected + filtered + duplicate: a bug in this program (1)
+"""
+
+
+class AnalyzerError(Exception):
+    """The base of every error this package raises on purpose."""
+
+
+class UsageError(AnalyzerError):
+    """An argument that cannot be meant."""
+
+
+class InputError(AnalyzerError):
+    """A source that cannot be read."""
+
+
+class NotALogError(InputError):
+    """A readable file that is no event log."""
+
+
+class UnreadableError(InputError):
+    """A file that is missing, forbidden, or damaged from its first byte."""
+
+
+class RejectedError(AnalyzerError):
+    """An event was rejected while `strict` was asked for."""
+
+
+class ArchiveError(AnalyzerError):
+    """The archive is locked, foreign, or of another version."""
+
+
+class QueryError(AnalyzerError):
+    """SQL of the user's that does not run."""
+
+
+class AccountingError(AnalyzerError):
+    """The counts of the input do not add up."""

@@ -1,0 +1,126 @@
+"""Which lookups a question is about: the filters that every command has, and what they leave out."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from analyzer.archive.merge import LOOKUPS as OF_EVENTS
+from analyzer.errors import QueryError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Filters. Times are naive UTC, `since` inclusive, `until` exclusive. None, or nothing, lets everything pass.
+
+    `source`, `event`, `status` and `where` choose single events before lookups are formed; the others whole lookups.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    team: Sequence[str] = ()
+    ci: Sequence[str] = ()
+    interactive: bool | None = None
+    session: Sequence[str] = ()
+    hash: Sequence[str] = ()
+    source: str | None = None
+    event: str | None = None
+    status: str | None = None
+    where: Sequence[str] = ()
+
+    @property
+    def chooses_events(self) -> bool:
+        """Whether single events are filtered."""
+        return bool(self.source or self.event or self.status or self.where)
+
+
+EVENTS = """
+SELECT e.*, s.session AS "sessionId", CASE WHEN e.kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END AS source,
+       CASE WHEN e.kind IN (1, 4) THEN 'HIT' ELSE 'MISS' END AS event, h.hash, e.duration_ms AS duration,
+       e.happened_at AS timestamp, c.team_id AS "teamId", c.slug, c.team, c.ci, c.interactive, f.name AS file
+FROM store.event e
+JOIN store.session s ON s.id = e.session_id
+JOIN store.hash h ON h.id = e.hash_id
+JOIN store.context c ON c.id = e.context_id
+JOIN store.file f ON f.id = e.file_id
+"""
+
+CHOSEN = """
+SELECT * FROM {events}
+WHERE ($source::VARCHAR IS NULL OR (kind <= 2) = ($source = 'LOCAL'))
+  AND ($event::VARCHAR IS NULL OR (kind IN (1, 4)) = ($event = 'HIT'))
+  AND ($status::VARCHAR IS NULL OR (status BETWEEN 200 AND 299) = ($status = 'ok'))
+"""
+
+LOOKUPS = """
+SELECT l.* EXCLUDE (context_id, local_ms, remote_ms),
+       coalesce(nullif(l.local_ms, 0), nullif(l.remote_ms, 0)) AS duration_ms, c.team, c.ci, c.interactive
+FROM {lookup} l JOIN store.context c ON c.id = l.context_id
+WHERE ($since::TIMESTAMP IS NULL OR first_at >= $since) AND ($until::TIMESTAMP IS NULL OR first_at < $until)
+  AND (len($team::VARCHAR[]) = 0 OR list_contains($team, team) OR list_contains($team, team_id))
+  AND (len($ci::VARCHAR[]) = 0 OR list_contains($ci, ci))
+  AND ($interactive::BOOLEAN IS NULL OR interactive = $interactive)
+  AND (len($session::VARCHAR[]) = 0
+       OR session_id IN (SELECT id FROM store.session WHERE list_contains($session, session)))
+  AND (len($hash::VARCHAR[]) = 0 OR hash_id IN (SELECT id FROM store.hash WHERE list_contains($hash, hash)))
+"""
+
+# Here a lookup may be any part of the stored one: the context is that of its first event, whatever that is now.
+PARTS = OF_EVENTS.replace("min(context_id)", "coalesce(arg_min(context_id, happened_at), min(context_id))")
+SPLIT = PARTS.replace("GROUP BY session_id, hash_id", "GROUP BY session_id, hash_id, kind <= 2").replace(
+    "SELECT session_id", "SELECT CASE WHEN kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END AS source, session_id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The lookups of a selection: `sql` gives a row a lookup, with the columns of `LOOKUPS`."""
+
+    connection: "DuckDBPyConnection"
+    sql: str
+    parameters: dict[str, Any]
+
+    def ask(self, question: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Run a query over `{selected}`, and return its rows."""
+        return run(self.connection, question.replace("{selected}", f"({self.sql})"), self.parameters | parameters)
+
+
+def run(connection: "DuckDBPyConnection", sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Run a query with those of the parameters that it names."""
+    used = {name: value for name, value in parameters.items() if re.search(rf"\${name}\b", sql)}
+    return connection.execute(sql, used).fetchall()
+
+
+def select(connection: "DuckDBPyConnection", selection: Selection, *, by_source: bool = False) -> Selected:
+    """Find the lookups of a selection.
+
+    With `by_source` a lookup is all events of one (session, hash, source), and has the column `source`.
+
+    Raises:
+        QueryError: `where` does not run.
+    """
+    lookup = "store.lookup"
+    if selection.chooses_events or by_source:
+        lookup = "chosen_lookup"
+        _choose(connection, selection, SPLIT if by_source else PARTS)
+    lists = {name: list(getattr(selection, name)) for name in ("team", "ci", "session", "hash")}
+    single = {name: getattr(selection, name) for name in ("since", "until", "interactive")}
+    return Selected(connection, LOOKUPS.format(lookup=lookup), lists | single)
+
+
+def _choose(connection: "DuckDBPyConnection", selection: Selection, lookups: str) -> None:
+    import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
+
+    events = "store.event"
+    if selection.where:
+        condition = " AND ".join(f"({where}\n)" for where in selection.where)
+        events = f"(SELECT * FROM ({EVENTS}) WHERE {condition})"  # noqa: S608  (SQL is what the user gives)
+    table = f"CREATE OR REPLACE TEMP TABLE chosen_lookup AS {lookups.format(events=f'({CHOSEN.format(events=events)})')}"
+    try:
+        run(connection, table, {name: getattr(selection, name) for name in ("source", "event", "status")})
+    except duckdb.Error as error:
+        raise QueryError(f"--where {' AND '.join(selection.where)}: {error}") from None

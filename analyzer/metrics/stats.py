@@ -1,0 +1,100 @@
+"""Hit rates and time saved: totals, and the same by any dimensions."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analyzer.errors import UsageError
+from analyzer.metrics.dimension import BUCKET_END, BUCKET_START, DIMENSIONS, Dimension
+from analyzer.metrics.selection import Selected, Selection, run
+from analyzer.metrics.totals import MEASURES
+from analyzer.table import FLAG, TEXT, Heading, Table
+
+TOTALS = f"SELECT {', '.join(f'{measure.sql} AS {measure.name}' for measure in MEASURES)} FROM {{selected}}"
+HEADINGS = tuple(Heading(measure.name, measure.unit, measure.definition, measure.detail) for measure in MEASURES)
+
+PARTIAL = Heading("partial", FLAG, "whether the log, or the time asked for, covers only a part of the bucket")
+COVERED = """
+SELECT greatest(min(first_at), coalesce($since::TIMESTAMP, min(first_at))), least(max(last_at), coalesce($until::TIMESTAMP, max(last_at)))
+FROM store.session_summary
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How the answer is grouped, sorted and cut. `sort` is a column's name, `-` before it for descending."""
+
+    by: Sequence[str] = ()
+    tz: str = "UTC"
+    sort: str | None = None
+    limit: int | None = None
+
+
+def totals(selected: Selected) -> Table:
+    """Return the table `totals`: one row, a column a measure."""
+    return Table("totals", HEADINGS, selected.ask(TOTALS))
+
+
+def dimension(name: str) -> Dimension:
+    """Return the dimension of a name; an unknown one is a UsageError."""
+    if name not in DIMENSIONS:
+        near = difflib.get_close_matches(name, DIMENSIONS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"--by {name}: no such dimension{hint} There are {', '.join(DIMENSIONS)}")
+    return DIMENSIONS[name]
+
+
+def grouped(selected: Selected, dimensions: Sequence[Dimension], grouping: Grouping, selection: Selection) -> Table:
+    """Return the table by `dimensions`, one named for them (`by_day`, `by_team_ci`): a row a group.
+
+    Raises:
+        UsageError: an unknown column to sort by, or an unknown time zone.
+    """
+    time = next((dimension for dimension in dimensions if dimension.bucket), None)
+    columns = [Heading(dimension.name, TEXT, dimension.description) for dimension in dimensions]
+    columns += [*HEADINGS, PARTIAL] if time else HEADINGS
+    question = _question(dimensions, time, _order(grouping.sort, columns, dimensions))
+    covered = run(selected.connection, COVERED, {"since": selection.since, "until": selection.until})[0]
+    rows = selected.ask(question, tz=grouping.tz, covered_from=covered[0], covered_until=covered[1])
+    return Table("by_" + "_".join(dimension.name for dimension in dimensions), columns, rows)
+
+
+def _question(dimensions: Sequence[Dimension], time: Dimension | None, order: str) -> str:
+    keys = ", ".join(f"{dimension.sql} AS {dimension.name}_" for dimension in dimensions)
+    names = ", ".join(f"{dimension.name}_" for dimension in dimensions)
+    measures = ", ".join(f"{measure.sql} AS {measure.name}" for measure in MEASURES)
+    if time:
+        keys += f", {BUCKET_START.format(unit=time.bucket)} AS start_, {BUCKET_END.format(unit=time.bucket)} AS end_"
+        measures += ", coalesce(min(start_) < $covered_from OR max(end_) > $covered_until, false)"
+    rows = f"SELECT *, {keys} FROM {{selected}}"  # noqa: S608  (fragments of the modules beside this)
+    return f"SELECT {names}, {measures} FROM ({rows}) GROUP BY {names} ORDER BY {order}"  # noqa: S608
+
+
+def _order(sort: str | None, columns: Sequence[Heading], dimensions: Sequence[Dimension]) -> str:
+    """Return the ORDER BY: what was asked for; else time buckets in order, other groups by size."""
+    names = [column.name for column in columns]
+    ties = ", ".join(f"{place + 1} NULLS LAST" for place in range(len(dimensions)))
+    if sort is None:
+        if dimensions[0].bucket:
+            return ties
+        return f"{names.index('lookups') + 1} DESC, {ties}"
+    name = sort.removeprefix("-")
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"--sort {sort}: no such column{hint} There are {', '.join(names)}")
+    return f"{names.index(name) + 1} {'DESC' if sort.startswith('-') else 'ASC'} NULLS LAST, {ties}"
+
+
+def definitions() -> Table:
+    """Return each measure's definition, caveats and SQL."""
+    columns = (
+        Heading("name", TEXT, "the measure"),
+        Heading("unit", TEXT, "its unit"),
+        Heading("definition", TEXT, "what it is"),
+        Heading("caveat", TEXT, "what to keep in mind"),
+        Heading("sql", TEXT, "the aggregate over lookups that computes it"),
+    )
+    rows: list[tuple[Any, ...]] = [(m.name, m.unit, m.definition, m.caveat or None, m.sql) for m in MEASURES]
+    return Table("definitions", columns, rows)

@@ -1,0 +1,71 @@
+"""The measures of `stats`: how often the cache answered, and what that saved.
+
+A lookup is all events of one (session, hash). `kinds` is the bitwise or of what they were: 1 LOCAL HIT, 2 LOCAL MISS,
+4 REMOTE HIT, 8 REMOTE MISS. `duration_ms` is the known duration of a hit, else null.
+"""
+
+from analyzer.metrics.measure import Measure
+from analyzer.table import COUNT, MS, RATIO, TIME
+
+MEASURES = (
+    Measure(
+        "events",
+        COUNT,
+        "events kept, repeats of a client's retry included",
+        "coalesce(sum(events), 0)::BIGINT",
+        "one lookup is up to two events: rates over events are wrong", detail=True),
+    Measure(
+        "sessions",
+        COUNT,
+        "runs of the build client that reported at least one event",
+        "count(DISTINCT session_id)",
+        "a session counts in each group it has a lookup in, so groups may add up to more than the total",
+    ),
+    Measure("lookups", COUNT, "distinct (session, hash): a task asked for in a run", "count(*)"),
+    Measure("hits", COUNT, "lookups with a LOCAL HIT or a REMOTE HIT", "count_if(kinds & 5 > 0)", detail=True),
+    Measure("local_hits", COUNT, "lookups with a LOCAL HIT", "count_if(kinds & 1 > 0)", detail=True),
+    Measure("remote_hits", COUNT, "lookups with a REMOTE HIT and no LOCAL HIT", "count_if(kinds & 5 = 4)", detail=True),
+    Measure("misses", COUNT, "lookups without a HIT", "count_if(kinds & 5 = 0)", detail=True),
+    Measure(
+        "local_only_misses",
+        COUNT,
+        "misses with a LOCAL MISS and no REMOTE event",
+        "count_if(kinds = 2)",
+        "counted among the misses; the remote cache was off or unreachable, or an event was lost", detail=True),
+    Measure(
+        "hit_rate",
+        RATIO,
+        "hits / lookups",
+        "count_if(kinds & 5 > 0) / nullif(count(*), 0)",
+        "what turbo prints as cached of total",
+    ),
+    Measure(
+        "local_hit_rate",
+        RATIO,
+        "lookups with a LOCAL HIT / lookups with any LOCAL event",
+        "count_if(kinds & 1 > 0) / nullif(count_if(kinds & 3 > 0), 0)",
+    ),
+    Measure(
+        "remote_hit_rate",
+        RATIO,
+        "lookups with a REMOTE HIT / lookups with any REMOTE event",
+        "count_if(kinds & 4 > 0) / nullif(count_if(kinds & 12 > 0), 0)",
+        "conditional on a local miss: the remote cache is asked only then",
+    ),
+    Measure(
+        "time_saved_ms",
+        MS,
+        "sum of the hits' durations, once a lookup, where known",
+        "coalesce(round(fsum(duration_ms), 6), 0)",
+        "serial task time, not waiting time; a duration of 0 is unknown, see duration_coverage",
+    ),
+    Measure(
+        "duration_coverage",
+        RATIO,
+        "hits with a known duration / hits",
+        "count(duration_ms) / nullif(count_if(kinds & 5 > 0), 0)",
+        "below 100 % the time saved is a lower bound: some servers do not return x-artifact-duration",
+    ),
+    Measure("first_at", TIME, "time of the first event", "min(first_at)", "about the end of its run", detail=True),
+    Measure("last_at", TIME, "time of the last event", "max(last_at)", "about the end of its run", detail=True),
+)

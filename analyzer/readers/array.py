@@ -1,0 +1,111 @@
+"""A file that is one JSON array of events, pretty-printed or on one line, of any length; also several in a row."""
+
+import codecs
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from analyzer.readers.item import CUT, Item, numbered, skip_space, value_end
+
+WINDOW_CHARS = 1 << 20
+"""Text held at once; an item may be longer only up to here."""
+
+_NEXT_OBJECT = re.compile(r"\}\s*,\s*(?=\{)")
+
+
+class Window:
+    """A sliding piece of a file's text that knows the line number of its place."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
+        self._chunks = chunks
+        self.text, self.place, self.line, self.ended = "", 0, 1, False
+        self.fill()
+        self.text = self.text.removeprefix("\ufeff")
+
+    def fill(self) -> bool:
+        """Read on until the window is full again; False where the file gave nothing more."""
+        self.text, self.place = self.text[self.place :], 0
+        before = len(self.text)
+        while not self.ended and len(self.text) < WINDOW_CHARS + before:
+            chunk = next(self._chunks, None)
+            self.ended = chunk is None
+            self.text += self._decode(chunk or b"", final=self.ended)
+        return len(self.text) > before
+
+    def skip(self, separators: str) -> str:
+        """Go past white space and `separators`; return the next character, empty at the end of the file."""
+        while True:
+            self.advance(skip_space(self.text, self.place))
+            found = self.text[self.place : self.place + 1]
+            if found and found in separators:
+                self.advance(self.place + 1)
+            elif found or not self.fill():
+                return found
+
+    def advance(self, place: int) -> None:
+        """Move on to `place`, counting lines."""
+        self.line += self.text.count("\n", self.place, place)
+        self.place = place
+
+    def seek(self, pattern: "re.Pattern[str]") -> bool:
+        """Move past the first match of `pattern`; False where there is none in the file."""
+        while True:
+            found = pattern.search(self.text, self.place)
+            if found:
+                self.advance(found.end())
+                return True
+            self.advance(max(self.place, len(self.text) - 256))
+            if not self.fill():
+                return False
+
+    def take(self) -> tuple[str, str | None]:
+        """Return the JSON value at this place and move past it, or what stands there and its problem."""
+        while True:
+            try:
+                end = value_end(self.text, self.place)
+                # A number or a word at the window's edge may go on behind it.
+                if end < len(self.text) or not self.fill():
+                    return self._cut_out(end), None
+            except json.JSONDecodeError:
+                if len(self.text) - self.place >= WINDOW_CHARS or not self.fill():
+                    return self._broken()
+
+    def _broken(self) -> tuple[str, str]:
+        found = _NEXT_OBJECT.search(self.text, self.place)
+        if found:
+            return self._cut_out(found.start() + 1), "not JSON"
+        problem = CUT if self.ended else "not JSON; what follows it up to the next whole object is skipped"
+        return self._cut_out(len(self.text)), problem
+
+    def _cut_out(self, end: int) -> str:
+        value = self.text[self.place : end]
+        self.advance(end)
+        return value
+
+
+def elements(window: Window) -> Iterator[Item]:
+    """Yield each element of the arrays from the window's place on; what stands outside them is an item at fault."""
+    while found := window.skip(""):
+        if found == "[":
+            window.advance(window.place + 1)
+            yield from _elements_of_one(window)
+        else:
+            line = window.line
+            yield Item(line, 1, window.take()[0], problem="text outside the array")
+
+
+def _elements_of_one(window: Window) -> Iterator[Item]:
+    while (found := window.skip(",")) not in ("", "]"):
+        line = window.line
+        text, problem = window.take()
+        yield Item(line, 1, text, problem=problem)
+    if found:
+        window.advance(window.place + 1)
+    else:
+        yield Item(window.line, 1, "", problem=CUT)
+
+
+def items(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
+    """Yield each element of the array as an item."""
+    return numbered(elements(Window(chunks)))

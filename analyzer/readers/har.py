@@ -1,0 +1,57 @@
+"""HAR 1.2, what browsers and intercepting proxies save: the POSTs that report events, one after the other."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from analyzer.readers.array import Window
+from analyzer.readers.item import CUT, Item, numbered
+from analyzer.readers.request import context_of, is_events_request, items_of_body, query_of
+
+ENTRIES = re.compile(r'"entries"\s*:\s*\[')
+
+
+def items(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
+    """Yield each event of each POST to `…/artifacts/events`."""
+    return numbered(_items(Window(chunks)))
+
+
+def _items(window: Window) -> Iterator[Item]:
+    if not window.seek(ENTRIES):
+        yield Item(window.line, None, window.text[window.place :], problem="a HAR without entries")
+        return
+    while (found := window.skip(",")) != "]":
+        line = window.line
+        text, problem = window.take() if found else ("", CUT)
+        if problem:
+            yield Item(line, None, text, problem=problem)
+            return
+        yield from of_entry(line, text)
+
+
+def of_entry(line: int, text: str) -> Iterator[Item]:
+    """Yield the events of one entry."""
+    entry = json.loads(text)
+    try:
+        request = entry["request"]
+        if not is_events_request(request.get("method"), request["url"]):
+            return
+        query = query_of(request["url"]) | _pairs(request.get("queryString"))
+        headers = {key.lower(): value for key, value in _pairs(request.get("headers")).items()}
+        status = (entry.get("response") or {}).get("status")
+        body = _body(request.get("postData") or {})
+    except (KeyError, TypeError, AttributeError, ValueError):
+        yield Item(line, None, text, problem="not a HAR entry")
+        return
+    yield from items_of_body(line, body, context_of(query, headers, status, entry.get("startedDateTime")))
+
+
+def _pairs(pairs: Any) -> dict[str, Any]:
+    return {pair["name"]: pair["value"] for pair in pairs or ()}
+
+
+def _body(data: dict[str, Any]) -> str:
+    text = str(data.get("text") or "")
+    return base64.b64decode(text).decode() if data.get("encoding") == "base64" else text

@@ -1,0 +1,152 @@
+"""What a reader finds in a file: items, each with its place, and a few ways to split JSON text without losing it."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"[ \t\r\n]*")
+_NEXT_OBJECT = re.compile(r"\}\s*,\s*(?=\{)")
+
+CUT = "cut off: the file ends inside this item"
+NOT_UTF8 = "not valid UTF-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One event as it stands in its file, or what stands in the place of one.
+
+    `text` is the JSON text of the event, `line` and `item` its place (both from 1), `context` what the request
+    around it says (JSON values by envelope column), `problem` why it can be no event, where the reader knows.
+    """
+
+    line: int
+    item: int | None
+    text: str
+    context: dict[str, Any] | None = None
+    problem: str | None = None
+
+
+Items = Callable[[Iterator[bytes], Mapping[str, str]], Iterator[Item]]
+"""A reader: from a file's plain bytes, and the schema's name for columns named otherwise, to its items."""
+
+
+def value_end(text: str, start: int) -> int:
+    """Return where the JSON value that starts at `start` ends.
+
+    Raises:
+        json.JSONDecodeError: there is no whole JSON value.
+
+    >>> value_end('[1, 2] 3', 0)
+    6
+    """
+    try:
+        return _DECODER.raw_decode(text, start)[1]
+    except RecursionError:
+        raise json.JSONDecodeError("nested too deeply", text, start) from None
+
+
+def skip_space(text: str, start: int) -> int:
+    """Return the first place from `start` on that is no JSON white space."""
+    found = _SPACE.match(text, start)
+    return found.end() if found else start
+
+
+def split_array(text: str, start: int = 0) -> Iterator[tuple[str, str | None]]:
+    """Yield (text, problem) of each item of the JSON array at `start`; a broken item costs itself alone.
+
+    >>> list(split_array('[{"a": 1}, {"a" 2}, {"a": 3}]'))
+    [('{"a": 1}', None), ('{"a" 2}', 'not JSON'), ('{"a": 3}', None)]
+    """
+    place = skip_space(text, start + 1)
+    if text[place : place + 1] == "]":
+        yield from _after_array(text, place + 1)
+        return
+    while True:
+        try:
+            end = value_end(text, place)
+        except json.JSONDecodeError:
+            found = _NEXT_OBJECT.search(text, place)
+            yield text[place : found.start() + 1] if found else text[place:], "not JSON"
+            if not found:
+                return
+            place = found.end()
+            continue
+        yield text[place:end], None
+        after = skip_space(text, end)
+        if text[after : after + 1] != ",":
+            yield from _after_array(text, after + 1) if text[after : after + 1] == "]" else [(text[end:], "not JSON")]
+            return
+        place = skip_space(text, after + 1)
+
+
+def _after_array(text: str, place: int) -> Iterator[tuple[str, str | None]]:
+    rest = text[place:].strip()
+    if rest:
+        yield rest, "text after the end of the array"
+
+
+def members(text: str) -> dict[str, str]:
+    """Return the JSON text of each value of the object in `text`, by key; the last of a repeated key counts.
+
+    Raises:
+        json.JSONDecodeError: it is no JSON object.
+
+    >>> members('{"status": 200, "body": [1, 2]}')
+    {'status': '200', 'body': '[1, 2]'}
+    """
+    found: dict[str, str] = {}
+    place = skip_space(text, 0)
+    closing = "}"
+    if text[place : place + 1] != "{":
+        raise json.JSONDecodeError("not an object", text, place)
+    place = skip_space(text, place + 1)
+    while text[place : place + 1] != closing:
+        key, end = _DECODER.raw_decode(text, place)
+        colon = skip_space(text, end)
+        if not isinstance(key, str) or text[colon : colon + 1] != ":":
+            raise json.JSONDecodeError("a key and a colon expected", text, place)
+        start = skip_space(text, colon + 1)
+        end = value_end(text, start)
+        found[key] = text[start:end]
+        place = skip_space(text, end)
+        if text[place : place + 1] == ",":
+            place = skip_space(text, place + 1)
+        elif text[place : place + 1] != closing:
+            raise json.JSONDecodeError("a comma or the end expected", text, place)
+    if text[place + 1 :].strip():
+        raise json.JSONDecodeError("text after the object", text, place + 1)
+    return found
+
+
+def numbered(items: Iterable[Item]) -> Iterator[Item]:
+    """Give items of one line their place in it, from 1; an item that stands for its whole line keeps None."""
+    line, count = 0, 0
+    for found in items:
+        line, count = (found.line, 1) if found.line != line else (line, count + 1)
+        yield found if found.item is None else Item(found.line, count, found.text, found.context, found.problem)
+
+
+def lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
+    r"""Yield (line number, text) of each line that is not blank; bytes that are no UTF-8 become surrogates.
+
+    >>> list(lines([b"one\n\ntw", b"o\r\n"]))
+    [(1, 'one'), (3, 'two')]
+    """
+    number, rest = 0, b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for raw in whole:
+            number += 1
+            if raw.strip():
+                yield number, text_of(raw, number)
+    if rest.strip():
+        yield number + 1, text_of(rest, number + 1)
+
+
+def text_of(raw: bytes, line: int) -> str:
+    """Decode a line; the first may carry a byte order mark."""
+    text = raw.decode("utf-8", "surrogateescape").rstrip("\r")
+    return text.removeprefix("\ufeff") if line == 1 else text

@@ -1,0 +1,65 @@
+"""What format a file's first bytes show, whatever its name."""
+
+import csv
+import json
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from analyzer.readers.har import ENTRIES
+from analyzer.readers.item import lines
+from analyzer.readers.requests import BODY_KEYS
+
+HEAD_BYTES = 1 << 20
+LINES_LOOKED_AT = 50
+EVENT_KEYS = frozenset({"sessionId", "hash", "source", "event"})
+
+
+def sniff(head: bytes, renamed: Mapping[str, str]) -> str | None:
+    """Name the format of a log by its first plain bytes; None where it is no event log.
+
+    `renamed` gives the schema's name of a column that the file names otherwise.
+
+    >>> sniff(b'[{"sessionId": "s", "source": "LOCAL", "event": "HIT", "hash": "h"}]', {})
+    'batches'
+    """
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    text = [line for _, line in islice(lines([head]), LINES_LOOKED_AT)]
+    if not text:
+        return "ndjson"
+    by_line = next((found for line in text if (found := _of_line(line, renamed))), None)
+    return by_line or _of_start(text, renamed)
+
+
+def _of_line(line: str, renamed: Mapping[str, str]) -> str | None:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(value, list):
+        return "batches" if any(_is_event(item, renamed) for item in value) else None
+    if isinstance(value, dict) and isinstance(value.get("log"), dict) and "entries" in value["log"]:
+        return "har"
+    if isinstance(value, dict) and any(key in value for key in BODY_KEYS):
+        return "requests"
+    return "ndjson" if _is_event(value, renamed) else None
+
+
+def _is_event(value: Any, renamed: Mapping[str, str]) -> bool:
+    return isinstance(value, dict) and len(EVENT_KEYS & {renamed.get(key, key) for key in value}) > 1
+
+
+def _of_start(text: list[str], renamed: Mapping[str, str]) -> str | None:
+    start = text[0].lstrip()
+    if start.startswith("["):
+        return "array" if any(f'"{key}"' in line for line in text for key in (*EVENT_KEYS, *renamed)) else None
+    if start.startswith("{"):
+        head = "".join(text)
+        return "har" if '"log"' in head and ENTRIES.search(head) else None
+    return next((name for name, sign in (("csv", ","), ("tsv", "\t")) if _is_header(text[0], sign, renamed)), None)
+
+
+def _is_header(line: str, delimiter: str, renamed: Mapping[str, str]) -> bool:
+    header = next(csv.reader([line], delimiter=delimiter), [])
+    return {renamed.get(name, name) for name in header} >= {"sessionId", "hash"}

@@ -1,0 +1,73 @@
+"""JSON, NDJSON, CSV and Parquet: raw units, null where there is no answer."""
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from typing import Any, BinaryIO
+
+from analyzer.render.value import plain
+from analyzer.report import Report
+from analyzer.table import Table
+
+SCHEMA_VERSION = 1
+
+
+def _records(table: Table) -> list[dict[str, Any]]:
+    names = [column.name for column in table.columns]
+    return [dict(zip(names, map(_finite, row), strict=True)) for row in table.rows]
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity."""
+    found = plain(value)
+    return None if isinstance(found, float) and not math.isfinite(found) else found
+
+
+def write_json(report: Report, stream: BinaryIO) -> None:
+    """Write the whole report as one JSON document."""
+    tables = [
+        {
+            "name": table.name,
+            "columns": [{"name": c.name, "unit": c.unit, "description": c.description} for c in table.columns],
+            "rows": _records(table),
+        }
+        for table in report.tables
+    ]
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "command": report.command,
+        "input": dataclasses.asdict(report.accounting),
+        "tables": tables,
+    }
+    stream.write((json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_ndjson(report: Report, stream: BinaryIO) -> None:
+    """Write the primary table, an object a row."""
+    for record in _records(report.primary):
+        stream.write((json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n").encode())
+
+
+def write_csv(report: Report, stream: BinaryIO) -> None:
+    """Write the primary table with a header line; null is an empty field."""
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([column.name for column in report.primary.columns])
+    writer.writerows([_field(value) for value in row] for row in report.primary.rows)
+    text.detach()
+
+
+def _field(value: Any) -> Any:
+    found = plain(value)
+    return json.dumps(found) if isinstance(found, bool | list | dict) else found
+
+
+def write_parquet(report: Report, stream: BinaryIO) -> None:
+    """Write the primary table, times as UTC timestamps."""
+    import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
+
+    table = report.primary
+    names = [column.name for column in table.columns]
+    pl.DataFrame(list(table.rows), schema=names, orient="row", infer_schema_length=None).write_parquet(stream)

@@ -1,0 +1,83 @@
+"""Values as people read them, and as data formats write them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from analyzer.table import BYTES, COUNT, MS, RATIO, TIME
+
+NOTHING = "—"
+_SPANS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
+_SIZES = ("B", "kB", "MB", "GB", "TB")
+NUMERIC = frozenset({COUNT, RATIO, MS, BYTES})
+
+
+def human(value: Any, unit: str) -> str:
+    """Write a value for people.
+
+    >>> human(0.9337, "ratio"), human(1234567, "count"), human(273_600_000, "ms"), human(None, "ratio")
+    ('93.4 %', '1,234,567', '3 d 4 h', '—')
+    """
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if unit == RATIO:
+        return f"{value * 100:.1f} %"
+    if unit == MS:
+        return span(value)
+    if unit == BYTES:
+        return size(value)
+    if unit == TIME or isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return f"{value:,}" if unit == COUNT else str(value)
+
+
+def span(milliseconds: float) -> str:
+    """Write a length of time by its two largest units.
+
+    >>> span(0), span(850), span(61_000), span(93_784_000)
+    ('0 s', '850 ms', '1 min 1 s', '1 d 2 h')
+    """
+    if 0 < milliseconds < 1000:  # noqa: PLR2004  (a second)
+        return f"{milliseconds:.0f} ms"
+    rest, parts = int(milliseconds), []
+    for name, length in _SPANS:
+        count, rest = divmod(rest, length)
+        if count or (parts and len(parts) < 2):  # noqa: PLR2004  (two units)
+            parts.append(f"{count:,} {name}")
+        if len(parts) == 2:  # noqa: PLR2004
+            break
+    return " ".join(part for part in parts if not part.startswith("0 ")) or "0 s"
+
+
+def size(count: float) -> str:
+    """Write a number of bytes.
+
+    >>> size(999), size(2_052_000_000)
+    ('999 B', '2.1 GB')
+    """
+    for unit in _SIZES:
+        if count < 1000 or unit == _SIZES[-1]:  # noqa: PLR2004
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+def plain(value: Any) -> Any:
+    """Make a value one that JSON and CSV have: times are ISO 8601 in UTC, whole milliseconds integers.
+
+    >>> plain(47614.0), plain(datetime(2026, 11, 23, 4, 33, 23, 12000))
+    (47614, '2026-11-23T04:33:23.012Z')
+    """
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        return int(value)
+    if isinstance(value, datetime):
+        moment = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+        return moment.isoformat(timespec="milliseconds" if moment.microsecond % 1000 == 0 else "microseconds") + "Z"
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    return str(value)

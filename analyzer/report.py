@@ -1,0 +1,114 @@
+"""What a command answers: its tables, and where their input went."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analyzer.archive.file import Accounting
+from analyzer.archive.opening import Counts, Opened
+from analyzer.metrics.selection import Selection, run, select
+from analyzer.metrics.stats import Grouping, definitions, dimension, grouped, totals
+from analyzer.errors import QueryError
+from analyzer.table import BYTES, COUNT, TEXT, Heading, Table
+
+QUERIES = frozenset({"SELECT", "EXPLAIN"})
+UNTIMED = "SELECT coalesce(sum(events), 0)::BIGINT FROM store.lookup WHERE first_at IS NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A command's answer. `primary` is the table that formats of a single table show."""
+
+    command: str
+    accounting: Accounting
+    tables: Sequence[Table]
+    primary: Table
+    notes: Sequence[str] = ()
+
+
+def account(counts: Counts, kept: int) -> Accounting:
+    """Account for the input: what is not kept of the events that were read has been filtered."""
+    return Accounting(counts.read, kept, counts.rejected, counts.kept - kept, counts.duplicate, counts.files)
+
+
+def stats(opened: Opened, selection: Selection, grouping: Grouping, *, explain: bool = False) -> Report:
+    """Answer `stats`: the table `totals`, and with dimensions one by them.
+
+    Raises:
+        UsageError: an unknown dimension, column or time zone.
+        QueryError: SQL of the selection does not run.
+    """
+    dimensions = [dimension(name) for name in grouping.by]
+    selected = select(opened.connection, selection)
+    tables = [totals(selected)]
+    notes = _untimed(opened, selection)
+    if dimensions:
+        if any(one.name == "source" for one in dimensions):
+            selected = select(opened.connection, selection, by_source=True)
+        tables.append(_cut(grouped(selected, dimensions, grouping, selection), grouping.limit, notes))
+    primary = tables[-1]
+    if explain:
+        tables.append(definitions())
+    return Report("stats", account(opened.counts(), tables[0].rows[0][0]), tables, primary, notes)
+
+
+FILE_COLUMNS = (
+    Heading("file", TEXT, "the file, as it was named"),
+    Heading("format", TEXT, "the format its content shows"),
+    Heading("compression", TEXT, "the compression its content shows", detail=True),
+    Heading("size_bytes", BYTES, "its plain bytes"),
+    Heading("read", COUNT, "events and items in the place of one"),
+    Heading("kept", COUNT, "events now in the archive"),
+    Heading("rejected", COUNT, "items that are no valid event"),
+    Heading("duplicate", COUNT, "events not loaded again, as a file of the same content was loaded before"),
+    Heading("duplicate_of", TEXT, "that file", detail=True),
+)
+
+
+def load(opened: Opened) -> Report:
+    """Answer `load`: the table `files`, a row a file."""
+    rows = [
+        (r.name, r.format, r.compression, r.content.size_bytes, r.read, r.kept, r.rejected, r.duplicate, r.duplicate_of)
+        for r in opened.intake.files
+    ]
+    table = Table("files", FILE_COLUMNS, rows)
+    counts = opened.counts_now()
+    return Report("load", account(counts, counts.kept), [table], table)
+
+
+def query(opened: Opened, sql: str) -> Report:
+    """Answer `sql`: the table `result`.
+
+    Raises:
+        QueryError: the SQL does not run, or is no query.
+    """
+    import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
+
+    connection = opened.connection
+    try:
+        statements = connection.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type.name not in QUERIES:
+            raise QueryError("only one query is taken: SELECT, FROM, DESCRIBE, SUMMARIZE, EXPLAIN or SHOW")
+        connection.execute("SET lock_configuration = true")
+        result = connection.execute(statements[0])
+        rows = result.fetchall()
+    except duckdb.Error as error:
+        raise QueryError(str(error)) from None
+    columns = [Heading(name, TEXT, str(kind)) for name, kind, *_ in result.description or ()]
+    table = Table("result", columns, rows)
+    counts = opened.counts()
+    return Report("sql", account(counts, counts.kept), [table], table)
+
+
+def _cut(table: Table, limit: int | None, notes: list[str]) -> Table:
+    if limit is None or len(table.rows) <= limit:
+        return table
+    notes.append(f"{limit:,} of {len(table.rows):,} groups shown (--limit)")
+    return Table(table.name, table.columns, table.rows[:limit])
+
+
+def _untimed(opened: Opened, selection: Selection) -> list[str]:
+    """Say how many events a time filter drops for having no time."""
+    if not (selection.since or selection.until):
+        return []
+    untimed = run(opened.connection, UNTIMED, {})[0][0]
+    return [f"{untimed:,} events without a time are left out by the time filter"] if untimed else []

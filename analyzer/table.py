@@ -1,0 +1,27 @@
+"""A table that describes itself: the form in which every answer leaves the library."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+COUNT, RATIO, MS, TIME, FLAG, BYTES, TEXT = "count", "ratio", "ms", "UTC", "flag", "bytes", ""
+"""The units of columns. A ratio is between 0 and 1; a time is naive UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A column of a table: name, unit and meaning. A `detail` is left out where people read, and said to be."""
+
+    name: str
+    unit: str
+    description: str
+    detail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: rows are tuples in the order of the columns; values raw, null where there is no answer."""
+
+    name: str
+    columns: Sequence[Heading]
+    rows: Sequence[tuple[Any, ...]]
