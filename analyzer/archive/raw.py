@@ -1,6 +1,6 @@
 """From a file to raw rows: a row an item, each field still the JSON text it had. Nothing is judged here.
 
-Every relation has `line`, `item`, `problem`, `text`, `text_bytes` and a column a name of the schema. DuckDB gives
+Every relation has `line`, `item`, `problem`, `text` (JSON), `shown` (for people), `text_bytes` and a column a name of the schema. DuckDB gives
 one row a line that is not blank, in order, whatever is wrong with the line: so a row's number is its place.
 """
 
@@ -14,12 +14,13 @@ SPOOL_COLUMNS = {
     "item": "BIGINT",
     "problem": "VARCHAR",
     "text": "VARCHAR",
+    "shown": "VARCHAR",
     "context": _CONTEXT_TYPE,
 }
 
 DIRECT = """
 SELECT NULL::BIGINT AS line, 1::BIGINT AS item, NULL::VARCHAR AS problem, NULL::VARCHAR AS text,
-       NULL::BIGINT AS text_bytes, columns(*)::VARCHAR
+       NULL::VARCHAR AS shown, NULL::BIGINT AS text_bytes, columns(*)::VARCHAR
 FROM read_json($path, format='newline_delimited', columns=$columns, compression=$compression,
                auto_detect=false, ignore_errors=true) AS raw({names})
 """.format(names=", ".join(f'"{name}"' for name in NAMES))
@@ -34,7 +35,7 @@ _FOUND_OR_CONTEXT = ", ".join(
 )
 
 LINES = f"""
-SELECT NULL::BIGINT AS line, 1::BIGINT AS item, problem, text, strlen(text) AS text_bytes, {_FOUND}
+SELECT NULL::BIGINT AS line, 1::BIGINT AS item, problem, text, text AS shown, strlen(text) AS text_bytes, {_FOUND}
 FROM (SELECT CASE WHEN json IS NULL THEN 'not JSON' END AS problem, json::VARCHAR AS text,
              json_transform(json, $structure) AS found
       FROM read_ndjson_objects($path, compression=$compression, ignore_errors=true))
@@ -43,7 +44,7 @@ FROM (SELECT CASE WHEN json IS NULL THEN 'not JSON' END AS problem, json::VARCHA
 
 SPOOL = f"""
 SELECT line, item, coalesce(problem, CASE WHEN json IS NULL THEN 'not JSON' END) AS problem, text,
-       strlen(text) AS text_bytes, {_FOUND_OR_CONTEXT}
+       coalesce(shown, text) AS shown, strlen(text) AS text_bytes, {_FOUND_OR_CONTEXT}
 FROM (SELECT *, json_transform(json, $structure) AS found
       FROM (SELECT *, CASE WHEN problem IS NULL THEN try_cast(text AS JSON) END AS json
             FROM read_json($path, format='newline_delimited', columns=$columns, auto_detect=false)))
@@ -52,6 +53,7 @@ FROM (SELECT *, json_transform(json, $structure) AS found
 
 PARQUET = """
 SELECT file_row_number + 1 AS line, 1::BIGINT AS item, NULL::VARCHAR AS problem, to_json(row)::VARCHAR AS text,
+       to_json(row)::VARCHAR AS shown,
        NULL::BIGINT AS text_bytes, {fields}
 FROM read_parquet($path, file_row_number=true) AS row
 """

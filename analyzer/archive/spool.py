@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from analyzer.readers.item import NOT_UTF8, Item
 from analyzer.readers.stream import Stream
@@ -18,7 +19,9 @@ def write(path: Path, items: Iterable[Item]) -> None:
 
 def _line(item: Item) -> str:
     text, problem = _clean(item.text, item.problem)
-    row = {"line": item.line, "item": item.item, "problem": problem, "text": text, "context": item.context}
+    row: dict[str, Any] = {"line": item.line, "item": item.item, "problem": problem, "text": text, "context": item.context}
+    if item.shown is not None:
+        row["shown"] = item.shown.encode("utf-8", "replace").decode()
     return json.dumps(row, separators=(",", ":")) + "\n"
 
 

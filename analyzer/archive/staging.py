@@ -92,9 +92,9 @@ _REASON = f"""
 """
 
 _STAGED = f"""
-SELECT $file_id::INTEGER AS file_id, * EXCLUDE (kind, line, item, text, reason, unknown),
+SELECT $file_id::INTEGER AS file_id, * EXCLUDE (kind, line, item, shown, reason, unknown),
        CASE WHEN reason IS NULL THEN kind END AS kind, {{fault}} AS fault
-FROM (SELECT line, item, text, size, kind, duration_ms, happened_at, oddity.unknown AS unknown,
+FROM (SELECT line, item, shown, size, kind, duration_ms, happened_at, oddity.unknown AS unknown,
              hash("sessionId") AS session_key, hash(hash) AS hash_key,
              hash("teamId", slug, ci, interactive) AS context_key,
              "sessionId" AS session, hash, "teamId" AS team_id, slug, ci, interactive IN ('1', 'true') AS interactive,
@@ -105,7 +105,7 @@ FROM (SELECT line, item, text, size, kind, duration_ms, happened_at, oddity.unkn
 _FAULT = f"""
 CASE WHEN reason IS NOT NULL OR len(unknown) > 0
      THEN {{{{'line': line, 'item': item, 'reason': reason, 'unknown': unknown,
-              'text': CASE WHEN reason IS NOT NULL THEN left(text, {TEXT_CHARS}) END}}}}::JSON::VARCHAR END
+              'text': CASE WHEN reason IS NOT NULL THEN left(shown, {TEXT_CHARS}) END}}}}::JSON::VARCHAR END
 """
 
 FAULT_TYPE = '{"line":"BIGINT","item":"BIGINT","reason":"VARCHAR","unknown":["VARCHAR"],"text":"VARCHAR"}'

@@ -13,6 +13,10 @@ COMMANDS = {"load": "load", "stats": "stats", "sql": "sql"}
 """Each command's module, in the order of the help."""
 
 
+INTERRUPTED_QUERY = "Query interrupted"
+"""What DuckDB raises, as a RuntimeError, for Ctrl-C while it works."""
+
+
 class Commands(click.Group):
     """The commands, found by name in `COMMANDS`."""
 
@@ -73,6 +77,11 @@ def run(arguments: list[str]) -> int:
         say.error(str(error))
         return exit_of(error)
     except (KeyboardInterrupt, click.Abort):
+        say.error("interrupted")
+        return Exit.INTERRUPTED
+    except RuntimeError as error:
+        if str(error) != INTERRUPTED_QUERY:
+            raise
         say.error("interrupted")
         return Exit.INTERRUPTED
     except click.ClickException as error:

@@ -96,13 +96,14 @@ def elements(window: Window) -> Iterator[Item]:
 
 
 def _elements_of_one(window: Window) -> Iterator[Item]:
+    problem = None
     while (found := window.skip(",")) not in ("", "]"):
         line = window.line
         text, problem = window.take()
         yield Item(line, 1, text, problem=problem)
     if found:
         window.advance(window.place + 1)
-    else:
+    elif problem != CUT:
         yield Item(window.line, 1, "", problem=CUT)
 
 

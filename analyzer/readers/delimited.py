@@ -75,7 +75,7 @@ def _item(line: int, text: str, columns: list[tuple[str, str]], row: list[str]) 
     if len(row) != len(columns):
         return Item(line, 1, text, problem=f"{len(row)} fields where the header has {len(columns)}")
     fields = [f"{key}:{_json(name, value)}" for (key, name), value in zip(columns, row, strict=True) if value]
-    return Item(line, 1, "{" + ",".join(fields) + "}")
+    return Item(line, 1, "{" + ",".join(fields) + "}", shown=text)
 
 
 def _json(name: str, value: str) -> str:

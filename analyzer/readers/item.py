@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 _DECODER = json.JSONDecoder()
@@ -19,7 +19,8 @@ class Item:
     """One event as it stands in its file, or what stands in the place of one.
 
     `text` is the JSON text of the event, `line` and `item` its place (both from 1), `context` what the request
-    around it says (JSON values by envelope column), `problem` why it can be no event, where the reader knows.
+    around it says (JSON values by envelope column), `problem` why it can be no event, where the reader knows, `shown`
+    how it stands in the file, where that is no JSON.
     """
 
     line: int
@@ -27,6 +28,7 @@ class Item:
     text: str
     context: dict[str, Any] | None = None
     problem: str | None = None
+    shown: str | None = None
 
 
 Items = Callable[[Iterator[bytes], Mapping[str, str]], Iterator[Item]]
@@ -126,7 +128,7 @@ def numbered(items: Iterable[Item]) -> Iterator[Item]:
     line, count = 0, 0
     for found in items:
         line, count = (found.line, 1) if found.line != line else (line, count + 1)
-        yield found if found.item is None else Item(found.line, count, found.text, found.context, found.problem)
+        yield found if found.item is None else replace(found, item=count)
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:

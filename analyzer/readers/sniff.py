@@ -28,8 +28,11 @@ def sniff(head: bytes, renamed: Mapping[str, str]) -> str | None:
     text = [line for _, line in islice(lines([head]), LINES_LOOKED_AT)]
     if not text:
         return "ndjson"
-    by_line = next((found for line in text if (found := _of_line(line, renamed))), None)
-    return by_line or _of_start(text, renamed)
+    found = [_of_line(line, renamed) for line in text]
+    # A line of an array that is written an event a line looks like NDJSON; an array of its own is a batch.
+    if text[0].lstrip().startswith("[") and "batches" not in found:
+        return _of_start(text, renamed)
+    return next(filter(None, found), None) or _of_start(text, renamed)
 
 
 def _of_line(line: str, renamed: Mapping[str, str]) -> str | None:

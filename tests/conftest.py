@@ -1,0 +1,85 @@
+"""What tests share: the command line in this process, the recordings, and logs written in a line."""
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analyzer.cli import run
+
+RECORDED = Path(__file__).parent / "recorded"
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return json.loads(self.out)
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        return next(table["rows"] for table in self.json["tables"] if table["name"] == name)
+
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Run a command line in this process."""
+
+    def call(*arguments: object, stdin: bytes = b"") -> Result:
+        out, err = io.BytesIO(), io.BytesIO()
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+            patched.setattr(sys, "stdout", io.TextIOWrapper(out, encoding="utf-8"))
+            patched.setattr(sys, "stderr", io.TextIOWrapper(err, encoding="utf-8"))
+            code = run([str(argument) for argument in arguments])
+            sys.stdout.flush()
+            sys.stderr.flush()
+            return Result(code, out.getvalue().decode(), err.getvalue().decode())
+
+    return call
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    """Make a valid event; a column set to `...` is left out."""
+    made = {"sessionId": "s1", "source": "LOCAL", "event": "HIT", "hash": "h1", "duration": 10, **changes}
+    return {key: value for key, value in made.items() if value is not ...}
+
+
+def ndjson(events: Iterable[dict[str, Any]]) -> str:
+    return "".join(json.dumps(one, separators=(",", ":")) + "\n" for one in events)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Callable[..., Path]:
+    """Write events, or text, into a file."""
+
+    def write(content: Iterable[dict[str, Any]] | str | bytes, name: str = "log.ndjson") -> Path:
+        path = tmp_path / name
+        data = content if isinstance(content, str | bytes) else ndjson(content)
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def requests() -> list[dict[str, Any]]:
+    """The recorded requests."""
+    return [json.loads(line) for line in (RECORDED / "requests.ndjson").read_text().splitlines()]
+
+
+@pytest.fixture(scope="session")
+def oracle() -> list[dict[str, Any]]:
+    """What turbo itself printed and summed up, a run each."""
+    return json.loads((RECORDED / "oracle.json").read_text())

@@ -1,0 +1,199 @@
+"""Every item that is no valid event is a reject with its place; nothing is converted, nothing is lost."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Cli, event, ndjson
+
+GOOD = json.dumps(event())
+
+BAD_LINES = [
+    ('{"sessionId":"s","source":"LOCAL"', "cut off: the file ends inside this item"),
+    ("not json", "not JSON"),
+    ("[1]", "not a JSON object"),
+    ('"text"', "not a JSON object"),
+    (json.dumps(event()) + json.dumps(event()), "not JSON"),
+    (json.dumps(event())[:-1] + ",}", "not JSON"),
+    (json.dumps(event())[:-1] + ', "hash": "h2"}', 'duplicate key "hash"'),
+    (json.dumps(event())[:-1] + ', "slug": "a", "slug": "a"}', 'duplicate key "slug"'),
+    (json.dumps(event(sessionId=...)), "sessionId is missing"),
+    (json.dumps(event(sessionId=None)), "sessionId is missing"),
+    (json.dumps(event(sessionId="")), "sessionId is empty"),
+    (json.dumps(event(sessionId=7)), "sessionId is not a string"),
+    (json.dumps(event(hash=...)), "hash is missing"),
+    (json.dumps(event(hash="")), "hash is empty"),
+    (json.dumps(event(hash=1234567890123456)), "hash is not a string"),
+    (json.dumps(event(hash=["h"])), "hash is not a string"),
+    (json.dumps(event(source=...)), "source is missing"),
+    (json.dumps(event(source="local")), "source is not LOCAL or REMOTE"),
+    (json.dumps(event(event="HITS")), "event is not HIT or MISS"),
+    (json.dumps(event(event=...)), "event is missing"),
+    (json.dumps(event(duration="12")), "duration is not a number"),
+    (json.dumps(event(duration=True)), "duration is not a number"),
+    (json.dumps(event(duration=[1])), "duration is not a number"),
+    (json.dumps(event(duration=-1)), "duration is negative"),
+    (json.dumps(event(duration=float("nan"))), "duration is not finite"),
+    (json.dumps(event(duration=float("inf"))), "duration is not finite"),
+    (json.dumps(event(duration=0)).replace(": 0", ": 1e400"), "duration is not finite"),
+    (json.dumps(event(timestamp="yesterday")), "timestamp is not a time (ISO 8601 or epoch milliseconds)"),
+    (json.dumps(event(timestamp="2026-02-30T00:00:00Z")), "timestamp is not a time (ISO 8601 or epoch milliseconds)"),
+    (json.dumps(event(timestamp="infinity")), "timestamp is not a time (ISO 8601 or epoch milliseconds)"),
+    (json.dumps(event(timestamp=True)), "timestamp is not a time (ISO 8601 or epoch milliseconds)"),
+    (json.dumps(event(timestamp=1e30)), "timestamp is not a time (ISO 8601 or epoch milliseconds)"),
+    (json.dumps(event(ci="x" * 51)), "ci is longer than 50 characters"),
+    (json.dumps(event(ci=5)), "ci is not a string"),
+    (json.dumps(event(slug=5)), "slug is not a string"),
+    (json.dumps(event(interactive=2)), "interactive is not 0 or 1"),
+    (json.dumps(event(interactive="yes")), "interactive is not 0 or 1"),
+    (json.dumps(event(status="fine")), "status is not an integer"),
+    ('{"sessionId":"s\x00","source":"LOCAL","event":"HIT","hash":"h"}', "not JSON"),
+]
+
+
+def rejects(cli: Cli, path: Path, *options: str) -> list[dict[str, Any]]:
+    out = path.with_name("rejects.ndjson")
+    result = cli("stats", path, "--rejects", out, "--format", "json", *options)
+    assert result.code == 0, result.err
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    accounting = result.json["input"]
+    assert accounting["rejected"] == len(found)
+    assert accounting["read"] == accounting["kept"] + accounting["rejected"]
+    return found
+
+
+@pytest.mark.parametrize(("line", "reason"), BAD_LINES, ids=[reason + str(n) for n, (_, reason) in enumerate(BAD_LINES)])
+def test_a_bad_line_is_a_reject(cli: Cli, log: Any, line: str, reason: str) -> None:
+    end = "" if reason.startswith("cut") else "\n" + GOOD
+    path = log(f"{GOOD}\n\n  \t\n{GOOD}\n{line}{end}")
+    assert rejects(cli, path) == [
+        {"file": str(path), "line": 5, "item": 1, "reason": reason, "text": line.replace("\x00", "\x00")[:200]}
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        json.dumps(event(duration=None)),
+        json.dumps(event(duration=...)),
+        json.dumps(event(duration=1.5e3)),
+        json.dumps(event(duration=2**60)),
+        json.dumps(event(timestamp=1795408393528)),
+        json.dumps(event(timestamp="2026-03-02")),
+        json.dumps(event(timestamp="2026-03-02T10:00:00.123456+02:00")),
+        json.dumps(event(timestamp="2026-03-02 10:00:00")),
+        json.dumps(event(timestamp=None)),
+        json.dumps(event(hash="é\\\"\u2028 h")),
+        json.dumps(event(hash=",}")),
+        json.dumps(event(ci="é" * 50)),
+        json.dumps(event(interactive=1)),
+        json.dumps(event(interactive=False)),
+        json.dumps(event(slug="")),
+        json.dumps(event(nested={"a": [1, {"b": 2}]})),
+        "  " + GOOD + "  \r",
+    ],
+)
+def test_a_good_line_is_kept(cli: Cli, log: Any, line: str) -> None:
+    assert rejects(cli, log(f"{line}\n{GOOD}\n")) == []
+
+
+def test_bytes_that_are_no_utf8(cli: Cli, log: Any) -> None:
+    bad = GOOD.encode().replace(b"h1", b"\xff")
+    found = rejects(cli, log(GOOD.encode() + b"\n" + bad + b"\n"))
+    assert [(one["line"], one["reason"]) for one in found] == [(2, "not JSON")]
+    batches = rejects(cli, log(b"[" + GOOD.encode() + b"," + bad + b"]\n", "b"))
+    assert [(one["line"], one["item"], one["reason"]) for one in batches] == [(1, 2, "not valid UTF-8")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"[{GOOD}, 5, {GOOD}]\n[{GOOD}, {GOOD}", [(1, 2), (2, 3)]),
+        (f"[{GOOD},\n{GOOD},\n 5, [{GOOD}],\n{GOOD[:-1]}", [(3, 1), (3, 2), (4, 1)]),
+        (f'[\n{GOOD},\n{{"sessionId" 5}},\n{GOOD}]', [(3, 1)]),
+        (f"[\n{GOOD}\n] junk", [(3, 1)]),
+        (f"[{GOOD}]\nbroken\n[{GOOD}]\n", [(2, 1)]),
+    ],
+    ids=["batches", "array cut off", "array broken inside", "after the array", "a broken line"],
+)
+def test_places_in_arrays(cli: Cli, log: Any, text: str, expected: list[tuple[int, int]]) -> None:
+    assert [(one["line"], one["item"]) for one in rejects(cli, log(text))] == expected
+
+
+def test_places_in_requests(cli: Cli, log: Any) -> None:
+    lines = [
+        {"path": "/v8/artifacts/events", "body": [event(), event(hash=5)]},
+        {"path": "/v8/artifacts/0123", "method": "GET", "body": ""},
+        {"path": "/v8/artifacts/events", "body": json.dumps([event(duration="5")])},
+        {"path": "/v8/artifacts/events", "body": ""},
+        {"path": "/v8/artifacts/events", "body": {"a": 1}},
+        {"path": "/v8/artifacts/events", "headers": {"X-Artifact-Client-CI": "c" * 51}, "body": [event()]},
+    ]
+    path = log("\n".join(map(json.dumps, lines)) + '\n{"path": "/v8/artifacts/events", "bo')
+    found = [(one["line"], one["item"], one["reason"]) for one in rejects(cli, path)]
+    assert found == [
+        (1, 2, "hash is not a string"),
+        (3, 1, "duration is not a number"),
+        (4, None, "the request's body was not logged (nginx: raise client_body_buffer_size)"),
+        (5, None, "the request's body is no JSON array"),
+        (6, 1, "ci is longer than 50 characters"),
+        (7, None, "cut off: the file ends inside this item"),
+    ]
+
+
+def test_places_in_csv(cli: Cli, log: Any) -> None:
+    text = 'sessionId,source,event,hash,duration\ns,LOCAL,HIT,"a\nb",1\ns,LOCAL,HIT,h\ns,LOCAL,HIT,h,fast\n\ns,LOCAL,HIT,,\n'
+    found = [(one["line"], one["reason"], one["text"]) for one in rejects(cli, log(text))]
+    assert found == [
+        (4, "4 fields where the header has 5", "s,LOCAL,HIT,h"),
+        (5, "duration is not a number", "s,LOCAL,HIT,h,fast"),
+        (7, "hash is missing", "s,LOCAL,HIT,,"),
+    ]
+
+
+def test_strict_fails_on_the_first(cli: Cli, log: Any) -> None:
+    path = log(f"{GOOD}\nbad one\nbad two\n")
+    result = cli("stats", path, "--strict")
+    assert result.code == 1
+    assert f"{path}:2: not JSON: bad one" in result.err
+    assert result.out == ""
+
+
+def test_the_first_few_are_told(cli: Cli, log: Any) -> None:
+    result = cli("stats", log(GOOD + "\n" + "bad\n" * 5))
+    assert "5 of 6 events rejected; --rejects FILE lists all" in result.err
+    assert result.err.count("not JSON") == 3
+
+
+def test_the_text_is_cut_at_200_characters(cli: Cli, log: Any) -> None:
+    found = rejects(cli, log(GOOD + "\n" + "é" * 300 + "\n"))
+    assert found[0]["text"] == "é" * 200
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.9])
+def test_a_file_cut_off_in_its_compression(cli: Cli, tmp_path: Path, keep: float) -> None:
+    data = ndjson(event(hash=f"{n * 7919:x}") for n in range(20_000)).encode()
+    packed = gzip.compress(data)
+    (path := tmp_path / "log.gz").write_bytes(packed[: int(len(packed) * keep)])
+    result = cli("stats", path, "--format", "json")
+    assert result.code == 0
+    assert "gzip data is cut off; everything before that was read" in result.err
+    assert keep - 0.1 < result.json["input"]["kept"] / 20_000 < keep + 0.1
+    assert result.json["input"]["rejected"] <= 1
+
+
+def test_large_files_are_judged_alike(cli: Cli, tmp_path: Path) -> None:
+    """The fast reading of large files finds the same faults as the careful one."""
+    good = [event(hash=f"{n:016x}", timestamp="2026-03-02T10:00:00.000Z") for n in range(45_000)]
+    faults = [GOOD.replace(" ", "")[:-1] + ',"hash":"x"}', GOOD.replace(" ", "")[:-1] + ',"x":1}', "broken"]
+    clean = ndjson(good)
+    assert len(clean) > 4 << 20
+    for number, fault in enumerate(faults):
+        (path := tmp_path / f"{number}").write_text(clean + fault + "\n" + GOOD.replace(" ", "") + "\n")
+        found = [] if number == 1 else [(45_001, fault)]
+        assert [(one["line"], one["text"]) for one in rejects(cli, path)] == found
+    (path := tmp_path / "clean").write_text(clean)
+    assert rejects(cli, path) == []
