@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from analyzer.archive.file import Accounting
 from analyzer.archive.opening import Counts, Opened
-from analyzer.metrics.selection import Selection, run, select
-from analyzer.metrics.stats import Grouping, definitions, dimension, grouped, totals
 from analyzer.errors import QueryError
+from analyzer.metrics.selection import Selection, run, select
+from analyzer.metrics.stats import Grouping, check_time_zone, definitions, dimension, grouped, totals
 from analyzer.table import BYTES, COUNT, TEXT, Heading, Table
 
 QUERIES = frozenset({"SELECT", "EXPLAIN"})
@@ -38,6 +38,7 @@ def stats(opened: Opened, selection: Selection, grouping: Grouping, *, explain: 
         QueryError: SQL of the selection does not run.
     """
     dimensions = [dimension(name) for name in grouping.by]
+    check_time_zone(opened.connection, grouping.tz)
     selected = select(opened.connection, selection)
     tables = [totals(selected)]
     notes = _untimed(opened, selection)

@@ -1,4 +1,4 @@
-"""Write a made-up but lifelike log of cache usage events: `python sample_data/generate.py --events N --days D --seed S`.
+"""Write a made-up but lifelike log: `python sample_data/generate.py --events N --days D --seed S -o log.ndjson`.
 
 Four teams of one company work on weekdays, most of their runs on CI. A run looks up some of its team's tasks. A task's
 hash changes as main moves on, in branches that edit it, and with nothing else, so hits and misses follow from who
@@ -20,7 +20,11 @@ from pathlib import Path
 import duckdb
 
 EVENTS_A_SESSION = 36
-FORMATS = {".csv": "CSV, HEADER", ".ndjson": r"CSV, HEADER false, QUOTE '', ESCAPE '', DELIMITER E'\x01'", ".parquet": "PARQUET, COMPRESSION zstd"}
+FORMATS = {
+    ".csv": "CSV, HEADER",
+    ".ndjson": r"CSV, HEADER false, QUOTE '', ESCAPE '', DELIMITER E'\x01'",
+    ".parquet": "PARQUET, COMPRESSION zstd",
+}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 SETUP = """
@@ -50,9 +54,11 @@ FROM (SELECT *, sum(weight) OVER (ORDER BY hour) AS sum_before FROM (
 CREATE TABLE session AS
 SELECT i, s.slug, team_id, started_at, epoch(started_at - getvariable('start')) / 86400 AS day,
        CASE WHEN is_ci THEN CASE WHEN draw('vendor' || i) < 0.85 THEN ci ELSE coalesce(other_ci, ci) END END AS ci,
-       CASE WHEN is_ci THEN 'fresh' || i ELSE s.slug || floor(draw('machine' || i) * getvariable('machines')) END AS machine,
+       CASE WHEN is_ci THEN 'fresh' || i
+            ELSE s.slug || floor(draw('machine' || i) * getvariable('machines')) END AS machine,
        CASE WHEN draw('main' || i) < 0.3 THEN '' ELSE
-            s.slug || floor(epoch(started_at - getvariable('start')) / 43200) || '.' || floor(draw('branch' || i) * getvariable('branches'))
+            s.slug || floor(epoch(started_at - getvariable('start')) / 43200)
+            || '.' || floor(draw('branch' || i) * getvariable('branches'))
        END AS branch,
        CASE WHEN draw('scope' || i) < 0.25 THEN 0.9 WHEN draw('scope' || i) < 0.6 THEN 0.3 ELSE 0.12 END AS scope
 FROM (SELECT i, (SELECT slug FROM team WHERE draw('team' || i) < share ORDER BY share LIMIT 1) AS slug,
@@ -119,7 +125,8 @@ def write(events: int, days: int, seed: int, start: str, paths: dict[Path, str])
     sessions = events // EVENTS_A_SESSION + 50
     variables = {
         "seed": str(seed), "days": str(days), "events": str(events), "start": f"TIMESTAMP '{start}'", "outage": outage,
-        "sessions": str(sessions), "machines": str(max(14, sessions // 350)), "branches": str(max(2, sessions // days // 40)),
+        "sessions": str(sessions), "machines": str(max(14, sessions // 350)),
+        "branches": str(max(2, sessions // days // 40)),
     }  # fmt: skip
     for name, value in variables.items():
         connection.execute(f"SET VARIABLE {name} = {value}")
@@ -128,15 +135,17 @@ def write(events: int, days: int, seed: int, start: str, paths: dict[Path, str])
     last, rest = connection.execute(ENOUGH).fetchone()
     connection.execute(f"SET VARIABLE last = {last}; SET VARIABLE rest = {rest}")
     for path, condition in paths.items():
-        rows = f"SELECT * FROM ({EVENTS}) WHERE {condition}"  # noqa: S608
+        rows = f"SELECT * FROM ({EVENTS}) WHERE {condition}"
         if ".ndjson" in path.suffixes or not path.suffix:
-            rows = f"SELECT json_strip_nulls(to_json(e))::VARCHAR FROM ({rows}) e"  # noqa: S608
+            rows = f"SELECT json_strip_nulls(to_json(e))::VARCHAR FROM ({rows}) e"
         connection.execute(f"COPY ({rows}) TO '{path}' ({_options(path)})")
 
 
 def _options(path: Path) -> str:
     suffixes = [suffix for suffix in path.suffixes if suffix in (*FORMATS, *COMPRESSIONS)]
-    compression = f", COMPRESSION {COMPRESSIONS[suffixes[-1]]}" if suffixes[-1:] and suffixes[-1] in COMPRESSIONS else ""
+    compression = (
+        f", COMPRESSION {COMPRESSIONS[suffixes[-1]]}" if suffixes[-1:] and suffixes[-1] in COMPRESSIONS else ""
+    )
     return "FORMAT " + FORMATS[suffixes[0] if suffixes else ".ndjson"] + compression
 
 
@@ -147,7 +156,9 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--start", default="2026-08-17", help="the first day (default: %(default)s)")
-    parser.add_argument("-o", "--output", type=Path, default=Path("/dev/stdout"), help="file: .ndjson, .csv or .parquet")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("/dev/stdout"), help="file: .ndjson, .csv or .parquet"
+    )
     parser.add_argument("--sample", action="store_true", help="write the three files of sample_data instead")
     arguments = parser.parse_args()
     here = Path(__file__).parent

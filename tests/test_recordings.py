@@ -11,7 +11,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-
 from conftest import RECORDED, Cli, ndjson
 
 if sys.version_info >= (3, 14):
@@ -33,7 +32,9 @@ def flat(requests: Requests) -> list[dict[str, Any]]:
             "ci": request["headers"].get("x-artifact-client-ci"),
             "status": request["status"],
         }
-        rows += [event | {key: value for key, value in envelope.items() if value is not None} for event in request["body"]]
+        rows += [
+            event | {key: value for key, value in envelope.items() if value is not None} for event in request["body"]
+        ]
     return rows
 
 

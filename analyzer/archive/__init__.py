@@ -1,0 +1,1 @@
+"""What is loaded: a DuckDB database with the relations events, lookups, sessions, files and rejects."""

@@ -42,7 +42,7 @@ def archive(path: Path | None, scratch: Path, *, read_only: bool) -> Iterator["D
 def _connect(path: Path | None, scratch: Path, *, read_only: bool) -> "DuckDBPyConnection":
     import duckdb  # noqa: PLC0415  (a tenth of a second, only where it is needed)
 
-    config = {
+    config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "memory_limit": f"{MEMORY_MB_BASE + MEMORY_MB_A_THREAD * (os.cpu_count() or 1)}MB",
@@ -74,4 +74,6 @@ def _prepare(connection: "DuckDBPyConnection", path: Path | None) -> None:
         return
     version = connection.execute("SELECT max(version) FROM store.meta").fetchone() if "meta" in names else None
     if version != (schema.VERSION,):
-        raise ArchiveError(f"{path}: a DuckDB file, but no archive of this version; name another, and load the logs again")
+        raise ArchiveError(
+            f"{path}: a DuckDB file, but no archive of this version; name another, and load the logs again"
+        )

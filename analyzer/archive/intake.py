@@ -12,7 +12,7 @@ from analyzer.archive.file import Content, FileReport, Intake, content_of
 from analyzer.errors import InputError, NotALogError, RejectedError, UnreadableError
 from analyzer.event import NAMES
 from analyzer.readers.formats import FORMATS
-from analyzer.readers.item import CUT
+from analyzer.readers.item import CUT, Item
 from analyzer.readers.sniff import HEAD_BYTES, sniff
 from analyzer.readers.source import LogFile
 from analyzer.readers.stream import Stream
@@ -114,7 +114,8 @@ class Loader:
                 raise UnreadableError(f"{file.name}: {stream.damage}, from its first byte; fetch the file again")
             format_name = self._reading.format or sniff(head, self._reading.renamed)
             if format_name is None:
-                return self._no_log(file, head)
+                self._refuse(file, head)
+                return None
             content = content_of(stream)
         except OSError as error:
             raise UnreadableError(f"{file.name}: {error.strerror or error}; check its path and permissions") from None
@@ -123,7 +124,8 @@ class Loader:
             self._stage(report, stream, head)
         return report
 
-    def _no_log(self, file: LogFile, head: bytes) -> None:
+    def _refuse(self, file: LogFile, head: bytes) -> None:
+        """Pass over a file that was only come across; one that was named outright is an error."""
         if not file.named:
             self.intake.skipped.append(file.name)
             return
@@ -174,7 +176,7 @@ class Loader:
         """Stage a file by the way its format is read; return the stream whose lines the staged rows are."""
         reader = FORMATS[report.format].items
         if reader:
-            self._stage_items(stream, reader(stream.chunks(), self._reading.renamed), file_id)
+            self._stage_items(reader(stream.chunks(), self._reading.renamed), file_id)
             return stream
         whole = stream.damage is None and stream.members <= 1 and not head.startswith(BOM)
         plain = stream if whole and (stream.compression == "none" or report.format == "ndjson") else self._plain(stream)
@@ -190,7 +192,7 @@ class Loader:
         spool.copy(stream, path)
         return Stream(path)
 
-    def _stage_items(self, stream: Stream, items: Iterator[Any], file_id: int) -> None:
+    def _stage_items(self, items: Iterator[Item], file_id: int) -> None:
         path = self._workspace / "items.ndjson"
         spool.write(path, items)
         self._connection.execute(
@@ -259,7 +261,12 @@ class Loader:
         content = report.content
         self._connection.execute(
             REJECTS,
-            {"file_id": file_id, "base": base, "cut": CUT, "cut_line": None if content.ends_in_newline else content.lines},
+            {
+                "file_id": file_id,
+                "base": base,
+                "cut": CUT,
+                "cut_line": None if content.ends_in_newline else content.lines,
+            },
         )
         if self._reading.strict:
             self._fail(report, file_id)

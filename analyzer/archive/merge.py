@@ -73,7 +73,7 @@ MIXED = f"""
 CREATE OR REPLACE TEMP TABLE mixed AS
 SELECT session_id FROM store.event WHERE {TOUCHED}
 GROUP BY session_id HAVING min(context_id) <> max(context_id)
-"""  # noqa: S608
+"""
 
 FIRST_CONTEXT = """
 UPDATE store.lookup l SET context_id = f.context_id

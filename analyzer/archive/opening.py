@@ -58,13 +58,13 @@ class Observer:
     """Hears what happens while logs are read; this one ignores it."""
 
     def start(self, sources: Sources, connection: "DuckDBPyConnection") -> None:
-        """Reading begins."""
+        """Hear that reading begins."""
 
     def file(self, report: FileReport) -> None:
-        """A file has been read."""
+        """Hear that a file has been read."""
 
     def stop(self) -> None:
-        """Reading is over, well or not."""
+        """Hear that reading is over, well or not."""
 
 
 @contextmanager
@@ -96,7 +96,9 @@ def loaded(
     with workspace() as scratch:
         found = expand(sources, stdin or sys.stdin.buffer, scratch)
         if found.archive:
-            raise UsageError(f"{found.archive}: an archive cannot be loaded into another; load the logs it was made from")
+            raise UsageError(
+                f"{found.archive}: an archive cannot be loaded into another; load the logs it was made from"
+            )
         with archive(into, scratch, read_only=False) as connection:
             yield Opened(connection, load(connection, found, scratch, reading, observer))
 

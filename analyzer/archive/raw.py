@@ -1,7 +1,8 @@
 """From a file to raw rows: a row an item, each field still the JSON text it had. Nothing is judged here.
 
-Every relation has `line`, `item`, `problem`, `text` (JSON), `shown` (for people), `text_bytes` and a column a name of the schema. DuckDB gives
-one row a line that is not blank, in order, whatever is wrong with the line: so a row's number is its place.
+Every relation has `line`, `item`, `problem`, `text` (JSON), `shown` (as it stands in the file), `text_bytes` and a
+column a name of the schema. DuckDB gives one row a line that is not blank, in order, whatever is wrong with the line:
+so a row's number is its place.
 """
 
 from analyzer.event import ENVELOPE_COLUMNS, NAMES
@@ -26,12 +27,14 @@ FROM read_json($path, format='newline_delimited', columns=$columns, compression=
 """.format(names=", ".join(f'"{name}"' for name in NAMES))
 """NDJSON, the fast way: a repeated or unknown key does not show, so what it gives must be proven (see staging)."""
 
-_FOUND = ", ".join(f'found."{name}"::VARCHAR AS "{name}"' for name in NAMES)
+# By place, not by name: the file may name its columns otherwise.
+_FIELDS = {name: f"struct_extract_at(found, {place})" for place, name in enumerate(NAMES, start=1)}
+_FOUND = ", ".join(f'{field}::VARCHAR AS "{name}"' for name, field in _FIELDS.items())
 _FOUND_OR_CONTEXT = ", ".join(
-    f'coalesce(found."{name}", context."{name}")::VARCHAR AS "{name}"'
+    f'coalesce({field}, context."{name}")::VARCHAR AS "{name}"'
     if name in _ENVELOPE
-    else f'found."{name}"::VARCHAR AS "{name}"'
-    for name in NAMES
+    else f'{field}::VARCHAR AS "{name}"'
+    for name, field in _FIELDS.items()
 )
 
 LINES = f"""
@@ -39,7 +42,7 @@ SELECT NULL::BIGINT AS line, 1::BIGINT AS item, problem, text, text AS shown, st
 FROM (SELECT CASE WHEN json IS NULL THEN 'not JSON' END AS problem, json::VARCHAR AS text,
              json_transform(json, $structure) AS found
       FROM read_ndjson_objects($path, compression=$compression, ignore_errors=true))
-"""  # noqa: S608  (column names of the schema)
+"""
 """NDJSON with the text of each line beside its fields."""
 
 SPOOL = f"""
@@ -48,7 +51,7 @@ SELECT line, item, coalesce(problem, CASE WHEN json IS NULL THEN 'not JSON' END)
 FROM (SELECT *, json_transform(json, $structure) AS found
       FROM (SELECT *, CASE WHEN problem IS NULL THEN try_cast(text AS JSON) END AS json
             FROM read_json($path, format='newline_delimited', columns=$columns, auto_detect=false)))
-"""  # noqa: S608  (column names of the schema)
+"""
 """The items that a reader found, written down one a line (see spool)."""
 
 PARQUET = """

@@ -19,7 +19,13 @@ def write(path: Path, items: Iterable[Item]) -> None:
 
 def _line(item: Item) -> str:
     text, problem = _clean(item.text, item.problem)
-    row: dict[str, Any] = {"line": item.line, "item": item.item, "problem": problem, "text": text, "context": item.context}
+    row: dict[str, Any] = {
+        "line": item.line,
+        "item": item.item,
+        "problem": problem,
+        "text": text,
+        "context": item.context,
+    }
     if item.shown is not None:
         row["shown"] = item.shown.encode("utf-8", "replace").decode()
     return json.dumps(row, separators=(",", ":")) + "\n"

@@ -32,7 +32,7 @@ SELECT *, {_SIZE} AS size,
             THEN coalesce(try_strptime(timestamp, ['"%Y-%m-%dT%H:%M:%S.%gZ"', '"%Y-%m-%dT%H:%M:%SZ"']),
                           try_cast(timestamp[2:-2] AS TIMESTAMPTZ)::TIMESTAMP) END AS happened_at
 FROM ({{raw}})
-"""  # noqa: S608  (column names of the schema)
+"""
 
 _CHECKED = """
 SELECT * EXCLUDE (keys), CASE WHEN keys IS NULL THEN NULL ELSE {{
@@ -100,7 +100,7 @@ FROM (SELECT line, item, shown, size, kind, duration_ms, happened_at, oddity.unk
              "sessionId" AS session, hash, "teamId" AS team_id, slug, ci, interactive IN ('1', 'true') AS interactive,
              try_cast(status AS INTEGER) AS status, {_REASON}
       FROM ({{checked}}))
-"""  # noqa: S608  (column names of the schema)
+"""
 
 _FAULT = f"""
 CASE WHEN reason IS NOT NULL OR len(unknown) > 0

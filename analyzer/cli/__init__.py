@@ -44,7 +44,9 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=HELP)
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=HELP
+)
 @click.version_option(package_name="cache-event-analyzer", prog_name="analyzer")
 def cli() -> None:
     """Understand a remote build cache from its usage events, offline.

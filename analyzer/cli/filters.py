@@ -14,7 +14,7 @@ _AGO = re.compile(r"(\d+)([dhw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[datetime]):
     """A time: ISO 8601, UTC where it has no offset, or so long ago (36h, 7d, 4w)."""
 
     name = "time"
@@ -29,7 +29,9 @@ class Moment(click.ParamType):
                 return datetime.now(UTC).replace(tzinfo=None) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
             moment = datetime.fromisoformat(value)
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time: write 2026-08-31, 2026-08-31T12:00Z, or how long ago: 36h, 7d, 4w", param, ctx)
+            self.fail(
+                f"{value!r} is no time: write 2026-08-31, 2026-08-31T12:00Z, or how long ago: 36h, 7d, 4w", param, ctx
+            )
         return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
@@ -41,10 +43,19 @@ _OPTIONS = (
     click.option("--interactive/--no-interactive", default=None, help="Whether the client said a person was there."),
     click.option("--session", multiple=True, help="sessionId. Repeatable."),
     click.option("--hash", multiple=True, help="Repeatable."),
-    click.option("--source", type=click.Choice(["LOCAL", "REMOTE"], case_sensitive=False), help="Single events only; see below."),
+    click.option(
+        "--source", type=click.Choice(["LOCAL", "REMOTE"], case_sensitive=False), help="Single events only; see below."
+    ),
     click.option("--event", type=click.Choice(["HIT", "MISS"], case_sensitive=False), help="Single events only."),
-    click.option("--status", type=click.Choice(["ok", "failed"]), help="Of the request, where known. Single events only."),
-    click.option("--where", multiple=True, metavar="SQL", help="Condition on columns of `events`. Single events only. Repeatable."),
+    click.option(
+        "--status", type=click.Choice(["ok", "failed"]), help="Of the request, where known. Single events only."
+    ),
+    click.option(
+        "--where",
+        multiple=True,
+        metavar="SQL",
+        help="Condition on columns of `events`. Single events only. Repeatable.",
+    ),
 )
 
 HELP = (

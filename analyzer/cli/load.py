@@ -12,9 +12,15 @@ from analyzer.errors import UsageError
 
 @click.command("load", epilog=EXITS)
 @source_options("LOG...")
-@click.option("--into", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE.duckdb", help="The archive, made where there is none.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="FILE.duckdb",
+    help="The archive, made where there is none.",
+)
 @output_options
-def command(inputs: SourceOptions, into: Path, format_name: str | None, output: Path | None, force: bool) -> int:  # noqa: FBT001
+def command(inputs: SourceOptions, into: Path, format_name: str | None, output: Path | None, force: bool) -> int:
     """Keep logs in an archive: a DuckDB file that answers at once.
 
     A file is known by its content: loading it again adds nothing. A load that is killed leaves whole files only; run it

@@ -22,9 +22,14 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--force", is_flag=True, help="Overwrite the file of -o."),
         click.option(
-            "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here; the suffix says the format."
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Write here; the suffix says the format.",
         ),
-        click.option("--format", "format_name", type=click.Choice(NAMES), help="Default: table, or by the suffix of -o."),
+        click.option(
+            "--format", "format_name", type=click.Choice(NAMES), help="Default: table, or by the suffix of -o."
+        ),
     ):
         function = option(function)
     return function
@@ -42,7 +47,9 @@ def check(format_name: str | None, output: Path | None, *, force: bool) -> "Outp
         raise UsageError(f"{output}: exists already; --force overwrites it, or name another file")
     by_suffix = next((name for name, one in OUTPUTS.items() if output and output.suffix in one.suffixes), None)
     if output and not format_name and not by_suffix:
-        raise UsageError(f"{output}: no format has the suffix {output.suffix!r}; say one with --format {'|'.join(NAMES)}")
+        raise UsageError(
+            f"{output}: no format has the suffix {output.suffix!r}; say one with --format {'|'.join(NAMES)}"
+        )
     found = OUTPUTS[format_name or by_suffix or "table"]
     if found.binary and not output and sys.stdout.isatty():
         raise UsageError(f"--format {found.name} is not for a terminal; write it to a file with -o")

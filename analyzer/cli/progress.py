@@ -21,7 +21,13 @@ class Bar(Observer):
     """A bar over the bytes of all files; inside a file it moves by what DuckDB says of its query."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+        columns = (
+            TextColumn("reading"),
+            BarColumn(),
+            DownloadColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
         self._stopped = threading.Event()
         self._done = self._events = 0

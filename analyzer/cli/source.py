@@ -32,7 +32,9 @@ _OPTIONS = (
         metavar="COLUMN=THEIRS",
         help="The file's name for a column: --map timestamp=created_at. Repeatable.",
     ),
-    click.option("--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Write all rejects to this NDJSON file."),
+    click.option(
+        "--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Write all rejects to this NDJSON file."
+    ),
     click.option("--strict", is_flag=True, help="Fail on the first reject."),
 )
 
@@ -100,7 +102,7 @@ def tell(found: "Opened", rejects: Path | None) -> None:
         for text in report.notes:
             say.note(f"{report.name}: {text}")
         if report.duplicate_of:
-            say.note(f"{report.name}: the same content as {report.duplicate_of}; its {report.read:,} events are not counted again")
+            say.note(f"{report.name}: the same content as {report.duplicate_of}; its {report.read:,} events count once")
     if intake.skipped:
         say.note(f"{len(intake.skipped):,} files that are no event log skipped, {intake.skipped[0]} the first")
     _tell_rejects(found, rejects)
@@ -111,16 +113,20 @@ def _tell_rejects(found: "Opened", path: Path | None) -> None:
 
     counts = found.counts()
     if counts.rejected:
-        say.note(f"{counts.rejected:,} of {counts.read:,} events rejected" + ("" if path else "; --rejects FILE lists all"))
+        say.note(
+            f"{counts.rejected:,} of {counts.read:,} events rejected" + ("" if path else "; --rejects FILE lists all")
+        )
         rows = found.connection.execute("FROM rejects LIMIT $limit", {"limit": FIRST_REJECTS}).fetchall()
         for file, line, item, reason, text in rows:
             say.note(f"  {place_of(file, line, item)}: {reason}: {text}")
     if path:
         with path.open("w", encoding="utf-8") as out:
-            rows = found.connection.execute("FROM rejects")
-            while batch := rows.fetchmany(10_000):
+            cursor = found.connection.execute("FROM rejects")
+            while batch := cursor.fetchmany(10_000):
                 keys = ("file", "line", "item", "reason", "text")
-                out.writelines(json.dumps(dict(zip(keys, row, strict=True)), ensure_ascii=False) + "\n" for row in batch)
+                out.writelines(
+                    json.dumps(dict(zip(keys, row, strict=True)), ensure_ascii=False) + "\n" for row in batch
+                )
 
 
 def code_of(intake: "Intake") -> Exit:

@@ -13,7 +13,7 @@ from analyzer.errors import UsageError
 @click.command("sql", epilog=EXITS)
 @source_options("[SOURCE]... SQL")
 @output_options
-def command(inputs: SourceOptions, format_name: str | None, output: Path | None, force: bool) -> int:  # noqa: FBT001
+def command(inputs: SourceOptions, format_name: str | None, output: Path | None, force: bool) -> int:
     """Ask SQL (DuckDB's) of logs or of an archive.
 
     The relations are events, lookups, sessions, files and rejects. The query reads; it reaches no file and no network.
@@ -28,8 +28,8 @@ def command(inputs: SourceOptions, format_name: str | None, output: Path | None,
 
     from analyzer.report import query  # noqa: PLC0415
 
-    if not inputs.sources:
-        raise UsageError('SQL is missing: analyzer sql SOURCE "SELECT count(*) FROM events"')
+    if len(inputs.sources) < 2:  # noqa: PLR2004  (a source and the query)
+        raise UsageError('a SOURCE and SQL are needed: analyzer sql logs/ "SELECT count(*) FROM events"')
     *sources, text = inputs.sources
     written = check(format_name, output, force=force)
     with open_source(replace(inputs, sources=tuple(sources)), progress()) as opened:

@@ -28,7 +28,7 @@ DIMENSIONS = "hour, day, week, month, ci, team, interactive, session, hash, sour
 def command(
     inputs: SourceOptions, selection: "Selection", by: tuple[str, ...], tz: str, sort: str | None, limit: int | None,
     explain: bool, format_name: str | None, output: Path | None, force: bool,
-) -> int:  # fmt: skip  # noqa: FBT001
+) -> int:  # fmt: skip
     """Hit rates and time saved, of logs or of an archive.
 
     \b

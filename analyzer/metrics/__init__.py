@@ -1,0 +1,1 @@
+"""Questions to the archive: one file a question, with definition, unit, caveats and SQL."""

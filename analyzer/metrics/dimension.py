@@ -38,7 +38,9 @@ DIMENSIONS = {
         Dimension("ci", "CI vendor the client detected; none is not the same as a developer's machine", "ci"),
         Dimension("team", "slug, else teamId", "team"),
         Dimension("interactive", "whether the client said that a person was at the terminal", "interactive"),
-        Dimension("session", "one run of the build client", "(SELECT session FROM store.session WHERE id = session_id)"),
+        Dimension(
+            "session", "one run of the build client", "(SELECT session FROM store.session WHERE id = session_id)"
+        ),
         Dimension("hash", "the artifact", "(SELECT hash FROM store.hash WHERE id = hash_id)"),
         Dimension("source", "the cache that was asked; each is counted by its own events alone", "source"),
     )

@@ -118,8 +118,10 @@ def _choose(connection: "DuckDBPyConnection", selection: Selection, lookups: str
     events = "store.event"
     if selection.where:
         condition = " AND ".join(f"({where}\n)" for where in selection.where)
-        events = f"(SELECT * FROM ({EVENTS}) WHERE {condition})"  # noqa: S608  (SQL is what the user gives)
-    table = f"CREATE OR REPLACE TEMP TABLE chosen_lookup AS {lookups.format(events=f'({CHOSEN.format(events=events)})')}"
+        events = f"(SELECT * FROM ({EVENTS}) WHERE {condition})"
+    table = (
+        f"CREATE OR REPLACE TEMP TABLE chosen_lookup AS {lookups.format(events=f'({CHOSEN.format(events=events)})')}"
+    )
     try:
         run(connection, table, {name: getattr(selection, name) for name in ("source", "event", "status")})
     except duckdb.Error as error:

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analyzer.errors import UsageError
 from analyzer.metrics.dimension import BUCKET_END, BUCKET_START, DIMENSIONS, Dimension
@@ -11,12 +11,16 @@ from analyzer.metrics.selection import Selected, Selection, run
 from analyzer.metrics.totals import MEASURES
 from analyzer.table import FLAG, TEXT, Heading, Table
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 TOTALS = f"SELECT {', '.join(f'{measure.sql} AS {measure.name}' for measure in MEASURES)} FROM {{selected}}"
 HEADINGS = tuple(Heading(measure.name, measure.unit, measure.definition, measure.detail) for measure in MEASURES)
 
 PARTIAL = Heading("partial", FLAG, "whether the log, or the time asked for, covers only a part of the bucket")
 COVERED = """
-SELECT greatest(min(first_at), coalesce($since::TIMESTAMP, min(first_at))), least(max(last_at), coalesce($until::TIMESTAMP, max(last_at)))
+SELECT greatest(min(first_at), coalesce($since::TIMESTAMP, min(first_at))),
+       least(max(last_at), coalesce($until::TIMESTAMP, max(last_at)))
 FROM store.session_summary
 """
 
@@ -40,9 +44,25 @@ def dimension(name: str) -> Dimension:
     """Return the dimension of a name; an unknown one is a UsageError."""
     if name not in DIMENSIONS:
         near = difflib.get_close_matches(name, DIMENSIONS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UsageError(f"--by {name}: no such dimension{hint} There are {', '.join(DIMENSIONS)}")
+        raise UsageError(f"--by {name}: no such dimension{_hint(near)} There are {', '.join(DIMENSIONS)}")
     return DIMENSIONS[name]
+
+
+TIME_ZONES = "SELECT name FROM pg_timezone_names() ORDER BY name"
+
+
+def check_time_zone(connection: "DuckDBPyConnection", name: str) -> None:
+    """Raise a UsageError where there is no such time zone."""
+    if name == "UTC":
+        return
+    known = [known for (known,) in run(connection, TIME_ZONES, {})]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise UsageError(f"--tz {name}: no such time zone{_hint(near)} IANA names are taken, such as Europe/Berlin")
+
+
+def _hint(near: list[str]) -> str:
+    return f"; did you mean {near[0]}?" if near else "."
 
 
 def grouped(selected: Selected, dimensions: Sequence[Dimension], grouping: Grouping, selection: Selection) -> Table:
@@ -67,8 +87,8 @@ def _question(dimensions: Sequence[Dimension], time: Dimension | None, order: st
     if time:
         keys += f", {BUCKET_START.format(unit=time.bucket)} AS start_, {BUCKET_END.format(unit=time.bucket)} AS end_"
         measures += ", coalesce(min(start_) < $covered_from OR max(end_) > $covered_until, false)"
-    rows = f"SELECT *, {keys} FROM {{selected}}"  # noqa: S608  (fragments of the modules beside this)
-    return f"SELECT {names}, {measures} FROM ({rows}) GROUP BY {names} ORDER BY {order}"  # noqa: S608
+    rows = f"SELECT *, {keys} FROM {{selected}}"
+    return f"SELECT {names}, {measures} FROM ({rows}) GROUP BY {names} ORDER BY {order}"
 
 
 def _order(sort: str | None, columns: Sequence[Heading], dimensions: Sequence[Dimension]) -> str:
@@ -82,8 +102,7 @@ def _order(sort: str | None, columns: Sequence[Heading], dimensions: Sequence[Di
     name = sort.removeprefix("-")
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UsageError(f"--sort {sort}: no such column{hint} There are {', '.join(names)}")
+        raise UsageError(f"--sort {sort}: no such column{_hint(near)} There are {', '.join(names)}")
     return f"{names.index(name) + 1} {'DESC' if sort.startswith('-') else 'ASC'} NULLS LAST, {ties}"
 
 

@@ -13,7 +13,9 @@ MEASURES = (
         COUNT,
         "events kept, repeats of a client's retry included",
         "coalesce(sum(events), 0)::BIGINT",
-        "one lookup is up to two events: rates over events are wrong", detail=True),
+        "one lookup is up to two events: rates over events are wrong",
+        detail=True,
+    ),
     Measure(
         "sessions",
         COUNT,
@@ -22,16 +24,26 @@ MEASURES = (
         "a session counts in each group it has a lookup in, so groups may add up to more than the total",
     ),
     Measure("lookups", COUNT, "distinct (session, hash): a task asked for in a run", "count(*)"),
-    Measure("hits", COUNT, "lookups with a LOCAL HIT or a REMOTE HIT", "count(*) FILTER (WHERE kinds & 5 > 0)", detail=True),
+    Measure(
+        "hits", COUNT, "lookups with a LOCAL HIT or a REMOTE HIT", "count(*) FILTER (WHERE kinds & 5 > 0)", detail=True
+    ),
     Measure("local_hits", COUNT, "lookups with a LOCAL HIT", "count(*) FILTER (WHERE kinds & 1 > 0)", detail=True),
-    Measure("remote_hits", COUNT, "lookups with a REMOTE HIT and no LOCAL HIT", "count(*) FILTER (WHERE kinds & 5 = 4)", detail=True),
+    Measure(
+        "remote_hits",
+        COUNT,
+        "lookups with a REMOTE HIT and no LOCAL HIT",
+        "count(*) FILTER (WHERE kinds & 5 = 4)",
+        detail=True,
+    ),
     Measure("misses", COUNT, "lookups without a HIT", "count(*) FILTER (WHERE kinds & 5 = 0)", detail=True),
     Measure(
         "local_only_misses",
         COUNT,
         "misses with a LOCAL MISS and no REMOTE event",
         "count(*) FILTER (WHERE kinds = 2)",
-        "counted among the misses; the remote cache was off or unreachable, or an event was lost", detail=True),
+        "counted among the misses; the remote cache was off or unreachable, or an event was lost",
+        detail=True,
+    ),
     Measure(
         "hit_rate",
         RATIO,

@@ -1,0 +1,1 @@
+"""From the bytes of a log to its items: one file a format, one list."""

@@ -38,7 +38,9 @@ def of_line(number: int, text: str, renamed: Mapping[str, str] = MappingProxyTyp
         return
     url = _text(fields, URL_KEYS)
     if is_events_request(_text(fields, ("method", "request_method")), url):
-        context = context_of(_query(fields, url), _headers(fields), _first(fields, ("status",)), _first(fields, TIME_KEYS))
+        context = context_of(
+            _query(fields, url), _headers(fields), _first(fields, ("status",)), _first(fields, TIME_KEYS)
+        )
         yield from items_of_body(number, body, context)
 
 

@@ -75,7 +75,7 @@ def _files(source: str, stdin: BinaryIO, workspace: Path) -> Iterator[LogFile]:
     elif path.exists():
         yield LogFile(path, source, named=True)
     elif glob.has_magic(source):
-        found = sorted(filter(os.path.isfile, glob.iglob(source, recursive=True)))
+        found = sorted(filter(os.path.isfile, glob.iglob(source, recursive=True)))  # noqa: PTH207  (absolute patterns)
         if not found:
             raise UnreadableError(f"{source}: no file matches this pattern")
         yield from (LogFile(Path(name), name, named=False) for name in found)

@@ -46,8 +46,8 @@ def write_json(report: Report, stream: BinaryIO) -> None:
 
 def write_ndjson(report: Report, stream: BinaryIO) -> None:
     """Write the primary table, an object a row."""
-    for record in _records(report.primary):
-        stream.write((json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n").encode())
+    lines = (json.dumps(record, ensure_ascii=False, separators=(",", ":")) for record in _records(report.primary))
+    stream.writelines(f"{line}\n".encode() for line in lines)
 
 
 def write_csv(report: Report, stream: BinaryIO) -> None:

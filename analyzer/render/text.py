@@ -63,7 +63,8 @@ def _print(console: "Console", table: Table) -> None:  # type: ignore[name-defin
     from rich.text import Text  # noqa: PLC0415
 
     columns, cells = shown(table)
-    grid = RichTable(box=SIMPLE_HEAD, pad_edge=False, title=None, header_style="bold", show_header=table.name != "totals")
+    box = None if table.name == "totals" else SIMPLE_HEAD
+    grid = RichTable(box=box, pad_edge=False, header_style="bold", show_header=box is not None)
     for column in columns:
         right = column.unit in NUMERIC
         grid.add_column(_title(column), justify="right" if right else "left", overflow="fold", no_wrap=right)

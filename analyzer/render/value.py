@@ -40,7 +40,8 @@ def span(milliseconds: float) -> str:
     """
     if 0 < milliseconds < 1000:  # noqa: PLR2004  (a second)
         return f"{milliseconds:.0f} ms"
-    rest, parts = int(milliseconds), []
+    rest = int(milliseconds)
+    parts: list[str] = []
     for name, length in _SPANS:
         count, rest = divmod(rest, length)
         if count or (parts and len(parts) < 2):  # noqa: PLR2004  (two units)

@@ -12,7 +12,6 @@ from typing import Any
 
 import duckdb
 import pytest
-
 from conftest import RECORDED, Cli, event, ndjson
 
 ANALYZER = [sys.executable, "-m", "analyzer"]
@@ -100,7 +99,9 @@ def test_killed_at_any_moment_and_run_again(tmp_path: Path) -> None:
             with duckdb.connect(str(killed), read_only=True) as connection:
                 tables = connection.execute("SELECT count(*) FROM duckdb_views() WHERE view_name = 'files'").fetchone()
                 if tables == (1,):
-                    query = "SELECT count(*) FROM store.event e FULL JOIN store.file f ON f.id = e.file_id GROUP BY f.id"
+                    query = (
+                        "SELECT count(*) FROM store.event e FULL JOIN store.file f ON f.id = e.file_id GROUP BY f.id"
+                    )
                     assert {count for (count,) in connection.execute(query).fetchall()} <= {20_000}
     subprocess.run([*command, str(killed)], check=True, capture_output=True)
     assert relations(killed) == relations(whole)
@@ -111,7 +112,11 @@ def test_a_second_process_fails_clearly(cli: Cli, log: Any, tmp_path: Path) -> N
     path = log([event()])
     cli("load", path, "--into", archive)
     holder = subprocess.Popen(
-        [sys.executable, "-c", f"import duckdb,time; c=duckdb.connect({str(archive)!r}); print(1,flush=True); time.sleep(60)"],
+        [
+            sys.executable,
+            "-c",
+            f"import duckdb,time; c=duckdb.connect({str(archive)!r}); print(1,flush=True); time.sleep(60)",
+        ],
         stdout=subprocess.PIPE,
     )
     assert holder.stdout
@@ -133,7 +138,9 @@ def test_interrupted_by_ctrl_c(tmp_path: Path) -> None:
     path = tmp_path / "big.ndjson"
     path.write_text(ndjson([event(hash=f"{n:016x}") for n in range(300_000)]))
     archive = tmp_path / "a.duckdb"
-    process = subprocess.Popen([*ANALYZER, "load", str(path), "--into", str(archive)], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*ANALYZER, "load", str(path), "--into", str(archive)], stderr=subprocess.PIPE, text=True
+    )
     while not archive.exists() and process.poll() is None:
         time.sleep(0.01)
     time.sleep(0.2)

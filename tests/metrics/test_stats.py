@@ -2,15 +2,15 @@
 
 import json
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import brute
 import pytest
+from conftest import Cli, event, ndjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-import brute
-from conftest import Cli, event, ndjson
 
 NINE = "2026-03-02T09:00:00Z"
 TEN = "2026-03-02T10:00:00Z"
@@ -220,12 +220,16 @@ def test_against_brute_force(cli: Cli, tmp_path: Path, events: list[dict[str, An
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=st.lists(EVENTS, min_size=1, max_size=30), cuts=st.lists(st.integers(0, 30), max_size=4), data=st.data())
 def test_an_archive_of_shuffled_pieces_answers_the_same(
-    cli: Cli, tmp_path_factory: pytest.TempPathFactory, events: list[dict[str, Any]], cuts: list[int], data: st.DataObject
+    cli: Cli,
+    tmp_path_factory: pytest.TempPathFactory,
+    events: list[dict[str, Any]],
+    cuts: list[int],
+    data: st.DataObject,
 ) -> None:
     here = tmp_path_factory.mktemp("pieces")
     (whole := here / "whole.ndjson").write_text(ndjson(events))
     edges = sorted({0, len(events), *(cut for cut in cuts if cut < len(events))})
-    pieces = [events[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [events[a:b] for a, b in pairwise(edges)]
     # Pieces of the same content would be one file: a comment key tells them apart.
     named = [[{**one, "piece": number} for one in piece] for number, piece in enumerate(pieces)]
     for number, piece in enumerate(data.draw(st.permutations(named))):

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from conftest import Cli, event, ndjson
 
 GOOD = json.dumps(event())
@@ -65,7 +64,9 @@ def rejects(cli: Cli, path: Path, *options: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize(("line", "reason"), BAD_LINES, ids=[reason + str(n) for n, (_, reason) in enumerate(BAD_LINES)])
+@pytest.mark.parametrize(
+    ("line", "reason"), BAD_LINES, ids=[reason + str(n) for n, (_, reason) in enumerate(BAD_LINES)]
+)
 def test_a_bad_line_is_a_reject(cli: Cli, log: Any, line: str, reason: str) -> None:
     end = "" if reason.startswith("cut") else "\n" + GOOD
     path = log(f"{GOOD}\n\n  \t\n{GOOD}\n{line}{end}")
@@ -86,7 +87,7 @@ def test_a_bad_line_is_a_reject(cli: Cli, log: Any, line: str, reason: str) -> N
         json.dumps(event(timestamp="2026-03-02T10:00:00.123456+02:00")),
         json.dumps(event(timestamp="2026-03-02 10:00:00")),
         json.dumps(event(timestamp=None)),
-        json.dumps(event(hash="é\\\"\u2028 h")),
+        json.dumps(event(hash='é\\"\u2028 h')),
         json.dumps(event(hash=",}")),
         json.dumps(event(ci="é" * 50)),
         json.dumps(event(interactive=1)),
@@ -145,7 +146,8 @@ def test_places_in_requests(cli: Cli, log: Any) -> None:
 
 
 def test_places_in_csv(cli: Cli, log: Any) -> None:
-    text = 'sessionId,source,event,hash,duration\ns,LOCAL,HIT,"a\nb",1\ns,LOCAL,HIT,h\ns,LOCAL,HIT,h,fast\n\ns,LOCAL,HIT,,\n'
+    header = "sessionId,source,event,hash,duration\n"
+    text = header + 's,LOCAL,HIT,"a\nb",1\ns,LOCAL,HIT,h\ns,LOCAL,HIT,h,fast\n\ns,LOCAL,HIT,,\n'
     found = [(one["line"], one["reason"], one["text"]) for one in rejects(cli, log(text))]
     assert found == [
         (4, "4 fields where the header has 5", "s,LOCAL,HIT,h"),

@@ -1,0 +1,183 @@
+"""Commands as a user meets them: sources, exit codes, errors in one line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Cli, event, ndjson
+
+
+def read(cli: Cli, *arguments: object, stdin: bytes = b"") -> dict[str, Any]:
+    result = cli("stats", *arguments, "--format", "json", stdin=stdin)
+    assert result.code == 0, result.err
+    return dict(result.json["input"])
+
+
+def test_sources_mix(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for number, name in enumerate(["a/1.log", "a/b/2.log", "3.log", "4.txt", "a/.hidden"]):
+        (tmp_path / name).write_text(ndjson([event(hash=str(number))]))
+    (tmp_path / "a" / "README.md").write_text("# no log\n")
+    monkeypatch.chdir(tmp_path)
+    stdin = ndjson([event(hash="stdin")]).encode()
+    assert read(cli, "a", "*.log", "4.txt", "-", stdin=stdin)["read"] == 5
+    assert "1 files that are no event log skipped, a/README.md" in cli("stats", "a").err
+    (tmp_path / "with[brackets]").write_text(ndjson([event(hash="odd")]))
+    assert read(cli, "with[brackets]")["read"] == 1
+
+
+def test_a_file_that_is_no_log(cli: Cli, log: Any, tmp_path: Path) -> None:
+    good = log([event()])
+    (bad := tmp_path / "notes.txt").write_text("hello\n")
+    result = cli("stats", bad, good, tmp_path / "missing", tmp_path / "*.none", "--format", "json")
+    assert result.code == 3
+    assert result.json["input"]["kept"] == 1
+    assert f"error: {bad}: no event log (it starts with 'hello')" in result.err
+    assert f"error: {tmp_path / 'missing'}: no such file" in result.err
+    assert "no file matches" in result.err
+
+
+def test_other_names_for_columns(cli: Cli, log: Any) -> None:
+    rows = [{"sid": "s", "source": "LOCAL", "event": "HIT", "key": "h", "duration": 5, "at": "2026-03-02T10:00:00Z"}]
+    names = ["--map", "sessionId=sid", "--map", "hash=key", "--map", "timestamp=at"]
+    for path in (log(rows), log("sid,source,event,key,duration,at\ns,LOCAL,HIT,h,5,2026-03-02T10:00:00Z\n", "csv")):
+        result = cli("stats", path, *names, "--by", "day", "--format", "json")
+        assert result.err == ""
+        assert [(row["day"], row["time_saved_ms"]) for row in result.table("by_day")] == [("2026-03-02", 5)]
+    assert cli("stats", path, "--map", "nonsense").code == 2
+
+
+def test_a_forced_format(cli: Cli, log: Any) -> None:
+    path = log("hello\n" + ndjson([event()]))
+    assert read(cli, path, "--from", "ndjson")["rejected"] == 1
+    assert cli("stats", path, "--from", "yaml").code == 2
+
+
+def test_unknown_keys_are_ignored_and_counted(cli: Cli, log: Any) -> None:
+    result = cli("stats", log([event(version="2.1"), event(version="2.2", os="linux"), event()]))
+    assert "unknown keys ignored: os (1), version (2)" in result.err
+
+
+def test_an_empty_file(cli: Cli, log: Any) -> None:
+    result = cli("stats", log(""), "--format", "json")
+    assert (result.code, result.json["input"]["read"]) == (0, 0)
+    assert "it holds no events" in result.err
+
+
+def test_an_archive_is_read_alone(cli: Cli, log: Any, tmp_path: Path) -> None:
+    path = log([event()])
+    cli("load", path, "--into", tmp_path / "a.duckdb")
+    assert cli("stats", tmp_path / "a.duckdb", path).code == 2
+    assert cli("load", tmp_path / "a.duckdb", "--into", tmp_path / "b.duckdb").code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["stats"], "no SOURCE"),
+        (["sql", "{log}"], "SQL"),
+        (["load", "{log}"], "--into"),
+        (["load", "--into", "x.duckdb"], "no LOG"),
+        (["stast", "{log}"], "Did you mean 'stats'?"),
+        (["stats", "{log}", "--by", "dya"], "did you mean day?"),
+        (["stats", "{log}", "--by", "day", "--sort", "hitrate"], "did you mean hit_rate?"),
+        (["stats", "{log}", "--since", "30m"], "'30m' is no time"),
+        (["stats", "{log}", "--since", "7dd"], "'7dd' is no time"),
+        (["stats", "{log}", "--by", "day", "--tz", "Mars/Base"], "Mars/Base"),
+        (["stats", "{log}", "--colour"], "No such option"),
+    ],
+)
+def test_usage_errors(cli: Cli, log: Any, arguments: list[str], word: str) -> None:
+    path = str(log([event()]))
+    result = cli(*(argument.replace("{log}", path) for argument in arguments))
+    assert (result.code, result.out) == (2, "")
+    assert word in result.err
+    assert "Traceback" not in result.err
+
+
+def test_sql_reads_and_nothing_else(cli: Cli, log: Any, tmp_path: Path) -> None:
+    path = log([event()])
+    (secret := tmp_path / "secret.csv").write_text("a\n1\n")
+    out = cli("sql", path, "SELECT outcome, duration_ms FROM lookups", "--format", "csv").out
+    assert out == "outcome,duration_ms\nlocal_hit,10\n"
+    for query in (
+        f"FROM read_csv('{secret}')",
+        f"SELECT * FROM '{secret}'",
+        f"COPY events TO '{tmp_path / 'x.csv'}'",
+        "CREATE TABLE x (i INTEGER)",
+        "DELETE FROM store.event",
+        "SET enable_external_access = true",
+        f"ATTACH '{tmp_path / 'x.db'}'",
+        "INSTALL httpfs",
+        "SELECT 1; SELECT 2",
+        "SELECT nothing FROM events",
+        "SELEC",
+        "",
+    ):
+        result = cli("sql", path, query)
+        assert (result.code, result.out) == (1, ""), query
+        assert result.err.startswith("error: ")
+        assert "Traceback" not in result.err
+    assert not (tmp_path / "x.csv").exists()
+    assert cli("stats", path, "--where", f"(SELECT count(*) FROM read_csv('{secret}')) > 0").code == 1
+
+
+def test_sql_on_an_archive_changes_nothing(cli: Cli, log: Any, tmp_path: Path) -> None:
+    archive = tmp_path / "a.duckdb"
+    cli("load", log([event()]), "--into", archive)
+    before = archive.read_bytes()
+    assert cli("sql", archive, "SELECT count(*) AS n FROM events", "--format", "csv").out == "n\n1\n"
+    assert archive.read_bytes() == before
+
+
+def process(*arguments: object, **more: Any) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "analyzer", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **more)
+
+
+def test_a_whole_process_says_nothing_on_stderr(log: Any, tmp_path: Path) -> None:
+    out = process("stats", log([event()]), "-o", tmp_path / "out.parquet")
+    assert (out.returncode, out.stdout, out.stderr) == (0, "", "")
+
+
+def test_a_closed_pipe_is_no_error(log: Any) -> None:
+    path = log([event(hash=f"{n}") for n in range(20_000)])
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run(
+        [sys.executable, "-m", "analyzer", "sql", str(path), "FROM events", "--format", "csv"],
+        stdout=write_end, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    os.close(write_end)
+    assert "Traceback" not in done.stderr
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from analyzer.cli import run; run(['--help']); run(['stats', '--help']);"
+        "print([m for m in ('duckdb', 'polars', 'rich', 'httpx') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n")
+
+
+def test_every_command_has_help_with_an_example(cli: Cli) -> None:
+    from analyzer.cli import COMMANDS
+
+    for name in COMMANDS:
+        result = cli(name, "--help")
+        assert result.code == 0
+        assert f"analyzer {name}" in result.out.split("Options:")[0]
+        assert "Exit codes: 0 ok" in " ".join(result.out.split())
+    assert cli("--version").out.startswith("analyzer, version ")
+
+
+def test_json_is_the_same_from_logs_and_archive(cli: Cli, log: Any, tmp_path: Path) -> None:
+    path = log([event(hash=str(n), duration=n / 3) for n in range(100)])
+    cli("load", path, "--into", tmp_path / "a.duckdb")
+    direct, stored = (cli("stats", source, "--format", "json").out for source in (path, tmp_path / "a.duckdb"))
+    assert json.loads(direct) == json.loads(stored)

@@ -1,0 +1,89 @@
+"""The output contract: stdout is the result, the formats say the same, nothing is overwritten."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from conftest import Cli, event
+
+EVENTS = [
+    event(hash="a", duration=93_784_000, timestamp="2026-03-02T10:00:00Z", slug="web|<b>"),
+    event(hash="b", event="MISS", timestamp="2026-03-03T10:00:00.5Z"),
+]
+
+BY_DAY_TABLE = """
+ day            sessions   lookups   hit rate   local hit rate   remote hit rate   time saved   duration coverage
+ ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ 2026-03-02 *          1         1    100.0 %          100.0 %                 —      1 d 2 h             100.0 %
+ 2026-03-03 *          1         1      0.0 %            0.0 %                 —          0 s                   —
+"""
+
+
+def test_a_table_is_for_people(cli: Cli, log: Any) -> None:
+    out = cli("stats", log(EVENTS), "--by", "day").out
+    assert "\x1b" not in out
+    lines = [line.rstrip() for line in out.splitlines()]
+    start = next(n for n, line in enumerate(lines) if line.startswith(" day"))
+    assert lines[start : start + 4] == BY_DAY_TABLE.strip("\n").splitlines()
+    assert "* partial:" in out
+    assert "not shown: events, hits" in out
+
+
+def test_markdown_escapes(cli: Cli, log: Any) -> None:
+    out = cli("stats", log(EVENTS), "--by", "team", "--format", "markdown").out
+    assert "| web\\|&lt;b> | 1 | 1 | 100.0 % |" in out
+    assert "| --- | ---: |" in out
+
+
+def test_json_describes_itself(cli: Cli, log: Any) -> None:
+    document = cli("stats", log(EVENTS), "--by", "day", "--format", "json").json
+    assert (document["schema_version"], document["command"]) == (1, "stats")
+    assert document["input"] == {"read": 2, "kept": 2, "rejected": 0, "filtered": 0, "duplicate": 0, "files": 1}
+    assert [table["name"] for table in document["tables"]] == ["totals", "by_day"]
+    for table in document["tables"]:
+        names = [column["name"] for column in table["columns"]]
+        assert all(list(row) == names for row in table["rows"])
+        assert all(column["description"] for column in table["columns"])
+    assert document["tables"][1]["rows"][0]["first_at"] == "2026-03-02T10:00:00.000Z"
+
+
+def test_the_data_formats_agree(cli: Cli, log: Any, tmp_path: Path) -> None:
+    path = log(EVENTS)
+    by = ["stats", path, "--by", "day,team"]
+    rows = cli(*by, "--format", "json").table("by_day_team")
+    assert [json.loads(line) for line in cli(*by, "--format", "ndjson").out.splitlines()] == rows
+    read = list(csv.DictReader(io.StringIO(cli(*by, "--format", "csv").out)))
+    expected = [{k: "" if v is None else json.dumps(v).strip('"') for k, v in row.items()} for row in rows]
+    assert read == expected
+    out = tmp_path / "out.parquet"
+    assert cli(*by, "-o", out).code == 0
+    frame = pl.read_parquet(out).drop("first_at", "last_at").to_dicts()
+    assert frame == [{k: v for k, v in row.items() if k not in ("first_at", "last_at")} for row in rows]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".ndjson", ".jsonl"])
+def test_what_is_written_is_read_back(cli: Cli, log: Any, tmp_path: Path, suffix: str) -> None:
+    first = [event(hash=f"{n}", timestamp=f"2026-03-02T10:00:0{n}Z", slug="a" if n else None) for n in range(5)]
+    path = log([*first, event(duration=None, ci='"quoted", é')])
+    out = tmp_path / f"out{suffix}"
+    query = "SELECT * EXCLUDE (file, position, team) FROM events"
+    assert cli("sql", path, query, "-o", out).code == 0
+    again = cli("stats", out, "--format", "json")
+    assert again.err == ""
+    assert again.out == cli("stats", path, "--format", "json").out
+
+
+def test_nothing_is_overwritten(cli: Cli, log: Any, tmp_path: Path) -> None:
+    path, out = log(EVENTS), tmp_path / "out.json"
+    out.write_text("mine")
+    result = cli("stats", path, "-o", out)
+    assert (result.code, out.read_text()) == (2, "mine")
+    assert "--force" in result.err
+    assert cli("stats", path, "-o", out, "--force").code == 0
+    assert json.loads(out.read_text())["command"] == "stats"
+    assert cli("stats", path, "-o", tmp_path / "out.xyz").code == 2
+    assert not list(tmp_path.glob("*.part"))

@@ -1,0 +1,45 @@
+"""The rules of the house that a machine can hold."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from analyzer.readers import formats as readers
+from analyzer.render import formats as outputs
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_layers_hold() -> None:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_reader_is_in_the_list() -> None:
+    shared = {"__init__", "formats", "item", "request", "sniff", "source", "stream"}
+    files = {path.stem for path in (ROOT / "analyzer" / "readers").glob("*.py")} - shared
+    modules = {one.items.__module__.rpartition(".")[2] for one in readers.FORMATS.values() if one.items}
+    assert files == modules
+
+
+def test_the_command_line_knows_every_format() -> None:
+    from analyzer.cli import output, source, stats
+    from analyzer.metrics.dimension import DIMENSIONS
+
+    assert tuple(readers.FORMATS) == source.FORMAT_NAMES
+    assert tuple(outputs.OUTPUTS) == output.NAMES
+    assert ", ".join(DIMENSIONS) == stats.DIMENSIONS
+
+
+def test_heavy_libraries_have_one_place() -> None:
+    places = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "analyzer").rglob("*.py")
+        if "duckdb.connect(" in path.read_text()
+    }
+    assert places == {"analyzer/archive/database.py"}
+
+
+def test_sample_data_is_small() -> None:
+    assert sum(path.stat().st_size for path in (ROOT / "sample_data").iterdir() if path.is_file()) < 15e6
