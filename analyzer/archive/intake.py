@@ -207,8 +207,10 @@ class Loader:
 
     def _stage_lines(self, plain: Stream, content: Content, head: bytes, file_id: int) -> None:
         at = {"path": self._safe(plain.path), "compression": plain.compression, "file_id": file_id}
-        if content.size_bytes >= FAST_FROM_BYTES and not self._reading.columns and is_canonical(head):
-            self._connection.execute(staging.proven_later(raw.DIRECT), at | {"columns": dict.fromkeys(NAMES, "JSON")})
+        present = keys_of(head) if content.size_bytes >= FAST_FROM_BYTES and not self._reading.columns else None
+        if present:
+            insert = f"INSERT INTO staged BY NAME {staging.unproven(raw.direct(present))}"
+            self._connection.execute(insert, at | {"columns": dict.fromkeys(sorted(present), "JSON")})
             if self._is_proven(content, file_id):
                 return
             self._connection.execute("DELETE FROM staged WHERE file_id = $file_id", {"file_id": file_id})
@@ -305,14 +307,16 @@ def place_of(name: str, line: int, item: int | None) -> str:
     return f"{name}:{line} (item {item})" if item and item > 1 else f"{name}:{line}"
 
 
-def is_canonical(head: bytes) -> bool:
-    """Tell whether the first lines are JSON without white space and unknown keys: then the fast reading pays."""
+def keys_of(head: bytes) -> set[str] | None:
+    """Return the keys of a log's first lines; None unless they are JSON without white space and unknown keys."""
+    present: set[str] = set()
     for line in head.splitlines()[:-1]:
         try:
             event = json.loads(line)
         except ValueError:
-            return False
+            return None
         compact = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
         if compact != line or not isinstance(event, dict) or not event.keys() <= set(NAMES):
-            return False
-    return True
+            return None
+        present |= event.keys()
+    return present

@@ -5,6 +5,8 @@ column a name of the schema. DuckDB gives one row a line that is not blank, in o
 so a row's number is its place.
 """
 
+from collections.abc import Collection
+
 from analyzer.event import ENVELOPE_COLUMNS, NAMES
 
 _ENVELOPE = {column.name for column in ENVELOPE_COLUMNS}
@@ -21,11 +23,20 @@ SPOOL_COLUMNS = {
 
 DIRECT = """
 SELECT NULL::BIGINT AS line, 1::BIGINT AS item, NULL::VARCHAR AS problem, NULL::VARCHAR AS text,
-       NULL::VARCHAR AS shown, NULL::BIGINT AS text_bytes, columns(*)::VARCHAR
+       NULL::VARCHAR AS shown, NULL::BIGINT AS text_bytes, {fields}
 FROM read_json($path, format='newline_delimited', columns=$columns, compression=$compression,
-               auto_detect=false, ignore_errors=true) AS raw({names})
-""".format(names=", ".join(f'"{name}"' for name in NAMES))
-"""NDJSON, the fast way: a repeated or unknown key does not show, so what it gives must be proven (see staging)."""
+               auto_detect=false, ignore_errors=true)
+"""
+
+
+def direct(present: Collection[str]) -> str:
+    """Return the relation of NDJSON, read the fast way: only the columns that are `present`.
+
+    A repeated or unknown key does not show, so what this gives must be proven (see staging).
+    """
+    fields = (f'"{name}"::VARCHAR AS "{name}"' if name in present else f'NULL::VARCHAR AS "{name}"' for name in NAMES)
+    return DIRECT.format(fields=", ".join(fields))
+
 
 # By place, not by name: the file may name its columns otherwise.
 _FIELDS = {name: f"struct_extract_at(found, {place})" for place, name in enumerate(NAMES, start=1)}

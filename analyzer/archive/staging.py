@@ -1,36 +1,42 @@
 """From raw rows to staged ones: each is judged, and a valid one gets its types.
 
 A staged row has the integers that loading joins by (`session_key`, `hash_key`, `context_key`: hashes of the JSON
-text, good for one load only), and a `reason` where it is no valid event.
+text, good for one load only); its `kind` is null where it is no valid event, and its `fault` says why.
 
 `size` is the least number of bytes that an event with these fields takes on a line of its own. Where the text is
 as short as that, it holds no key twice, no unknown key and nothing else: the proof that the fast reading rests on.
+
+JSON text is a string where it is `< '#'`: it starts with a quote, and every other value with a greater character.
 """
 
 from analyzer.event import MAX_CI_LENGTH, NAMES
 
-LONG_NUMBER_BYTES = 1_000_000_000
+UNPROVEN_BYTES = 1_000_000_000
 TEXT_CHARS = 200
 
 # A fractional number may have been shorter in the file than DuckDB writes it: such a row proves nothing.
 _SIZE = (
     "1 + "
     + " + ".join(f'coalesce(strlen("{name}") + {len(name) + 4}, 0)' for name in NAMES)
-    + " + CASE WHEN contains(duration, '.') OR contains(status, '.') OR contains(interactive, '.')"
-    + " OR (contains(timestamp, '.') AND NOT starts_with(timestamp, '\"'))"
-    + f" THEN {LONG_NUMBER_BYTES} ELSE 0 END"
+    + " + CASE WHEN contains(duration, '.') OR CASE WHEN timestamp >= '#' THEN contains(timestamp, '.') END"
+    + " OR contains(status, '.') OR contains(interactive, '.')"
+    + f" THEN {UNPROVEN_BYTES} ELSE 0 END"
 )
+
+# Most logs write times in the first way; the others cost more to parse.
+_HAPPENED_AT = """
+coalesce(try_strptime(timestamp, '"%Y-%m-%dT%H:%M:%S.%gZ"'),
+         CASE WHEN timestamp >= '#'
+              THEN try(make_timestamp(try_cast(try_cast(timestamp AS DOUBLE) * 1000 AS BIGINT)))
+              WHEN timestamp[6] = '-' AND timestamp[9] = '-'
+              THEN try_cast(timestamp[2:-2] AS TIMESTAMPTZ)::TIMESTAMP END)
+"""
 
 _TYPED = f"""
 SELECT *, {_SIZE} AS size,
-       CASE source WHEN '"LOCAL"' THEN 1::UTINYINT WHEN '"REMOTE"' THEN 4::UTINYINT END
-       * CASE event WHEN '"HIT"' THEN 1::UTINYINT WHEN '"MISS"' THEN 2::UTINYINT END AS kind,
-       try_cast(duration AS DOUBLE) AS duration_ms,
-       CASE WHEN NOT starts_with(timestamp, '"')
-            THEN try(make_timestamp(try_cast(try_cast(timestamp AS DOUBLE) * 1000 AS BIGINT)))
-            WHEN timestamp[6] = '-' AND timestamp[9] = '-'
-            THEN coalesce(try_strptime(timestamp, ['"%Y-%m-%dT%H:%M:%S.%gZ"', '"%Y-%m-%dT%H:%M:%SZ"']),
-                          try_cast(timestamp[2:-2] AS TIMESTAMPTZ)::TIMESTAMP) END AS happened_at
+       CASE source || event WHEN '"LOCAL""HIT"' THEN 1::UTINYINT WHEN '"LOCAL""MISS"' THEN 2::UTINYINT
+            WHEN '"REMOTE""HIT"' THEN 4::UTINYINT WHEN '"REMOTE""MISS"' THEN 8::UTINYINT END AS judged_kind,
+       try_cast(duration AS DOUBLE) AS duration_ms, {_HAPPENED_AT} AS happened_at
 FROM ({{raw}})
 """
 
@@ -45,13 +51,9 @@ FROM (SELECT *, CASE WHEN problem IS NULL AND text_bytes <> size THEN json_keys(
       FROM ({typed}))
 """
 
-_UNCHECKED = """
-SELECT *, NULL::STRUCT(repeated VARCHAR, unknown VARCHAR[], trailing_comma BOOLEAN) AS oddity FROM ({typed})
-"""
-
 
 def _text(name: str) -> str:
-    return f"""WHEN "{name}" IS NOT NULL AND NOT starts_with("{name}", '"') THEN '{name} is not a string'"""
+    return f"""WHEN "{name}" >= '#' THEN '{name} is not a string'"""
 
 
 def _required(name: str) -> str:
@@ -60,18 +62,21 @@ def _required(name: str) -> str:
             WHEN strlen("{name}") = 2 THEN '{name} is empty'"""
 
 
+_VALID = f"""
+judged_kind IS NOT NULL AND "sessionId" < '#' AND strlen("sessionId") > 2 AND hash < '#' AND strlen(hash) > 2
+AND CASE WHEN duration IS NOT NULL THEN duration_ms >= 0 AND duration_ms < 'infinity'::DOUBLE ELSE true END
+AND CASE WHEN timestamp IS NOT NULL THEN happened_at < 'infinity'::TIMESTAMP AND happened_at > '-infinity'::TIMESTAMP
+         ELSE true END
+AND ("teamId" < '#') IS NOT FALSE AND (slug < '#') IS NOT FALSE AND (ci < '#') IS NOT FALSE
+AND CASE WHEN strlen(ci) > {MAX_CI_LENGTH + 2} THEN len(ci->>'$') <= {MAX_CI_LENGTH} ELSE true END
+AND CASE WHEN interactive IS NOT NULL THEN interactive IN ('0', '1', 'false', 'true') ELSE true END
+AND CASE WHEN status IS NOT NULL THEN try_cast(status AS INTEGER) IS NOT NULL ELSE true END
+"""
+
+_SOUND = "problem IS NULL AND oddity.repeated IS NULL AND oddity.trailing_comma IS NOT TRUE"
+
 _REASON = f"""
-       CASE WHEN problem IS NULL AND oddity.repeated IS NULL
-             AND oddity.trailing_comma IS NOT TRUE AND kind IS NOT NULL
-             AND starts_with("sessionId", '"') AND strlen("sessionId") > 2
-             AND starts_with(hash, '"') AND strlen(hash) > 2
-             AND (duration IS NULL OR (duration_ms >= 0 AND isfinite(duration_ms)))
-             AND (timestamp IS NULL OR isfinite(happened_at))
-             AND ("teamId" IS NULL OR starts_with("teamId", '"')) AND (slug IS NULL OR starts_with(slug, '"'))
-             AND (ci IS NULL OR (starts_with(ci, '"') AND (strlen(ci) <= 52 OR len(ci->>'$') <= {MAX_CI_LENGTH})))
-             AND (interactive IS NULL OR interactive IN ('0', '1', 'false', 'true'))
-             AND (status IS NULL OR try_cast(status AS INTEGER) IS NOT NULL) THEN NULL
-            WHEN problem IS NOT NULL THEN problem
+       CASE WHEN problem IS NOT NULL THEN problem
             WHEN oddity.repeated IS NOT NULL THEN 'duplicate key "' || oddity.repeated || '"'
             WHEN oddity.trailing_comma THEN 'not JSON'
             WHEN text IS NOT NULL AND json_type(text::JSON) <> 'OBJECT' THEN 'not a JSON object'
@@ -88,24 +93,19 @@ _REASON = f"""
             {_text("teamId")} {_text("slug")} {_text("ci")}
             WHEN len(ci->>'$') > {MAX_CI_LENGTH} THEN 'ci is longer than {MAX_CI_LENGTH} characters'
             WHEN interactive NOT IN ('0', '1', 'false', 'true') THEN 'interactive is not 0 or 1'
-            WHEN status IS NOT NULL THEN 'status is not an integer' ELSE 'not a valid event' END AS reason
-"""
-
-_STAGED = f"""
-SELECT $file_id::INTEGER AS file_id, * EXCLUDE (kind, line, item, shown, reason, unknown),
-       CASE WHEN reason IS NULL THEN kind END AS kind, {{fault}} AS fault
-FROM (SELECT line, item, shown, size, kind, duration_ms, happened_at, oddity.unknown AS unknown,
-             hash("sessionId") AS session_key, hash(hash) AS hash_key,
-             hash("teamId", slug, ci, interactive) AS context_key,
-             "sessionId" AS session, hash, "teamId" AS team_id, slug, ci, interactive IN ('1', 'true') AS interactive,
-             try_cast(status AS INTEGER) AS status, {_REASON}
-      FROM ({{checked}}))
+            WHEN status IS NOT NULL THEN 'status is not an integer' ELSE 'not a valid event' END
 """
 
 _FAULT = f"""
-CASE WHEN reason IS NOT NULL OR len(unknown) > 0
-     THEN {{{{'line': line, 'item': item, 'reason': reason, 'unknown': unknown,
-              'text': CASE WHEN reason IS NOT NULL THEN left(shown, {TEXT_CHARS}) END}}}}::JSON::VARCHAR END
+CASE WHEN kind IS NULL OR len(oddity.unknown) > 0
+     THEN {{'line': line, 'item': item, 'unknown': oddity.unknown, 'reason': CASE WHEN kind IS NULL THEN {_REASON} END,
+           'text': CASE WHEN kind IS NULL THEN left(shown, {TEXT_CHARS}) END}}::JSON::VARCHAR END
+"""
+
+_FIELDS = """
+$file_id::INTEGER AS file_id, size, kind, duration_ms, happened_at, hash("sessionId") AS session_key,
+hash(hash) AS hash_key, hash("teamId", slug, ci, interactive) AS context_key, "sessionId" AS session, hash,
+"teamId" AS team_id, slug, ci, interactive IN ('1', 'true') AS interactive, try_cast(status AS INTEGER) AS status
 """
 
 FAULT_TYPE = '{"line":"BIGINT","item":"BIGINT","reason":"VARCHAR","unknown":["VARCHAR"],"text":"VARCHAR"}'
@@ -123,21 +123,16 @@ CREATE OR REPLACE TEMP TABLE staged (
 
 
 def checked(raw: str) -> str:
-    """Return the SQL that stages `raw`, each row checked by its own text.
+    """Return the SQL that stages `raw`, each row checked by its own text."""
+    typed = _CHECKED.format(typed=_TYPED.format(raw=raw))
+    judged = f"SELECT *, CASE WHEN {_SOUND} AND {_VALID} THEN judged_kind END AS kind FROM ({typed})"
+    return f"INSERT INTO staged BY NAME SELECT {_FIELDS}, {_FAULT} AS fault FROM ({judged})"
 
-    A row is valid where `kind` is not null; else `fault` says why and where.
+
+def unproven(raw: str) -> str:
+    """Return the SQL of staged rows of `raw`, not one of them checked by its text.
+
+    They hold only if no `kind` is null and the sum of `size` shows that the text held nothing else.
     """
-    return _staged(_CHECKED, _FAULT, raw)
-
-
-def proven_later(raw: str) -> str:
-    """Return the SQL that stages `raw` without judging rows one by one.
-
-    It holds only if no `kind` is null and the sum of `size` shows that the text held nothing else.
-    """
-    return _staged(_UNCHECKED, "NULL::VARCHAR", raw)
-
-
-def _staged(checks: str, fault: str, raw: str) -> str:
-    rows = _STAGED.format(checked=checks.format(typed=_TYPED.format(raw=raw)), fault=fault.format())
-    return f"INSERT INTO staged BY NAME {rows}"
+    judged = f"SELECT *, CASE WHEN {_VALID} THEN judged_kind END AS kind FROM ({_TYPED.format(raw=raw)})"
+    return f"SELECT {_FIELDS} FROM ({judged})"
