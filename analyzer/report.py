@@ -30,6 +30,12 @@ def account(counts: Counts, kept: int) -> Accounting:
     return Accounting(counts.read, kept, counts.rejected, counts.kept - kept, counts.duplicate, counts.files)
 
 
+def needs_lookups_only(selection: Selection, grouping: Grouping) -> bool:
+    """Tell whether a question is about lookups and their times, and no name or context."""
+    named = selection.team or selection.ci or selection.session or selection.hash or selection.interactive is not None
+    return not named and not selection.chooses_events and all(dimension(name).start for name in grouping.by)
+
+
 def stats(opened: Opened, selection: Selection, grouping: Grouping, *, explain: bool = False) -> Report:
     """Answer `stats`: the table `totals`, and with dimensions one by them.
 

@@ -72,8 +72,11 @@ class Reading:
 class Loader:
     """Loads files into a connection that has the archive's tables; `workspace` is for files on the way."""
 
+    steps: tuple[str, ...] = merge.STEPS
+    """The statements of one merge, in order, inside one transaction."""
+
     def __init__(self, connection: "DuckDBPyConnection", workspace: Path, reading: Reading) -> None:
-        self._connection, self._workspace, self._reading = connection, workspace, reading
+        self.connection, self._workspace, self._reading = connection, workspace, reading
         self._next_id = self._value("SELECT coalesce(max(id), 0) + 1 FROM store.file")
         self._begin()
         self.intake = Intake()
@@ -92,18 +95,22 @@ class Loader:
             if self._pending >= BATCH_EVENTS:
                 self._commit()
         self._commit()
+        self._finish()
+
+    def _finish(self) -> None:
+        """Do what is to be done once all files are in."""
 
     def _begin(self) -> None:
         self._first_id, self._pending = self._next_id, 0
-        self._connection.execute(staging.TABLES)
+        self.connection.execute(staging.TABLES)
 
     def _commit(self) -> None:
         """Merge what is staged into the tables, wholly or not at all."""
-        self._connection.execute("BEGIN")
-        for step in merge.STEPS:
+        self.connection.execute("BEGIN")
+        for step in self.steps:
             parameters = {"first_file_id": self._first_id} if "$first_file_id" in step else None
-            self._connection.execute(step, parameters)
-        self._connection.execute("COMMIT")
+            self.connection.execute(step, parameters)
+        self.connection.execute("COMMIT")
         self._begin()
 
     def _load_one(self, file: LogFile) -> FileReport | None:
@@ -116,13 +123,16 @@ class Loader:
             if format_name is None:
                 self._refuse(file, head)
                 return None
-            content = content_of(stream)
+            content = self._content(stream)
         except OSError as error:
             raise UnreadableError(f"{file.name}: {error.strerror or error}; check its path and permissions") from None
         report = FileReport(file.name, format_name, stream.compression, content)
         if not self._is_known(report):
             self._stage(report, stream, head)
         return report
+
+    def _content(self, stream: Stream) -> Content:
+        return content_of(stream)
 
     def _refuse(self, file: LogFile, head: bytes) -> None:
         """Pass over a file that was only come across; one that was named outright is an error."""
@@ -138,7 +148,7 @@ class Loader:
 
     def _is_known(self, report: FileReport) -> bool:
         """Tell whether the content was loaded before, and note it in the report."""
-        found = self._connection.execute(
+        found = self.connection.execute(
             "SELECT name, read FROM (FROM store.file UNION ALL FROM new_file) WHERE digest = $digest",
             {"digest": report.content.digest},
         ).fetchone()
@@ -151,24 +161,25 @@ class Loader:
         self._next_id += 1
         base = self._value("SELECT coalesce(max(rowid) + 1, 0) FROM staged")
         plain = self._fill(report, stream, head, file_id)
-        base, report.read, report.kept = self._connection.execute(
+        base, report.read, report.kept = self.connection.execute(
             "SELECT coalesce(min(rowid), $base), count(*), count(kind) FROM staged WHERE file_id = $file_id",
             {"file_id": file_id, "base": base},
         ).fetchone()  # type: ignore[misc]
         report.rejected = report.read - report.kept
-        unknown = dict(self._connection.execute(UNKNOWN, {"file_id": file_id}).fetchall())
+        unknown = dict(self.connection.execute(UNKNOWN, {"file_id": file_id}).fetchall())
         if report.rejected:
             self._reject(report, plain, file_id, base)
         self._note(report, stream, unknown)
-        self._connection.execute(
-            "INSERT INTO new_file VALUES ($id, $name, $format, $compression, $digest, $size, $read, $kept, $rejected,"
-            " $unknown, $damage, now()::TIMESTAMP)",
-            {
-                "id": file_id, "name": report.name, "format": report.format, "compression": report.compression,
-                "digest": report.content.digest, "size": report.content.size_bytes, "read": report.read,
-                "kept": report.kept, "rejected": report.rejected, "unknown": sum(unknown.values()),
-                "damage": stream.damage,
-            },
+        self._record(report, file_id, sum(unknown.values()), stream.damage)
+
+    def _record(self, report: FileReport, file_id: int, unknown_keys: int, damage: str | None) -> None:
+        content = report.content
+        self.connection.execute(
+            f"INSERT INTO new_file VALUES ({', '.join('?' * 11)}, now()::TIMESTAMP)",
+            [
+                file_id, report.name, report.format, report.compression, content.digest, content.size_bytes,
+                report.read, report.kept, report.rejected, unknown_keys, damage,
+            ],
         )  # fmt: skip
         self._pending += report.read
 
@@ -195,7 +206,7 @@ class Loader:
     def _stage_items(self, items: Iterator[Item], file_id: int) -> None:
         path = self._workspace / "items.ndjson"
         spool.write(path, items)
-        self._connection.execute(
+        self.connection.execute(
             staging.checked(raw.SPOOL),
             {"path": str(path), "columns": raw.SPOOL_COLUMNS, **self._checks(), "file_id": file_id},
         )
@@ -206,18 +217,27 @@ class Loader:
         return {"structure": json.dumps(columns), "known": list(columns)}
 
     def _stage_lines(self, plain: Stream, content: Content, head: bytes, file_id: int) -> None:
-        at = {"path": self._safe(plain.path), "compression": plain.compression, "file_id": file_id}
-        present = keys_of(head) if content.size_bytes >= FAST_FROM_BYTES and not self._reading.columns else None
-        if present:
-            insert = f"INSERT INTO staged BY NAME {staging.unproven(raw.direct(present))}"
-            self._connection.execute(insert, at | {"columns": dict.fromkeys(sorted(present), "JSON")})
+        direct = self._direct(plain, content, head, file_id)
+        if direct:
+            sql, parameters = direct
+            self.connection.execute(f"INSERT INTO staged BY NAME {sql}", parameters)
             if self._is_proven(content, file_id):
                 return
-            self._connection.execute("DELETE FROM staged WHERE file_id = $file_id", {"file_id": file_id})
-        self._connection.execute(staging.checked(raw.LINES), at | self._checks())
+            self.connection.execute("DELETE FROM staged WHERE file_id = $file_id", {"file_id": file_id})
+        at = {"path": self._safe(plain.path), "compression": plain.compression, "file_id": file_id}
+        self.connection.execute(staging.checked(raw.LINES), at | self._checks())
+
+    def _direct(self, plain: Stream, content: Content, head: bytes, file_id: int) -> tuple[str, dict[str, Any]] | None:
+        """Return the fast reading of a log, its SQL and parameters, where it pays and can be proven."""
+        present = keys_of(head) if content.size_bytes >= FAST_FROM_BYTES and not self._reading.columns else None
+        if not present:
+            return None
+        columns = dict.fromkeys(sorted(present), "JSON")
+        at = {"path": self._safe(plain.path), "compression": plain.compression, "file_id": file_id, "columns": columns}
+        return staging.unproven(raw.direct(present)), at
 
     def _is_proven(self, content: Content, file_id: int) -> bool:
-        size, rows, valid = self._connection.execute(
+        size, rows, valid = self.connection.execute(
             "SELECT sum(size)::BIGINT, count(*), count(kind) FROM staged WHERE file_id = $file_id", {"file_id": file_id}
         ).fetchone()  # type: ignore[misc]
         newlines = rows if content.ends_in_newline else rows - 1
@@ -237,10 +257,10 @@ class Loader:
 
         path = self._safe(plain.path)
         try:
-            found = self._connection.execute("SELECT name FROM parquet_schema($path)", {"path": path}).fetchall()
+            found = self.connection.execute("SELECT name FROM parquet_schema($path)", {"path": path}).fetchall()
             theirs = {name for (name,) in found}
             columns = {name: self._reading.column(name) for name in NAMES if self._reading.column(name) in theirs}
-            self._connection.execute(
+            self.connection.execute(
                 staging.checked(raw.parquet(columns)), {"path": path, "known": list(NAMES), "file_id": file_id}
             )
         except Error as error:
@@ -251,7 +271,7 @@ class Loader:
         path = self._workspace / "places.ndjson"
         positions = []
         if report.format == "ndjson":
-            rows = self._connection.execute(
+            rows = self.connection.execute(
                 "SELECT rowid - $base + 1 FROM staged WHERE file_id = $file_id AND kind IS NULL ORDER BY rowid",
                 {"file_id": file_id, "base": base},
             ).fetchall()
@@ -259,9 +279,9 @@ class Loader:
         with path.open("w", encoding="ascii") as file:
             for position, line, text in spool.places(plain.chunks(), positions):
                 file.write(json.dumps({"position": position, "line": line, "text": text}) + "\n")
-        self._connection.execute(PLACES, {"path": str(path)})
+        self.connection.execute(PLACES, {"path": str(path)})
         content = report.content
-        self._connection.execute(
+        self.connection.execute(
             REJECTS,
             {
                 "file_id": file_id,
@@ -274,7 +294,7 @@ class Loader:
             self._fail(report, file_id)
 
     def _fail(self, report: FileReport, file_id: int) -> None:
-        line, item, reason, text = self._connection.execute(
+        line, item, reason, text = self.connection.execute(
             "SELECT line, item, reason, text FROM new_reject WHERE file_id = $id LIMIT 1", {"id": file_id}
         ).fetchone()  # type: ignore[misc]
         raise RejectedError(f"{place_of(report.name, line, item)}: {reason}: {text}")
@@ -295,7 +315,7 @@ class Loader:
             report.notes.append("it holds no events")
 
     def _value(self, sql: str, parameters: dict[str, Any] | None = None) -> Any:
-        return self._connection.execute(sql, parameters).fetchone()[0]  # type: ignore[index]
+        return self.connection.execute(sql, parameters).fetchone()[0]  # type: ignore[index]
 
 
 def place_of(name: str, line: int, item: int | None) -> str:

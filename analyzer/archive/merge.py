@@ -4,22 +4,26 @@ Everything joins by content, so the order in which files come makes no differenc
 batch touches are made again from all its events: a lookup split over files and loads is still one.
 """
 
+CONTEXTS = """
+CREATE OR REPLACE TEMP TABLE context AS
+SELECT context_key, nullif(team_id->>'$', '') AS team_id, nullif(slug->>'$', '') AS slug,
+       coalesce(slug_, team_id_) AS team, nullif(ci->>'$', '') AS ci, interactive
+FROM (SELECT context_key, any_value(team_id) AS team_id, any_value(slug) AS slug, any_value(ci) AS ci,
+             any_value(interactive) AS interactive, nullif(any_value(team_id)->>'$', '') AS team_id_,
+             nullif(any_value(slug)->>'$', '') AS slug_
+      FROM staged WHERE kind IS NOT NULL GROUP BY context_key)
+"""
+
 NEW_CONTEXTS = """
 INSERT INTO store.context
 SELECT (SELECT coalesce(max(id), 0) FROM store.context) + row_number() OVER (ORDER BY team, team_id, ci, interactive), *
-FROM (SELECT nullif(team_id->>'$', '') AS team_id, nullif(slug->>'$', '') AS slug,
-             coalesce(nullif(slug->>'$', ''), nullif(team_id->>'$', '')) AS team,
-             nullif(ci->>'$', '') AS ci, interactive
-      FROM (SELECT DISTINCT team_id, slug, ci, interactive FROM staged WHERE kind IS NOT NULL)
+FROM (SELECT team_id, slug, team, ci, interactive FROM context
       EXCEPT SELECT team_id, slug, team, ci, interactive FROM store.context)
 """
 
 CONTEXT_KEYS = """
 CREATE OR REPLACE TEMP TABLE context_key AS
-SELECT context_key, c.id
-FROM (SELECT context_key, nullif(any_value(team_id)->>'$', '') AS team_id, nullif(any_value(slug)->>'$', '') AS slug,
-             nullif(any_value(ci)->>'$', '') AS ci, any_value(interactive) AS interactive
-      FROM staged WHERE kind IS NOT NULL GROUP BY context_key) k
+SELECT k.context_key, c.id FROM context k
 JOIN store.context c ON c.team_id IS NOT DISTINCT FROM k.team_id AND c.slug IS NOT DISTINCT FROM k.slug
  AND c.ci IS NOT DISTINCT FROM k.ci AND c.interactive IS NOT DISTINCT FROM k.interactive
 """
@@ -58,8 +62,7 @@ TOUCHED = "(file_id >= $first_file_id OR session_id IN (SELECT id FROM session_k
 
 LOOKUPS = """
 SELECT session_id, hash_id, min(happened_at) AS first_at, max(happened_at) AS last_at, bit_or(kind) AS kinds,
-       max(CASE WHEN kind = 1 THEN duration_ms END) AS local_ms,
-       max(CASE WHEN kind = 4 THEN duration_ms END) AS remote_ms,
+       max(CASE WHEN kind & 5 > 0 AND duration_ms > 0 THEN duration_ms END) AS duration_ms,
        min(context_id) AS context_id, count(*) AS events
 FROM {events} GROUP BY session_id, hash_id
 """
@@ -91,7 +94,7 @@ INSERT INTO store.session_summary
 SELECT session_id, min(first_at), max(last_at),
        coalesce(arg_min(context_id, first_at), min(context_id)), sum(events)::BIGINT,
        count(*), count_if(kinds & 1 > 0), count_if(kinds & 5 = 4), count_if(kinds & 5 = 0), count_if(kinds = 2),
-       round(fsum(coalesce(nullif(local_ms, 0), nullif(remote_ms, 0))), 6)
+       round(fsum(duration_ms), 6)
 FROM store.lookup WHERE session_id IN (SELECT id FROM session_key)
 GROUP BY session_id ORDER BY min(first_at)
 """
@@ -99,6 +102,7 @@ GROUP BY session_id ORDER BY min(first_at)
 STEPS = (
     "INSERT INTO store.file FROM new_file",
     "INSERT INTO store.reject FROM new_reject",
+    CONTEXTS,
     NEW_CONTEXTS,
     CONTEXT_KEYS,
     SESSION_KEYS,

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, BinaryIO
 from analyzer.archive.database import archive, workspace
 from analyzer.archive.file import FileReport, Intake
 from analyzer.archive.intake import Loader, Reading
+from analyzer.archive.lookups import LookupsLoader
 from analyzer.errors import UsageError
 from analyzer.readers.source import Sources, expand
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+LARGE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +73,16 @@ class Observer:
 
 @contextmanager
 def opened(
-    sources: Sequence[str], reading: Reading, observer: Observer, stdin: BinaryIO | None = None
+    sources: Sequence[str],
+    reading: Reading,
+    observer: Observer,
+    stdin: BinaryIO | None = None,
+    *,
+    lookups_only: bool = False,
 ) -> Iterator[Opened]:
     """Open SOURCE for questions: an archive as it is, logs by reading them into memory (and from there to disk).
+
+    With `lookups_only` the questions are about lookups and their times: large logs are read for nothing else.
 
     Raises:
         AnalyzerError: see `analyzer.errors`; files that cannot be read are in `intake.errors` instead.
@@ -79,7 +90,9 @@ def opened(
     with workspace() as scratch:
         found = expand(sources, stdin or sys.stdin.buffer, scratch)
         with archive(found.archive, scratch, read_only=True) as connection:
-            intake = load(connection, found, scratch, reading, observer)
+            large = sum(file.path.stat().st_size for file in found.files) >= LARGE_BYTES
+            loader = LookupsLoader if lookups_only and large else Loader
+            intake = Intake() if found.archive else load(loader(connection, scratch, reading), found, observer)
             connection.execute("SET enable_external_access = false")
             yield Opened(connection, intake)
 
@@ -100,18 +113,13 @@ def loaded(
                 f"{found.archive}: an archive cannot be loaded into another; load the logs it was made from"
             )
         with archive(into, scratch, read_only=False) as connection:
-            yield Opened(connection, load(connection, found, scratch, reading, observer))
+            yield Opened(connection, load(Loader(connection, scratch, reading), found, observer))
 
 
-def load(
-    connection: "DuckDBPyConnection", found: Sources, scratch: Path, reading: Reading, observer: Observer
-) -> Intake:
-    """Load the files of `found` into the archive that is open."""
-    if not found.files:
-        return Intake(errors=list(found.errors))
-    loader = Loader(connection, scratch, reading)
+def load(loader: Loader, found: Sources, observer: Observer) -> Intake:
+    """Load the files of `found`."""
     loader.intake.errors.extend(found.errors)
-    observer.start(found, connection)
+    observer.start(found, loader.connection)
     try:
         for report in loader.load(found.files):
             observer.file(report)

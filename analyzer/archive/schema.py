@@ -26,7 +26,7 @@ CREATE TABLE store.event (
     duration_ms DOUBLE, context_id INTEGER, status INTEGER);
 CREATE TABLE store.lookup (
     session_id INTEGER, hash_id INTEGER, first_at TIMESTAMP, last_at TIMESTAMP, kinds UTINYINT,
-    local_ms DOUBLE, remote_ms DOUBLE, context_id INTEGER, events BIGINT);
+    duration_ms DOUBLE, context_id INTEGER, events BIGINT);
 CREATE TABLE store.session_summary (
     session_id INTEGER, first_at TIMESTAMP, last_at TIMESTAMP, context_id INTEGER, events BIGINT, lookups BIGINT,
     local_hits BIGINT, remote_hits BIGINT, misses BIGINT, local_only_misses BIGINT, time_saved_ms DOUBLE);
@@ -49,7 +49,7 @@ CREATE VIEW lookups AS
 SELECT s.session, h.hash,
        CASE WHEN l.kinds & 1 > 0 THEN 'local_hit' WHEN l.kinds & 4 > 0 THEN 'remote_hit' ELSE 'miss' END AS outcome,
        l.kinds = 2 AS local_only_miss,
-       coalesce(nullif(l.local_ms, 0), nullif(l.remote_ms, 0)) AS duration_ms,
+       l.duration_ms,
        l.first_at, l.last_at, c.team_id, c.slug, c.team, c.ci, c.interactive, l.events
 FROM store.lookup l
 JOIN store.session s ON s.id = l.session_id

@@ -82,13 +82,13 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 @contextmanager
-def open_source(source: SourceOptions, observer: "Observer") -> Iterator["Opened"]:
+def open_source(source: SourceOptions, observer: "Observer", *, lookups_only: bool = False) -> Iterator["Opened"]:
     """Open SOURCE, say on stderr what must be said of it, and write the rejects where they were asked for."""
     from analyzer.archive.opening import opened  # noqa: PLC0415
 
     if not source.sources:
         raise UsageError("no SOURCE: name a log, a directory, a glob, an archive (*.duckdb), or - for stdin")
-    with opened(source.sources, source.reading(), observer) as found:
+    with opened(source.sources, source.reading(), observer, lookups_only=lookups_only) as found:
         tell(found, source.rejects)
         yield found
 

@@ -39,10 +39,11 @@ def command(
       analyzer stats sample_data --by day,team -o days.csv
     """
     from analyzer.metrics.stats import Grouping  # noqa: PLC0415
-    from analyzer.report import stats  # noqa: PLC0415
+    from analyzer.report import needs_lookups_only, stats  # noqa: PLC0415
 
     written = check(format_name, output, force=force)
     names = [name for group in by for name in group.split(",")]
-    with open_source(inputs, progress()) as opened:
-        write(stats(opened, selection, Grouping(names, tz, sort, limit), explain=explain), written, output)
+    grouping = Grouping(names, tz, sort, limit)
+    with open_source(inputs, progress(), lookups_only=needs_lookups_only(selection, grouping)) as opened:
+        write(stats(opened, selection, grouping, explain=explain), written, output)
         return code_of(opened.intake)

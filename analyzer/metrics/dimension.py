@@ -2,36 +2,65 @@
 
 from dataclasses import dataclass
 
-# A lookup belongs to the time of its first event, whole.
-_LOCAL = "timezone($tz, timezone('UTC', first_at))"
-_OFFSET_MINUTES = f"datediff('minute', first_at, {_LOCAL})"
-_OFFSET = (
-    f"CASE WHEN {_OFFSET_MINUTES} = 0 THEN 'Z' ELSE format('{{:+03d}}:{{:02d}}',"
-    f" trunc({_OFFSET_MINUTES} / 60)::INTEGER, abs({_OFFSET_MINUTES} % 60)) END"
-)
+UTC = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """A dimension: `sql` is its value for a lookup; `bucket` the unit of time it is a bucket of, if it is one."""
+    """A dimension: `key` is what lookups are grouped by, `label` the value shown of a group, by its `{key}`.
+
+    A bucket of time has the UTC times it starts and ends at, by its `{key}`. In `key`, `{local}` is the time of the
+    lookup's first event in the time zone `$tz`: a lookup belongs, whole, to that time.
+    """
 
     name: str
     description: str
-    sql: str
-    bucket: str | None = None
+    key: str
+    label: str = "{key}"
+    start: str | None = None
+    end: str | None = None
+
+    def keyed(self, tz: str) -> str:
+        """Return the key's SQL. UTC needs no conversion, which costs more than everything else."""
+        return self.key.replace("{local}", "first_at" if tz == UTC else _to_local("first_at"))
+
+
+def _to_local(moment: str) -> str:
+    return f"timezone($tz, timezone('UTC', {moment}))"
+
+
+def _to_utc(moment: str) -> str:
+    return f"timezone('UTC', timezone($tz, {moment}))"
 
 
 def _bucket(unit: str, pattern: str, description: str) -> Dimension:
-    label = f"strftime(date_trunc('{unit}', {_LOCAL}), '{pattern}')"
-    if unit == "hour":
-        label = f"{label} || {_OFFSET}"
-    return Dimension(unit, description, f"coalesce({label}, 'unknown')", unit)
+    return Dimension(
+        unit,
+        description,
+        f"date_trunc('{unit}', {{local}})",
+        f"coalesce(strftime({{key}}, '{pattern}'), 'unknown')",
+        _to_utc("{key}"),
+        _to_utc(f"({{key}} + INTERVAL 1 {unit})"),
+    )
 
+
+# An hour is known by its start in UTC: where summer time ends, an hour of local time comes twice.
+_OFFSET = f"datediff('minute', {{key}}, {_to_local('{key}')})"
+HOUR = Dimension(
+    "hour",
+    "hour of the first event, with its offset from UTC",
+    "first_at - ({local} - date_trunc('hour', {local}))",
+    f"coalesce(strftime({_to_local('{key}')}, '%Y-%m-%dT%H:00') || CASE WHEN {_OFFSET} = 0 THEN 'Z'"
+    f" ELSE printf('%s%02d:%02d', CASE WHEN {_OFFSET} < 0 THEN '-' ELSE '+' END, abs({_OFFSET}) // 60,"
+    f" abs({_OFFSET}) % 60) END, 'unknown')",
+    "{key}",
+    "({key} + INTERVAL 1 HOUR)",
+)
 
 DIMENSIONS = {
     dimension.name: dimension
     for dimension in (
-        _bucket("hour", "%Y-%m-%dT%H:00", "hour of the first event, with its offset from UTC"),
+        HOUR,
         _bucket("day", "%Y-%m-%d", "day of the first event"),
         _bucket("week", "%Y-%m-%d", "week of the first event, by its Monday"),
         _bucket("month", "%Y-%m", "month of the first event"),
@@ -39,12 +68,12 @@ DIMENSIONS = {
         Dimension("team", "slug, else teamId", "team"),
         Dimension("interactive", "whether the client said that a person was at the terminal", "interactive"),
         Dimension(
-            "session", "one run of the build client", "(SELECT session FROM store.session WHERE id = session_id)"
+            "session",
+            "one run of the build client",
+            "session_id",
+            "(SELECT session FROM store.session WHERE id = {key})",
         ),
-        Dimension("hash", "the artifact", "(SELECT hash FROM store.hash WHERE id = hash_id)"),
+        Dimension("hash", "the artifact", "hash_id", "(SELECT hash FROM store.hash WHERE id = {key})"),
         Dimension("source", "the cache that was asked; each is counted by its own events alone", "source"),
     )
 }
-
-BUCKET_START = f"timezone('UTC', timezone($tz, date_trunc('{{unit}}', {_LOCAL})))"
-BUCKET_END = f"timezone('UTC', timezone($tz, date_trunc('{{unit}}', {_LOCAL}) + INTERVAL 1 {{unit}}))"

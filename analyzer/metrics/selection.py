@@ -57,8 +57,7 @@ WHERE ($source::VARCHAR IS NULL OR (kind <= 2) = ($source = 'LOCAL'))
 """
 
 LOOKUPS = """
-SELECT l.* EXCLUDE (context_id, local_ms, remote_ms),
-       coalesce(nullif(l.local_ms, 0), nullif(l.remote_ms, 0)) AS duration_ms, c.team, c.ci, c.interactive
+SELECT l.* EXCLUDE (context_id), c.team, c.ci, c.interactive
 FROM {lookup} l JOIN store.context c ON c.id = l.context_id
 WHERE ($since::TIMESTAMP IS NULL OR first_at >= $since) AND ($until::TIMESTAMP IS NULL OR first_at < $until)
   AND (len($team::VARCHAR[]) = 0 OR list_contains($team, team) OR list_contains($team, team_id))

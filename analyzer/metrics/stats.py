@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analyzer.errors import UsageError
-from analyzer.metrics.dimension import BUCKET_END, BUCKET_START, DIMENSIONS, Dimension
+from analyzer.metrics.dimension import DIMENSIONS, UTC, Dimension
 from analyzer.metrics.selection import Selected, Selection, run
 from analyzer.metrics.totals import MEASURES
 from analyzer.table import FLAG, TEXT, Heading, Table
@@ -30,7 +30,7 @@ class Grouping:
     """How the answer is grouped, sorted and cut. `sort` is a column's name, `-` before it for descending."""
 
     by: Sequence[str] = ()
-    tz: str = "UTC"
+    tz: str = UTC
     sort: str | None = None
     limit: int | None = None
 
@@ -53,7 +53,7 @@ TIME_ZONES = "SELECT name FROM pg_timezone_names() ORDER BY name"
 
 def check_time_zone(connection: "DuckDBPyConnection", name: str) -> None:
     """Raise a UsageError where there is no such time zone."""
-    if name == "UTC":
+    if name == UTC:
         return
     known = [known for (known,) in run(connection, TIME_ZONES, {})]
     if name not in known:
@@ -69,26 +69,29 @@ def grouped(selected: Selected, dimensions: Sequence[Dimension], grouping: Group
     """Return the table by `dimensions`, one named for them (`by_day`, `by_team_ci`): a row a group.
 
     Raises:
-        UsageError: an unknown column to sort by, or an unknown time zone.
+        UsageError: an unknown column to sort by.
     """
-    time = next((dimension for dimension in dimensions if dimension.bucket), None)
+    time = next((dimension for dimension in dimensions if dimension.start), None)
     columns = [Heading(dimension.name, TEXT, dimension.description) for dimension in dimensions]
     columns += [*HEADINGS, PARTIAL] if time else HEADINGS
-    question = _question(dimensions, time, _order(grouping.sort, columns, dimensions))
+    question = _question(dimensions, grouping.tz, _order(grouping.sort, columns, dimensions))
     covered = run(selected.connection, COVERED, {"since": selection.since, "until": selection.until})[0]
     rows = selected.ask(question, tz=grouping.tz, covered_from=covered[0], covered_until=covered[1])
     return Table("by_" + "_".join(dimension.name for dimension in dimensions), columns, rows)
 
 
-def _question(dimensions: Sequence[Dimension], time: Dimension | None, order: str) -> str:
-    keys = ", ".join(f"{dimension.sql} AS {dimension.name}_" for dimension in dimensions)
-    names = ", ".join(f"{dimension.name}_" for dimension in dimensions)
-    measures = ", ".join(f"{measure.sql} AS {measure.name}" for measure in MEASURES)
-    if time:
-        keys += f", {BUCKET_START.format(unit=time.bucket)} AS start_, {BUCKET_END.format(unit=time.bucket)} AS end_"
-        measures += ", coalesce(min(start_) < $covered_from OR max(end_) > $covered_until, false)"
-    rows = f"SELECT *, {keys} FROM {{selected}}"
-    return f"SELECT {names}, {measures} FROM ({rows}) GROUP BY {names} ORDER BY {order}"
+def _question(dimensions: Sequence[Dimension], tz: str, order: str) -> str:
+    """Return the query by dimensions: labels are made of groups, not of lookups."""
+    keys = [f"key_{dimension.name}" for dimension in dimensions]
+    keyed = [f"{dimension.keyed(tz)} AS {key}" for dimension, key in zip(dimensions, keys, strict=True)]
+    labels = [dimension.label.replace("{key}", key) for dimension, key in zip(dimensions, keys, strict=True)]
+    shown = labels + [measure.sql for measure in MEASURES]
+    time = next((n for n, dimension in enumerate(dimensions) if dimension.start), None)
+    if time is not None:
+        start, end = (str(text).replace("{key}", keys[time]) for text in (dimensions[time].start, dimensions[time].end))
+        shown.append(f"coalesce({start} < $covered_from OR {end} > $covered_until, false)")
+    rows = f"SELECT *, {', '.join(keyed)} FROM {{selected}}"
+    return f"SELECT {', '.join(shown)} FROM ({rows}) GROUP BY {', '.join(keys)} ORDER BY {order}"
 
 
 def _order(sort: str | None, columns: Sequence[Heading], dimensions: Sequence[Dimension]) -> str:
@@ -96,7 +99,7 @@ def _order(sort: str | None, columns: Sequence[Heading], dimensions: Sequence[Di
     names = [column.name for column in columns]
     ties = ", ".join(f"{place + 1} NULLS LAST" for place in range(len(dimensions)))
     if sort is None:
-        if dimensions[0].bucket:
+        if dimensions[0].start:
             return ties
         return f"{names.index('lookups') + 1} DESC, {ties}"
     name = sort.removeprefix("-")

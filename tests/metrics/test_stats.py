@@ -12,6 +12,8 @@ from conftest import Cli, event, ndjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from analyzer.archive import intake, opening
+
 NINE = "2026-03-02T09:00:00Z"
 TEN = "2026-03-02T10:00:00Z"
 NEXT_DAY = "2026-03-03T09:00:00Z"
@@ -200,6 +202,15 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
+@pytest.fixture(params=["as small logs are read", "as large logs are read"])
+def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large logs are read for their lookups alone; here every log is large."""
+    if request.param == "as large logs are read":
+        monkeypatch.setattr(opening, "LARGE_BYTES", 0)
+        monkeypatch.setattr(intake, "FAST_FROM_BYTES", 0)
+
+
+@pytest.mark.usefixtures("reading")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=st.lists(EVENTS, max_size=40))
 def test_against_brute_force(cli: Cli, tmp_path: Path, events: list[dict[str, Any]]) -> None:
@@ -239,3 +250,28 @@ def test_an_archive_of_shuffled_pieces_answers_the_same(
         options = ["--by", by, "--format", "json"]
         direct, stored = (cli("stats", source, *options).json["tables"] for source in (whole, here / "archive.duckdb"))
         assert json.dumps(direct) == json.dumps(stored)
+
+
+@pytest.mark.usefixtures("reading")
+def test_large_logs_of_several_files_and_faults(cli: Cli, tmp_path: Path) -> None:
+    """One canonical, one with white space, one with a reject, one twice: every way a part comes about."""
+    times = [f"2026-03-0{1 + n % 5}T10:00:00.000Z" for n in range(40)]
+    events = [event(sessionId=f"s{n % 7}", hash=f"h{n % 5}", timestamp=times[n]) for n in range(40)]
+    pieces = [events[:10], events[10:20], events[20:30], events[30:]]
+    texts = [ndjson(piece) for piece in pieces]
+    texts[1] = "".join(json.dumps(one) + "\n" for one in pieces[1])
+    texts[2] += "broken\n"
+    for number, text in enumerate([*texts, texts[0]]):
+        (tmp_path / f"{number}").write_text(text)
+    result = cli("stats", tmp_path, "--by", "day", "--format", "json")
+    assert result.json["input"] == {
+        "read": 51, "kept": 40, "rejected": 1, "filtered": 0, "duplicate": 10, "files": 5,
+    }  # fmt: skip
+    found = result.table("totals")[0]
+    expected = brute.totals(events)
+    assert {name: found[name] for name in expected} == expected
+    since = cli("stats", tmp_path, "--since", "2026-03-03", "--format", "json")
+    late = [lookup for lookup in brute.lookups(events) if str(brute.first_at(lookup)) >= "2026-03-03"]
+    assert since.table("totals")[0]["lookups"] == len(late)
+    alone = cli("stats", tmp_path / "2", "--format", "json")
+    assert (alone.json["input"]["rejected"], "2:11: not JSON: broken" in alone.err) == (1, True)
