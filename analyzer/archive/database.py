@@ -65,7 +65,8 @@ def _why_not(path: Path | None, error: str) -> str:
 
 def _prepare(connection: "DuckDBPyConnection", path: Path | None) -> None:
     """Make the archive's relations in an empty database; refuse one that is not ours."""
-    names = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall() if path else []
+    names = {name for (name,) in tables}
     if not names:
         connection.execute("BEGIN")
         connection.execute(schema.TABLES + schema.VIEWS)

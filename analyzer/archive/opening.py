@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-LARGE_BYTES = 16 << 20
-
-
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Events of the input before any filter, and the logs they came from."""
@@ -82,7 +79,7 @@ def opened(
 ) -> Iterator[Opened]:
     """Open SOURCE for questions: an archive as it is, logs by reading them into memory (and from there to disk).
 
-    With `lookups_only` the questions are about lookups and their times: large logs are read for nothing else.
+    With `lookups_only` the questions are about lookups and their times: logs are read for nothing else.
 
     Raises:
         AnalyzerError: see `analyzer.errors`; files that cannot be read are in `intake.errors` instead.
@@ -90,8 +87,7 @@ def opened(
     with workspace() as scratch:
         found = expand(sources, stdin or sys.stdin.buffer, scratch)
         with archive(found.archive, scratch, read_only=True) as connection:
-            large = sum(file.path.stat().st_size for file in found.files) >= LARGE_BYTES
-            loader = LookupsLoader if lookups_only and large else Loader
+            loader = LookupsLoader if lookups_only else Loader
             intake = Intake() if found.archive else load(loader(connection, scratch, reading), found, observer)
             connection.execute("SET enable_external_access = false")
             yield Opened(connection, intake)

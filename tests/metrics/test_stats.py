@@ -12,7 +12,7 @@ from conftest import Cli, event, ndjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analyzer.archive import intake, opening
+from analyzer.archive import intake
 
 NINE = "2026-03-02T09:00:00Z"
 TEN = "2026-03-02T10:00:00Z"
@@ -204,9 +204,8 @@ EVENTS = st.fixed_dictionaries(
 
 @pytest.fixture(params=["as small logs are read", "as large logs are read"])
 def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Large logs are read for their lookups alone; here every log is large."""
+    """Large logs are read the fast way; here every log is large."""
     if request.param == "as large logs are read":
-        monkeypatch.setattr(opening, "LARGE_BYTES", 0)
         monkeypatch.setattr(intake, "FAST_FROM_BYTES", 0)
 
 

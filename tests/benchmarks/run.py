@@ -1,0 +1,117 @@
+"""Measures the program against plain DuckDB on one log, as ratios: `python tests/benchmarks/run.py --events 10000000`.
+
+Every figure is a whole process, the best of a few alternating rounds, so that a busy machine hurts both sides alike.
+"""
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+COLUMNS = (
+    "{sessionId: 'VARCHAR', source: 'VARCHAR', event: 'VARCHAR', hash: 'VARCHAR', duration: 'DOUBLE',"
+    " timestamp: 'TIMESTAMP', teamId: 'VARCHAR', slug: 'VARCHAR', ci: 'VARCHAR', interactive: 'INTEGER'}"
+)
+READ = "read_json('{log}', format='newline_delimited', columns={columns})"
+LOAD = "import duckdb; duckdb.connect('{archive}').execute(\"CREATE TABLE t AS SELECT * FROM {read}\")"
+RATE = (
+    "import duckdb; print(duckdb.sql(\"SELECT timestamp::DATE, avg((event = 'HIT')::INTEGER), sum(duration)"
+    ' FROM {read} GROUP BY 1 ORDER BY 1").fetchall()[:1])'
+)
+THREE = "{event: 'VARCHAR', duration: 'DOUBLE', timestamp: 'TIMESTAMP'}"
+
+
+def measure(command: list[str], remove: Iterable[Path] = ()) -> tuple[float, float]:
+    """Run a process; return its seconds and its peak memory in MiB."""
+    for path in remove:
+        path.unlink(missing_ok=True)
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"failed: {command}")
+    return time.perf_counter() - began, usage.ru_maxrss / 1024
+
+
+def spoil(log: Path, bad: Path) -> None:
+    """Copy a log with every thousandth line, on average, cut short."""
+    draw = random.Random(1)  # noqa: S311  (no secret)
+    with log.open("rb") as lines, bad.open("wb") as out:
+        out.writelines(line[:50] + b"\n" if draw.random() < 0.001 else line for line in lines)
+
+
+def main() -> None:
+    """Make the logs, measure, and print a line a figure."""
+    parser = argparse.ArgumentParser(description="Measure against plain DuckDB, as ratios.")
+    parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--in", dest="directory", type=Path, help="keep the logs here, and use them again")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        compare(arguments.directory or Path(scratch), arguments.events, arguments.rounds)
+
+
+def logs(here: Path, events: int) -> dict[str, Path]:
+    """Make the logs: as generated, with bad lines, compressed, and a small one."""
+    here.mkdir(exist_ok=True)
+    paths = {
+        name: here / f"{events}{suffix}" for name, suffix in (("plain", ".ndjson"), ("bad", ".bad"), ("zst", ".zst"))
+    }
+    paths["small"] = here / "2000.ndjson"
+    generate = [sys.executable, str(ROOT / "sample_data" / "generate.py"), "--events"]
+    for name, count in (("plain", events), ("small", 2000)):
+        if not paths[name].exists():
+            subprocess.run([*generate, str(count), "-o", str(paths[name])], check=True)
+    if not paths["bad"].exists():
+        spoil(paths["plain"], paths["bad"])
+    if not paths["zst"].exists():
+        zstd = here / f"{events}.ndjson.zst"
+        subprocess.run([*generate, str(events), "-o", str(zstd)], check=True)
+        zstd.rename(paths["zst"])
+    return paths
+
+
+def compare(here: Path, events: int, rounds: int) -> None:
+    """Run every command in turn, some rounds, and print the ratios of their best times."""
+    log = logs(here, events)
+    archive, theirs = here / "ours.duckdb", here / "theirs.duckdb"
+    analyzer, python = [sys.executable, "-m", "analyzer"], [sys.executable, "-c"]
+    read = READ.format(log=log["plain"], columns=COLUMNS)
+    commands = {
+        "duckdb load": [*python, LOAD.format(archive=theirs, read=read)],
+        **{
+            f"load {name}": [*analyzer, "load", str(log[name]), "--into", str(archive)]
+            for name in ("plain", "bad", "zst")
+        },
+        "duckdb rate": [*python, RATE.format(read=READ.format(log=log["plain"], columns=THREE))],
+        "stats": [*analyzer, "stats", str(log["plain"])],
+        "stats by day": [*analyzer, "stats", str(log["plain"]), "--by", "day"],
+        "help": [*analyzer, "--help"],
+        "stats 2000": [*analyzer, "stats", str(log["small"])],
+    }
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            found[name].append(measure(command, (archive, theirs)))
+    best = {name: min(results) for name, results in found.items()}
+    for name, (seconds, mebibytes) in best.items():
+        print(f"{name:14} {seconds:8.2f} s {mebibytes:7.0f} MiB")
+    for what, ours, reference, most in (
+        ("load / duckdb load", "load plain", "duckdb load", 1.5),
+        ("load with 0.1 % bad lines / duckdb load", "load bad", "duckdb load", 1.7),
+        ("load .zst / load", "load zst", "load plain", 1.15),
+        ("stats / duckdb rate", "stats", "duckdb rate", 2.5),
+        ("stats by day / duckdb rate", "stats by day", "duckdb rate", 2.5),
+    ):
+        print(f"{what:42} {best[ours][0] / best[reference][0]:5.2f}  (at most {most})")
+
+
+if __name__ == "__main__":
+    main()
