@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 BATCH_EVENTS = 1_000_000
 """Files are merged together until they hold so many events: a thousand small ones cost one merge."""
 
-FAST_FROM_BYTES = 4 << 20
 BOM = b"\xef\xbb\xbf"
 
 REJECTS = f"""
@@ -217,7 +216,7 @@ class Loader:
         return {"structure": json.dumps(columns), "known": list(columns)}
 
     def _stage_lines(self, plain: Stream, content: Content, head: bytes, file_id: int) -> None:
-        direct = self._direct(plain, content, head, file_id)
+        direct = self._direct(plain, head, file_id)
         if direct:
             sql, parameters = direct
             self.connection.execute(f"INSERT INTO staged BY NAME {sql}", parameters)
@@ -227,9 +226,9 @@ class Loader:
         at = {"path": self._safe(plain.path), "compression": plain.compression, "file_id": file_id}
         self.connection.execute(staging.checked(raw.LINES), at | self._checks())
 
-    def _direct(self, plain: Stream, content: Content, head: bytes, file_id: int) -> tuple[str, dict[str, Any]] | None:
-        """Return the fast reading of a log, its SQL and parameters, where it pays and can be proven."""
-        present = keys_of(head) if content.size_bytes >= FAST_FROM_BYTES and not self._reading.columns else None
+    def _direct(self, plain: Stream, head: bytes, file_id: int) -> tuple[str, dict[str, Any]] | None:
+        """Return the fast reading of a log, its SQL and parameters, where it can be proven."""
+        present = None if self._reading.columns else keys_of(head)
         if not present:
             return None
         columns = dict.fromkeys(sorted(present), "JSON")
@@ -330,7 +329,7 @@ def place_of(name: str, line: int, item: int | None) -> str:
 def keys_of(head: bytes) -> set[str] | None:
     """Return the keys of a log's first lines; None unless they are JSON without white space and unknown keys."""
     present: set[str] = set()
-    for line in head.splitlines()[:-1]:
+    for line in head.split(b"\n")[:-1]:
         try:
             event = json.loads(line)
         except ValueError:

@@ -12,8 +12,6 @@ from conftest import Cli, event, ndjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analyzer.archive import intake
-
 NINE = "2026-03-02T09:00:00Z"
 TEN = "2026-03-02T10:00:00Z"
 NEXT_DAY = "2026-03-03T09:00:00Z"
@@ -202,19 +200,12 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
-@pytest.fixture(params=["as small logs are read", "as large logs are read"])
-def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Large logs are read the fast way; here every log is large."""
-    if request.param == "as large logs are read":
-        monkeypatch.setattr(intake, "FAST_FROM_BYTES", 0)
-
-
-@pytest.mark.usefixtures("reading")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(events=st.lists(EVENTS, max_size=40))
-def test_against_brute_force(cli: Cli, tmp_path: Path, events: list[dict[str, Any]]) -> None:
+@given(events=st.lists(EVENTS, max_size=40), compact=st.booleans())
+def test_against_brute_force(cli: Cli, tmp_path: Path, events: list[dict[str, Any]], compact: bool) -> None:  # noqa: FBT001
+    """Compact JSON is read another way than JSON with white space."""
     path = tmp_path / "log.ndjson"
-    path.write_text(ndjson(events))
+    path.write_text(ndjson(events) if compact else "".join(json.dumps(one) + "\n" for one in events))
     result = cli("stats", path, "--by", "day", "--format", "json")
     found = result.table("totals")[0]
     expected = brute.totals(events)
@@ -251,7 +242,6 @@ def test_an_archive_of_shuffled_pieces_answers_the_same(
         assert json.dumps(direct) == json.dumps(stored)
 
 
-@pytest.mark.usefixtures("reading")
 def test_large_logs_of_several_files_and_faults(cli: Cli, tmp_path: Path) -> None:
     """One canonical, one with white space, one with a reject, one twice: every way a part comes about."""
     times = [f"2026-03-0{1 + n % 5}T10:00:00.000Z" for n in range(40)]

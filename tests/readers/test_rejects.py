@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from conftest import Cli, event, ndjson
 
+from analyzer.readers.sniff import HEAD_BYTES
+
 GOOD = json.dumps(event())
+COMPACT = ndjson([event()]).strip()
 
 BAD_LINES = [
     ('{"sessionId":"s","source":"LOCAL"', "cut off: the file ends inside this item"),
@@ -187,15 +190,22 @@ def test_a_file_cut_off_in_its_compression(cli: Cli, tmp_path: Path, keep: float
     assert result.json["input"]["rejected"] <= 1
 
 
-def test_large_files_are_judged_alike(cli: Cli, tmp_path: Path) -> None:
-    """The fast reading of large files finds the same faults as the careful one."""
-    good = [event(hash=f"{n:016x}", timestamp="2026-03-02T10:00:00.000Z") for n in range(45_000)]
-    faults = [GOOD.replace(" ", "")[:-1] + ',"hash":"x"}', GOOD.replace(" ", "")[:-1] + ',"x":1}', "broken"]
-    clean = ndjson(good)
-    assert len(clean) > 4 << 20
-    for number, fault in enumerate(faults):
-        (path := tmp_path / f"{number}").write_text(clean + fault + "\n" + GOOD.replace(" ", "") + "\n")
-        found = [] if number == 1 else [(45_001, fault)]
-        assert [(one["line"], one["text"]) for one in rejects(cli, path)] == found
-    (path := tmp_path / "clean").write_text(clean)
-    assert rejects(cli, path) == []
+@pytest.mark.parametrize(
+    ("line", "reason"), BAD_LINES[1:], ids=[f"{reason}{n}" for n, (_, reason) in enumerate(BAD_LINES[1:])]
+)
+def test_compact_logs_are_judged_alike(cli: Cli, log: Any, line: str, reason: str) -> None:
+    """The fast reading of compact logs, which the first megabyte decides on, finds the faults behind it."""
+    compact = line.replace('": ', '":').replace(', "', ',"')
+    good = (COMPACT + "\n") * (HEAD_BYTES // len(COMPACT) + 1)
+    found = rejects(cli, log(f"{good}{compact}\n{COMPACT}\n"))
+    assert [(one["line"], one["reason"], one["text"]) for one in found] == [
+        (good.count("\n") + 1, reason, compact[:200])
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", [COMPACT[:-1] + ',"x":1}', COMPACT + " ", COMPACT.replace(":10", ":1e1"), "", COMPACT + "\r"]
+)
+def test_what_is_odd_in_compact_logs_is_kept(cli: Cli, log: Any, line: str) -> None:
+    good = (COMPACT + "\n") * (HEAD_BYTES // len(COMPACT) + 1)
+    assert rejects(cli, log(f"{good}{line}\n{COMPACT}\n")) == []
