@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from analyzer.archive.file import Accounting
 from analyzer.archive.opening import Counts, Opened
-from analyzer.errors import QueryError
+from analyzer.errors import QueryError, UsageError
+from analyzer.metrics.dimension import Dimension
 from analyzer.metrics.selection import Selection, run, select
 from analyzer.metrics.stats import Grouping, check_time_zone, definitions, dimension, grouped, totals
-from analyzer.table import BYTES, COUNT, TEXT, Heading, Table
+from analyzer.table import BYTES, COUNT, NUMBER, TEXT, Heading, Table
 
 QUERIES = frozenset({"SELECT", "EXPLAIN"})
 UNTIMED = "SELECT coalesce(sum(events), 0)::BIGINT FROM store.lookup WHERE first_at IS NULL"
@@ -43,11 +44,12 @@ def stats(opened: Opened, selection: Selection, grouping: Grouping, *, explain: 
         UsageError: an unknown dimension, column or time zone.
         QueryError: SQL of the selection does not run.
     """
-    dimensions = [dimension(name) for name in grouping.by]
+    dimensions = _dimensions(grouping)
     check_time_zone(opened.connection, grouping.tz)
     selected = select(opened.connection, selection)
     tables = [totals(selected)]
-    notes = _untimed(opened, selection)
+    counts = opened.counts()
+    notes = _untimed(opened, selection) + _chosen(opened, selection, counts, tables[0].rows[0][0])
     if dimensions:
         if any(one.name == "source" for one in dimensions):
             selected = select(opened.connection, selection, by_source=True)
@@ -55,14 +57,14 @@ def stats(opened: Opened, selection: Selection, grouping: Grouping, *, explain: 
     primary = tables[-1]
     if explain:
         tables.append(definitions())
-    return Report("stats", account(opened.counts(), tables[0].rows[0][0]), tables, primary, notes)
+    return Report("stats", account(counts, tables[0].rows[0][0]), tables, primary, notes)
 
 
 FILE_COLUMNS = (
     Heading("file", TEXT, "the file, as it was named"),
     Heading("format", TEXT, "the format its content shows"),
     Heading("compression", TEXT, "the compression its content shows", detail=True),
-    Heading("size_bytes", BYTES, "its plain bytes"),
+    Heading("size_bytes", BYTES, "its plain bytes, decompressed", detail=True),
     Heading("read", COUNT, "events and items in the place of one"),
     Heading("kept", COUNT, "events now in the archive"),
     Heading("rejected", COUNT, "items that are no valid event"),
@@ -100,10 +102,28 @@ def query(opened: Opened, sql: str) -> Report:
         rows = result.fetchall()
     except duckdb.Error as error:
         raise QueryError(str(error)) from None
-    columns = [Heading(name, TEXT, str(kind)) for name, kind, *_ in result.description or ()]
+    columns = [Heading(name, _unit(str(kind)), str(kind)) for name, kind, *_ in result.description or ()]
     table = Table("result", columns, rows)
     counts = opened.counts()
     return Report("sql", account(counts, counts.kept), [table], table)
+
+
+def _unit(kind: str) -> str:
+    """Return the unit of a column of SQL: that it is a number is all that is known."""
+    return NUMBER if kind.endswith("INT") or kind in ("DOUBLE", "FLOAT", "INTEGER") or kind[:7] == "DECIMAL" else TEXT
+
+
+def _dimensions(grouping: Grouping) -> list[Dimension]:
+    """Return what is grouped by.
+
+    Raises:
+        UsageError: an unknown dimension, one named twice, or groups asked for without one.
+    """
+    if len(set(grouping.by)) < len(grouping.by):
+        raise UsageError(f"--by {','.join(grouping.by)}: a dimension is named twice")
+    if not grouping.by and (grouping.sort or grouping.limit):
+        raise UsageError("--sort and --limit are for groups: add --by DIM")
+    return [dimension(name) for name in grouping.by]
 
 
 def _cut(table: Table, limit: int | None, notes: list[str]) -> Table:
@@ -111,6 +131,25 @@ def _cut(table: Table, limit: int | None, notes: list[str]) -> Table:
         return table
     notes.append(f"{limit:,} of {len(table.rows):,} groups shown (--limit)")
     return Table(table.name, table.columns, table.rows[:limit])
+
+
+KNOWN = """
+SELECT list(DISTINCT team ORDER BY team), list(DISTINCT ci ORDER BY ci), min(first_at), max(last_at)
+FROM store.session_summary s LEFT JOIN store.context c ON c.id = s.context_id
+"""
+
+
+def _chosen(opened: Opened, selection: Selection, counts: Counts, kept: int) -> list[str]:
+    """Say what filters mean for the numbers, and what there is where they leave nothing."""
+    if kept or not counts.kept:
+        only = "--source, --event, --status and --where choose single events: rates are of what they leave"
+        return [only] if selection.chooses_events else []
+    teams, vendors, first_at, last_at = run(opened.connection, KNOWN, {})[0]
+    there = f"the log is from {first_at} to {last_at} UTC"
+    for name, values in (("teams", teams), ("CI vendors", vendors)):
+        known = [value for value in values or () if value is not None]
+        there += f"; {name}: {', '.join(known[:10])}" if known else ""
+    return [f"the filters leave none of {counts.kept:,} events; {there}"]
 
 
 def _untimed(opened: Opened, selection: Selection) -> list[str]:

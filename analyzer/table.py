@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-COUNT, RATIO, MS, TIME, FLAG, BYTES, TEXT = "count", "ratio", "ms", "UTC", "flag", "bytes", ""
-"""The units of columns. A ratio is between 0 and 1; a time is naive UTC."""
+COUNT, RATIO, MS, TIME, FLAG, BYTES, TEXT, NUMBER = "count", "ratio", "ms", "UTC", "flag", "bytes", "", "number"
+"""The units of columns. A ratio is between 0 and 1; a time is naive UTC; a number is of a unit that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

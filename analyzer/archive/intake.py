@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analyzer.archive import merge, raw, spool, staging
 from analyzer.archive.file import Content, FileReport, Intake, content_of
 from analyzer.errors import InputError, NotALogError, RejectedError, UnreadableError
-from analyzer.event import NAMES
+from analyzer.event import DERIVED, NAMES
 from analyzer.readers.formats import FORMATS
 from analyzer.readers.item import CUT, Item
 from analyzer.readers.sniff import HEAD_BYTES, sniff
@@ -140,9 +140,10 @@ class Loader:
             return
         start = head[:60].decode("utf-8", "replace").split("\n")[0]
         formats = ", ".join(FORMATS)
+        nginx = "; nginx's log_format needs escape=json" if b"\\x22" in head else ""
         raise NotALogError(
-            f"{file.name}: no event log (it starts with {start!r}); --from FORMAT forces one of {formats};"
-            " --map COLUMN=THEIRS names columns"
+            f"{file.name}: no event log, it starts with {start!r}{nginx}. An event has sessionId, source, event and"
+            f" hash: --map COLUMN=THEIRS where they are named otherwise, --from to force one of {formats}"
         )
 
     def _is_known(self, report: FileReport) -> bool:
@@ -213,7 +214,7 @@ class Loader:
 
     def _checks(self) -> dict[str, Any]:
         columns = {self._reading.column(name): "JSON" for name in NAMES}
-        return {"structure": json.dumps(columns), "known": list(columns)}
+        return {"structure": json.dumps(columns), "known": [*columns, *DERIVED]}
 
     def _stage_lines(self, plain: Stream, content: Content, head: bytes, file_id: int) -> None:
         direct = self._direct(plain, head, file_id)
@@ -260,7 +261,7 @@ class Loader:
             theirs = {name for (name,) in found}
             columns = {name: self._reading.column(name) for name in NAMES if self._reading.column(name) in theirs}
             self.connection.execute(
-                staging.checked(raw.parquet(columns)), {"path": path, "known": list(NAMES), "file_id": file_id}
+                staging.checked(raw.parquet(columns)), {"path": path, "known": [*NAMES, *DERIVED], "file_id": file_id}
             )
         except Error as error:
             raise UnreadableError(f"{report.name}: no readable Parquet file ({str(error).splitlines()[0]})") from None
@@ -307,6 +308,11 @@ class Loader:
             report.notes.append(f"{stream.damage}; everything before that was read")
         elif cut:
             report.notes.append("it ends in the middle of an item; everything before that was read")
+        before = self._value(
+            "SELECT count(*) FROM (FROM store.file UNION ALL FROM new_file) WHERE name = $name", {"name": report.name}
+        )
+        if before:
+            report.notes.append("loaded before with other content; events that both have are kept twice, lookups once")
         if unknown:
             names = ", ".join(f"{key} ({count:,})" for key, count in unknown.items())
             report.notes.append(f"unknown keys ignored: {names}")

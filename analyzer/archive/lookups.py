@@ -1,7 +1,8 @@
 """Logs read for their lookups alone, without context and names: enough for totals by time, and twice as fast.
 
 Sessions and hashes are known by a 64-bit hash of their text. `packed` holds a number of events and the least size of
-their text in one sum, a double that stays exact: grouping by millions of lookups pays for every sum.
+their text in one sum, a double that stays exact: grouping by millions of lookups pays for every sum. A row that can
+prove nothing is left out, so that the sums of its file do not add up.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from os import SEEK_END
 
 from analyzer.archive.file import Content, FileReport
 from analyzer.archive.intake import Loader
+from analyzer.archive.staging import UNPROVEN_BYTES
 from analyzer.readers.source import LogFile
 from analyzer.readers.stream import Stream
 
@@ -17,19 +19,21 @@ EVENT = 1 << 32
 PART = f"""
 SELECT session_key AS session_id, hash_key AS hash_id, min(happened_at) AS first_at, max(happened_at) AS last_at,
        bit_or(kind) AS kinds, max(CASE WHEN kind & 5 > 0 AND duration_ms > 0 THEN duration_ms END) AS duration_ms,
-       sum(({EVENT} + size)::DOUBLE) AS packed
-FROM {{rows}} WHERE kind IS NOT NULL GROUP BY ALL
+       sum(({EVENT} + {{size}})::DOUBLE) AS packed
+FROM {{rows}} WHERE kind IS NOT NULL AND {{size}} < {UNPROVEN_BYTES} GROUP BY ALL
 """
 
-COUNTS = f"SELECT coalesce(sum(packed // {EVENT}), 0)::BIGINT, coalesce(sum(packed % {EVENT}), 0)::BIGINT FROM {{part}}"
+COUNTS = f"""
+SELECT coalesce(sum(floor(packed / {EVENT})), 0)::BIGINT, coalesce(sum(packed % {EVENT}), 0)::BIGINT FROM {{part}}
+"""
 
 ONE = f"""
-SELECT * EXCLUDE (packed), 0 AS context_id, (packed // {EVENT})::BIGINT AS events FROM {{parts}}
+SELECT * EXCLUDE (packed), 0 AS context_id, floor(packed / {EVENT})::BIGINT AS events FROM {{parts}}
 """
 
 MERGED = f"""
 SELECT session_id, hash_id, min(first_at) AS first_at, max(last_at) AS last_at, bit_or(kinds) AS kinds,
-       max(duration_ms) AS duration_ms, 0 AS context_id, sum(packed // {EVENT})::BIGINT AS events
+       max(duration_ms) AS duration_ms, 0 AS context_id, sum(floor(packed / {EVENT}))::BIGINT AS events
 FROM ({{parts}}) GROUP BY ALL
 """
 
@@ -59,7 +63,7 @@ class LookupsLoader(Loader):
             return Content("", size_bytes, 0, file.read(1) == b"\n")
 
     def _commit(self) -> None:
-        self._add_part(PART.format(rows="staged"), {})
+        self._add_part(PART.format(rows="staged", size=0), {})
         super()._commit()
 
     def _add_part(self, sql: str, parameters: dict[str, object]) -> str:
@@ -78,7 +82,7 @@ class LookupsLoader(Loader):
         direct = self._direct(stream, head, 0) if fit else None
         if not direct:
             return False
-        part = self._add_part(PART.format(rows=f"({direct[0]})"), direct[1])
+        part = self._add_part(PART.format(rows=f"({direct[0]})", size="size"), direct[1])
         events, size = self.connection.execute(COUNTS.format(part=part)).fetchone()  # type: ignore[misc]
         newlines = events if report.content.ends_in_newline else events - 1
         if size + newlines != report.content.size_bytes:

@@ -50,7 +50,7 @@ SELECT s.session, h.hash,
        CASE WHEN l.kinds & 1 > 0 THEN 'local_hit' WHEN l.kinds & 4 > 0 THEN 'remote_hit' ELSE 'miss' END AS outcome,
        l.kinds = 2 AS local_only_miss,
        l.duration_ms,
-       l.first_at, l.last_at, c.team_id, c.slug, c.team, c.ci, c.interactive, l.events
+       l.first_at, l.last_at, c.team_id, c.slug, c.team, c.ci, c.interactive, l.events, l.kinds, l.session_id, l.hash_id
 FROM store.lookup l
 JOIN store.session s ON s.id = l.session_id
 JOIN store.hash h ON h.id = l.hash_id

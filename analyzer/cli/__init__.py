@@ -89,7 +89,7 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return Exit.FAILED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return Exit.OK
+    except OSError as error:
+        say.error(f"{error.filename or 'input or output'}: {error.strerror or error}")
+        return Exit.FAILED
     return result if isinstance(result, int) else Exit.OK

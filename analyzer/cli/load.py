@@ -36,7 +36,9 @@ def command(inputs: SourceOptions, into: Path, format_name: str | None, output: 
 
     if not inputs.sources:
         raise UsageError("no LOG: name files, directories or globs, or - for stdin")
-    written = check(format_name, output, force=force)
+    if not into.parent.is_dir():
+        raise UsageError(f"--into {into}: there is no directory {into.parent}; make it first")
+    written = check(format_name, output, inputs.rejects, force=force)
     with loaded(inputs.sources, into, inputs.reading(), progress()) as opened:
         tell(opened, inputs.rejects)
         write(load(opened), written, output)

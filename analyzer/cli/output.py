@@ -1,5 +1,6 @@
 """The options of the output, the same in every command, and the one place that writes a report."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ NAMES = ("table", "markdown", "csv", "json", "ndjson", "parquet")
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --format, -o and --force; the command gets `format_name`, `output` and `force`."""
     for option in (
-        click.option("--force", is_flag=True, help="Overwrite the file of -o."),
+        click.option("--force", is_flag=True, help="Overwrite the files of -o and --rejects."),
         click.option(
             "-o",
             "--output",
@@ -35,7 +36,7 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def check(format_name: str | None, output: Path | None, *, force: bool) -> "Output":
+def check(format_name: str | None, output: Path | None, rejects: Path | None, *, force: bool) -> "Output":
     """Find the format, and refuse what cannot be written, before any work is done.
 
     Raises:
@@ -43,8 +44,11 @@ def check(format_name: str | None, output: Path | None, *, force: bool) -> "Outp
     """
     from analyzer.render.formats import OUTPUTS  # noqa: PLC0415
 
-    if output and output.exists() and not force:
-        raise UsageError(f"{output}: exists already; --force overwrites it, or name another file")
+    for path in filter(None, (output, rejects)):
+        if path.exists() and path.is_file() and not force:
+            raise UsageError(f"{path}: exists already; --force overwrites it, or name another file")
+        if not path.parent.is_dir():
+            raise UsageError(f"{path}: there is no directory {path.parent}; make it, or name another file")
     by_suffix = next((name for name, one in OUTPUTS.items() if output and output.suffix in one.suffixes), None)
     if output and not format_name and not by_suffix:
         raise UsageError(
@@ -64,7 +68,15 @@ def write(report: "Report", found: "Output", output: Path | None) -> None:
             found.write(report, file)
         unfinished.replace(output)
     else:
-        found.write(report, sys.stdout.buffer)
-        sys.stdout.flush()
+        _print(report, found)
     for text in report.notes:
         say.note(text)
+
+
+def _print(report: "Report", found: "Output") -> None:
+    """Write to stdout; where nobody reads on, stop without a word, also when Python flushes at the end."""
+    try:
+        found.write(report, sys.stdout.buffer)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 REFRESH_SECONDS = 0.2
+USUAL_EVENT_BYTES = 200
+"""What an event takes in NDJSON: a first guess of their number."""
 
 
 class Bar(Observer):
@@ -34,6 +36,8 @@ class Bar(Observer):
 
     def start(self, sources: Sources, connection: "DuckDBPyConnection") -> None:
         """Begin to draw."""
+        connection.execute("SET enable_progress_bar = true")
+        connection.execute("SET enable_progress_bar_print = false")
         self._sizes = {file.name: file.path.stat().st_size for file in sources.files if file.path.exists()}
         self._task = self._bar.add_task("", total=sum(self._sizes.values()), rate="")
         self._began = time.monotonic()
@@ -45,8 +49,7 @@ class Bar(Observer):
         """Move past a file."""
         self._done += self._sizes.get(report.name, 0)
         self._events += report.read
-        rate = self._events / max(time.monotonic() - self._began, 0.001)
-        self._bar.update(self._task, completed=self._done, rate=f"{rate:,.0f} events/s")
+        self._show(self._done)
 
     def stop(self) -> None:
         """End, leaving nothing on the screen."""
@@ -56,8 +59,15 @@ class Bar(Observer):
         self._bar.stop()
 
     def _watch(self, connection: "DuckDBPyConnection") -> None:
+        """Follow DuckDB inside a file; it says how far its query is, which is how far it is in the file."""
         while not self._stopped.wait(REFRESH_SECONDS):
-            done = connection.query_progress()
-            if done > 0:
+            percent = connection.query_progress()
+            if percent > 0:
                 ahead = (self._bar.tasks[0].total or 0) - self._done
-                self._bar.update(self._task, completed=self._done + ahead * done / 100)
+                self._show(max(self._bar.tasks[0].completed, self._done + ahead * percent / 100))
+
+    def _show(self, done_bytes: float) -> None:
+        """Draw; before a file is through, its events are taken to be as long as those before it."""
+        seconds = max(time.monotonic() - self._began, 0.001)
+        events = self._events * done_bytes / self._done if self._done else done_bytes / USUAL_EVENT_BYTES
+        self._bar.update(self._task, completed=done_bytes, rate=f"~{events / seconds:,.0f} events/s")

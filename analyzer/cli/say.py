@@ -1,13 +1,21 @@
 """What goes to stderr: one line each, `error:` or `note:` before it."""
 
+import os
+
 import click
 
 
 def error(message: str) -> None:
     """Say what went wrong."""
-    click.echo(f"{click.style('error:', fg='red')} {message}", err=True)
+    _say("error:", "red", message)
 
 
 def note(message: str) -> None:
     """Say what the reader of the result must know."""
-    click.echo(f"{click.style('note:', fg='yellow')} {message}", err=True)
+    _say("note:", "yellow", message)
+
+
+def _say(word: str, colour: str, message: str) -> None:
+    """Write a line; click drops colours where stderr is no terminal, but does not know NO_COLOR."""
+    head = word if os.environ.get("NO_COLOR") else click.style(word, fg=colour)
+    click.echo(f"{head} {message}", err=True)

@@ -12,16 +12,17 @@ import click
 
 from analyzer.cli import say
 from analyzer.cli.exits import Exit
-from analyzer.errors import UsageError
+from analyzer.errors import InputError, UsageError
 from analyzer.event import NAMES
+from analyzer.readers.source import is_archive
 
 if TYPE_CHECKING:
-    from analyzer.archive.file import Intake
+    from analyzer.archive.file import FileReport, Intake
     from analyzer.archive.intake import Reading
     from analyzer.archive.opening import Observer, Opened
 
 FORMAT_NAMES = ("ndjson", "batches", "array", "requests", "har", "csv", "tsv", "parquet")
-FIRST_REJECTS = 3
+FIRST_TOLD = 3
 
 _OPTIONS = (
     click.option("--from", "format", type=click.Choice(FORMAT_NAMES), help="Read every file as this format."),
@@ -90,6 +91,10 @@ def open_source(source: SourceOptions, observer: "Observer", *, lookups_only: bo
         raise UsageError("no SOURCE: name a log, a directory, a glob, an archive (*.duckdb), or - for stdin")
     with opened(source.sources, source.reading(), observer, lookups_only=lookups_only) as found:
         tell(found, source.rejects)
+        if not found.counts().files and not is_archive(Path(source.sources[0])):
+            raise InputError(
+                f"no event log in {', '.join(source.sources)}; name files, directories or globs that hold some"
+            )
         yield found
 
 
@@ -103,9 +108,20 @@ def tell(found: "Opened", rejects: Path | None) -> None:
             say.note(f"{report.name}: {text}")
         if report.duplicate_of:
             say.note(f"{report.name}: the same content as {report.duplicate_of}; its {report.read:,} events count once")
+    _tell_duplicates([report for report in intake.files if report.duplicate_of])
     if intake.skipped:
-        say.note(f"{len(intake.skipped):,} files that are no event log skipped, {intake.skipped[0]} the first")
+        more = f" and {len(intake.skipped) - 1:,} more files" if len(intake.skipped) > 1 else ""
+        say.note(f"skipped, as no event log: {intake.skipped[0]}{more}")
     _tell_rejects(found, rejects)
+
+
+def _tell_duplicates(again: "list[FileReport]") -> None:
+    """Say which files were known by their content; of many, the first."""
+    for report in again[:FIRST_TOLD]:
+        known = f"the same content as {report.duplicate_of}" if report.duplicate_of != report.name else "known already"
+        say.note(f"{report.name}: {known}; its {report.read:,} events count once")
+    if len(again) > FIRST_TOLD:
+        say.note(f"so are {len(again) - FIRST_TOLD:,} more files")
 
 
 def _tell_rejects(found: "Opened", path: Path | None) -> None:
@@ -116,9 +132,9 @@ def _tell_rejects(found: "Opened", path: Path | None) -> None:
         say.note(
             f"{counts.rejected:,} of {counts.read:,} events rejected" + ("" if path else "; --rejects FILE lists all")
         )
-        rows = found.connection.execute("FROM rejects LIMIT $limit", {"limit": FIRST_REJECTS}).fetchall()
+        rows = found.connection.execute("FROM rejects LIMIT $limit", {"limit": FIRST_TOLD}).fetchall()
         for file, line, item, reason, text in rows:
-            say.note(f"  {place_of(file, line, item)}: {reason}: {text}")
+            say.note(f"  {place_of(file, line, item)}: {reason}: {' '.join(text.split())}")
     if path:
         with path.open("w", encoding="utf-8") as out:
             cursor = found.connection.execute("FROM rejects")

@@ -31,7 +31,7 @@ def command(inputs: SourceOptions, format_name: str | None, output: Path | None,
     if len(inputs.sources) < 2:  # noqa: PLR2004  (a source and the query)
         raise UsageError('a SOURCE and SQL are needed: analyzer sql logs/ "SELECT count(*) FROM events"')
     *sources, text = inputs.sources
-    written = check(format_name, output, force=force)
+    written = check(format_name, output, inputs.rejects, force=force)
     with open_source(replace(inputs, sources=tuple(sources)), progress()) as opened:
         write(query(opened, text), written, output)
         return code_of(opened.intake)

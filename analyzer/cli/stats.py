@@ -41,7 +41,7 @@ def command(
     from analyzer.metrics.stats import Grouping  # noqa: PLC0415
     from analyzer.report import needs_lookups_only, stats  # noqa: PLC0415
 
-    written = check(format_name, output, force=force)
+    written = check(format_name, output, inputs.rejects, force=force)
     names = [name for group in by for name in group.split(",")]
     grouping = Grouping(names, tz, sort, limit)
     with open_source(inputs, progress(), lookups_only=needs_lookups_only(selection, grouping)) as opened:

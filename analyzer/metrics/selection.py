@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.archive.merge import LOOKUPS as OF_EVENTS
 from analyzer.errors import QueryError
+from analyzer.event import NAMES
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -82,6 +83,7 @@ class Selected:
     connection: "DuckDBPyConnection"
     sql: str
     parameters: dict[str, Any]
+    one_sided: bool
 
     def ask(self, question: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Run a query over `{selected}`, and return its rows."""
@@ -108,7 +110,8 @@ def select(connection: "DuckDBPyConnection", selection: Selection, *, by_source:
         _choose(connection, selection, SPLIT if by_source else PARTS)
     lists = {name: list(getattr(selection, name)) for name in ("team", "ci", "session", "hash")}
     single = {name: getattr(selection, name) for name in ("since", "until", "interactive")}
-    return Selected(connection, LOOKUPS.format(lookup=lookup), lists | single)
+    one_sided = by_source or selection.source is not None
+    return Selected(connection, LOOKUPS.format(lookup=lookup), lists | single, one_sided)
 
 
 def _choose(connection: "DuckDBPyConnection", selection: Selection, lookups: str) -> None:
@@ -124,4 +127,8 @@ def _choose(connection: "DuckDBPyConnection", selection: Selection, lookups: str
     try:
         run(connection, table, {name: getattr(selection, name) for name in ("source", "event", "status")})
     except duckdb.Error as error:
-        raise QueryError(f"--where {' AND '.join(selection.where)}: {error}") from None
+        reason = str(error).splitlines()[0]
+        columns = ", ".join(NAMES)
+        raise QueryError(
+            f"--where {' AND '.join(selection.where)}: {reason}; the columns are {columns}, team"
+        ) from None

@@ -14,10 +14,9 @@ from analyzer.table import FLAG, TEXT, Heading, Table
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-TOTALS = f"SELECT {', '.join(f'{measure.sql} AS {measure.name}' for measure in MEASURES)} FROM {{selected}}"
 HEADINGS = tuple(Heading(measure.name, measure.unit, measure.definition, measure.detail) for measure in MEASURES)
 
-PARTIAL = Heading("partial", FLAG, "whether the log, or the time asked for, covers only a part of the bucket")
+PARTIAL = Heading("partial", FLAG, "the log, or the time asked for, covers only a part of it")
 COVERED = """
 SELECT greatest(min(first_at), coalesce($since::TIMESTAMP, min(first_at))),
        least(max(last_at), coalesce($until::TIMESTAMP, max(last_at)))
@@ -37,7 +36,11 @@ class Grouping:
 
 def totals(selected: Selected) -> Table:
     """Return the table `totals`: one row, a column a measure."""
-    return Table("totals", HEADINGS, selected.ask(TOTALS))
+    return Table("totals", HEADINGS, selected.ask(f"SELECT {', '.join(_measures(selected))} FROM {{selected}}"))
+
+
+def _measures(selected: Selected) -> list[str]:
+    return ["NULL" if measure.both_sides and selected.one_sided else measure.sql for measure in MEASURES]
 
 
 def dimension(name: str) -> Dimension:
@@ -74,18 +77,18 @@ def grouped(selected: Selected, dimensions: Sequence[Dimension], grouping: Group
     time = next((dimension for dimension in dimensions if dimension.start), None)
     columns = [Heading(dimension.name, TEXT, dimension.description) for dimension in dimensions]
     columns += [*HEADINGS, PARTIAL] if time else HEADINGS
-    question = _question(dimensions, grouping.tz, _order(grouping.sort, columns, dimensions))
+    question = _question(dimensions, _measures(selected), grouping.tz, _order(grouping.sort, columns, dimensions))
     covered = run(selected.connection, COVERED, {"since": selection.since, "until": selection.until})[0]
     rows = selected.ask(question, tz=grouping.tz, covered_from=covered[0], covered_until=covered[1])
     return Table("by_" + "_".join(dimension.name for dimension in dimensions), columns, rows)
 
 
-def _question(dimensions: Sequence[Dimension], tz: str, order: str) -> str:
+def _question(dimensions: Sequence[Dimension], measures: list[str], tz: str, order: str) -> str:
     """Return the query by dimensions: labels are made of groups, not of lookups."""
     keys = [f"key_{dimension.name}" for dimension in dimensions]
     keyed = [f"{dimension.keyed(tz)} AS {key}" for dimension, key in zip(dimensions, keys, strict=True)]
     labels = [dimension.label.replace("{key}", key) for dimension, key in zip(dimensions, keys, strict=True)]
-    shown = labels + [measure.sql for measure in MEASURES]
+    shown = labels + measures
     time = next((n for n, dimension in enumerate(dimensions) if dimension.start), None)
     if time is not None:
         start, end = (str(text).replace("{key}", keys[time]) for text in (dimensions[time].start, dimensions[time].end))
@@ -116,7 +119,9 @@ def definitions() -> Table:
         Heading("unit", TEXT, "its unit"),
         Heading("definition", TEXT, "what it is"),
         Heading("caveat", TEXT, "what to keep in mind"),
-        Heading("sql", TEXT, "the aggregate over lookups that computes it"),
+        Heading("sql", TEXT, "how an archive is asked for it (analyzer sql)"),
     )
-    rows: list[tuple[Any, ...]] = [(m.name, m.unit, m.definition, m.caveat or None, m.sql) for m in MEASURES]
+    rows: list[tuple[Any, ...]] = [
+        (m.name, m.unit, m.definition, m.caveat or None, f"SELECT {m.sql} FROM lookups") for m in MEASURES
+    ]
     return Table("definitions", columns, rows)

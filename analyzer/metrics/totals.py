@@ -43,6 +43,7 @@ MEASURES = (
         "count(*) FILTER (WHERE kinds = 2)",
         "counted among the misses; the remote cache was off or unreachable, or an event was lost",
         detail=True,
+        both_sides=True,
     ),
     Measure(
         "hit_rate",

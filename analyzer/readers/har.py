@@ -26,7 +26,7 @@ def _items(window: Window) -> Iterator[Item]:
         line = window.line
         text, problem = window.take() if found else ("", CUT)
         if problem:
-            yield Item(line, None, text, problem=problem)
+            yield Item(line, None, text, problem=CUT if window.ended else problem)
             return
         yield from of_entry(line, text)
 

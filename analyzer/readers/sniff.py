@@ -25,6 +25,8 @@ def sniff(head: bytes, renamed: Mapping[str, str]) -> str | None:
     """
     if head.startswith(b"PAR1"):
         return "parquet"
+    if b"\0" in head[:4096] and not head.lstrip().startswith((b"{", b"[")):
+        return None
     text = [line for _, line in islice(lines([head]), LINES_LOOKED_AT)]
     if not text:
         return "ndjson"
@@ -64,5 +66,8 @@ def _of_start(text: list[str], renamed: Mapping[str, str]) -> str | None:
 
 
 def _is_header(line: str, delimiter: str, renamed: Mapping[str, str]) -> bool:
-    header = next(csv.reader([line], delimiter=delimiter), [])
+    try:
+        header = next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return False
     return {renamed.get(name, name) for name in header} >= {"sessionId", "hash"}

@@ -1,46 +1,75 @@
 """Tables for people: on a terminal, and as Markdown."""
 
 import io
-from typing import BinaryIO
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from analyzer.render.value import NUMERIC, human
 from analyzer.report import Report
-from analyzer.table import FLAG, Heading, Table
+from analyzer.table import COUNT, FLAG, NUMBER, TEXT, Heading, Table
 
-PIPE_WIDTH = 200
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDEST = 10_000
+"""The width of a pipe: nothing is folded or left out in it."""
 
 
-def shown(table: Table) -> tuple[list[Heading], list[list[str]]]:
-    """Return the columns and cells that people see: a single row stands upright, flags become a mark."""
+TEXT_CHARS = 12
+"""Text may be folded down to this width; numbers never are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What people see of a table: some of its columns, each cell written; and what is said below it."""
+
+    columns: Sequence[Heading]
+    cells: Sequence[Sequence[str]]
+    notes: Sequence[str]
+
+
+def shown(table: Table, width: int | None = None) -> Shown:
+    """Choose what people see: a lone row of totals stands upright; flags become a mark; measures that do not fit go."""
     if len(table.rows) == 1 and table.name == "totals":
         pairs = zip(table.columns, table.rows[0], strict=True)
-        columns = [Heading("measure", "", ""), Heading("value", "count", "")]
-        return columns, [[_title(column), human(value, column.unit)] for column, value in pairs]
-    flags = [place for place, column in enumerate(table.columns) if column.unit == FLAG]
-    places = [place for place, column in enumerate(table.columns) if not column.detail and column.unit != FLAG]
-    cells = [[human(row[place], table.columns[place].unit) for place in places] for row in table.rows]
-    for row, written in zip(table.rows, cells, strict=True):
-        if any(row[place] for place in flags):
-            written[0] += " *"
-    return [table.columns[place] for place in places], cells
-
-
-def footnotes(table: Table) -> list[str]:
-    """Return what a reader must know of the marks and of what is left out."""
-    if len(table.rows) == 1 and table.name == "totals":
-        return []
-    marks = [
-        f"* {column.name}: {column.description}"
-        for place, column in enumerate(table.columns)
-        if column.unit == FLAG and any(row[place] for row in table.rows)
+        cells = [[_title(column), human(value, column.unit)] for column, value in pairs]
+        return Shown((Heading("measure", TEXT, ""), Heading("value", COUNT, "")), cells, ())
+    written = [
+        [human(value, column.unit) for value, column in zip(row, table.columns, strict=True)] for row in table.rows
     ]
-    left_out = [column.name for column in table.columns if column.detail]
-    return marks + ([f"not shown: {', '.join(left_out)}; data formats have them (--format csv)"] if left_out else [])
+    flags = [place for place, column in enumerate(table.columns) if column.unit == FLAG]
+    marks = []
+    for flag in flags:
+        marked = [row for row, cells in zip(written, table.rows, strict=True) if cells[flag]]
+        marks += [f"* {table.columns[flag].name}: {table.columns[flag].description}"] if marked else []
+        for row in marked:
+            row[0] += " *"
+    places = [place for place, column in enumerate(table.columns) if not column.detail and column.unit != FLAG]
+    while width and len(places) > 1 and table.columns[places[-1]].unit and _least_width(table, written, places) > width:
+        places.pop()
+    hidden = [column.name for place, column in enumerate(table.columns) if place not in places and column.unit != FLAG]
+    notes = marks + ([f"not shown: {', '.join(hidden)}; --format csv has all"] if hidden else [])
+    return Shown([table.columns[n] for n in places], [[row[n] for n in places] for row in written], notes)
+
+
+def _least_width(table: Table, written: list[list[str]], places: list[int]) -> int:
+    widths = [_column_width(table.columns[n], [row[n] for row in written]) for n in places]
+    return sum(widths) + 3 * len(widths) + 2
+
+
+def _column_width(column: Heading, cells: Sequence[str]) -> int:
+    """Return the least width of a column: its longest cell, folded where it is text, and its title's longest word."""
+    longest = max(map(len, cells), default=0)
+    word = max(map(len, _title(column).split()), default=0)
+    return max(word, longest if column.unit else min(longest, TEXT_CHARS))
 
 
 def _title(column: Heading) -> str:
-    name = column.name.removesuffix("_ms").removesuffix("_at") if column.unit else column.name
-    return name.replace("_", " ")
+    """Write a column's name in words; the name of a column of SQL stays as it is."""
+    if column.unit in (TEXT, NUMBER):
+        return column.name
+    return column.name.removesuffix("_ms").removesuffix("_at").replace("_", " ")
 
 
 def write_table(report: Report, stream: BinaryIO) -> None:
@@ -49,7 +78,7 @@ def write_table(report: Report, stream: BinaryIO) -> None:
 
     terminal = stream.isatty()
     text = io.TextIOWrapper(stream, encoding="utf-8", write_through=True)
-    console = Console(file=text, width=None if terminal else PIPE_WIDTH, highlight=False, markup=False)
+    console = Console(file=text, width=None if terminal else WIDEST, highlight=False, markup=False)
     for number, table in enumerate(report.tables):
         if number:
             console.print()
@@ -57,36 +86,62 @@ def write_table(report: Report, stream: BinaryIO) -> None:
     text.detach()
 
 
-def _print(console: "Console", table: Table) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _print(console: "Console", table: Table) -> None:
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415
     from rich.table import Table as RichTable  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    columns, cells = shown(table)
+    found = shown(table, console.width)
+    if len(found.columns) > 1 and _folds(found, console.width) and table.name != "totals":
+        _print_upright(console, found)
+        return
     box = None if table.name == "totals" else SIMPLE_HEAD
     grid = RichTable(box=box, pad_edge=False, header_style="bold", show_header=box is not None)
-    for column in columns:
-        right = column.unit in NUMERIC
-        grid.add_column(_title(column), justify="right" if right else "left", overflow="fold", no_wrap=right)
-    for row in cells:
+    for place, column in enumerate(found.columns):
+        least = _column_width(column, [row[place] for row in found.cells])
+        justify: Literal["left", "right"] = "right" if column.unit in NUMERIC else "left"
+        grid.add_column(_title(column), justify=justify, min_width=least, overflow="fold")
+    for row in found.cells:
         grid.add_row(*(Text(cell) for cell in row))
+    # A line too long for the terminal is broken by the terminal; a number cut short would be a wrong one.
+    console.width = max(console.width, console.measure(grid).minimum)
     console.print(grid)
-    for note in footnotes(table):
+    for note in found.notes:
         console.print(Text(note), style="dim")
+
+
+def _folds(found: Shown, width: int) -> bool:
+    """Tell whether a table of text alone is wider than the screen: it is easier read upright."""
+    if any(column.unit not in (TEXT, NUMBER) for column in found.columns):
+        return False
+    rows = [[_title(column) for column in found.columns], *found.cells]
+    widths = [max(len(row[n]) for row in rows) for n in range(len(found.columns))]
+    return sum(widths) + 3 * len(widths) > width
+
+
+def _print_upright(console: "Console", found: Shown) -> None:
+    """Write a record a block, a field a line."""
+    from rich.text import Text  # noqa: PLC0415
+
+    indent = max(len(_title(column)) for column in found.columns) + 2
+    for row in found.cells:
+        for column, cell in zip(found.columns, row, strict=True):
+            console.print(Text(f"{_title(column):{indent}}{cell}"), soft_wrap=True)
+        console.print()
 
 
 def write_markdown(report: Report, stream: BinaryIO) -> None:
     """Write every table in the way GitHub shows."""
     for number, table in enumerate(report.tables):
-        columns, cells = shown(table)
+        found = shown(table)
         rows = [
-            _row([_title(column) for column in columns]),
-            _row(["---:" if column.unit in NUMERIC else "---" for column in columns]),
-            *(_row(row) for row in cells),
+            _row([_title(column) for column in found.columns]),
+            _row(["---:" if column.unit in NUMERIC else "---" for column in found.columns]),
+            *(_row(row) for row in found.cells),
         ]
-        notes = [f"\n{note}" for note in footnotes(table)]
+        notes = [f"\n{note.replace('*', chr(92) + '*')}" for note in found.notes]
         stream.write(("\n" * bool(number) + "\n".join([*rows, *notes]) + "\n").encode())
 
 
-def _row(cells: list[str]) -> str:
+def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;") for cell in cells) + " |"

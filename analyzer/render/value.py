@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from analyzer.table import BYTES, COUNT, MS, RATIO, TIME
+from analyzer.table import BYTES, COUNT, MS, NUMBER, RATIO, TIME
 
 NOTHING = "—"
 _SPANS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
 _SIZES = ("B", "kB", "MB", "GB", "TB")
-NUMERIC = frozenset({COUNT, RATIO, MS, BYTES})
+NUMERIC = frozenset({COUNT, RATIO, MS, BYTES, NUMBER})
 
 
 def human(value: Any, unit: str) -> str:
@@ -22,33 +22,45 @@ def human(value: Any, unit: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if unit == RATIO:
-        return f"{value * 100:.1f} %"
+        return percent(value)
     if unit == MS:
         return span(value)
     if unit == BYTES:
         return size(value)
     if unit == TIME or isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
+        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
     return f"{value:,}" if unit == COUNT else str(value)
 
 
-def span(milliseconds: float) -> str:
-    """Write a length of time by its two largest units.
+def percent(ratio: float) -> str:
+    """Write a ratio; only what is all or nothing is written so.
 
-    >>> span(0), span(850), span(61_000), span(93_784_000)
-    ('0 s', '850 ms', '1 min 1 s', '1 d 2 h')
+    >>> percent(1), percent(0.9998), percent(0.5), percent(0.0001)
+    ('100.0 %', '> 99.9 %', '50.0 %', '< 0.1 %')
     """
-    if 0 < milliseconds < 1000:  # noqa: PLR2004  (a second)
-        return f"{milliseconds:.0f} ms"
-    rest = int(milliseconds)
+    written = f"{ratio * 100:.1f} %"
+    if written == "100.0 %" and ratio < 1:
+        return "> 99.9 %"
+    return "< 0.1 %" if written == "0.0 %" and ratio > 0 else written
+
+
+def span(milliseconds: float) -> str:
+    """Write a length of time: below a minute in one unit, above in its two largest.
+
+    >>> span(0), span(850), span(1500), span(61_000), span(93_784_000)
+    ('0 s', '850 ms', '1.5 s', '1 min 1 s', '1 d 2 h')
+    """
+    if 0 < milliseconds < 999.5:  # noqa: PLR2004  (a second)
+        return f"{milliseconds:.3g} ms"
+    if milliseconds < 59_950:  # noqa: PLR2004  (a minute)
+        return f"{milliseconds / 1000:.1f} s".replace(".0 s", " s")
+    rest = round(milliseconds / 1000) * 1000
     parts: list[str] = []
     for name, length in _SPANS:
         count, rest = divmod(rest, length)
-        if count or (parts and len(parts) < 2):  # noqa: PLR2004  (two units)
+        if count or parts:
             parts.append(f"{count:,} {name}")
-        if len(parts) == 2:  # noqa: PLR2004
-            break
-    return " ".join(part for part in parts if not part.startswith("0 ")) or "0 s"
+    return " ".join(part for part in parts[:2] if not part.startswith("0 "))
 
 
 def size(count: float) -> str:

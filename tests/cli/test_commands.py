@@ -25,7 +25,7 @@ def test_sources_mix(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     stdin = ndjson([event(hash="stdin")]).encode()
     assert read(cli, "a", "*.log", "4.txt", "-", stdin=stdin)["read"] == 5
-    assert "1 files that are no event log skipped, a/README.md" in cli("stats", "a").err
+    assert "skipped, as no event log: a/README.md\n" in cli("stats", "a").err
     (tmp_path / "with[brackets]").write_text(ndjson([event(hash="odd")]))
     assert read(cli, "with[brackets]")["read"] == 1
 
@@ -36,9 +36,29 @@ def test_a_file_that_is_no_log(cli: Cli, log: Any, tmp_path: Path) -> None:
     result = cli("stats", bad, good, tmp_path / "missing", tmp_path / "*.none", "--format", "json")
     assert result.code == 3
     assert result.json["input"]["kept"] == 1
-    assert f"error: {bad}: no event log (it starts with 'hello')" in result.err
+    assert f"error: {bad}: no event log, it starts with 'hello'" in result.err
     assert f"error: {tmp_path / 'missing'}: no such file" in result.err
     assert "no file matches" in result.err
+
+
+def test_nothing_to_read_is_an_error(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\x7fELF\r\0\r" * 900)
+    for sources in ([tmp_path], [tmp_path / "binary"], [tmp_path / "missing"]):
+        result = cli("stats", *sources, "--format", "csv")
+        assert (result.code, result.out) == (3, "")
+        assert "no event log" in result.err
+
+
+def test_filters_that_leave_nothing_say_what_there_is(cli: Cli, log: Any) -> None:
+    result = cli("stats", log([event(slug="web", timestamp="2026-03-02T10:00:00Z")]), "--team", "WEB")
+    assert "the filters leave none of 1 events; the log is from 2026-03-02 10:00:00" in result.err
+    assert "teams: web" in result.err
+
+
+def test_a_log_that_has_grown_is_told(cli: Cli, log: Any, tmp_path: Path) -> None:
+    cli("load", log([event()]), "--into", tmp_path / "a.duckdb")
+    grown = cli("load", log([event(), event(hash="h2")]), "--into", tmp_path / "a.duckdb")
+    assert "loaded before with other content" in grown.err
 
 
 def test_other_names_for_columns(cli: Cli, log: Any) -> None:
@@ -85,6 +105,10 @@ def test_an_archive_is_read_alone(cli: Cli, log: Any, tmp_path: Path) -> None:
         (["stast", "{log}"], "Did you mean 'stats'?"),
         (["stats", "{log}", "--by", "dya"], "did you mean day?"),
         (["stats", "{log}", "--by", "day", "--sort", "hitrate"], "did you mean hit_rate?"),
+        (["stats", "{log}", "--sort", "hits"], "--by"),
+        (["stats", "{log}", "--by", "day,day"], "named twice"),
+        (["stats", "{log}", "-o", "/nowhere/x.csv"], "no directory"),
+        (["load", "{log}", "--into", "/nowhere/x.duckdb"], "no directory"),
         (["stats", "{log}", "--since", "30m"], "'30m' is no time"),
         (["stats", "{log}", "--since", "7dd"], "'7dd' is no time"),
         (["stats", "{log}", "--by", "day", "--tz", "Mars/Base"], "Mars/Base"),

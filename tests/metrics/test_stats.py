@@ -180,7 +180,22 @@ def test_explain(cli: Cli, log: Any) -> None:
     rows = cli("stats", log(BY_HAND), "--explain", "--format", "json").table("definitions")
     hit_rate = next(row for row in rows if row["name"] == "hit_rate")
     assert hit_rate["definition"] == "hits / lookups"
-    assert all(row["definition"] and row["sql"] for row in rows)
+    assert all(row["definition"] for row in rows)
+
+
+def test_every_definition_runs_as_it_is_told(cli: Cli, log: Any, tmp_path: Path) -> None:
+    cli("load", log(BY_HAND), "--into", tmp_path / "a.duckdb")
+    totals = cli("stats", tmp_path / "a.duckdb", "--format", "json").table("totals")[0]
+    for row in cli("stats", tmp_path / "a.duckdb", "--explain", "--format", "json").table("definitions"):
+        (answer,) = cli("sql", tmp_path / "a.duckdb", row["sql"], "--format", "json").table("result")[0].values()
+        assert answer == totals[row["name"]], row["name"]
+
+
+def test_one_side_alone_tells_nothing_of_the_other(cli: Cli, log: Any) -> None:
+    path = log(BY_HAND)
+    rows = cli("stats", path, "--by", "source", "--format", "json").table("by_source")
+    assert [row["local_only_misses"] for row in rows] == [None, None]
+    assert cli("stats", path, "--source", "LOCAL", "--format", "json").table("totals")[0]["local_only_misses"] is None
 
 
 TEAMS = st.sampled_from(["web", "data", None])

@@ -58,7 +58,7 @@ BAD_LINES = [
 
 def rejects(cli: Cli, path: Path, *options: str) -> list[dict[str, Any]]:
     out = path.with_name("rejects.ndjson")
-    result = cli("stats", path, "--rejects", out, "--format", "json", *options)
+    result = cli("stats", path, "--rejects", out, "--force", "--format", "json", *options)
     assert result.code == 0, result.err
     found = [json.loads(line) for line in out.read_text().splitlines()]
     accounting = result.json["input"]

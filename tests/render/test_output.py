@@ -10,6 +10,10 @@ import polars as pl
 import pytest
 from conftest import Cli, event
 
+from analyzer.metrics.stats import HEADINGS
+from analyzer.render.text import shown
+from analyzer.table import Heading, Table
+
 EVENTS = [
     event(hash="a", duration=93_784_000, timestamp="2026-03-02T10:00:00Z", slug="web|<b>"),
     event(hash="b", event="MISS", timestamp="2026-03-03T10:00:00.5Z"),
@@ -31,6 +35,19 @@ def test_a_table_is_for_people(cli: Cli, log: Any) -> None:
     assert lines[start : start + 4] == BY_DAY_TABLE.strip("\n").splitlines()
     assert "* partial:" in out
     assert "not shown: events, hits" in out
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100])
+def test_no_number_is_cut_in_a_narrow_terminal(columns: int) -> None:
+    table = Table(
+        "by_day", (Heading("day", "", ""), *HEADINGS), [("2026-03-02", *[1234567] * (len(HEADINGS) - 2), None, None)]
+    )
+    found = shown(table, columns)
+    assert found.columns[0].name == "day"
+    widths = [max(len(row[n]) for row in found.cells) for n in range(len(found.columns))]
+    assert sum(widths) + 3 * len(widths) <= columns
+    left_out = {heading.name for heading in HEADINGS} - {heading.name for heading in found.columns}
+    assert all(name in found.notes[-1] for name in left_out)
 
 
 def test_markdown_escapes(cli: Cli, log: Any) -> None:
@@ -86,4 +103,7 @@ def test_nothing_is_overwritten(cli: Cli, log: Any, tmp_path: Path) -> None:
     assert cli("stats", path, "-o", out, "--force").code == 0
     assert json.loads(out.read_text())["command"] == "stats"
     assert cli("stats", path, "-o", tmp_path / "out.xyz").code == 2
+    assert cli("stats", path, "-o", tmp_path / "none" / "out.json").code == 2
+    assert cli("stats", path, "--rejects", path).code == 2
+    assert path.read_text()
     assert not list(tmp_path.glob("*.part"))
