@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from analyzer.archive.file import Accounting
 from analyzer.archive.opening import Counts, Opened
@@ -49,7 +50,7 @@ def stats(opened: Opened, selection: Selection, grouping: Grouping, *, explain: 
     selected = select(opened.connection, selection)
     tables = [totals(selected)]
     counts = opened.counts()
-    notes = _untimed(opened, selection) + _chosen(opened, selection, counts, tables[0].rows[0][0])
+    notes = _early(opened) + _untimed(opened, selection) + _chosen(opened, selection, counts, tables[0].rows[0][0])
     if dimensions:
         if any(one.name == "source" for one in dimensions):
             selected = select(opened.connection, selection, by_source=True)
@@ -131,6 +132,19 @@ def _cut(table: Table, limit: int | None, notes: list[str]) -> Table:
         return table
     notes.append(f"{limit:,} of {len(table.rows):,} groups shown (--limit)")
     return Table(table.name, table.columns, table.rows[:limit])
+
+
+EARLIEST = "SELECT min(first_at) FROM store.session_summary"
+FIRST_TURBO = datetime(2021, 12, 1)  # noqa: DTZ001  (times are naive UTC here)
+"""No build client reported events before."""
+
+
+def _early(opened: Opened) -> list[str]:
+    """Say where times are older than they can be."""
+    earliest = run(opened.connection, EARLIEST, {})[0][0]
+    if earliest is None or earliest >= FIRST_TURBO:
+        return []
+    return [f"the earliest event is of {earliest} UTC: numbers are read as milliseconds since 1970; are they seconds?"]
 
 
 KNOWN = """

@@ -170,6 +170,9 @@ class Loader:
         if report.rejected:
             self._reject(report, plain, file_id, base)
         self._note(report, stream, unknown)
+        if report.format != "parquet":
+            absent = [theirs for theirs in self._reading.columns.values() if theirs.encode() not in head]
+            report.notes.extend(f"no {theirs} in its first lines, which --map names" for theirs in absent)
         self._record(report, file_id, sum(unknown.values()), stream.damage)
 
     def _record(self, report: FileReport, file_id: int, unknown_keys: int, damage: str | None) -> None:

@@ -71,6 +71,12 @@ def write(report: "Report", found: "Output", output: Path | None) -> None:
         _print(report, found)
     for text in report.notes:
         say.note(text)
+    count = report.accounting
+    if count.read != count.kept:
+        say.note(
+            f"{count.read:,} events read = {count.kept:,} kept + {count.rejected:,} rejected"
+            f" + {count.filtered:,} filtered + {count.duplicate:,} duplicate"
+        )
 
 
 def _print(report: "Report", found: "Output") -> None:

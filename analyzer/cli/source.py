@@ -106,8 +106,6 @@ def tell(found: "Opened", rejects: Path | None) -> None:
     for report in intake.files:
         for text in report.notes:
             say.note(f"{report.name}: {text}")
-        if report.duplicate_of:
-            say.note(f"{report.name}: the same content as {report.duplicate_of}; its {report.read:,} events count once")
     _tell_duplicates([report for report in intake.files if report.duplicate_of])
     if intake.skipped:
         more = f" and {len(intake.skipped) - 1:,} more files" if len(intake.skipped) > 1 else ""

@@ -41,6 +41,13 @@ def test_a_file_that_is_no_log(cli: Cli, log: Any, tmp_path: Path) -> None:
     assert "no file matches" in result.err
 
 
+def test_what_cannot_be_meant_is_told(cli: Cli, log: Any) -> None:
+    path = log([event(timestamp=1761355800)])
+    assert "the earliest event is of 1970-01-21" in cli("stats", path).err
+    assert "no created_at in its first lines" in cli("stats", path, "--map", "timestamp=created_at").err
+    assert "1 events read = 0 kept + 0 rejected + 1 filtered + 0 duplicate" in cli("stats", path, "--ci", "X").err
+
+
 def test_nothing_to_read_is_an_error(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\x7fELF\r\0\r" * 900)
     for sources in ([tmp_path], [tmp_path / "binary"], [tmp_path / "missing"]):
