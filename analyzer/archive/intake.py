@@ -336,15 +336,15 @@ def place_of(name: str, line: int, item: int | None) -> str:
 
 
 def keys_of(head: bytes) -> set[str] | None:
-    """Return the keys of a log's first lines; None unless they are JSON without white space and unknown keys."""
+    """Return the keys of a log's first lines; None where white space, nulls or unknown keys show."""
     present: set[str] = set()
     for line in head.split(b"\n")[:-1]:
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         compact = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
-        if compact != line or not isinstance(event, dict) or not event.keys() <= set(NAMES):
+        if compact != line or not isinstance(event, dict) or not event.keys() <= set(NAMES) or None in event.values():
             return None
         present |= event.keys()
     return present

@@ -33,8 +33,8 @@ def _items(window: Window) -> Iterator[Item]:
 
 def of_entry(line: int, text: str) -> Iterator[Item]:
     """Yield the events of one entry."""
-    entry = json.loads(text)
     try:
+        entry = json.loads(text)
         request = entry["request"]
         if not is_events_request(request.get("method"), request["url"]):
             return
@@ -42,7 +42,7 @@ def of_entry(line: int, text: str) -> Iterator[Item]:
         headers = {key.lower(): value for key, value in _pairs(request.get("headers")).items()}
         status = (entry.get("response") or {}).get("status")
         body = _body(request.get("postData") or {})
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         yield Item(line, None, text, problem="not a HAR entry")
         return
     yield from items_of_body(line, body, context_of(query, headers, status, entry.get("startedDateTime")))

@@ -46,8 +46,10 @@ def value_end(text: str, start: int) -> int:
     """
     try:
         return _DECODER.raw_decode(text, start)[1]
-    except RecursionError:
-        raise json.JSONDecodeError("nested too deeply", text, start) from None
+    except json.JSONDecodeError:
+        raise
+    except (RecursionError, ValueError) as error:
+        raise json.JSONDecodeError(f"beyond what is read ({error})", text, start) from None
 
 
 def skip_space(text: str, start: int) -> int:

@@ -33,7 +33,7 @@ def of_line(number: int, text: str, renamed: Mapping[str, str] = MappingProxyTyp
         raw = members(text)
         fields = {renamed.get(key, key): json.loads(value) for key, value in raw.items() if key not in BODY_KEYS}
         body = next((unquoted(raw[key]) for key in BODY_KEYS if key in raw), "")
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         yield Item(number, None, text, problem="not JSON")
         return
     url = _text(fields, URL_KEYS)

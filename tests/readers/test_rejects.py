@@ -209,3 +209,24 @@ def test_compact_logs_are_judged_alike(cli: Cli, log: Any, line: str, reason: st
 def test_what_is_odd_in_compact_logs_is_kept(cli: Cli, log: Any, line: str) -> None:
     good = (COMPACT + "\n") * (HEAD_BYTES // len(COMPACT) + 1)
     assert rejects(cli, log(f"{good}{line}\n{COMPACT}\n")) == []
+
+
+DEEP = "[" * 5000 + "]" * 5000
+LONG = json.dumps(event(duration=0)).replace(": 0", ": " + "1" * 5000)
+
+
+@pytest.mark.parametrize("odd", [LONG, json.dumps(event(x=1))[:-2] + DEEP + "}"], ids=["a long number", "deep nesting"])
+def test_json_beyond_what_is_read(cli: Cli, log: Any, odd: str) -> None:
+    """However it is packed, an item that no parser takes costs itself alone."""
+    request = f'{{"path": "/v8/artifacts/events", "body": [{odd}]}}'
+    entry = {"request": {"method": "POST", "url": "/artifacts/events", "postData": {"text": f"[{odd}]"}}}
+    wholes = [
+        f"{GOOD}\n{odd}\n",
+        f"[{GOOD}]\n[{odd}]\n",
+        f"[{GOOD},\n{odd}]",
+        json.dumps({"log": {"entries": [entry]}}),
+    ]
+    for whole in [*wholes, f'{{"body": [{GOOD}]}}\n{request}\n']:
+        result = cli("stats", log(whole), "--format", "json")
+        assert result.code == 0, result.err
+        assert result.json["input"]["read"] == result.json["input"]["kept"] + result.json["input"]["rejected"]
