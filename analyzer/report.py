@@ -12,7 +12,7 @@ from analyzer.metrics.selection import Selection, run, select
 from analyzer.metrics.stats import Grouping, check_time_zone, definitions, dimension, grouped, totals
 from analyzer.table import BYTES, COUNT, NUMBER, TEXT, Heading, Table
 
-QUERIES = frozenset({"SELECT", "EXPLAIN"})
+QUERIES = frozenset({"SELECT"})
 UNTIMED = "SELECT coalesce(sum(events), 0)::BIGINT FROM store.lookup WHERE first_at IS NULL"
 
 
@@ -97,16 +97,31 @@ def query(opened: Opened, sql: str) -> Report:
     try:
         statements = connection.extract_statements(sql)
         if len(statements) != 1 or statements[0].type.name not in QUERIES:
-            raise QueryError("only one query is taken: SELECT, FROM, DESCRIBE, SUMMARIZE, EXPLAIN or SHOW")
+            raise QueryError("only one query is taken: SELECT, WITH, FROM, DESCRIBE, SUMMARIZE or SHOW")
         connection.execute("SET lock_configuration = true")
         result = connection.execute(statements[0])
+        columns = [Heading(name, _unit(str(kind)), str(kind)) for name, kind, *_ in result.description or ()]
+        if any("TIME ZONE" in column.description for column in columns):
+            result = connection.execute(_without_time_zones(sql, columns))
         rows = result.fetchall()
     except duckdb.Error as error:
         raise QueryError(str(error)) from None
-    columns = [Heading(name, _unit(str(kind)), str(kind)) for name, kind, *_ in result.description or ()]
+    names = [column.name for column in columns]
+    if len(set(names)) < len(names):
+        raise QueryError(f"two columns have one name ({', '.join(names)}); name them apart with AS")
     table = Table("result", columns, rows)
     counts = opened.counts()
     return Report("sql", account(counts, counts.kept), [table], table)
+
+
+def _without_time_zones(sql: str, columns: Sequence[Heading]) -> str:
+    """Return the query with times in UTC as plain ones: DuckDB hands out others only with a further package."""
+    names = [f"c{place}" for place in range(len(columns))]
+    fields = (
+        f"timezone('UTC', {name})" if column.description == "TIMESTAMP WITH TIME ZONE" else name
+        for name, column in zip(names, columns, strict=True)
+    )
+    return f"SELECT {', '.join(fields)} FROM ({sql.rstrip().rstrip(';')}\n) AS t({', '.join(names)})"
 
 
 def _unit(kind: str) -> str:

@@ -3,12 +3,13 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analyzer.archive import schema
 from analyzer.errors import ArchiveError
+from analyzer.readers.source import is_archive
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -31,12 +32,33 @@ def archive(path: Path | None, scratch: Path, *, read_only: bool) -> Iterator["D
     Raises:
         ArchiveError: the file is in use, is no archive, or one of another version.
     """
+    if path and not path.exists() and not read_only:
+        _create(path, scratch)
+    if path and not is_archive(path):
+        raise ArchiveError(f"{path}: no archive, as it is no DuckDB file; name another one")
     connection = _connect(path, scratch, read_only=read_only)
     try:
-        _prepare(connection, path)
+        if path:
+            _check(connection, path)
+        else:
+            _make(connection)
         yield connection
     finally:
         connection.close()
+
+
+def _create(path: Path, scratch: Path) -> None:
+    """Make an empty archive whole before it gets its name: a kill leaves none, or one that is sound."""
+    made = path.with_name(f".{path.name}.{os.getpid()}")
+    made.unlink(missing_ok=True)
+    connection = _connect(made, scratch, read_only=False)
+    try:
+        _make(connection)
+    finally:
+        connection.close()
+    with suppress(FileExistsError):
+        path.hardlink_to(made)
+    made.unlink()
 
 
 def _connect(path: Path | None, scratch: Path, *, read_only: bool) -> "DuckDBPyConnection":
@@ -58,22 +80,27 @@ def _connect(path: Path | None, scratch: Path, *, read_only: bool) -> "DuckDBPyC
 
 
 def _why_not(path: Path | None, error: str) -> str:
-    if "lock" in error:
+    if "Conflicting lock" in error or "being used by another process" in error:
         return f"{path}: another process is using the archive; run this again when it has finished ({error})"
     return f"{path}: cannot be opened as an archive; name another file, or load the logs again ({error})"
 
 
-def _prepare(connection: "DuckDBPyConnection", path: Path | None) -> None:
-    """Make the archive's relations in an empty database; refuse one that is not ours."""
-    tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall() if path else []
-    names = {name for (name,) in tables}
-    if not names:
-        connection.execute("BEGIN")
-        connection.execute(schema.TABLES + schema.VIEWS)
-        connection.execute("INSERT INTO store.meta VALUES ($version)", {"version": schema.VERSION})
-        connection.execute("COMMIT")
-        return
-    version = connection.execute("SELECT max(version) FROM store.meta").fetchone() if "meta" in names else None
+def _make(connection: "DuckDBPyConnection") -> None:
+    """Make the archive's relations in an empty database."""
+    connection.execute("BEGIN")
+    connection.execute(schema.TABLES + schema.VIEWS)
+    connection.execute("INSERT INTO store.meta VALUES ($version)", {"version": schema.VERSION})
+    connection.execute("COMMIT")
+
+
+def _check(connection: "DuckDBPyConnection", path: Path) -> None:
+    """Refuse a database that is no archive, or one of another version."""
+    import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
+
+    try:
+        version = connection.execute("SELECT max(version) FROM store.meta").fetchone()
+    except duckdb.Error:
+        version = None
     if version != (schema.VERSION,):
         raise ArchiveError(
             f"{path}: a DuckDB file, but no archive of this version; name another, and load the logs again"

@@ -73,5 +73,6 @@ class Accounting:
     files: int
 
     def __post_init__(self) -> None:
-        if self.read != self.kept + self.rejected + self.filtered + self.duplicate:
+        adds_up = self.read == self.kept + self.rejected + self.filtered + self.duplicate
+        if not adds_up or min(self.kept, self.rejected, self.filtered, self.duplicate) < 0:
             raise AccountingError(f"the counts of the input do not add up, which is a bug in analyzer: {self}")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 BATCH_EVENTS = 1_000_000
 """Files are merged together until they hold so many events: a thousand small ones cost one merge."""
 
+DOCUMENTS = ("array", "har")
+"""Formats that are one document, whose readers know where it is cut off; the others are cut off in a line."""
+
 BOM = b"\xef\xbb\xbf"
 
 REJECTS = f"""
@@ -76,7 +79,7 @@ class Loader:
 
     def __init__(self, connection: "DuckDBPyConnection", workspace: Path, reading: Reading) -> None:
         self.connection, self._workspace, self._reading = connection, workspace, reading
-        self._next_id = self._value("SELECT coalesce(max(id), 0) + 1 FROM store.file")
+        self.next_id = self._value("SELECT coalesce(max(id), 0) + 1 FROM store.file")
         self._begin()
         self.intake = Intake()
 
@@ -100,7 +103,7 @@ class Loader:
         """Do what is to be done once all files are in."""
 
     def _begin(self) -> None:
-        self._first_id, self._pending = self._next_id, 0
+        self._first_id, self._pending = self.next_id, 0
         self.connection.execute(staging.TABLES)
 
     def _commit(self) -> None:
@@ -157,8 +160,8 @@ class Loader:
         return found is not None
 
     def _stage(self, report: FileReport, stream: Stream, head: bytes) -> None:
-        file_id = self._next_id
-        self._next_id += 1
+        file_id = self.next_id
+        self.next_id += 1
         base = self._value("SELECT coalesce(max(rowid) + 1, 0) FROM staged")
         plain = self._fill(report, stream, head, file_id)
         base, report.read, report.kept = self.connection.execute(
@@ -248,8 +251,9 @@ class Loader:
 
     def _safe(self, path: Path) -> str:
         """Return a path that DuckDB does not take for a pattern."""
-        if not set("*?[{") & set(str(path)):
-            return str(path)
+        name = str(path.absolute())
+        if not set("*?[{") & set(name) and name.isprintable():
+            return name
         with NamedTemporaryFile(dir=self._workspace) as file:
             link = Path(file.name + "-link")
         link.symlink_to(path.absolute())
@@ -260,8 +264,10 @@ class Loader:
 
         path = self._safe(plain.path)
         try:
-            found = self.connection.execute("SELECT name FROM parquet_schema($path)", {"path": path}).fetchall()
-            theirs = {name for (name,) in found}
+            found = self.connection.execute(
+                "DESCRIBE FROM read_parquet($path, hive_partitioning=false)", {"path": path}
+            ).fetchall()
+            theirs = {row[0] for row in found}
             columns = {name: self._reading.column(name) for name in NAMES if self._reading.column(name) in theirs}
             self.connection.execute(
                 staging.checked(raw.parquet(columns)), {"path": path, "known": [*NAMES, *DERIVED], "file_id": file_id}
@@ -272,13 +278,7 @@ class Loader:
     def _reject(self, report: FileReport, plain: Stream, file_id: int, base: int) -> None:
         """Write the file's rejects into the archive; where DuckDB read the lines, look up which they were."""
         path = self._workspace / "places.ndjson"
-        positions = []
-        if report.format == "ndjson":
-            rows = self.connection.execute(
-                "SELECT rowid - $base + 1 FROM staged WHERE file_id = $file_id AND kind IS NULL ORDER BY rowid",
-                {"file_id": file_id, "base": base},
-            ).fetchall()
-            positions = [position for (position,) in rows]
+        positions = self._positions(file_id, base) if report.format == "ndjson" else iter(())
         with path.open("w", encoding="ascii") as file:
             for position, line, text in spool.places(plain.chunks(), positions):
                 file.write(json.dumps({"position": position, "line": line, "text": text}) + "\n")
@@ -290,11 +290,19 @@ class Loader:
                 "file_id": file_id,
                 "base": base,
                 "cut": CUT,
-                "cut_line": None if content.ends_in_newline else content.lines,
+                "cut_line": None if content.ends_in_newline or report.format in DOCUMENTS else content.lines,
             },
         )
         if self._reading.strict:
             self._fail(report, file_id)
+
+    def _positions(self, file_id: int, base: int) -> Iterator[int]:
+        rows = self.connection.execute(
+            "SELECT rowid - $base + 1 FROM staged WHERE file_id = $file_id AND kind IS NULL ORDER BY rowid",
+            {"file_id": file_id, "base": base},
+        )
+        while batch := rows.fetchmany(10_000):
+            yield from (position for (position,) in batch)
 
     def _fail(self, report: FileReport, file_id: int) -> None:
         line, item, reason, text = self.connection.execute(
@@ -305,7 +313,7 @@ class Loader:
     def _note(self, report: FileReport, stream: Stream, unknown: Mapping[str, int]) -> None:
         cut = self._value(
             "SELECT count(*) FROM new_reject WHERE file_id = $id AND reason = $cut",
-            {"id": self._next_id - 1, "cut": CUT},
+            {"id": self.next_id - 1, "cut": CUT},
         )
         if stream.damage:
             report.notes.append(f"{stream.damage}; everything before that was read")

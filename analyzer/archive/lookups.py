@@ -90,8 +90,8 @@ class LookupsLoader(Loader):
             self._parts -= 1
             return False
         report.read = report.kept = events
-        self._record(report, self._next_id, 0, None)
-        self._next_id += 1
+        self._record(report, self.next_id, 0, None)
+        self.next_id += 1
         return True
 
     def _finish(self) -> None:

@@ -92,11 +92,20 @@ OLD_SUMMARIES_GO = "DELETE FROM store.session_summary WHERE session_id IN (SELEC
 NEW_SUMMARIES = """
 INSERT INTO store.session_summary
 SELECT session_id, min(first_at), max(last_at),
-       coalesce(arg_min(context_id, first_at), min(context_id)), sum(events)::BIGINT,
+       min(context_id), sum(events)::BIGINT,
        count(*), count_if(kinds & 1 > 0), count_if(kinds & 5 = 4), count_if(kinds & 5 = 0), count_if(kinds = 2),
        round(fsum(duration_ms), 6)
 FROM store.lookup WHERE session_id IN (SELECT id FROM session_key)
 GROUP BY session_id ORDER BY min(first_at)
+"""
+
+FIRST_CONTEXT_OF_SESSION = """
+UPDATE store.session_summary m SET context_id = f.context_id
+FROM (SELECT session_id,
+             first(context_id ORDER BY happened_at NULLS LAST, c.team, c.team_id, c.ci, c.interactive) AS context_id
+      FROM store.event e JOIN store.context c ON c.id = e.context_id
+      WHERE session_id IN (FROM mixed) GROUP BY session_id) f
+WHERE m.session_id = f.session_id
 """
 
 STEPS = (
@@ -116,5 +125,6 @@ STEPS = (
     FIRST_CONTEXT,
     OLD_SUMMARIES_GO,
     NEW_SUMMARIES,
+    FIRST_CONTEXT_OF_SESSION,
 )
 """The statements of one merge, in order, inside one transaction."""

@@ -35,6 +35,8 @@ class Opened:
 
     connection: "DuckDBPyConnection"
     intake: Intake
+    first_file_id: int = 0
+    """Files below this one were loaded before."""
 
     def counts(self) -> Counts:
         """Count the events of everything that is open."""
@@ -85,7 +87,7 @@ def opened(
         AnalyzerError: see `analyzer.errors`; files that cannot be read are in `intake.errors` instead.
     """
     with workspace() as scratch:
-        found = expand(sources, stdin or sys.stdin.buffer, scratch)
+        found = expand(sources, stdin or (sys.stdin.buffer if sys.stdin else None), scratch)
         with archive(found.archive, scratch, read_only=True) as connection:
             loader = LookupsLoader if lookups_only else Loader
             intake = Intake() if found.archive else load(loader(connection, scratch, reading), found, observer)
@@ -103,13 +105,15 @@ def loaded(
         AnalyzerError: as for `opened`.
     """
     with workspace() as scratch:
-        found = expand(sources, stdin or sys.stdin.buffer, scratch)
+        found = expand(sources, stdin or (sys.stdin.buffer if sys.stdin else None), scratch)
         if found.archive:
             raise UsageError(
                 f"{found.archive}: an archive cannot be loaded into another; load the logs it was made from"
             )
         with archive(into, scratch, read_only=False) as connection:
-            yield Opened(connection, load(Loader(connection, scratch, reading), found, observer))
+            loader = Loader(connection, scratch, reading)
+            first_file_id = loader.next_id
+            yield Opened(connection, load(loader, found, observer), first_file_id)
 
 
 def load(loader: Loader, found: Sources, observer: Observer) -> Intake:

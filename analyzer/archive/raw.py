@@ -25,7 +25,7 @@ DIRECT = """
 SELECT NULL::BIGINT AS line, 1::BIGINT AS item, NULL::VARCHAR AS problem, NULL::VARCHAR AS text,
        NULL::VARCHAR AS shown, NULL::BIGINT AS text_bytes, {fields}
 FROM read_json($path, format='newline_delimited', columns=$columns, compression=$compression,
-               auto_detect=false, ignore_errors=true)
+               auto_detect=false, ignore_errors=true, hive_partitioning=false)
 """
 
 
@@ -61,15 +61,18 @@ SELECT line, item, coalesce(problem, CASE WHEN json IS NULL THEN 'not JSON' END)
        coalesce(shown, text) AS shown, strlen(text) AS text_bytes, {_FOUND_OR_CONTEXT}
 FROM (SELECT *, json_transform(json, $structure) AS found
       FROM (SELECT *, CASE WHEN problem IS NULL THEN try_cast(text AS JSON) END AS json
-            FROM read_json($path, format='newline_delimited', columns=$columns, auto_detect=false)))
+            FROM read_json($path, format='newline_delimited', columns=$columns, auto_detect=false,
+                           hive_partitioning=false)))
 """
 """The items that a reader found, written down one a line (see spool)."""
+
+PARQUET_COLUMNS = "DESCRIBE FROM read_parquet($path, hive_partitioning=false)"
 
 PARQUET = """
 SELECT file_row_number + 1 AS line, 1::BIGINT AS item, NULL::VARCHAR AS problem, to_json(row)::VARCHAR AS text,
        to_json(row)::VARCHAR AS shown,
        NULL::BIGINT AS text_bytes, {fields}
-FROM read_parquet($path, file_row_number=true) AS row
+FROM read_parquet($path, file_row_number=true, hive_partitioning=false) AS row
 """
 
 

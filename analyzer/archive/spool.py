@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from analyzer.readers.item import NOT_UTF8, Item
 from analyzer.readers.stream import Stream
@@ -13,30 +12,18 @@ TEXT_CHARS = 200
 
 def write(path: Path, items: Iterable[Item]) -> None:
     """Write each item as a JSON object a line, with the columns of `raw.SPOOL_COLUMNS`."""
-    with path.open("w", encoding="ascii") as file:
+    with path.open("w", encoding="utf-8") as file:
         file.writelines(_line(item) for item in items)
 
 
 def _line(item: Item) -> str:
-    text, problem = _clean(item.text, item.problem)
-    row: dict[str, Any] = {
-        "line": item.line,
-        "item": item.item,
-        "problem": problem,
-        "text": text,
-        "context": item.context,
-    }
-    if item.shown is not None:
-        row["shown"] = item.shown.encode("utf-8", "replace").decode()
-    return json.dumps(row, separators=(",", ":")) + "\n"
-
-
-def _clean(text: str, problem: str | None) -> tuple[str, str | None]:
-    """Make text of a reader safe to store: bytes that were no UTF-8 are replaced, and are a problem."""
-    if text.isascii():
-        return text, problem
-    clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return clean, problem if clean == text else problem or NOT_UTF8
+    fields = {"problem": item.problem, "text": item.text, "shown": item.shown, "context": item.context}
+    line = json.dumps({"line": item.line, "item": item.item, **fields}, separators=(",", ":"), ensure_ascii=False)
+    clean = line.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    if clean != line:
+        whole = json.loads(clean)
+        line = json.dumps({**whole, "problem": item.problem or NOT_UTF8}, ensure_ascii=False)
+    return line + "\n"
 
 
 def copy(stream: Stream, path: Path) -> None:

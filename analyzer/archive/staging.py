@@ -24,11 +24,12 @@ _SIZE = (
 )
 
 # Most logs write times in the first way; the others cost more to parse.
-_HAPPENED_AT = """
+_ISO = r'"\d{{4}}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.]\d+)?)? ?(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?)?"'
+_HAPPENED_AT = f"""
 coalesce(try_strptime(timestamp, '"%Y-%m-%dT%H:%M:%S.%gZ"'),
          CASE WHEN timestamp >= '#'
               THEN try(make_timestamp(try_cast(try_cast(timestamp AS DOUBLE) * 1000 AS BIGINT)))
-              WHEN timestamp[6] = '-' AND timestamp[9] = '-'
+              WHEN regexp_full_match(timestamp, '{_ISO}')
               THEN try_cast(timestamp[2:-2] AS TIMESTAMPTZ)::TIMESTAMP END)
 """
 
@@ -65,12 +66,12 @@ def _required(name: str) -> str:
 _VALID = f"""
 judged_kind IS NOT NULL AND "sessionId" < '#' AND strlen("sessionId") > 2 AND hash < '#' AND strlen(hash) > 2
 AND CASE WHEN duration IS NOT NULL THEN duration_ms >= 0 AND duration_ms < 'infinity'::DOUBLE ELSE true END
-AND CASE WHEN timestamp IS NOT NULL THEN happened_at < 'infinity'::TIMESTAMP AND happened_at > '-infinity'::TIMESTAMP
+AND CASE WHEN timestamp IS NOT NULL THEN happened_at >= TIMESTAMP '0001-01-01' AND happened_at < TIMESTAMP '9999-12-31'
          ELSE true END
 AND ("teamId" < '#') IS NOT FALSE AND (slug < '#') IS NOT FALSE AND (ci < '#') IS NOT FALSE
 AND CASE WHEN strlen(ci) > {MAX_CI_LENGTH + 2} THEN len(ci->>'$') <= {MAX_CI_LENGTH} ELSE true END
 AND CASE WHEN interactive IS NOT NULL THEN interactive IN ('0', '1', 'false', 'true') ELSE true END
-AND CASE WHEN status IS NOT NULL THEN try_cast(status AS INTEGER) IS NOT NULL ELSE true END
+AND CASE WHEN status IS NOT NULL THEN regexp_full_match(status, '\\d{{1,9}}') ELSE true END
 """
 
 _SOUND = "problem IS NULL AND oddity.repeated IS NULL AND oddity.trailing_comma IS NOT TRUE"
@@ -88,7 +89,8 @@ _REASON = f"""
             WHEN duration IS NOT NULL AND duration_ms IS NULL THEN 'duration is not a number'
             WHEN duration_ms < 0 THEN 'duration is negative'
             WHEN NOT isfinite(duration_ms) THEN 'duration is not finite'
-            WHEN timestamp IS NOT NULL AND (happened_at IS NULL OR NOT isfinite(happened_at))
+            WHEN timestamp IS NOT NULL AND (happened_at IS NULL OR happened_at < TIMESTAMP '0001-01-01'
+                                            OR happened_at >= TIMESTAMP '9999-12-31')
             THEN 'timestamp is not a time (ISO 8601 or epoch milliseconds)'
             {_text("teamId")} {_text("slug")} {_text("ci")}
             WHEN len(ci->>'$') > {MAX_CI_LENGTH} THEN 'ci is longer than {MAX_CI_LENGTH} characters'

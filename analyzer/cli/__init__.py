@@ -65,7 +65,7 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:  # noqa: C901  (a branch an error)
     """Run a command line and return its exit code; errors of this package become one line."""
     try:
         result = cli.main(args=arguments, prog_name="analyzer", standalone_mode=False)
@@ -91,5 +91,10 @@ def run(arguments: list[str]) -> int:
         return Exit.FAILED
     except OSError as error:
         say.error(f"{error.filename or 'input or output'}: {error.strerror or error}")
+        return Exit.FAILED
+    except Exception as error:  # DuckDB is imported only where it is used
+        if not type(error).__module__.startswith(("duckdb", "_duckdb")):
+            raise
+        say.error(f"the database could not go on: {error}")
         return Exit.FAILED
     return result if isinstance(result, int) else Exit.OK

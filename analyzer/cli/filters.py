@@ -28,11 +28,11 @@ class Moment(click.ParamType[datetime]):
             if ago:
                 return datetime.now(UTC).replace(tzinfo=None) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
             moment = datetime.fromisoformat(value)
+            return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
         except (ValueError, OverflowError):
             self.fail(
                 f"{value!r} is no time: write 2026-08-31, 2026-08-31T12:00Z, or how long ago: 36h, 7d, 4w", param, ctx
             )
-        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 _OPTIONS = (

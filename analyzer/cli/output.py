@@ -63,10 +63,7 @@ def check(format_name: str | None, output: Path | None, rejects: Path | None, *,
 def write(report: "Report", found: "Output", output: Path | None) -> None:
     """Write the report to the file, or to stdout; its notes to stderr."""
     if output:
-        unfinished = output.with_name(output.name + ".part")
-        with unfinished.open("wb") as file:
-            found.write(report, file)
-        unfinished.replace(output)
+        _write_file(report, found, output.resolve())
     else:
         _print(report, found)
     for text in report.notes:
@@ -86,3 +83,17 @@ def _print(report: "Report", found: "Output") -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write_file(report: "Report", found: "Output", path: Path) -> None:
+    """Write a file under another name first: what stands there stays until it is whole."""
+    unfinished = path if path.exists() and not path.is_file() else path.with_name(path.name + ".part")
+    try:
+        with unfinished.open("wb") as file:
+            found.write(report, file)
+    except BaseException:
+        if unfinished != path:
+            unfinished.unlink(missing_ok=True)
+        raise
+    if unfinished != path:
+        unfinished.replace(path)

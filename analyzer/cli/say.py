@@ -18,4 +18,5 @@ def note(message: str) -> None:
 def _say(word: str, colour: str, message: str) -> None:
     """Write a line; click drops colours where stderr is no terminal, but does not know NO_COLOR."""
     head = word if os.environ.get("NO_COLOR") else click.style(word, fg=colour)
-    click.echo(f"{head} {message}", err=True)
+    line = "".join(character if character.isprintable() else " " for character in message)
+    click.echo(f"{head} {' '.join(line.split())}", err=True)

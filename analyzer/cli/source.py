@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FORMAT_NAMES = ("ndjson", "batches", "array", "requests", "har", "csv", "tsv", "parquet")
 FIRST_TOLD = 3
+REJECTS = """
+SELECT f.name, line, item, reason, text FROM store.reject JOIN store.file f ON f.id = file_id WHERE file_id >= $first
+"""
 
 _OPTIONS = (
     click.option("--from", "format", type=click.Choice(FORMAT_NAMES), help="Read every file as this format."),
@@ -54,7 +57,12 @@ class SourceOptions:
         """Return how files are to be read."""
         from analyzer.archive.intake import Reading  # noqa: PLC0415
 
-        return Reading(self.format, dict(map(_pair, self.columns)), self.strict)
+        columns = dict(map(_pair, self.columns))
+        theirs = [columns.get(name, name).lower() for name in NAMES]
+        for name, column in columns.items():
+            if theirs.count(column.lower()) > 1:
+                raise UsageError(f"--map {name}={column}: {column} is another column already; map that one too")
+        return Reading(self.format, columns, self.strict)
 
 
 def source_options(metavar: str = "[SOURCE]...") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -125,17 +133,18 @@ def _tell_duplicates(again: "list[FileReport]") -> None:
 def _tell_rejects(found: "Opened", path: Path | None) -> None:
     from analyzer.archive.intake import place_of  # noqa: PLC0415
 
-    counts = found.counts()
+    counts = found.counts_now() if found.first_file_id else found.counts()
+    query, parameters = REJECTS, {"first": found.first_file_id}
     if counts.rejected:
         say.note(
             f"{counts.rejected:,} of {counts.read:,} events rejected" + ("" if path else "; --rejects FILE lists all")
         )
-        rows = found.connection.execute("FROM rejects LIMIT $limit", {"limit": FIRST_TOLD}).fetchall()
+        rows = found.connection.execute(f"{query} LIMIT {FIRST_TOLD}", parameters).fetchall()
         for file, line, item, reason, text in rows:
             say.note(f"  {place_of(file, line, item)}: {reason}: {' '.join(text.split())}")
     if path:
         with path.open("w", encoding="utf-8") as out:
-            cursor = found.connection.execute("FROM rejects")
+            cursor = found.connection.execute(query, parameters)
             while batch := cursor.fetchmany(10_000):
                 keys = ("file", "line", "item", "reason", "text")
                 out.writelines(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from analyzer.archive.merge import LOOKUPS as OF_EVENTS
 from analyzer.errors import QueryError
 from analyzer.event import NAMES
 
@@ -69,11 +68,22 @@ WHERE ($since::TIMESTAMP IS NULL OR first_at >= $since) AND ($until::TIMESTAMP I
   AND (len($hash::VARCHAR[]) = 0 OR hash_id IN (SELECT id FROM store.hash WHERE list_contains($hash, hash)))
 """
 
-# Here a lookup may be any part of the stored one: the context is that of its first event, whatever that is now.
-PARTS = OF_EVENTS.replace("min(context_id)", "coalesce(arg_min(context_id, happened_at), min(context_id))")
-SPLIT = PARTS.replace("GROUP BY session_id, hash_id", "GROUP BY session_id, hash_id, kind <= 2").replace(
-    "SELECT session_id", "SELECT CASE WHEN kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END AS source, session_id"
-)
+# Here a lookup may be any part of the stored one: its context is that of its first event, whatever that is now. Time
+# and context are packed into one number, so that ties are settled by what contexts are, not by when they were loaded.
+PARTS = """
+SELECT p.* EXCLUDE (first), c.id AS context_id
+FROM (SELECT {source} session_id, hash_id, min(happened_at) AS first_at, max(happened_at) AS last_at,
+             bit_or(kind) AS kinds, max(CASE WHEN kind & 5 > 0 AND duration_ms > 0 THEN duration_ms END) AS duration_ms,
+             count(*) AS events,
+             min((coalesce(epoch_us(happened_at), 1::BIGINT << 62)::HUGEINT << 32) + rank) & 4294967295 AS first
+      FROM {events} JOIN ranked USING (context_id) GROUP BY ALL) p
+JOIN ranked c ON c.rank = p.first
+"""
+RANKED = """
+CREATE OR REPLACE TEMP TABLE ranked AS
+SELECT id, id AS context_id, row_number() OVER (ORDER BY team, team_id, ci, interactive) AS rank FROM store.context
+"""
+SOURCE = "CASE WHEN kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END AS source,"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +117,23 @@ def select(connection: "DuckDBPyConnection", selection: Selection, *, by_source:
     lookup = "store.lookup"
     if selection.chooses_events or by_source:
         lookup = "chosen_lookup"
-        _choose(connection, selection, SPLIT if by_source else PARTS)
+        _choose(connection, selection, SOURCE if by_source else "")
     lists = {name: list(getattr(selection, name)) for name in ("team", "ci", "session", "hash")}
     single = {name: getattr(selection, name) for name in ("since", "until", "interactive")}
     one_sided = by_source or selection.source is not None
     return Selected(connection, LOOKUPS.format(lookup=lookup), lists | single, one_sided)
 
 
-def _choose(connection: "DuckDBPyConnection", selection: Selection, lookups: str) -> None:
+def _choose(connection: "DuckDBPyConnection", selection: Selection, source: str) -> None:
     import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
 
     events = "store.event"
     if selection.where:
         condition = " AND ".join(f"({where}\n)" for where in selection.where)
         events = f"(SELECT * FROM ({EVENTS}) WHERE {condition})"
-    table = (
-        f"CREATE OR REPLACE TEMP TABLE chosen_lookup AS {lookups.format(events=f'({CHOSEN.format(events=events)})')}"
-    )
+    parts = PARTS.format(source=source, events=f"({CHOSEN.format(events=events)})")
+    table = f"CREATE OR REPLACE TEMP TABLE chosen_lookup AS {parts}"
+    connection.execute(RANKED)
     try:
         run(connection, table, {name: getattr(selection, name) for name in ("source", "event", "status")})
     except duckdb.Error as error:

@@ -96,11 +96,19 @@ def elements(window: Window) -> Iterator[Item]:
 
 
 def _elements_of_one(window: Window) -> Iterator[Item]:
-    problem = None
-    while (found := window.skip(",")) not in ("", "]"):
+    """Yield what stands between the brackets; a comma too many or too few is an item at fault."""
+    problem, separated = None, True
+    while (found := window.skip("")) not in ("", "]"):
         line = window.line
+        if found == ",":
+            window.advance(window.place + 1)
+            if separated:
+                yield Item(line, 1, ",", problem="a comma without an item")
+            separated = True
+            continue
         text, problem = window.take()
-        yield Item(line, 1, text, problem=problem)
+        yield Item(line, 1, text, problem=problem if problem or separated else "no comma before this item")
+        separated = False
     if found:
         window.advance(window.place + 1)
     elif problem != CUT:

@@ -9,6 +9,7 @@ from analyzer.readers.item import Item, Items, text_of
 
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 NUMERIC = {"duration", "status"}
+csv.field_size_limit(1 << 30)
 BOOLEANS = {"true": "true", "false": "false", "1": "1", "0": "0"}
 
 
@@ -18,7 +19,11 @@ def reader(delimiter: str) -> Items:
     def items(chunks: Iterator[bytes], renamed: Mapping[str, str]) -> Iterator[Item]:
         recorder = Recorder(chunks)
         rows = csv.reader(recorder, delimiter=delimiter, strict=True)
-        header = next(rows, [])
+        try:
+            header = next(rows, [])
+        except csv.Error as error:
+            yield Item(1, None, recorder.text, problem=f"no header of {_name(delimiter)}: {error}")
+            return
         columns = [(json.dumps(name), renamed.get(name, name)) for name in header]
         while True:
             start = recorder.forget() + 1

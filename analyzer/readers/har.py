@@ -24,10 +24,13 @@ def _items(window: Window) -> Iterator[Item]:
         return
     while (found := window.skip(",")) != "]":
         line = window.line
-        text, problem = window.take() if found else ("", CUT)
-        if problem:
-            yield Item(line, None, text, problem=CUT if window.ended else problem)
+        if not found:
+            yield Item(line, None, "", problem=CUT)
             return
+        text, problem = window.take()
+        if problem:
+            yield Item(line, None, text, problem=problem)
+            continue
         yield from of_entry(line, text)
 
 

@@ -93,10 +93,10 @@ def _after_array(text: str, place: int) -> Iterator[tuple[str, str | None]]:
 
 
 def members(text: str) -> dict[str, str]:
-    """Return the JSON text of each value of the object in `text`, by key; the last of a repeated key counts.
+    """Return the JSON text of each value of the object in `text`, by key.
 
     Raises:
-        json.JSONDecodeError: it is no JSON object.
+        json.JSONDecodeError: it is no JSON object, or has a key twice.
 
     >>> members('{"status": 200, "body": [1, 2]}')
     {'status': '200', 'body': '[1, 2]'}
@@ -112,6 +112,8 @@ def members(text: str) -> dict[str, str]:
         colon = skip_space(text, end)
         if not isinstance(key, str) or text[colon : colon + 1] != ":":
             raise json.JSONDecodeError("a key and a colon expected", text, place)
+        if key in found:
+            raise json.JSONDecodeError(f'duplicate key "{key}"', text, place)
         start = skip_space(text, colon + 1)
         end = value_end(text, start)
         found[key] = text[start:end]

@@ -1,12 +1,14 @@
 """What a logged request says about the events in its body: team, CI, interactive, status and time."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from analyzer.readers.item import Item, split_array
 
+_STATUS = re.compile(r"[0-9]{1,9}")
 PATH = "/artifacts/events"
 CI_HEADER = "x-artifact-client-ci"
 INTERACTIVE_HEADER = "x-artifact-client-interactive"
@@ -42,7 +44,7 @@ def context_of(query: Mapping[str, Any], headers: Mapping[str, Any], status: Any
         "slug": query.get("slug"),
         "ci": headers.get(CI_HEADER),
         "interactive": int(interactive) if interactive in ("0", "1") else interactive,
-        "status": int(status) if isinstance(status, str) and status.isdecimal() else status,
+        "status": int(status) if isinstance(status, str) and _STATUS.fullmatch(status) else status,
     }
     return {key: value for key, value in found.items() if value not in (None, "", "-")}
 

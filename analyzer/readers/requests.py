@@ -33,14 +33,14 @@ def of_line(number: int, text: str, renamed: Mapping[str, str] = MappingProxyTyp
         raw = members(text)
         fields = {renamed.get(key, key): json.loads(value) for key, value in raw.items() if key not in BODY_KEYS}
         body = next((unquoted(raw[key]) for key in BODY_KEYS if key in raw), "")
-    except (ValueError, RecursionError):
-        yield Item(number, None, text, problem="not JSON")
+        url = _text(fields, URL_KEYS)
+        wanted = is_events_request(_text(fields, ("method", "request_method")), url)
+        context = context_of(_query(fields, url), _headers(fields), fields.get("status"), _first(fields, TIME_KEYS))
+    except (ValueError, RecursionError) as error:
+        problem = error.msg if isinstance(error, json.JSONDecodeError) and "duplicate" in error.msg else "not JSON"
+        yield Item(number, None, text, problem=problem)
         return
-    url = _text(fields, URL_KEYS)
-    if is_events_request(_text(fields, ("method", "request_method")), url):
-        context = context_of(
-            _query(fields, url), _headers(fields), _first(fields, ("status",)), _first(fields, TIME_KEYS)
-        )
+    if wanted:
         yield from items_of_body(number, body, context)
 
 

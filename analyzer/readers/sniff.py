@@ -34,7 +34,7 @@ def sniff(head: bytes, renamed: Mapping[str, str]) -> str | None:
     # A line of an array that is written an event a line looks like NDJSON; an array of its own is a batch.
     if text[0].lstrip().startswith("[") and "batches" not in found:
         return _of_start(text, renamed)
-    return next(filter(None, found), None) or _of_start(text, renamed)
+    return next(filter(None, found), None) or _of_start(text, renamed) or _of_head(head)
 
 
 def _of_line(line: str, renamed: Mapping[str, str]) -> str | None:
@@ -60,8 +60,7 @@ def _of_start(text: list[str], renamed: Mapping[str, str]) -> str | None:
     if start.startswith("["):
         return "array" if any(f'"{key}"' in line for line in text for key in (*EVENT_KEYS, *renamed)) else None
     if start.startswith("{"):
-        head = "".join(text)
-        return "har" if '"log"' in head and ENTRIES.search(head) else None
+        return None
     return next((name for name, sign in (("csv", ","), ("tsv", "\t")) if _is_header(text[0], sign, renamed)), None)
 
 
@@ -71,3 +70,13 @@ def _is_header(line: str, delimiter: str, renamed: Mapping[str, str]) -> bool:
     except csv.Error:
         return False
     return {renamed.get(name, name) for name in header} >= {"sessionId", "hash"}
+
+
+def _of_head(head: bytes) -> str | None:
+    """Look at a JSON document, or at a line, that is longer than the head."""
+    text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    if not text.startswith("{"):
+        return None
+    if '"log"' in text and ENTRIES.search(text):
+        return "har"
+    return "requests" if "\n" not in text and any(f'"{key}"' in text for key in BODY_KEYS) else None

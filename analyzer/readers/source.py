@@ -36,13 +36,15 @@ class Sources:
 def is_archive(path: Path) -> bool:
     """Tell by content whether a file is a DuckDB database."""
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             return file.read(ARCHIVE_MAGIC_AT + len(ARCHIVE_MAGIC))[ARCHIVE_MAGIC_AT:] == ARCHIVE_MAGIC
     except OSError:
         return False
 
 
-def expand(sources: Sequence[str], stdin: BinaryIO, workspace: Path) -> Sources:
+def expand(sources: Sequence[str], stdin: BinaryIO | None, workspace: Path) -> Sources:
     """Find the files that `sources` stand for; standard input is written into `workspace`.
 
     Raises:
@@ -60,34 +62,43 @@ def expand(sources: Sequence[str], stdin: BinaryIO, workspace: Path) -> Sources:
             files.extend(_files(source, stdin, workspace))
         except UnreadableError as error:
             errors.append(error)
+        except OSError as error:
+            errors.append(UnreadableError(f"{source}: {error.strerror}; check its path and permissions"))
     return Sources(None, tuple(files), tuple(errors))
 
 
-def _files(source: str, stdin: BinaryIO, workspace: Path) -> Iterator[LogFile]:
+def _files(source: str, stdin: BinaryIO | None, workspace: Path) -> Iterator[LogFile]:
     path = Path(source)
     if source == "-":
+        if stdin is None:
+            raise UnreadableError("-: standard input is closed; name a file")
         yield _spooled(stdin, workspace, source)
     elif path.is_fifo() or path.is_char_device():
         with path.open("rb") as pipe:
             yield _spooled(pipe, workspace, source)
     elif path.is_dir():
-        yield from (LogFile(found, str(found), named=False) for found in _walk(path))
+        yield from (LogFile(found, _shown(str(found)), named=False) for found in _walk(path))
     elif path.exists():
-        yield LogFile(path, source, named=True)
+        yield LogFile(path, _shown(source), named=True)
     elif glob.has_magic(source):
         found = sorted(filter(os.path.isfile, glob.iglob(source, recursive=True)))  # noqa: PTH207  (absolute patterns)
         if not found:
             raise UnreadableError(f"{source}: no file matches this pattern")
-        yield from (LogFile(Path(name), name, named=False) for name in found)
+        yield from (LogFile(Path(name), _shown(name), named=False) for name in found)
     else:
         raise UnreadableError(f"{source}: no such file or directory; name a log, a directory, a glob or - for stdin")
 
 
 def _walk(directory: Path) -> Iterator[Path]:
     """Yield the files below a directory in a stable order, hidden ones left out."""
-    for root, directories, names in os.walk(directory):
+    for root, directories, names in os.walk(directory, onerror=_raise):
         directories[:] = sorted(name for name in directories if not name.startswith("."))
-        yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
+        paths = (Path(root, name) for name in sorted(names) if not name.startswith("."))
+        yield from (path for path in paths if path.is_file())
+
+
+def _raise(error: OSError) -> None:
+    raise UnreadableError(f"{error.filename}: {error.strerror}; check its permissions")
 
 
 def _spooled(stream: BinaryIO, workspace: Path, name: str) -> LogFile:
@@ -95,3 +106,8 @@ def _spooled(stream: BinaryIO, workspace: Path, name: str) -> LogFile:
     with tempfile.NamedTemporaryFile(dir=workspace, delete=False) as file:
         shutil.copyfileobj(stream, file)
     return LogFile(Path(file.name), name, named=True)
+
+
+def _shown(name: str) -> str:
+    """Return a file's name as text: bytes that are no UTF-8 are replaced."""
+    return os.fsencode(name).decode("utf-8", "replace")

@@ -14,6 +14,9 @@ else:
 
 READ_BYTES = 1 << 18
 MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+SKIPPABLE = b"\x2a\x4d\x18"
+"""What follows the first byte of a zstd frame that holds no data."""
+
 DECOMPRESSORS: dict[str, Callable[[], Any]] = {
     "gzip": lambda: zlib.decompressobj(wbits=31),
     "zstd": ZstdDecompressor,
@@ -26,6 +29,8 @@ def compression_of(head: bytes) -> str:
     >>> compression_of(b"\\x1f\\x8b\\x08"), compression_of(b'{"sessionId"')
     ('gzip', 'none')
     """
+    if head[1:4] == SKIPPABLE and head[0] >> 4 == 5:  # noqa: PLR2004  (0x50 to 0x5f)
+        return "zstd"
     return next((name for name, magic in MAGIC.items() if head.startswith(magic)), "none")
 
 
@@ -56,6 +61,8 @@ class Stream:
         for data in raw:
             rest = data
             while rest:
+                if decompressor is not None and decompressor.eof and not rest.strip(b"\0"):
+                    break
                 if decompressor is None or decompressor.eof:
                     decompressor = DECOMPRESSORS[self.compression]()
                     self.members += 1

@@ -5,6 +5,8 @@ import dataclasses
 import io
 import json
 import math
+from datetime import date, time, timedelta
+from decimal import Decimal
 from typing import Any, BinaryIO
 
 from analyzer.render.value import plain
@@ -12,6 +14,7 @@ from analyzer.report import Report
 from analyzer.table import Table
 
 SCHEMA_VERSION = 1
+NATIVE = (bool, int, float, str, date, time, timedelta, Decimal, bytes, list, dict, type(None))
 
 
 def _records(table: Table) -> list[dict[str, Any]]:
@@ -22,6 +25,10 @@ def _records(table: Table) -> list[dict[str, Any]]:
 def _finite(value: Any) -> Any:
     """JSON has no NaN and no infinity."""
     found = plain(value)
+    if isinstance(found, list):
+        return [_finite(item) for item in found]
+    if isinstance(found, dict):
+        return {key: _finite(item) for key, item in found.items()}
     return None if isinstance(found, float) and not math.isfinite(found) else found
 
 
@@ -70,4 +77,5 @@ def write_parquet(report: Report, stream: BinaryIO) -> None:
 
     table = report.primary
     names = [column.name for column in table.columns]
-    pl.DataFrame(list(table.rows), schema=names, orient="row", infer_schema_length=None).write_parquet(stream)
+    rows = [[value if isinstance(value, NATIVE) else str(value) for value in row] for row in table.rows]
+    pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None).write_parquet(stream)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from analyzer.table import BYTES, COUNT, MS, NUMBER, RATIO, TIME
+from analyzer.table import BYTES, COUNT, MS, NUMBER, RATIO
 
 NOTHING = "—"
 _SPANS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
@@ -27,7 +27,7 @@ def human(value: Any, unit: str) -> str:
         return span(value)
     if unit == BYTES:
         return size(value)
-    if unit == TIME or isinstance(value, datetime):
+    if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S} UTC"
     return f"{value:,}" if unit == COUNT else str(value)
 

@@ -212,3 +212,62 @@ def test_json_is_the_same_from_logs_and_archive(cli: Cli, log: Any, tmp_path: Pa
     cli("load", path, "--into", tmp_path / "a.duckdb")
     direct, stored = (cli("stats", source, "--format", "json").out for source in (path, tmp_path / "a.duckdb"))
     assert json.loads(direct) == json.loads(stored)
+
+
+def test_pipes_are_read_whole(log: Any) -> None:
+    path = log([event(hash=f"{n}") for n in range(2000)])
+    for command in (f"stats <(cat {path})", f"stats /dev/stdin < <(cat {path})", f"stats - < {path}"):
+        shell = f"{sys.executable} -m analyzer {command} --format csv"
+        done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[1].startswith("2000,1,2000"), command
+
+
+def test_directories_hold_odd_things(cli: Cli, log: Any, tmp_path: Path) -> None:
+    here = tmp_path / "slug=other" / "duration=7"
+    here.mkdir(parents=True)
+    (here / "good.ndjson").write_text(ndjson([event(slug="mine", duration=5)]))
+    (here / "dangling").symlink_to("nowhere")
+    (here / "loop").symlink_to("loop")
+    os.mkfifo(here / "fifo")
+    os.link(log([event(hash="bytes")]), os.fsencode(here) + b"/\xff")
+    (here / "~tilde.ndjson").write_text(ndjson([event(hash="tilde", slug="mine")]))
+    cli("load", log([event()], "other"), "--into", here / "archive.duckdb")
+    (here / "long line.txt").write_text("x" * 200_000 + "\rb\n")
+    rows = cli("stats", here, "--by", "team", "--format", "json").table("by_team")
+    assert [(row["team"], row["lookups"], row["time_saved_ms"]) for row in rows] == [("mine", 2, 15), (None, 1, 10)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"path": "http://[::1", "body": []}',
+        '{"path": "/artifacts/events", "query": {"slug": "\\ud800"}, "body": [' + json.dumps(event()) + "]}",
+        '{"path": "/artifacts/events", "body": "[{\\"sessionId\\": \\"\\\\ud800\\"}]"}',
+        '{"body": [' + json.dumps(event()) + '], "body": []}',
+        '{"status": "' + "9" * 5000 + '", "body": [' + json.dumps(event()) + "]}",
+        'sessionId,hash,source,event,"a"b\ns,h,LOCAL,HIT,1',
+        "[" + json.dumps(event()) + " " + json.dumps(event()) + ",,]",
+        ndjson([event(timestamp=1e15), event(timestamp="0000-01-01T00:00:00Z"), event(timestamp="2026-08-01 (BC)")]),
+        ndjson([event(timestamp="2026-08-01T00:00:00+99:99"), event(status=200.7), event(timestamp="2026-8-1")]),
+    ],
+)
+def test_odd_input_is_rejected_and_never_a_traceback(cli: Cli, log: Any, text: str) -> None:
+    path = log(text + "\n")
+    forced = ["--from", "requests"] if text.startswith('{"path": "http') else []
+    for command in (["stats", path], ["stats", path, "--by", "day"], ["stats", path, "--by", "ci"]):
+        result = cli(*command, *forced, "--format", "json")
+        assert result.code in (0, 3), result.err
+        if result.code == 0:
+            assert result.json["input"]["rejected"] >= 1
+
+
+def test_sql_gives_times_and_any_type(cli: Cli, log: Any, tmp_path: Path) -> None:
+    path = log([event()])
+    out = cli("sql", path, "SELECT TIMESTAMPTZ '2026-03-02 10:00:00+02' AS at, 1 AS one", "--format", "csv").out
+    assert out == "at,one\n2026-03-02T08:00:00.000Z,1\n"
+    assert cli("sql", path, "SELECT uuid() AS u, [1, NULL] AS l", "-o", tmp_path / "x.parquet").code == 0
+    assert cli("sql", path, "SELECT ['nan'::DOUBLE] AS x", "--format", "ndjson").out == '{"x":[null]}\n'
+    assert cli("sql", path, "SELECT 1 AS a, 2 AS a").code == 1
+    for query in ("EXPLAIN ANALYZE DELETE FROM store.event", f"EXPLAIN ANALYZE COPY (SELECT 1) TO '{tmp_path}/y'"):
+        assert cli("sql", path, query).code == 1
+    assert not (tmp_path / "y").exists()

@@ -230,3 +230,23 @@ def test_json_beyond_what_is_read(cli: Cli, log: Any, odd: str) -> None:
         result = cli("stats", log(whole), "--format", "json")
         assert result.code == 0, result.err
         assert result.json["input"]["read"] == result.json["input"]["kept"] + result.json["input"]["rejected"]
+
+
+def test_a_har_goes_on_behind_a_broken_entry(cli: Cli, log: Any) -> None:
+    def entry(name: str) -> str:
+        body = json.dumps([event(hash=name)])
+        return json.dumps({"request": {"method": "POST", "url": "/v8/artifacts/events", "postData": {"text": body}}})
+
+    pages = ",".join('{"id":\n"p"}' for _ in range(60))
+    text = (
+        f'{{"log": {{"pages": [{pages}],\n"entries": [{entry("a")},{{"request": broken}},{entry("b")},{entry("c")}]}}}}'
+    )
+    assert [one["reason"] for one in rejects(cli, log(text))] == ["not JSON"]
+    assert cli("stats", log(text), "--format", "json").table("totals")[0]["lookups"] == 3
+
+
+def test_many_fractional_durations_in_one_lookup(cli: Cli, log: Any) -> None:
+    """Numbers that prove nothing must not disturb the counting of those that do."""
+    path = log([event(duration=1.5)] * 20 + [event(hash=f"{n}") for n in range(20)])
+    totals = cli("stats", path, "--format", "json")
+    assert (totals.json["input"]["kept"], totals.table("totals")[0]["time_saved_ms"]) == (40, 201.5)
