@@ -79,7 +79,7 @@ class LookupsLoader(Loader):
     def _summed(self, report: FileReport, stream: Stream, head: bytes) -> bool:
         """Read a file straight into a part; False where that cannot be proven right."""
         fit = report.format == "ndjson" and stream.damage is None and stream.members <= 1
-        direct = self._direct(stream, head, 0) if fit else None
+        direct = self.filler.direct(stream, head, 0) if fit else None
         if not direct:
             return False
         part = self._add_part(PART.format(rows=f"({direct[0]})", size="size"), direct[1])

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from analyzer.archive.database import archive, workspace
 from analyzer.archive.file import FileReport, Intake
-from analyzer.archive.intake import Loader, Reading
+from analyzer.archive.intake import Loader
 from analyzer.archive.lookups import LookupsLoader
+from analyzer.archive.reading import Reading
 from analyzer.errors import UsageError
 from analyzer.readers.source import Sources, expand
 

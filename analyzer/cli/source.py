@@ -18,8 +18,8 @@ from analyzer.readers.source import is_archive
 
 if TYPE_CHECKING:
     from analyzer.archive.file import FileReport, Intake
-    from analyzer.archive.intake import Reading
     from analyzer.archive.opening import Observer, Opened
+    from analyzer.archive.reading import Reading
 
 FORMAT_NAMES = ("ndjson", "batches", "array", "requests", "har", "csv", "tsv", "parquet")
 FIRST_TOLD = 3
@@ -55,7 +55,7 @@ class SourceOptions:
 
     def reading(self) -> "Reading":
         """Return how files are to be read."""
-        from analyzer.archive.intake import Reading  # noqa: PLC0415
+        from analyzer.archive.reading import Reading  # noqa: PLC0415
 
         columns = dict(map(_pair, self.columns))
         theirs = [columns.get(name, name).lower() for name in NAMES]
@@ -131,7 +131,7 @@ def _tell_duplicates(again: "list[FileReport]") -> None:
 
 
 def _tell_rejects(found: "Opened", path: Path | None) -> None:
-    from analyzer.archive.intake import place_of  # noqa: PLC0415
+    from analyzer.archive.faults import place_of  # noqa: PLC0415
 
     counts = found.counts_now() if found.first_file_id else found.counts()
     query, parameters = REJECTS, {"first": found.first_file_id}

@@ -57,7 +57,7 @@ class Recorder:
     @property
     def text(self) -> str:
         """What was read since `forget`, without the last line break."""
-        return "".join(self._seen).rstrip("\n")
+        return "".join(self._seen).rstrip("\r\n")
 
     def forget(self) -> int:
         """Begin a new row; return the number of lines before it."""
@@ -71,9 +71,9 @@ class Recorder:
             *whole, rest = (rest + chunk).split(b"\n")
             for raw in whole:
                 number += 1
-                yield text_of(raw, number) + "\n"
+                yield text_of(raw, number, "") + "\n"
         if rest:
-            yield text_of(rest, number + 1)
+            yield text_of(rest, number + 1, "")
 
 
 def _item(line: int, text: str, columns: list[tuple[str, str]], row: list[str]) -> Item:

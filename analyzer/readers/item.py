@@ -152,7 +152,7 @@ def lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
         yield number + 1, text_of(rest, number + 1)
 
 
-def text_of(raw: bytes, line: int) -> str:
-    """Decode a line; the first may carry a byte order mark."""
-    text = raw.decode("utf-8", "surrogateescape").rstrip("\r")
+def text_of(raw: bytes, line: int, ending: str = "\r") -> str:
+    """Decode a line without its ending; the first may carry a byte order mark."""
+    text = raw.decode("utf-8", "surrogateescape").rstrip(ending)
     return text.removeprefix("\ufeff") if line == 1 else text

@@ -1,0 +1,94 @@
+"""What is wrong with staged rows: rejects with their places, and unknown keys."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analyzer.archive import spool, staging
+from analyzer.archive.file import FileReport
+from analyzer.errors import RejectedError
+from analyzer.readers.item import CUT
+from analyzer.readers.stream import Stream
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+DOCUMENTS = ("array", "har")
+"""Formats that are one document, whose readers know where it is cut off; the others are cut off in a line."""
+
+REJECTS = f"""
+INSERT INTO new_reject
+SELECT $file_id, coalesce(fault.line, p.line) AS line, fault.item,
+       CASE WHEN fault.reason = 'not JSON' AND coalesce(fault.line, p.line) = $cut_line THEN $cut
+            ELSE fault.reason END,
+       coalesce(fault.text, p.text, '')
+FROM (SELECT rowid - $base + 1 AS position, from_json(fault, '{staging.FAULT_TYPE}') AS fault
+      FROM staged WHERE file_id = $file_id AND kind IS NULL) LEFT JOIN place p USING (position)
+ORDER BY line, fault.item NULLS FIRST
+"""
+
+PLACES = """
+CREATE OR REPLACE TEMP TABLE place AS
+SELECT * FROM read_json($path, format='newline_delimited', auto_detect=false,
+                        columns={position: 'BIGINT', line: 'BIGINT', text: 'VARCHAR'})
+"""
+
+UNKNOWN = f"""
+SELECT key, count(*) FROM (
+    SELECT unnest(from_json(fault, '{staging.FAULT_TYPE}').unknown) AS key
+    FROM staged WHERE file_id = $file_id AND fault IS NOT NULL)
+GROUP BY key ORDER BY key
+"""
+
+
+def reject(connection: "DuckDBPyConnection", workspace: Path, report: FileReport, plain: Stream, file_id: int) -> None:
+    """Write the file's rejects into the archive; where DuckDB read the lines, look up which they were."""
+    base = connection.execute("SELECT min(rowid) FROM staged WHERE file_id = $id", {"id": file_id}).fetchone()[0]  # type: ignore[index]
+    path = workspace / "places.ndjson"
+    positions = _positions(connection, file_id, base) if report.format == "ndjson" else iter(())
+    with path.open("w", encoding="ascii") as file:
+        for position, line, text in spool.places(plain.chunks(), positions):
+            file.write(json.dumps({"position": position, "line": line, "text": text}) + "\n")
+    connection.execute(PLACES, {"path": str(path)})
+    content = report.content
+    connection.execute(
+        REJECTS,
+        {
+            "file_id": file_id,
+            "base": base,
+            "cut": CUT,
+            "cut_line": None if content.ends_in_newline or report.format in DOCUMENTS else content.lines,
+        },
+    )
+
+
+def _positions(connection: "DuckDBPyConnection", file_id: int, base: int) -> Iterator[int]:
+    rows = connection.execute(
+        "SELECT rowid - $base + 1 FROM staged WHERE file_id = $file_id AND kind IS NULL ORDER BY rowid",
+        {"file_id": file_id, "base": base},
+    )
+    while batch := rows.fetchmany(10_000):
+        yield from (position for (position,) in batch)
+
+
+def fail(connection: "DuckDBPyConnection", report: FileReport, file_id: int) -> None:
+    """Raise a RejectedError that tells of the file's first reject."""
+    line, item, reason, text = connection.execute(
+        "SELECT line, item, reason, text FROM new_reject WHERE file_id = $id LIMIT 1", {"id": file_id}
+    ).fetchone()  # type: ignore[misc]
+    raise RejectedError(f"{place_of(report.name, line, item)}: {reason}: {text}")
+
+
+def unknown_keys(connection: "DuckDBPyConnection", file_id: int) -> dict[str, int]:
+    """Return the unknown keys of a file's events, each with the number of events that have it."""
+    return dict(connection.execute(UNKNOWN, {"file_id": file_id}).fetchall())
+
+
+def place_of(name: str, line: int, item: int | None) -> str:
+    """Return how a place is written: file, line and, where a line holds several, the item.
+
+    >>> place_of("a.log", 3, 2), place_of("a.log", 3, 1)
+    ('a.log:3 (item 2)', 'a.log:3')
+    """
+    return f"{name}:{line} (item {item})" if item and item > 1 else f"{name}:{line}"
