@@ -36,13 +36,17 @@ class Moment(click.ParamType[datetime]):
 
 
 _OPTIONS = (
-    click.option("--since", type=Moment(), help="From this time on: ISO 8601, or 7d, 36h ago."),
+    click.option("--since", type=Moment(), help="From this time on: ISO 8601, or 36h, 7d, 4w before now."),
     click.option("--until", type=Moment(), help="Before this time."),
     click.option("--team", multiple=True, help="Slug or teamId. Repeatable."),
     click.option("--ci", multiple=True, help="CI vendor, such as GITHUB_ACTIONS. Repeatable."),
-    click.option("--interactive/--no-interactive", default=None, help="Whether the client said a person was there."),
+    click.option(
+        "--interactive/--no-interactive",
+        default=None,
+        help="By what the client said of a person at the terminal; most say nothing.",
+    ),
     click.option("--session", multiple=True, help="sessionId. Repeatable."),
-    click.option("--hash", multiple=True, help="Repeatable."),
+    click.option("--hash", multiple=True, help="Artifact. Repeatable."),
     click.option(
         "--source", type=click.Choice(["LOCAL", "REMOTE"], case_sensitive=False), help="Single events only; see below."
     ),

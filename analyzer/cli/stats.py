@@ -19,9 +19,9 @@ DIMENSIONS = "hour, day, week, month, ci, team, interactive, session, hash, sour
 @click.command("stats", epilog=f"{HELP} {EXITS}")
 @source_options()
 @click.option("--by", multiple=True, metavar="DIM", help=f"Group by {DIMENSIONS}. Repeatable, or with commas.")
-@click.option("--tz", default="UTC", show_default=True, help="IANA time zone of the buckets.")
+@click.option("--tz", default="UTC", show_default=True, help="IANA time zone of the buckets; times of filters are UTC.")
 @click.option("--sort", metavar="COLUMN", help="Sort groups by this column; -COLUMN for the largest first.")
-@click.option("--limit", type=click.IntRange(min=1), help="Show so many groups.")
+@click.option("--limit", type=click.IntRange(min=1), help="Show only the first so many groups.")
 @click.option("--explain", is_flag=True, help="Add each measure's definition, caveats and SQL.")
 @filter_options
 @output_options
