@@ -1,6 +1,7 @@
 """What is known of a file before and after it is loaded."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from analyzer.errors import AccountingError, InputError
@@ -35,12 +36,17 @@ class FileReport:
     name: str
     format: str
     compression: str
-    content: Content
+    read_content: Callable[[], Content]
     read: int = 0
     kept: int = 0
     rejected: int = 0
     duplicate_of: str | None = None
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def content(self) -> Content:
+        """The file's content; where it is being read beside the loading, this waits for it."""
+        return self.read_content()
 
     @property
     def duplicate(self) -> int:

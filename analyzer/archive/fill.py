@@ -38,7 +38,7 @@ class Filler:
         if report.format == "parquet":
             self._stage_parquet(plain, report, file_id)
         else:
-            self._stage_lines(plain, report.content, head, file_id)
+            self._stage_lines(plain, report, head, file_id)
         return plain
 
     def _plain(self, stream: Stream) -> Stream:
@@ -60,12 +60,12 @@ class Filler:
         columns = {self._reading.column(name): "JSON" for name in NAMES}
         return {"structure": json.dumps(columns), "known": [*columns, *DERIVED]}
 
-    def _stage_lines(self, plain: Stream, content: Content, head: bytes, file_id: int) -> None:
+    def _stage_lines(self, plain: Stream, report: FileReport, head: bytes, file_id: int) -> None:
         direct = self.direct(plain, head, file_id)
         if direct:
             sql, parameters = direct
             self._connection.execute(f"INSERT INTO staged BY NAME {sql}", parameters)
-            if self._is_proven(content, file_id):
+            if self._is_proven(report.content, file_id):
                 return
             self._connection.execute("DELETE FROM staged WHERE file_id = $file_id", {"file_id": file_id})
         at = {"path": self._safe(plain.path), "compression": plain.compression, "file_id": file_id}

@@ -5,7 +5,7 @@ their text in one sum, a double that stays exact: grouping by millions of lookup
 prove nothing is left out, so that the sums of its file do not add up.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import SEEK_END
 
 from analyzer.archive.file import Content, FileReport
@@ -54,13 +54,14 @@ class LookupsLoader(Loader):
         self._alone = len(files) == 1
         return super().load(files)
 
-    def _content(self, stream: Stream) -> Content:
+    def _content(self, stream: Stream) -> Callable[[], Content]:
         if not self._alone or stream.compression != "none":
             return super()._content(stream)
         with stream.path.open("rb") as file:
             size_bytes = file.seek(0, SEEK_END)
             file.seek(max(size_bytes - 1, 0))
-            return Content("", size_bytes, 0, file.read(1) == b"\n")
+            content = Content("", size_bytes, 0, file.read(1) == b"\n")
+        return lambda: content
 
     def _commit(self) -> None:
         self._add_part(PART.format(rows="staged", size=0), {})
@@ -73,7 +74,7 @@ class LookupsLoader(Loader):
 
     def _stage(self, report: FileReport, stream: Stream, head: bytes) -> None:
         if not self._summed(report, stream, head):
-            report.content = super()._content(stream)
+            report.read_content = super()._content(stream)
             super()._stage(report, stream, head)
 
     def _summed(self, report: FileReport, stream: Stream, head: bytes) -> bool:
