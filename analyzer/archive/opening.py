@@ -111,6 +111,8 @@ def loaded(
             raise UsageError(
                 f"{found.archive}: an archive cannot be loaded into another; load the logs it was made from"
             )
+        if not found.files and found.errors:
+            raise found.errors[-1]
         with archive(into, scratch, read_only=False) as connection:
             loader = Loader(connection, scratch, reading)
             first_file_id = loader.next_id

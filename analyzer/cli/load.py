@@ -6,7 +6,7 @@ import click
 
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.output import check, output_options, write
-from analyzer.cli.source import SourceOptions, code_of, progress, source_options, tell
+from analyzer.cli.source import SourceOptions, code_of, progress, require_logs, source_options, tell
 from analyzer.errors import UsageError
 
 
@@ -41,5 +41,6 @@ def command(inputs: SourceOptions, into: Path, format_name: str | None, output: 
     written = check(format_name, output, inputs.rejects, force=force)
     with loaded(inputs.sources, into, inputs.reading(), progress()) as opened:
         tell(opened, inputs.rejects)
+        require_logs(opened.intake, inputs)
         write(load(opened), written, output)
         return code_of(opened.intake)

@@ -81,7 +81,7 @@ def _print(report: "Report", found: "Output") -> None:
     try:
         found.write(report, sys.stdout.buffer)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # rich makes a SystemExit of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -99,10 +99,8 @@ def open_source(source: SourceOptions, observer: "Observer", *, lookups_only: bo
         raise UsageError("no SOURCE: name a log, a directory, a glob, an archive (*.duckdb), or - for stdin")
     with opened(source.sources, source.reading(), observer, lookups_only=lookups_only) as found:
         tell(found, source.rejects)
-        if not found.counts().files and not is_archive(Path(source.sources[0])):
-            raise InputError(
-                f"no event log in {', '.join(source.sources)}; name files, directories or globs that hold some"
-            )
+        if not is_archive(Path(source.sources[0])):
+            require_logs(found.intake, source)
         yield found
 
 
@@ -150,6 +148,16 @@ def _tell_rejects(found: "Opened", path: Path | None) -> None:
                 out.writelines(
                     json.dumps(dict(zip(keys, row, strict=True)), ensure_ascii=False) + "\n" for row in batch
                 )
+
+
+def require_logs(intake: "Intake", source: SourceOptions) -> None:
+    """End the command where no log was read at all: an answer about nothing would look like one."""
+    if intake.files:
+        return
+    if intake.errors:
+        raise click.exceptions.Exit(Exit.INPUT)
+    named = ", ".join(source.sources)
+    raise InputError(f"no event log in {named}; name files, directories or globs that hold some")
 
 
 def code_of(intake: "Intake") -> Exit:

@@ -34,7 +34,7 @@ def command(
     \b
     Examples:
       analyzer stats sample_data
-      analyzer stats sample_data --by week --team acme
+      analyzer stats sample_data --by week --team web
       analyzer stats sample_data --by ci --sort hit_rate --format markdown
       analyzer stats sample_data --by day,team -o days.csv
     """
