@@ -1,14 +1,13 @@
 """The archive's relations: tables in the schema `store`, and the views that everybody reads.
 
 Sessions and hashes are integers with a table of names each: a fifth of the size of strings, and twice as fast.
-`lookup` and `session_summary` are kept ready as files are loaded.
+`lookup` and `session_summary` are kept ready as files are loaded. `kind` is 1 LOCAL HIT, 2 LOCAL MISS, 4 REMOTE HIT,
+8 REMOTE MISS; `kinds` is the bitwise or of a lookup's.
 """
 
 from analyzer.event import Column
 
 VERSION = 1
-
-KIND = "`kind` is 1 LOCAL HIT, 2 LOCAL MISS, 4 REMOTE HIT, 8 REMOTE MISS; `kinds` is their bitwise or"
 
 TABLES = """
 CREATE SCHEMA store;
