@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from analyzer.archive import spool, staging
 from analyzer.archive.file import FileReport
 from analyzer.errors import RejectedError
-from analyzer.readers.item import CUT
+from analyzer.readers.item import CUT, NOT_UTF8
 from analyzer.readers.stream import Stream
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ DOCUMENTS = ("array", "har")
 REJECTS = f"""
 INSERT INTO new_reject
 SELECT $file_id, coalesce(fault.line, p.line) AS line, fault.item,
-       CASE WHEN fault.reason = 'not JSON' AND coalesce(fault.line, p.line) = $cut_line THEN $cut
+       CASE WHEN fault.reason IN ('not JSON', $not_utf8) AND position = $cut_position THEN $cut
             ELSE fault.reason END,
        coalesce(fault.text, p.text, '')
 FROM (SELECT rowid - $base + 1 AS position, from_json(fault, '{staging.FAULT_TYPE}') AS fault
@@ -58,14 +58,16 @@ def reject(connection: "DuckDBPyConnection", workspace: Path, report: FileReport
             "file_id": file_id,
             "base": base,
             "cut": CUT,
-            "cut_line": None if content.ends_in_newline or report.format in DOCUMENTS else content.lines,
+            "not_utf8": NOT_UTF8,
+            "cut_position": None if content.ends_in_newline or report.format in DOCUMENTS else report.read,
         },
     )
 
 
 def _positions(connection: "DuckDBPyConnection", file_id: int, base: int) -> Iterator[int]:
     rows = connection.execute(
-        "SELECT rowid - $base + 1 FROM staged WHERE file_id = $file_id AND kind IS NULL ORDER BY rowid",
+        "SELECT rowid - $base + 1 FROM staged WHERE file_id = $file_id AND kind IS NULL"
+        " AND fault->>'$.line' IS NULL ORDER BY rowid",
         {"file_id": file_id, "base": base},
     )
     while batch := rows.fetchmany(10_000):

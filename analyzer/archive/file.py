@@ -1,7 +1,5 @@
 """What is known of a file before and after it is loaded."""
 
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from analyzer.errors import AccountingError, InputError
@@ -10,23 +8,23 @@ from analyzer.readers.stream import Stream
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file's content: the digest of its plain bytes (SHA-256), their number, and how it ends."""
+    """A file's content: the digest of its plain bytes (XXH3, 128 bits), their number, and whether it ends whole."""
 
     digest: str
     size_bytes: int
-    lines: int
     ends_in_newline: bool
 
 
 def content_of(stream: Stream) -> Content:
     """Read a stream once; afterwards its `damage` and `members` are known too."""
-    digest, size_bytes, lines, last = hashlib.sha256(), 0, 0, b"\n"
+    from xxhash import xxh3_128  # noqa: PLC0415  (only where a file is read)
+
+    digest, size_bytes, last = xxh3_128(), 0, b"\n"
     for chunk in stream.chunks():
         digest.update(chunk)
         size_bytes += len(chunk)
-        lines += chunk.count(b"\n")
-        last = chunk[-1:]
-    return Content(digest.hexdigest(), size_bytes, lines + (last != b"\n"), last == b"\n")
+        last = chunk.rstrip(b" \t\r")[-1:] or last
+    return Content(digest.hexdigest(), size_bytes, last == b"\n")
 
 
 @dataclass(slots=True)
@@ -36,17 +34,12 @@ class FileReport:
     name: str
     format: str
     compression: str
-    read_content: Callable[[], Content]
+    content: Content
     read: int = 0
     kept: int = 0
     rejected: int = 0
     duplicate_of: str | None = None
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def content(self) -> Content:
-        """The file's content; where it is being read beside the loading, this waits for it."""
-        return self.read_content()
 
     @property
     def duplicate(self) -> int:

@@ -7,7 +7,8 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from analyzer.archive import raw, spool, staging
-from analyzer.archive.file import Content, FileReport
+from analyzer.archive.doubt import Doubt
+from analyzer.archive.file import FileReport
 from analyzer.archive.reading import Reading
 from analyzer.errors import UnreadableError
 from analyzer.event import DERIVED, NAMES
@@ -18,6 +19,7 @@ from analyzer.readers.stream import Stream
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+LARGE_BYTES = 64 << 20
 BOM = b"\xef\xbb\xbf"
 
 
@@ -33,12 +35,14 @@ class Filler:
         if reader:
             self._stage_items(reader(stream.chunks(), self._reading.renamed), file_id)
             return stream
+        if report.format == "ndjson" and self._stage_directly(stream, report, head, file_id):
+            return stream
         whole = stream.damage is None and stream.members <= 1 and not head.startswith(BOM)
         plain = stream if whole and (stream.compression == "none" or report.format == "ndjson") else self._plain(stream)
         if report.format == "parquet":
             self._stage_parquet(plain, report, file_id)
         else:
-            self._stage_lines(plain, report, head, file_id)
+            self._stage_lines(plain, file_id)
         return plain
 
     def _plain(self, stream: Stream) -> Stream:
@@ -58,34 +62,40 @@ class Filler:
 
     def _checks(self) -> dict[str, Any]:
         columns = {self._reading.column(name): "JSON" for name in NAMES}
-        return {"structure": json.dumps(columns), "known": [*columns, *DERIVED]}
+        return {"structure": json.dumps(columns), "known": [*columns, *DERIVED], "sample": 0}
 
-    def _stage_lines(self, plain: Stream, report: FileReport, head: bytes, file_id: int) -> None:
-        direct = self.direct(plain, head, file_id)
-        if direct:
-            sql, parameters = direct
-            self._connection.execute(f"INSERT INTO staged BY NAME {sql}", parameters)
-            if self._is_proven(report.content, file_id):
-                return
-            self._connection.execute("DELETE FROM staged WHERE file_id = $file_id", {"file_id": file_id})
+    def _stage_directly(self, stream: Stream, report: FileReport, head: bytes, file_id: int) -> bool:
+        """Stage a log the fast way; False, with nothing staged, where that cannot be proven right."""
+        direct = self.direct(stream, head, file_id)
+        if not direct:
+            return False
+        rows, at = direct
+        sample = staging.SAMPLE if report.content.size_bytes >= LARGE_BYTES else 0
+        self._connection.execute(f"INSERT INTO staged BY NAME {staging.unproven(rows)}", at | {"sample": sample})
+        if Doubt(self._connection, self._workspace / "doubt.ndjson", self._checks()).settled(stream, report, file_id):
+            if sample and self._connection.execute(staging.UNTOLD).fetchall():
+                self._connection.execute(staging.rare_contexts(rows), at | {"sample": 0})
+            return True
+        self._connection.execute("DELETE FROM staged WHERE file_id = $file_id", {"file_id": file_id})
+        return False
+
+    def _stage_lines(self, plain: Stream, file_id: int) -> None:
         at = {"path": self._safe(plain.path), "compression": plain.compression, "file_id": file_id}
         self._connection.execute(staging.checked(raw.LINES), at | self._checks())
 
-    def direct(self, plain: Stream, head: bytes, file_id: int) -> tuple[str, dict[str, Any]] | None:
-        """Return the fast reading of a log, its SQL and parameters, where it can be proven."""
-        present = None if self._reading.columns else keys_of(head)
+    def direct(self, stream: Stream, head: bytes, file_id: int) -> tuple[str, dict[str, Any]] | None:
+        """Return the raw rows of the fast reading, SQL and parameters, where that may be proven right."""
+        present = None if self._reading.columns or stream.damage else keys_of(head)
         if not present:
             return None
         columns = dict.fromkeys(sorted(present), "JSON")
-        at = {"path": self._safe(plain.path), "compression": plain.compression, "file_id": file_id, "columns": columns}
-        return staging.unproven(raw.direct(present)), at
-
-    def _is_proven(self, content: Content, file_id: int) -> bool:
-        size, rows, valid = self._connection.execute(
-            "SELECT sum(size)::BIGINT, count(*), count(kind) FROM staged WHERE file_id = $file_id", {"file_id": file_id}
-        ).fetchone()  # type: ignore[misc]
-        newlines = rows if content.ends_in_newline else rows - 1
-        return bool(rows == valid and size + newlines == content.size_bytes)
+        at = {
+            "path": self._safe(stream.path),
+            "compression": stream.compression,
+            "file_id": file_id,
+            "columns": columns,
+        }
+        return raw.direct(present), at
 
     def _safe(self, path: Path) -> str:
         """Return a path that DuckDB does not take for a pattern."""
@@ -108,20 +118,21 @@ class Filler:
             theirs = {row[0] for row in found}
             columns = {name: self._reading.column(name) for name in NAMES if self._reading.column(name) in theirs}
             self._connection.execute(
-                staging.checked(raw.parquet(columns)), {"path": path, "known": [*NAMES, *DERIVED], "file_id": file_id}
+                staging.checked(raw.parquet(columns)),
+                {"path": path, "known": [*NAMES, *DERIVED], "file_id": file_id, "sample": 0},
             )
         except Error as error:
             raise UnreadableError(f"{report.name}: no readable Parquet file ({str(error).splitlines()[0]})") from None
 
 
 def keys_of(head: bytes) -> set[str] | None:
-    """Return the keys of a log's first lines; None where white space, nulls or unknown keys show."""
+    """Return the keys of a log's first lines, or None where white space, nulls or unknown keys show."""
     present: set[str] = set()
     for line in head.split(b"\n")[:-1]:
         try:
             event = json.loads(line)
         except (ValueError, RecursionError):
-            return None
+            continue
         compact = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
         if compact != line or not isinstance(event, dict) or not event.keys() <= set(NAMES) or None in event.values():
             return None

@@ -1,6 +1,6 @@
 """Takes log files into the archive: each once, wholly or not at all, with nothing lost on the way."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +22,11 @@ BATCH_EVENTS = 1_000_000
 """Files are merged together until they hold so many events: a thousand small ones cost one merge."""
 
 
-LARGE_BYTES = 64 << 20
-
-
 class Loader:
     """Loads files into a connection that has the archive's tables; `workspace` is for files on the way."""
 
     steps: tuple[str, ...] = merge.STEPS
     """The statements of one merge, in order, inside one transaction."""
-
-    _is_new = False
 
     def __init__(self, connection: "DuckDBPyConnection", workspace: Path, reading: Reading) -> None:
         self.connection, self._workspace, self._reading = connection, workspace, reading
@@ -82,31 +77,16 @@ class Loader:
             if format_name is None:
                 self._refuse(file, head)
                 return None
-            read_content = self._content(stream)
+            content = self._content(stream)
         except OSError as error:
             raise UnreadableError(f"{file.name}: {error.strerror or error}; check its path and permissions") from None
-        report = FileReport(file.name, format_name, stream.compression, read_content)
-        if self._is_new or not self._is_known(report):
+        report = FileReport(file.name, format_name, stream.compression, content)
+        if not self._is_known(report):
             self._stage(report, stream, head)
         return report
 
-    def _content(self, stream: Stream) -> Callable[[], Content]:
-        """Read a file's content: beside the loading where it is large, plain, and by its size no file that is known."""
-        size_bytes = stream.path.stat().st_size
-        self._is_new = stream.compression == "none" and size_bytes >= LARGE_BYTES and not self._knows(size_bytes)
-        if not self._is_new:
-            content = content_of(stream)
-            return lambda: content
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (for large files only)
-
-        pool = ThreadPoolExecutor(1)
-        reading = pool.submit(content_of, stream)
-        pool.shutdown(wait=False)
-        return reading.result
-
-    def _knows(self, size_bytes: int) -> bool:
-        found = "SELECT count(*) FROM (FROM store.file UNION ALL FROM new_file) WHERE size_bytes = $size"
-        return bool(self._value(found, {"size": size_bytes}))
+    def _content(self, stream: Stream) -> Content:
+        return content_of(stream)
 
     def _refuse(self, file: LogFile, head: bytes) -> None:
         """Pass over a file that was only come across; one that was named outright is an error."""

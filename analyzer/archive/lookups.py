@@ -5,12 +5,12 @@ their text in one sum, a double that stays exact: grouping by millions of lookup
 prove nothing is left out, so that the sums of its file do not add up.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from os import SEEK_END
 
 from analyzer.archive.file import Content, FileReport
 from analyzer.archive.intake import Loader
-from analyzer.archive.staging import UNPROVEN_BYTES
+from analyzer.archive.staging import UNPROVEN_BYTES, unproven
 from analyzer.readers.source import LogFile
 from analyzer.readers.stream import Stream
 
@@ -54,14 +54,13 @@ class LookupsLoader(Loader):
         self._alone = len(files) == 1
         return super().load(files)
 
-    def _content(self, stream: Stream) -> Callable[[], Content]:
+    def _content(self, stream: Stream) -> Content:
         if not self._alone or stream.compression != "none":
             return super()._content(stream)
         with stream.path.open("rb") as file:
             size_bytes = file.seek(0, SEEK_END)
             file.seek(max(size_bytes - 1, 0))
-            content = Content("", size_bytes, 0, file.read(1) == b"\n")
-        return lambda: content
+            return Content("", size_bytes, file.read(1) == b"\n")
 
     def _commit(self) -> None:
         self._add_part(PART.format(rows="staged", size=0), {})
@@ -74,7 +73,7 @@ class LookupsLoader(Loader):
 
     def _stage(self, report: FileReport, stream: Stream, head: bytes) -> None:
         if not self._summed(report, stream, head):
-            report.read_content = super()._content(stream)
+            report.content = super()._content(stream)
             super()._stage(report, stream, head)
 
     def _summed(self, report: FileReport, stream: Stream, head: bytes) -> bool:
@@ -83,7 +82,7 @@ class LookupsLoader(Loader):
         direct = self.filler.direct(stream, head, 0) if fit else None
         if not direct:
             return False
-        part = self._add_part(PART.format(rows=f"({direct[0]})", size="size"), direct[1])
+        part = self._add_part(PART.format(rows=f"({unproven(direct[0])})", size="size"), direct[1] | {"sample": 0})
         events, size = self.connection.execute(COUNTS.format(part=part)).fetchone()  # type: ignore[misc]
         newlines = events if report.content.ends_in_newline else events - 1
         if size + newlines != report.content.size_bytes:

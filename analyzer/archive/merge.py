@@ -6,12 +6,12 @@ batch touches are made again from all its events: a lookup split over files and 
 
 CONTEXTS = """
 CREATE OR REPLACE TEMP TABLE context AS
-SELECT context_key, nullif(team_id->>'$', '') AS team_id, nullif(slug->>'$', '') AS slug,
-       coalesce(slug_, team_id_) AS team, nullif(ci->>'$', '') AS ci, interactive
-FROM (SELECT context_key, any_value(team_id) AS team_id, any_value(slug) AS slug, any_value(ci) AS ci,
-             any_value(interactive) AS interactive, nullif(any_value(team_id)->>'$', '') AS team_id_,
-             nullif(any_value(slug)->>'$', '') AS slug_
-      FROM staged WHERE kind IS NOT NULL GROUP BY context_key)
+SELECT context_key, team_id, slug, coalesce(slug, team_id) AS team, nullif(context->>'$[2]', '') AS ci,
+       (context->>'$[3]') IN ('1', 'true') AS interactive
+FROM (SELECT context_key, context, nullif(context->>'$[0]', '') AS team_id, nullif(context->>'$[1]', '') AS slug
+      FROM (SELECT context_key, any_value(context) AS context
+            FROM (SELECT context_key, context FROM staged WHERE kind IS NOT NULL UNION ALL FROM rare_context)
+            GROUP BY context_key))
 """
 
 NEW_CONTEXTS = """

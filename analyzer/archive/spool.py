@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from analyzer.readers.item import NOT_UTF8, Item
 from analyzer.readers.stream import Stream
 
 TEXT_CHARS = 200
+PIECE_BYTES = 1 << 14
 
 
 def write(path: Path, items: Iterable[Item]) -> None:
@@ -31,6 +33,34 @@ def copy(stream: Stream, path: Path) -> None:
     with path.open("wb") as file:
         for number, chunk in enumerate(stream.chunks()):
             file.write(chunk.removeprefix(b"\xef\xbb\xbf") if number == 0 else chunk)
+
+
+def lines_at(chunks: Iterator[bytes], numbers: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield (line number, bytes) of the lines of these numbers, in order; lines between them are only counted.
+
+    >>> list(lines_at(iter([b"a\\nb", b"\\nc"]), [2, 3]))
+    [(2, b'b'), (3, b'c')]
+    """
+    wanted = iter(numbers)
+    target = next(wanted, None)
+    before, rest = 0, b""
+    for piece in chain(_pieces(chunks), (b"\n",)):
+        if target is None:
+            return
+        data = rest + piece
+        whole, newline, rest = data.rpartition(b"\n")
+        ending = before + whole.count(b"\n") + len(newline)
+        if target <= ending:
+            lines = whole.split(b"\n")
+            while target is not None and target <= ending:
+                yield target, lines[target - before - 1]
+                target = next(wanted, None)
+        before = ending
+
+
+def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut chunks small: only pieces that hold a line that is wanted are split into lines."""
+    return (chunk[start : start + PIECE_BYTES] for chunk in chunks for start in range(0, len(chunk), PIECE_BYTES))
 
 
 def places(chunks: Iterator[bytes], positions: Iterable[int]) -> Iterator[tuple[int, int, str]]:

@@ -104,31 +104,37 @@ CASE WHEN kind IS NULL OR len(oddity.unknown) > 0
            'text': CASE WHEN kind IS NULL THEN left(shown, {TEXT_CHARS}) END}}::JSON::VARCHAR END
 """
 
-_FIELDS = """
+CONTEXT = ("teamId", "slug", "ci", "interactive")
+_CONTEXT = "'[' || " + " || ',' || ".join(f"""coalesce("{name}", 'null')""" for name in CONTEXT) + " || ']'"
+
+_FIELDS = f"""
 $file_id::INTEGER AS file_id, size, kind, duration_ms, happened_at, hash("sessionId") AS session_key,
 hash(hash) AS hash_key, hash("teamId", slug, ci, interactive) AS context_key, "sessionId" AS session, hash,
-"teamId" AS team_id, slug, ci, interactive IN ('1', 'true') AS interactive, try_cast(status AS INTEGER) AS status
+CASE WHEN hash(hash) & $sample = 0 THEN {_CONTEXT} END AS context, try_cast(status AS INTEGER) AS status
 """
 
 FAULT_TYPE = '{"line":"BIGINT","item":"BIGINT","reason":"VARCHAR","unknown":["VARCHAR"],"text":"VARCHAR"}'
 """The structure of `fault`, JSON text that only rows at fault have, and those with unknown keys."""
 
+SAMPLE = 15
+"""Of many rows `context` is written for one hash in sixteen: nearly every context has one of those."""
+
 TABLES = """
+CREATE OR REPLACE TEMP TABLE rare_context (context_key UBIGINT, context VARCHAR);
 CREATE OR REPLACE TEMP TABLE new_file AS FROM store.file LIMIT 0;
 CREATE OR REPLACE TEMP TABLE new_reject AS FROM store.reject LIMIT 0;
 CREATE OR REPLACE TEMP TABLE staged (
     file_id INTEGER, size BIGINT, duration_ms DOUBLE, happened_at TIMESTAMP, session_key UBIGINT, hash_key UBIGINT,
-    context_key UBIGINT, session VARCHAR, hash VARCHAR, team_id VARCHAR, slug VARCHAR, ci VARCHAR, interactive BOOLEAN,
-    status INTEGER, kind UTINYINT, fault VARCHAR)
+    context_key UBIGINT, session VARCHAR, hash VARCHAR, context VARCHAR, status INTEGER, kind UTINYINT, fault VARCHAR)
 """
 """What a batch of files is gathered in, outside of any transaction, before it is merged in one."""
 
 
-def checked(raw: str) -> str:
+def checked(raw: str, into: str = "staged") -> str:
     """Return the SQL that stages `raw`, each row checked by its own text."""
     typed = _CHECKED.format(typed=_TYPED.format(raw=raw))
     judged = f"SELECT *, CASE WHEN {_SOUND} AND {_VALID} THEN judged_kind END AS kind FROM ({typed})"
-    return f"INSERT INTO staged BY NAME SELECT {_FIELDS}, {_FAULT} AS fault FROM ({judged})"
+    return f"INSERT INTO {into} BY NAME SELECT {_FIELDS}, {_FAULT} AS fault FROM ({judged})"
 
 
 def unproven(raw: str) -> str:
@@ -138,3 +144,14 @@ def unproven(raw: str) -> str:
     """
     judged = f"SELECT *, CASE WHEN {_VALID} THEN judged_kind END AS kind FROM ({_TYPED.format(raw=raw)})"
     return f"SELECT {_FIELDS} FROM ({judged})"
+
+
+UNTOLD = "SELECT context_key FROM staged WHERE kind IS NOT NULL GROUP BY context_key HAVING count(context) = 0"
+
+
+def rare_contexts(raw: str) -> str:
+    """Return the SQL that looks up in `raw` those contexts that no staged row tells."""
+    return f"""
+    INSERT INTO rare_context SELECT context_key, any_value(context) FROM ({unproven(raw)})
+    WHERE context_key IN ({UNTOLD}) GROUP BY context_key
+    """

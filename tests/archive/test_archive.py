@@ -14,8 +14,6 @@ import duckdb
 import pytest
 from conftest import RECORDED, Cli, event, ndjson
 
-from analyzer.archive import intake
-
 ANALYZER = [sys.executable, "-m", "analyzer"]
 
 
@@ -209,17 +207,3 @@ def test_ties_are_settled_by_content(cli: Cli, log: Any, tmp_path: Path) -> None
                 rows = cli("stats", archive, "--by", "team", "--format", "json", *options).table("by_team")
                 assert [(row["team"], row["lookups"], row["remote_hits"]) for row in rows] == [("a", 1, 1)]
             assert [row[4] for row in relations(archive)["sessions"]] == ["a"]
-
-
-def test_large_files_are_known_by_content_too(
-    cli: Cli, log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of large files the content is read beside the loading, where no known file is of their size."""
-    monkeypatch.setattr(intake, "LARGE_BYTES", 0)
-    first, archive = log([event(hash="a")]), tmp_path / "a.duckdb"
-    (tmp_path / "copy").write_bytes(first.read_bytes())
-    other = log([event(hash="b")], "other")
-    result = cli("load", first, tmp_path / "copy", other, "--into", archive, "--format", "json")
-    assert (result.json["input"]["kept"], result.json["input"]["duplicate"]) == (2, 1)
-    again = cli("load", tmp_path / "copy", other, "--into", archive, "--format", "json")
-    assert (again.json["input"]["kept"], again.json["input"]["duplicate"]) == (0, 2)
