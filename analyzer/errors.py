@@ -6,6 +6,7 @@ AnalyzerError
 │   ├── NotALogError      a readable file that is no event log
 │   └── UnreadableError   a file that is missing, forbidden or damaged from its first byte
 ├── RejectedError         `strict` was asked for and an event was rejected (1)
+├── JournalError          the journal of replay is in use, damaged or cannot be written (1)
 ├── ArchiveError          the archive is locked, foreign or of another version (1)
 ├── QueryError            SQL of the user's that does not run (1)
 └── AccountingError       read != kept + rejected + filtered + duplicate: a bug in this program (1)
@@ -38,6 +39,10 @@ class RejectedError(AnalyzerError):
 
 class ArchiveError(AnalyzerError):
     """The archive is locked, foreign, or of another version."""
+
+
+class JournalError(AnalyzerError):
+    """The journal of replay is in use, damaged, or cannot be written."""
 
 
 class QueryError(AnalyzerError):

@@ -1,14 +1,15 @@
 """What a command answers: its tables, and where their input went."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from analyzer.archive.file import Accounting
 from analyzer.archive.opening import Counts, Opened
+from analyzer.archive.selection import Selection, run, select
 from analyzer.errors import QueryError, UsageError
 from analyzer.metrics.dimension import Dimension
-from analyzer.metrics.selection import Selection, run, select
 from analyzer.metrics.stats import Grouping, check_time_zone, definitions, dimension, grouped, totals
 from analyzer.table import BYTES, COUNT, NUMBER, TEXT, Heading, Table
 
@@ -18,13 +19,14 @@ UNTIMED = "SELECT coalesce(sum(events), 0)::BIGINT FROM store.lookup WHERE first
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A command's answer. `primary` is the table that formats of a single table show."""
+    """A command's answer. `primary` is the table that formats of a single table show; JSON has `facts` beside it."""
 
     command: str
     accounting: Accounting
     tables: Sequence[Table]
     primary: Table
     notes: Sequence[str] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def account(counts: Counts, kept: int) -> Accounting:

@@ -20,8 +20,12 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: rows are tuples in the order of the columns; values raw, null where there is no answer."""
+    """A table: rows are tuples in the order of the columns; values raw, null where there is no answer.
+
+    One that is `upright` has one row, which people read from top to bottom.
+    """
 
     name: str
     columns: Sequence[Heading]
     rows: Sequence[tuple[Any, ...]]
+    upright: bool = False

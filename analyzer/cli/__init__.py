@@ -9,7 +9,7 @@ from analyzer.cli import say
 from analyzer.cli.exits import HELP, Exit, exit_of
 from analyzer.errors import AnalyzerError
 
-COMMANDS = {"load": "load", "stats": "stats", "sql": "sql"}
+COMMANDS = {"load": "load", "stats": "stats", "sql": "sql", "replay": "replay", "journal": "journal"}
 """Each command's module, in the order of the help."""
 
 

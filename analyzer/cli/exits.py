@@ -12,11 +12,22 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     INPUT = 3
+    STOPPED = 4
     THRESHOLD = 5
+    DEAD_LETTERS = 6
+    REFUSED = 7
+    UNCERTAIN = 8
     INTERRUPTED = 130
 
 
 HELP = "Exit codes: 0 ok, 1 failed, 2 usage, 3 input not readable, 5 threshold missed, 130 interrupted."
+
+
+REPLAY_HELP = (
+    HELP.removesuffix("130 interrupted.")
+    + "4 stopped, run it again to go on, 6 finished with dead letters, 7 refused by the server (auth, billing,"
+    " disabled), 8 uncertain events remain, 130 interrupted. Where several hold: 7, 4, 8, 6."
+)
 
 
 def exit_of(error: AnalyzerError) -> Exit:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from analyzer.metrics.selection import Selection
+    from analyzer.archive.selection import Selection
 
 _AGO = re.compile(r"(\d+)([dhw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -83,6 +83,6 @@ def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _selection(options: dict[str, Any]) -> "Selection":
-    from analyzer.metrics.selection import Selection  # noqa: PLC0415
+    from analyzer.archive.selection import Selection  # noqa: PLC0415
 
     return Selection(**options)

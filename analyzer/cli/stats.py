@@ -11,7 +11,7 @@ from analyzer.cli.output import check, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 
 if TYPE_CHECKING:
-    from analyzer.metrics.selection import Selection
+    from analyzer.archive.selection import Selection
 
 DIMENSIONS = "hour, day, week, month, ci, team, interactive, session, hash, source"
 

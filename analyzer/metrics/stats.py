@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from analyzer.archive.selection import Selected, Selection, run
 from analyzer.errors import UsageError
 from analyzer.metrics.dimension import DIMENSIONS, UTC, Dimension
-from analyzer.metrics.selection import Selected, Selection, run
 from analyzer.metrics.totals import MEASURES
 from analyzer.table import FLAG, TEXT, Heading, Table
 
@@ -36,7 +36,8 @@ class Grouping:
 
 def totals(selected: Selected) -> Table:
     """Return the table `totals`: one row, a column a measure."""
-    return Table("totals", HEADINGS, selected.ask(f"SELECT {', '.join(_measures(selected))} FROM {{selected}}"))
+    rows = selected.ask(f"SELECT {', '.join(_measures(selected))} FROM {{selected}}")
+    return Table("totals", HEADINGS, rows, upright=True)
 
 
 def _measures(selected: Selected) -> list[str]:

@@ -45,6 +45,7 @@ def write_json(report: Report, stream: BinaryIO) -> None:
     document = {
         "schema_version": SCHEMA_VERSION,
         "command": report.command,
+        **report.facts,
         "input": dataclasses.asdict(report.accounting),
         "tables": tables,
     }

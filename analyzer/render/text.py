@@ -31,7 +31,7 @@ class Shown:
 
 def shown(table: Table, width: int | None = None) -> Shown:
     """Choose what people see: a lone row of totals stands upright; flags become a mark; measures that do not fit go."""
-    if len(table.rows) == 1 and table.name == "totals":
+    if table.upright:
         pairs = zip(table.columns, table.rows[0], strict=True)
         cells = [[_title(column), human(value, column.unit)] for column, value in pairs]
         return Shown((Heading("measure", TEXT, ""), Heading("value", COUNT, "")), cells, ())
@@ -92,10 +92,10 @@ def _print(console: "Console", table: Table) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     found = shown(table, console.width)
-    if len(found.columns) > 1 and _folds(found, console.width) and table.name != "totals":
+    if len(found.columns) > 1 and _folds(found, console.width) and not table.upright:
         _print_upright(console, found)
         return
-    box = None if table.name == "totals" else SIMPLE_HEAD
+    box = None if table.upright else SIMPLE_HEAD
     grid = RichTable(box=box, pad_edge=False, header_style="bold", show_header=box is not None)
     for place, column in enumerate(found.columns):
         least = _column_width(column, [row[place] for row in found.cells])

@@ -83,15 +83,20 @@ RANKED = """
 CREATE OR REPLACE TEMP TABLE ranked AS
 SELECT id, id AS context_id, row_number() OVER (ORDER BY team, team_id, ci, interactive) AS rank FROM store.context
 """
+OF_EVENTS = ("source", "event", "status")
 SOURCE = "CASE WHEN kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END AS source,"
 
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """The lookups of a selection: `sql` gives a row a lookup, with the columns of `LOOKUPS`."""
+    """The lookups of a selection: `sql` gives a row a lookup, with the columns of `LOOKUPS`.
+
+    `events` gives the events they are made of, before whole lookups are filtered.
+    """
 
     connection: "DuckDBPyConnection"
     sql: str
+    events: str
     parameters: dict[str, Any]
     one_sided: bool
 
@@ -114,28 +119,35 @@ def select(connection: "DuckDBPyConnection", selection: Selection, *, by_source:
     Raises:
         QueryError: `where` does not run.
     """
-    lookup = "store.lookup"
+    lookup, events = "store.lookup", _events(selection)
     if selection.chooses_events or by_source:
         lookup = "chosen_lookup"
-        _choose(connection, selection, SOURCE if by_source else "")
+        _choose(connection, selection, events, SOURCE if by_source else "")
     lists = {name: list(getattr(selection, name)) for name in ("team", "ci", "session", "hash")}
-    single = {name: getattr(selection, name) for name in ("since", "until", "interactive")}
+    single = {name: getattr(selection, name) for name in ("since", "until", "interactive", *OF_EVENTS)}
     one_sided = by_source or selection.source is not None
-    return Selected(connection, LOOKUPS.format(lookup=lookup), lists | single, one_sided)
+    return Selected(connection, LOOKUPS.format(lookup=lookup), events, lists | single, one_sided)
 
 
-def _choose(connection: "DuckDBPyConnection", selection: Selection, source: str) -> None:
-    import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
-
+def _events(selection: Selection) -> str:
+    """Return the SQL of the single events that a selection chooses."""
+    if not selection.chooses_events:
+        return "FROM store.event"
     events = "store.event"
     if selection.where:
         condition = " AND ".join(f"({where}\n)" for where in selection.where)
         events = f"(SELECT * FROM ({EVENTS}) WHERE {condition})"
-    parts = PARTS.format(source=source, events=f"({CHOSEN.format(events=events)})")
+    return CHOSEN.format(events=events)
+
+
+def _choose(connection: "DuckDBPyConnection", selection: Selection, events: str, source: str) -> None:
+    import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
+
+    parts = PARTS.format(source=source, events=f"({events})")
     table = f"CREATE OR REPLACE TEMP TABLE chosen_lookup AS {parts}"
     connection.execute(RANKED)
     try:
-        run(connection, table, {name: getattr(selection, name) for name in ("source", "event", "status")})
+        run(connection, table, {name: getattr(selection, name) for name in OF_EVENTS})
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
         columns = ", ".join(NAMES)

@@ -1,0 +1,259 @@
+"""`analyzer replay`."""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analyzer.cli import say
+from analyzer.cli.duration import Seconds
+from analyzer.cli.exits import REPLAY_HELP, Exit
+from analyzer.cli.filters import HELP, filter_options
+from analyzer.cli.output import check, output_options, write
+from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
+from analyzer.errors import UsageError
+from analyzer.readers.source import is_archive
+
+if TYPE_CHECKING:
+    from analyzer.archive.opening import Opened
+    from analyzer.archive.selection import Selection
+    from analyzer.render.formats import Output
+    from analyzer.replay.journal import Journal
+    from analyzer.replay.session import Account, Session
+    from analyzer.replay.settings import Settings
+
+DEFAULT_JOURNAL = Path("cache-replay.sqlite")
+FILE = click.Path(path_type=Path, dir_okay=False)
+COUNTED = click.IntRange(min=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user said of a replay beyond SOURCE, filters and output."""
+
+    execute: bool
+    limit: int | None
+    keep_repeats: bool
+    api: str | None
+    token_file: Path | None
+    ca_file: Path | None
+    team_id: str | None
+    slug: str | None
+    as_ci: str | None
+    as_interactive: bool | None
+    chunk_size: int
+    max_bytes: int
+    requests_per_minute: float
+    concurrency: int
+    max_requests: int | None
+    max_duration: float | None
+    retries: int
+    retry_for: float
+    on_uncertain: str
+    max_uncertain: int
+    dead_letters: Path | None
+    journal: Path | None
+    preflight: bool
+
+
+_OPTIONS = (
+    click.option("--execute", is_flag=True, help="Send. Without it nothing is sent: the plan is shown."),
+    click.option("--limit", type=COUNTED, help="Only the first so many events of the selection."),
+    click.option("--keep-repeats", is_flag=True, help="Send an event as often as a log has it; else once."),
+    click.option("--api", metavar="URL", help="The server. [env: TURBO_API; default: https://api.vercel.com]"),
+    click.option("--token-file", type=FILE, help="The token, alone in a file. [env: TURBO_TOKEN]"),
+    click.option("--ca-file", type=FILE, help="Certificate of a private authority, PEM."),
+    click.option("--team-id", metavar="ID", help="Send to this team, whatever the log says."),
+    click.option("--slug", metavar="SLUG", help="The same, by the team's slug."),
+    click.option("--as-ci", metavar="NAME", help="Send as from this CI, whatever the log says."),
+    click.option("--as-interactive/--as-no-interactive", default=None, help="Send as (not) interactive."),
+    click.option("--chunk-size", type=COUNTED, default=100, show_default=True, help="Most events a request."),
+    click.option("--max-bytes", type=COUNTED, default=1 << 20, show_default=True, help="Most bytes a body."),
+    click.option(
+        "--requests-per-minute", type=click.FloatRange(min=0), default=30, show_default=True, help="0 is no limit."
+    ),
+    click.option("--concurrency", type=COUNTED, default=1, show_default=True, help="Requests at a time."),
+    click.option("--max-requests", type=COUNTED, help="Stop after so many; run again to go on."),
+    click.option("--max-duration", type=Seconds(), help="Stop after 30s, 5m, 2h; run again to go on."),
+    click.option(
+        "--retries", type=click.IntRange(min=0), default=8, show_default=True, help="Of what was surely not taken."
+    ),
+    click.option("--retry-for", type=Seconds(), default="5m", show_default=True, help="Longest time for them."),
+    click.option(
+        "--on-uncertain", type=click.Choice(["hold", "resend"]), default="hold", show_default=True,
+        help="What to do where it is not known whether events were taken; resend may deliver them twice.",
+    ),
+    click.option(
+        "--max-uncertain", type=COUNTED, default=3, show_default=True, help="Stop after so many in a row."
+    ),
+    click.option("--dead-letters", type=FILE, help="Append events that the server refuses to this NDJSON file."),
+    click.option("--journal", type=FILE, help="What was sent where. [default: beside the archive, or here]"),
+    click.option("--preflight/--no-preflight", default=True, help="Ask the server first whether caching is on."),
+)  # fmt: skip
+
+
+def _replay_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options; the command gets one argument `options`."""
+
+    def gathered(**given: Any) -> Any:
+        own = {field.name: given.pop(field.name) for field in fields(Options)}
+        return function(options=Options(**own), **given)
+
+    gathered.__doc__, gathered.__name__ = function.__doc__, function.__name__
+    gathered.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+    for option in reversed(_OPTIONS):
+        option(gathered)
+    return gathered
+
+
+@click.command("replay", epilog=f"{HELP} {REPLAY_HELP}")
+@source_options()
+@_replay_options
+@filter_options
+@output_options
+def command(
+    inputs: SourceOptions, options: Options, selection: "Selection",
+    format_name: str | None, output: Path | None, force: bool,
+) -> int:  # fmt: skip
+    """Upload selected events to the API, in chunks, and none of them twice.
+
+    Shows the plan; --execute sends. What was sent is kept in a journal: run it again, after a kill or with another
+    selection, and only what is not there yet is sent. The server stamps events with the time they arrive.
+
+    \b
+    Examples:
+      analyzer replay sample_data --since 2026-09-01 --team web
+      analyzer replay cache.duckdb --execute --dead-letters refused.ndjson
+      analyzer replay cache.duckdb --execute --slug new-team --requests-per-minute 60
+    """
+    from analyzer.replay.journal import Journal  # noqa: PLC0415
+    from analyzer.replay.session import Session  # noqa: PLC0415
+    from analyzer.replay.settings import NO_TOKEN  # noqa: PLC0415
+
+    written = check(format_name, output, inputs.rejects, force=force)
+    settings = settings_of(options.api, options.token_file)
+    if options.execute and not settings.token:
+        raise UsageError(NO_TOKEN)
+    with ExitStack() as stack:
+        path = options.journal or journal_of(inputs.sources)
+        journal = stack.enter_context(Journal(path)) if options.execute or path.exists() else None
+        opened = stack.enter_context(open_source(inputs, progress()))
+        opened.connection.execute(LESS_MEMORY)
+        session = Session(opened.connection, _wanted(options, selection, settings), settings.api)
+        resend = options.execute and options.on_uncertain == "resend"
+        session.consult(journal, execute=options.execute, resend=resend)
+        if not options.execute or journal is None:
+            _show_plan(session, opened, options, written, output)
+            return code_of(opened.intake)
+        code = _execute(session, opened, journal, options, settings, written, output)
+        return code or code_of(opened.intake)
+
+
+LESS_MEMORY = "SET memory_limit = '300MB'"
+"""DuckDB works beside the sender, and spills."""
+
+
+def journal_of(sources: tuple[str, ...]) -> Path:
+    """Return the journal's place: beside the archive, else here."""
+    archive = next((Path(source) for source in sources if is_archive(Path(source))), None)
+    return archive.with_suffix(".replay.sqlite") if archive else DEFAULT_JOURNAL
+
+
+def settings_of(api: str | None, token_file: Path | None) -> "Settings":
+    """Find the settings in this process's surroundings."""
+    from platformdirs import user_config_path  # noqa: PLC0415
+
+    from analyzer.replay.settings import Surroundings, settings  # noqa: PLC0415
+
+    around = Surroundings(os.environ, Path.cwd(), user_config_path("turborepo", appauthor=False, roaming=True))
+    return settings(api, token_file, around)
+
+
+def _wanted(options: Options, selection: "Selection", settings: "Settings") -> Any:
+    from analyzer.replay.queue import Wanted  # noqa: PLC0415
+    from analyzer.replay.target import Overrides  # noqa: PLC0415
+
+    overrides = Overrides(
+        options.team_id, options.slug, options.as_ci, options.as_interactive, settings.team_id, settings.slug
+    )
+    return Wanted(selection, overrides, options.limit, options.keep_repeats, options.chunk_size, options.max_bytes)
+
+
+def _show_plan(session: "Session", opened: "Opened", options: Options, written: "Output", output: Path | None) -> None:
+    from analyzer.replay.tables import plan_table  # noqa: PLC0415
+
+    plan, account = session.plan(), session.account(None)
+    teams = ", ".join(team or "no team" for team in session.tallies) or "no team"
+    table = plan_table(plan, account, f"{session.api} ({teams})", options.requests_per_minute)
+    notes = ["nothing was sent: --execute sends; the server will stamp the events with the time they arrive, for good"]
+    _report(opened, session, account, table, notes, written, output)
+
+
+def _execute(
+    session: "Session", opened: "Opened", journal: "Journal", options: Options, settings: "Settings",
+    written: "Output", output: Path | None,
+) -> Exit:  # fmt: skip
+    from analyzer.cli.sending import follow  # noqa: PLC0415
+    from analyzer.replay.letters import DeadLetters  # noqa: PLC0415
+    from analyzer.replay.policy import Policy, Stop  # noqa: PLC0415
+    from analyzer.replay.tables import account_table  # noqa: PLC0415
+    from analyzer.replay.transport import Server, Transport  # noqa: PLC0415
+
+    policy = Policy(
+        options.requests_per_minute, options.concurrency, options.retries, options.retry_for, options.max_requests,
+        options.max_duration, options.max_uncertain, options.on_uncertain == "resend",
+    )  # fmt: skip
+    session.queue.lengths()
+    began = time.monotonic()
+    server = Server(settings.api, settings.token, options.ca_file)
+    with DeadLetters(options.dead_letters) as letters, Transport(server) as transport:
+        sender = session.sender(transport, journal, policy, letters.put)
+        wanted = options.preflight and session.tally.unsent
+        refused = session.preflight(transport) if wanted else None
+        if refused:
+            sender.settler.stop(refused.stop, refused.words)
+        else:
+            follow(session, sender)
+    settler = sender.settler
+    session.close(journal, settler.counts)
+    account = session.account(settler.counts, time.monotonic() - began)
+    _report(opened, session, account, account_table(account), _notes(account, letters.first, options), written, output)
+    if settler.stopped and (account.unsent or settler.stopped.stop is not Stop.LIMIT):
+        say.error(settler.stopped.words)
+        if settler.stopped.stop is Stop.INTERRUPTED:
+            return Exit.INTERRUPTED
+        return Exit.REFUSED if settler.stopped.stop is Stop.FORBIDDEN else Exit.STOPPED
+    if account.uncertain:
+        return Exit.UNCERTAIN
+    return Exit.DEAD_LETTERS if account.dead_lettered else Exit.OK
+
+
+def _notes(account: "Account", letters: list[str], options: Options) -> list[str]:
+    notes = [f"refused: {letter}" for letter in letters]
+    if letters and not options.dead_letters:
+        notes.append("--dead-letters FILE keeps what the server refuses")
+    if account.uncertain:
+        notes.append(
+            f"{account.uncertain:,} events may or may not have been taken; `analyzer journal status` lists them,"
+            " `analyzer journal resolve` settles them"
+        )
+    return notes
+
+
+def _report(
+    opened: "Opened", session: "Session", account: "Account", table: Any, notes: list[str], written: "Output",
+    output: Path | None,
+) -> None:  # fmt: skip
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from analyzer.report import Report  # noqa: PLC0415
+    from analyzer.report import account as of_input  # noqa: PLC0415
+
+    read = of_input(opened.counts(), session.queue.kept)
+    facts = {name: value if name != "seconds" else round(value, 3) for name, value in asdict(account).items()}
+    write(Report("replay", read, [table], table, notes, facts), written, output)

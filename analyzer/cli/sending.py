@@ -1,0 +1,70 @@
+"""The progress of a replay on stderr: drawn on a terminal, else a line a minute; and Ctrl-C, which ends it well."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from analyzer.cli import say
+
+if TYPE_CHECKING:
+    from analyzer.replay.sender import Sender
+    from analyzer.replay.session import Session
+
+LINE_SECONDS = 60.0
+
+
+@contextmanager
+def interruptible(sender: "Sender") -> Iterator[None]:
+    """Let the first Ctrl-C end the run after the requests under way; a second one ends the program."""
+    from analyzer.replay.policy import Stop  # noqa: PLC0415
+
+    def stop(_signal: int, _frame: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        sender.settler.stop(Stop.INTERRUPTED, "interrupted; run this again to go on")
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def follow(session: "Session", sender: "Sender") -> None:
+    """Run a replay to its end, showing how far it is."""
+    show = _drawn if sys.stderr.isatty() else _told
+    with interruptible(sender):
+        show(session, sender)
+
+
+def _told(session: "Session", sender: "Sender") -> None:
+    """Say a line a minute."""
+    last = time.monotonic()
+    for counts in session.run(sender):
+        if time.monotonic() - last >= LINE_SECONDS:
+            last = time.monotonic()
+            waiting = f"; {sender.settler.waiting}" if sender.settler.waiting else ""
+            say.note(f"{counts.confirmed:,} of {session.tally.unsent:,} events confirmed{waiting}")
+
+
+def _drawn(session: "Session", sender: "Sender") -> None:
+    """Draw a bar: events confirmed of those to send, rate, time left, and what is waited for."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn("sending"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[waiting]}", markup=False),
+    )
+    began = time.monotonic()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=session.tally.unsent, rate="", waiting="")
+        for counts in session.run(sender):
+            rate = f"{counts.confirmed / max(time.monotonic() - began, 0.001):,.0f} events/s"
+            bar.update(task, completed=counts.confirmed, rate=rate, waiting=sender.settler.waiting)

@@ -1,0 +1,1 @@
+"""Uploads selected events to the API in chunks, and never one of them twice. Analysis does not know of it."""

@@ -1,0 +1,287 @@
+"""The journal: which events were sent where, kept in SQLite so that a kill at any moment loses nothing.
+
+A chunk is written down before its request, its outcome after it. A chunk without an outcome was under way when a run
+ended: it may have been taken, and is uncertain. Events are known by 128-bit digests, one after another in a chunk's
+row; the journal holds no event, no token and no body.
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from analyzer.errors import JournalError
+from analyzer.replay.chunk import DIGEST_BYTES
+
+VERSION = 1
+PAGE_BYTES = 16384
+"""Large pages waste less of a chunk's row: 18 bytes an event in chunks of 100."""
+
+CONFIRMED, DEAD, UNCERTAIN = "confirmed", "dead_lettered", "uncertain"
+STATES = (CONFIRMED, DEAD, UNCERTAIN)
+PARTS = 16
+LEFT_BEHIND = "the run ended before the answer was written down"
+
+TABLES = """
+CREATE TABLE meta (version INTEGER NOT NULL);
+CREATE TABLE destination (id INTEGER PRIMARY KEY, api TEXT NOT NULL, team TEXT NOT NULL, unsent INTEGER, UNIQUE (api, team));
+CREATE TABLE chunk (id INTEGER PRIMARY KEY, destination_id INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL, digests BLOB NOT NULL);
+CREATE TABLE outcome (chunk_id INTEGER PRIMARY KEY, state TEXT NOT NULL, status INTEGER, words TEXT NOT NULL, at_ms INTEGER NOT NULL);
+"""  # noqa: E501  (a table a line)
+
+SETTLE = """
+INSERT INTO outcome SELECT c.id, :state, NULL, :words, :at_ms FROM chunk c LEFT JOIN outcome o ON o.chunk_id = c.id
+WHERE o.chunk_id IS NULL
+"""
+
+SUMMARY = f"""
+SELECT d.api, d.team,
+       coalesce(sum(length(c.digests)) FILTER (WHERE o.state = '{CONFIRMED}'), 0) / {DIGEST_BYTES},
+       coalesce(sum(length(c.digests)) FILTER (WHERE o.state = '{DEAD}'), 0) / {DIGEST_BYTES},
+       coalesce(sum(length(c.digests)) FILTER (WHERE o.state = '{UNCERTAIN}'), 0) / {DIGEST_BYTES},
+       count(c.id) FILTER (WHERE o.state = '{UNCERTAIN}'), d.unsent,
+       (SELECT coalesce(status || ' ', '') || words FROM outcome JOIN chunk ON chunk.id = chunk_id
+        WHERE destination_id = d.id AND state <> '{CONFIRMED}' ORDER BY at_ms DESC, chunk_id DESC LIMIT 1)
+FROM destination d LEFT JOIN chunk c ON c.destination_id = d.id LEFT JOIN outcome o ON o.chunk_id = c.id
+GROUP BY d.id ORDER BY d.api, d.team
+"""
+
+CHUNKS = """
+SELECT c.id, d.api, d.team, length(c.digests) / 16, c.sent_at_ms, o.status, o.words
+FROM chunk c JOIN destination d ON d.id = c.destination_id JOIN outcome o ON o.chunk_id = c.id
+WHERE o.state = ? ORDER BY c.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A chunk's end: its state, or None where its events are unsent again."""
+
+    chunk_id: int
+    state: str | None
+    status: int | None = None
+    words: str = ""
+
+
+class Journal:
+    """An open journal, for this process alone; safe to use from several threads.
+
+    Raises:
+        JournalError: it is in use, damaged, of another version, or cannot be written.
+    """
+
+    def __init__(self, path: Path, now: Callable[[], float] = time.time, *, create: bool = True) -> None:
+        self.path, self._now, self._lock = path, now, threading.Lock()
+        if not path.parent.is_dir():
+            raise JournalError(f"{path}: there is no directory {path.parent}; make it, or name another --journal")
+        mode = "rwc" if create else "rw"
+        with self._explained():
+            uri = f"{path.absolute().as_uri()}?mode={mode}"
+            self._database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
+            try:
+                self._open()
+            except BaseException:
+                self._database.close()
+                raise
+
+    def _open(self) -> None:
+        """Take the journal for this process, make its tables where it is new, and see that it is sound."""
+        execute = self._database.execute
+        execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        execute("PRAGMA locking_mode = EXCLUSIVE")
+        execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA synchronous = FULL")
+        execute("BEGIN EXCLUSIVE")
+        if not execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            for statement in TABLES.strip().split("\n"):
+                execute(statement)
+            execute("INSERT INTO meta VALUES (?)", (VERSION,))
+        self._check()
+        execute(SETTLE, {"state": UNCERTAIN, "words": LEFT_BEHIND, "at_ms": self._at_ms()})
+        execute("COMMIT")
+
+    def _check(self) -> None:
+        names = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not {"meta", "destination", "chunk", "outcome"} <= names:
+            raise JournalError(f"{self.path}: a SQLite file, but no journal of replay; name another --journal")
+        if self._database.execute("SELECT version FROM meta").fetchone() != (VERSION,):
+            raise JournalError(f"{self.path}: a journal of another version; name another --journal")
+        found = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise JournalError(f"{self.path}: the journal is damaged ({found}); restore it from a backup")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._database.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.path}: {_what(error)}") from None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        with self._lock, self._explained():
+            self._database.execute("BEGIN")
+            try:
+                yield self._database.execute
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
+    def _at_ms(self) -> int:
+        return int(self._now() * 1000)
+
+    def destinations(self, api: str, teams: Sequence[str], *, make: bool) -> dict[str, int]:
+        """Return the ids of destinations by team; those that are new are made, or left out."""
+        with self._transaction() as execute:
+            if make:
+                insert = "INSERT OR IGNORE INTO destination (api, team) VALUES (?, ?)"
+                for team in teams:
+                    execute(insert, (api, team))
+            found = execute("SELECT team, id FROM destination WHERE api = ?", (api,)).fetchall()
+            return {team: number for team, number in found if team in teams}
+
+    def turn(self, ended: Sequence[Ended], begun: Sequence[tuple[int, bytes]] = ()) -> list[int]:
+        """Write down, durably and at once, chunks that ended and (destination, digests) of such that begin.
+
+        Returns the ids of the chunks that begin: once this returns, their requests may be sent.
+        """
+        with self._transaction() as execute:
+            at_ms = self._at_ms()
+            for one in ended:
+                if one.state is None:
+                    execute("DELETE FROM chunk WHERE id = ?", (one.chunk_id,))
+                else:
+                    row = (one.chunk_id, one.state, one.status, one.words, at_ms)
+                    execute("INSERT INTO outcome VALUES (?, ?, ?, ?, ?)", row)
+            insert = "INSERT INTO chunk (destination_id, sent_at_ms, digests) VALUES (?, ?, ?)"
+            ids = [execute(insert, (destination, at_ms, digests)).lastrowid for destination, digests in begun]
+            return [number for number in ids if number is not None]
+
+    def known(self, destination_id: int) -> Iterator[tuple[str, bytes]]:
+        """Yield (state, digests) of each chunk of a destination."""
+        with self._explained():
+            yield from self._database.execute(
+                "SELECT state, digests FROM chunk JOIN outcome ON chunk_id = id WHERE destination_id = ? ORDER BY id",
+                (destination_id,),
+            )
+
+    def count(self, destination_ids: Sequence[int]) -> dict[str, int]:
+        """Count the events of destinations by state."""
+        counts = dict.fromkeys(STATES, 0)
+        for destination_id in destination_ids:
+            for state, digests in self.known(destination_id):
+                counts[state] += len(digests) // DIGEST_BYTES
+        return counts
+
+    def release(self, destination_id: int, digests: set[bytes]) -> None:
+        """Make uncertain events unsent again: somebody accepts that they may arrive twice."""
+        with self._transaction() as execute:
+            rows = execute(
+                "SELECT id, digests FROM chunk JOIN outcome ON chunk_id = id WHERE destination_id = ? AND state = ?",
+                (destination_id, UNCERTAIN),
+            ).fetchall()
+            for number, found in rows:
+                kept = b"".join(one for one in split(found) if one not in digests)
+                if kept:
+                    execute("UPDATE chunk SET digests = ? WHERE id = ?", (kept, number))
+                else:
+                    _forget(execute, number)
+
+    def resolve(self, to: str | None, chunk_id: int | None = None) -> tuple[int, int]:
+        """Settle uncertain chunks, or one of them: `to` is a state, or None to make their events unsent.
+
+        Returns the numbers of chunks and events.
+        """
+        with self._transaction() as execute:
+            rows = [row for row in execute(CHUNKS, (UNCERTAIN,)) if chunk_id in (None, row[0])]
+            if chunk_id is not None and not rows:
+                raise JournalError(f"--chunk {chunk_id}: no uncertain chunk; `analyzer journal status` lists them")
+            for number, *_ in rows:
+                if to:
+                    execute("UPDATE outcome SET state = ?, at_ms = ? WHERE chunk_id = ?", (to, self._at_ms(), number))
+                else:
+                    _forget(execute, number)
+            return len(rows), sum(row[3] for row in rows)
+
+    def note_unsent(self, unsent: dict[int, int]) -> None:
+        """Keep how many events of its selection a run left unsent, by destination."""
+        with self._transaction() as execute:
+            for destination_id, count in unsent.items():
+                execute("UPDATE destination SET unsent = ? WHERE id = ?", (count, destination_id))
+
+    def summary(self) -> list[tuple[Any, ...]]:
+        """Return api, team, events confirmed, dead-lettered and uncertain, uncertain chunks, unsent, last error."""
+        with self._explained():
+            return self._database.execute(SUMMARY).fetchall()
+
+    def uncertain(self) -> list[tuple[Any, ...]]:
+        """Return id, api, team, events, time sent (ms), status and words of each uncertain chunk."""
+        with self._explained():
+            return self._database.execute(CHUNKS, (UNCERTAIN,)).fetchall()
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with the journal, found by reading all of it; nothing where it is sound."""
+        with self._explained():
+            found = [text for (text,) in self._database.execute("PRAGMA integrity_check(10)") if text != "ok"]
+            rows = self._database.execute(
+                "SELECT id, length(digests), state FROM chunk LEFT JOIN outcome ON chunk_id = id"
+            )
+            found += [f"chunk {n}: broken digests" for n, size, _ in rows.fetchall() if not size or size % DIGEST_BYTES]
+            orphans = "SELECT chunk_id FROM outcome LEFT JOIN chunk ON id = chunk_id WHERE id IS NULL"
+            found += [f"outcome of chunk {n}, which is not there" for (n,) in self._database.execute(orphans)]
+            states = "SELECT chunk_id, state FROM outcome WHERE state NOT IN (?, ?, ?)"
+            found += [f"chunk {n}: unknown state {s}" for n, s in self._database.execute(states, STATES)]
+            ids = [number for (number,) in self._database.execute("SELECT id FROM destination").fetchall()]
+        return found + [fault for number in ids for fault in self._twice(number)]
+
+    def _twice(self, destination_id: int) -> Iterator[str]:
+        """Yield where an event of a destination stands in two chunks; sixteenth by sixteenth, to take less memory."""
+        for part in range(PARTS):
+            seen: set[bytes] = set()
+            for _, digests in self.known(destination_id):
+                mine = [one for one in split(digests) if one[0] % PARTS == part]
+                before = len(seen)
+                seen.update(mine)
+                if len(seen) != before + len(mine):
+                    yield f"destination {destination_id}: an event is counted twice"
+                    return
+
+
+def split(digests: bytes) -> Iterator[bytes]:
+    """Yield the digests of a chunk's row."""
+    return (digests[start : start + DIGEST_BYTES] for start in range(0, len(digests), DIGEST_BYTES))
+
+
+def _forget(execute: Callable[..., sqlite3.Cursor], number: int) -> None:
+    execute("DELETE FROM outcome WHERE chunk_id = ?", (number,))
+    execute("DELETE FROM chunk WHERE id = ?", (number,))
+
+
+def _what(error: sqlite3.Error) -> str:
+    """Say what an error of SQLite means, and what to do."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    meanings = {
+        sqlite3.SQLITE_BUSY: "another replay is using the journal; run this again when it has ended",
+        sqlite3.SQLITE_LOCKED: "another replay is using the journal; run this again when it has ended",
+        sqlite3.SQLITE_FULL: "the disk is full, and the journal cannot be written; make room and run this again",
+        sqlite3.SQLITE_IOERR: "the journal cannot be read or written (disk full, or a fault of the disk)",
+        sqlite3.SQLITE_READONLY: "the journal cannot be written; check its permissions, or name another --journal",
+        sqlite3.SQLITE_PERM: "the journal cannot be written; check its permissions, or name another --journal",
+        sqlite3.SQLITE_CANTOPEN: "the journal cannot be opened; check its path and permissions",
+        sqlite3.SQLITE_CORRUPT: "the journal is damaged; restore it from a backup",
+        sqlite3.SQLITE_NOTADB: "no journal of replay: it is no SQLite file; name another --journal",
+    }
+    return f"{meanings.get(code, 'the journal failed')} ({error})"

@@ -1,0 +1,42 @@
+"""What a run may do, and why it stopped."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The bounds of a run. Zero requests a minute means no limit; None means none either."""
+
+    requests_per_minute: float = 30
+    concurrency: int = 1
+    retries: int = 8
+    retry_seconds: float = 300
+    max_requests: int | None = None
+    max_seconds: float | None = None
+    max_uncertain: int = 3
+    resend_uncertain: bool = False
+    preflight: bool = True
+
+
+MOST_REFUSED = 10
+"""So many events refused one after another mean that not the events are at fault."""
+
+
+class Stop(Enum):
+    """Why a run ended with events unsent."""
+
+    LIMIT = "limit"
+    OUTAGE = "outage"
+    SYSTEMIC = "systemic"
+    FORBIDDEN = "forbidden"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why a run ended before its time, in words for its owner."""
+
+    stop: Stop
+    words: str

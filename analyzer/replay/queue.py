@@ -1,0 +1,258 @@
+"""Which events are to be sent, in what order, and which of them the journal knows already.
+
+An event is known by its content, (sessionId, source, event, hash, duration, which repeat), at a destination: the MD5
+of its JSON text and the repeat's number. Repeats are counted within a file, so that what stands in two overlapping
+logs is one event. All of it is worked out by DuckDB, which spills to disk: a selection may be larger than memory.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from analyzer.archive.selection import Selection, run, select
+from analyzer.errors import UsageError
+from analyzer.replay.chunk import AROUND_BYTES, Chunk, spans
+from analyzer.replay.journal import UNCERTAIN
+from analyzer.replay.target import Context, Overrides, distinct
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+SLICE_EVENTS = 400_000
+
+CONTEXTS = "SELECT id, team_id, slug, ci, interactive FROM store.context ORDER BY id"
+
+# A file's events keep their order; files follow each other by their first event.
+FILES = """
+CREATE OR REPLACE TEMP TABLE replay_file AS
+SELECT file_id, coalesce(sum(positions) OVER (ORDER BY first_at NULLS LAST, file_id
+                                              ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)::BIGINT AS base
+FROM (SELECT file_id, max(position) AS positions, min(happened_at) AS first_at FROM store.event GROUP BY file_id)
+"""
+
+REPEAT = """
+row_number() OVER (PARTITION BY e.file_id, t.destination, session_id, hash_id, kind, duration_ms ORDER BY position) - 1
+"""
+
+SELECTED = """
+CREATE OR REPLACE TEMP TABLE selected AS
+SELECT destination, session_id, hash_id, kind, duration_ms, repeat, min(place * {targets} + target) // {targets} AS place,
+       (min(place * {targets} + target) % {targets})::INTEGER AS target, count(*)::INTEGER AS copies,
+       min(happened_at) AS first_at, max(happened_at) AS last_at
+FROM (SELECT t.destination, t.target, session_id, hash_id, kind, duration_ms, {repeat} AS repeat,
+             f.base + e.position AS place, happened_at
+      FROM ({events}) e JOIN target t USING (context_id) JOIN replay_file f USING (file_id) {chosen})
+GROUP BY ALL
+"""  # noqa: E501  (a column a line, or nearly)
+
+LIMITED = "CREATE OR REPLACE TEMP TABLE selected AS FROM selected ORDER BY place LIMIT $limit"
+
+ITEM = """
+'{"sessionId":' || to_json(s.session) || CASE kind WHEN 1 THEN ',"source":"LOCAL","event":"HIT","hash":'
+    WHEN 2 THEN ',"source":"LOCAL","event":"MISS","hash":' WHEN 4 THEN ',"source":"REMOTE","event":"HIT","hash":'
+    ELSE ',"source":"REMOTE","event":"MISS","hash":' END || to_json(h.hash)
+    || CASE WHEN duration_ms IS NULL THEN '' WHEN duration_ms = trunc(duration_ms) AND duration_ms < 9e15
+            THEN ',"duration":' || duration_ms::BIGINT ELSE ',"duration":' || to_json(duration_ms) END || '}'
+"""
+"""An event as it is sent: the five keys, in the order clients write them, without a duration that is not known."""
+
+DIGEST = f"md5(({ITEM}) || '#' || repeat)"
+NAMED = "JOIN store.session s ON s.id = session_id JOIN store.hash h ON h.id = hash_id"
+
+KNOWN = """
+INSERT INTO known SELECT $destination, $state, lower(unnest(regexp_extract_all(hex($digests::BLOB), '.{32}')))
+"""
+
+NOTHING_KNOWN = "CREATE OR REPLACE TEMP TABLE known (destination INTEGER, state VARCHAR, digest VARCHAR)"
+
+MARKED = f"""
+CREATE OR REPLACE TEMP TABLE marked AS
+SELECT e.*, k.state FROM selected e {NAMED} LEFT JOIN known k ON k.destination = e.destination AND k.digest = {DIGEST}
+"""
+
+COUNTS = """
+SELECT destination, coalesce(state, 'unsent'), count(*), sum(copies)::BIGINT FROM marked GROUP BY ALL ORDER BY ALL
+"""
+
+UNCERTAIN_ONES = (
+    f"SELECT unhex({DIGEST}) FROM marked {NAMED} WHERE state = '{UNCERTAIN}' AND destination = $destination"
+)
+
+PENDING = """
+CREATE OR REPLACE TEMP TABLE pending AS
+SELECT target, session_id, hash_id, kind, duration_ms, repeat FROM marked WHERE state IS NULL ORDER BY target, place
+"""
+
+RANGES = "SELECT target, min(rowid), count(*) FROM pending GROUP BY target ORDER BY target"
+
+TEXTS = f"""
+SELECT (p.rowid - $start) // $size, string_agg({ITEM}, chr(10) ORDER BY p.rowid), string_agg({DIGEST}, '' ORDER BY p.rowid)
+FROM pending p {NAMED} WHERE p.rowid >= $start AND p.rowid < $end GROUP BY 1 ORDER BY 1
+"""  # noqa: E501  (three columns)
+
+LENGTHS = f"""
+SELECT target, count(*), sum(bytes)::BIGINT, max(bytes) FROM (
+    SELECT target, strlen({ITEM}) AS bytes FROM marked {NAMED} WHERE state IS NULL) GROUP BY target ORDER BY target
+"""
+
+ITEM_LENGTHS = f"""
+SELECT strlen({ITEM}) FROM pending p {NAMED} WHERE p.rowid >= $start AND p.rowid < $end ORDER BY p.rowid
+"""
+
+SPAN = """
+SELECT min(first_at), max(last_at), count(DISTINCT session_id) FROM marked WHERE state IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be sent, and how: the selection, whose, and how large chunks are."""
+
+    selection: Selection
+    overrides: Overrides = field(default_factory=Overrides)
+    limit: int | None = None
+    keep_repeats: bool = False
+    chunk_events: int = 100
+    max_bytes: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Events of the selection by what the journal knows of them."""
+
+    confirmed: int = 0
+    dead_lettered: int = 0
+    uncertain: int = 0
+    unsent: int = 0
+
+    @property
+    def selected(self) -> int:
+        """All of them."""
+        return self.confirmed + self.dead_lettered + self.uncertain + self.unsent
+
+
+class Queue:
+    """The selected events, in the temporary tables of an open archive or of logs read just now."""
+
+    def __init__(self, connection: "DuckDBPyConnection", wanted: Wanted) -> None:
+        self.connection, self.wanted = connection, wanted
+        self._target()
+        self._select()
+
+    def _target(self) -> None:
+        """Find the contexts that events are sent with, and the teams that are destinations."""
+        rows = self.connection.execute(CONTEXTS).fetchall()
+        sent = {number: self.wanted.overrides.apply(Context(*context)) for number, *context in rows}
+        self.contexts = distinct(sent.values())
+        self.teams = sorted({context.team for context in self.contexts})
+        self.connection.execute(
+            "CREATE OR REPLACE TEMP TABLE target (context_id INTEGER, target INTEGER, destination INTEGER)"
+        )
+        for number, context in sent.items():
+            values = [number, self.contexts.index(context), self.teams.index(context.team)]
+            self.connection.execute("INSERT INTO target VALUES (?, ?, ?)", values)
+
+    def _select(self) -> None:
+        self.connection.execute(FILES)
+        selected = select(self.connection, self.wanted.selection)
+        chosen = (
+            f"SEMI JOIN ({selected.sql}) USING (session_id, hash_id)" if self.wanted.selection != Selection() else ""
+        )
+        sql = SELECTED.format(
+            targets=max(len(self.contexts), 1),
+            repeat=REPEAT if self.wanted.keep_repeats else "0::BIGINT",
+            events=selected.events,
+            chosen=chosen,
+        )
+        run(self.connection, sql, selected.parameters)
+        if self.wanted.limit is not None:
+            self.connection.execute(LIMITED, {"limit": self.wanted.limit})
+        self.connection.execute(NOTHING_KNOWN)
+
+    def selected_teams(self) -> list[str]:
+        """Return the teams that selected events go to."""
+        rows = self._rows("SELECT DISTINCT destination FROM selected ORDER BY destination")
+        return [self.teams[destination] for (destination,) in rows]
+
+    def know(self, known: Iterator[tuple[int, str, bytes]]) -> None:
+        """Take in what the journal knows: (place of the team, state, digests)."""
+        self.connection.execute(NOTHING_KNOWN)
+        for destination, state, digests in _gathered(known):
+            self.connection.execute(KNOWN, {"destination": destination, "state": state, "digests": digests})
+
+    def mark(self) -> dict[str, Tally]:
+        """Find what is known of each event; return the events of each team by that, and note the repeats dropped."""
+        self.connection.execute(MARKED)
+        counts: dict[str, dict[str, int]] = {team: {} for team in self.teams}
+        self.kept = 0
+        for destination, state, events, copies in self.connection.execute(COUNTS).fetchall():
+            counts[self.teams[destination]][state] = events
+            self.kept += copies
+        return {team: Tally(**found) for team, found in counts.items() if found}
+
+    def uncertain(self, team: str) -> set[bytes]:
+        """Return the digests of the selection's uncertain events."""
+        rows = self.connection.execute(UNCERTAIN_ONES, {"destination": self.teams.index(team)}).fetchall()
+        return {digest for (digest,) in rows}
+
+    def lengths(self) -> dict[int, tuple[int, int, int]]:
+        """Return, by the place of the context, the events to be sent, the bytes of their items, those of the largest.
+
+        Raises:
+            UsageError: one event alone is larger than a chunk may be.
+        """
+        found = {target: (n, size, most) for target, n, size, most in self._rows(LENGTHS)}
+        largest = max((most for _, _, most in found.values()), default=0) + AROUND_BYTES
+        if largest > self.wanted.max_bytes:
+            raise UsageError(
+                f"--max-bytes {self.wanted.max_bytes}: one event alone takes {largest}; allow that at least"
+            )
+        return found
+
+    def span(self) -> tuple[Any, Any, int]:
+        """Return the times of the first and the last event to be sent, and the number of sessions."""
+        first, last, sessions = self._rows(SPAN)[0]
+        return first, last, sessions
+
+    def _rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        return self.connection.execute(sql, parameters).fetchall()
+
+    def chunk_sizes(self) -> Iterator[tuple[int, int]]:
+        """Yield (place of the context, bytes of the body) of each chunk, as `chunks` cuts them."""
+        for target, start, end in self._slices():
+            sizes = [size for (size,) in self._rows(ITEM_LENGTHS, {"start": start, "end": end})]
+            for first in range(0, len(sizes), self.wanted.chunk_events):
+                group = sizes[first : first + self.wanted.chunk_events]
+                for low, high in spans(group, self.wanted.max_bytes):
+                    yield target, sum(group[low:high]) + (high - low - 1) + AROUND_BYTES
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield what is to be sent, context by context, in the order of the logs."""
+        for target, start, end in self._slices():
+            at = {"start": start, "end": end, "size": self.wanted.chunk_events}
+            for _, text, digests in self._rows(TEXTS, at):
+                chunk = Chunk(self.contexts[target], text, bytes.fromhex(digests))
+                yield from chunk.within(self.wanted.max_bytes)
+
+    def _slices(self) -> Iterator[tuple[int, int, int]]:
+        """Yield (place of the context, first row, end) of slices of whole chunks."""
+        self.connection.execute(PENDING)
+        step = max(SLICE_EVENTS // self.wanted.chunk_events, 1) * self.wanted.chunk_events
+        for target, first, count in self._rows(RANGES):
+            for start in range(first, first + count, step):
+                yield target, start, min(start + step, first + count)
+
+
+GATHERED_BYTES = 1 << 20
+
+
+def _gathered(known: Iterator[tuple[int, str, bytes]]) -> Iterator[tuple[int, str, bytes]]:
+    """Join the digests of many chunks: a file each of them would be slow."""
+    waiting: dict[tuple[int, str], list[bytes]] = {}
+    for destination, state, digests in known:
+        parts = waiting.setdefault((destination, state), [])
+        parts.append(digests)
+        if sum(map(len, parts)) >= GATHERED_BYTES:
+            yield destination, state, b"".join(parts)
+            parts.clear()
+    yield from ((destination, state, b"".join(parts)) for (destination, state), parts in waiting.items() if parts)

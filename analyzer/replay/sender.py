@@ -1,0 +1,135 @@
+"""Sends chunks until none is left or something stops the run; the journal always knows what may have been taken.
+
+Each sender takes a job, waits for its start, writes it down, sends it, and writes down what became of it: at once,
+or together with what it sends next where that starts at once.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from analyzer.replay.chunk import Chunk
+from analyzer.replay.journal import Ended, Journal
+from analyzer.replay.outcome import Kind
+from analyzer.replay.pace import Pace
+from analyzer.replay.policy import Policy, Stop
+from analyzer.replay.settle import Clock, Counts, DeadLetter, Settler
+from analyzer.replay.supply import Job, Supply
+from analyzer.replay.transport import Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What events pass on their way; `destinations` are the journal's numbers of teams."""
+
+    transport: Transport
+    journal: Journal
+    destinations: Mapping[str, int]
+    dead_letter: DeadLetter
+
+
+class Sender:
+    """One run: its senders and what they share."""
+
+    def __init__(self, route: Route, policy: Policy, clock: Clock | None = None) -> None:
+        self._route, self._policy, self._clock = route, policy, clock or Clock()
+        self._pace = Pace(policy.requests_per_minute, self._clock.now)
+        self.settler = Settler(policy, self._pace, route.dead_letter, self._clock)
+        self._ending = self.settler.ending
+        self._began = self._clock.now()
+        self._lock = threading.Lock()
+        self._failure: BaseException | None = None
+
+    def run(self, chunks: Iterator[Chunk], tick_seconds: float = 0.2) -> Iterator[Counts]:
+        """Send `chunks`, yielding what was done now and then.
+
+        Raises:
+            AnalyzerError: chunks cannot be made, or the journal cannot be written.
+        """
+        self._supply = Supply(chunks, self._ending)
+        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self._policy.concurrency)]
+        for thread in threads:
+            thread.start()
+        try:
+            while alive := [thread for thread in threads if thread.is_alive()]:
+                alive[0].join(tick_seconds)
+                yield self.settler.counts
+        finally:
+            self._ending.set()
+            for thread in threads:
+                thread.join()
+            self._supply.close()
+        if self._failure:
+            raise self._failure
+
+    def _work(self) -> None:
+        ended: list[Ended] = []
+        try:
+            while True:
+                job = self._supply.take(wait=False)
+                if not job:
+                    ended = self._write_down(ended)
+                    job = self._supply.take(wait=True)
+                if not job:
+                    return
+                ended = self._pass(job, ended)
+        except BaseException as error:  # noqa: BLE001  (raised again by run)
+            self._failure = self._failure or error
+            self._ending.set()
+
+    def _write_down(self, ended: list[Ended]) -> list[Ended]:
+        if ended:
+            self._route.journal.turn(ended)
+        return []
+
+    def _pass(self, job: Job, ended: list[Ended]) -> list[Ended]:
+        """Send a job at its time; return what is to be written down next."""
+        back = [job]
+        try:
+            start = self._pace.reserve()
+            if start > self._clock.now():
+                ended = self._write_down(ended)
+            if self._may_send(start):
+                number, ended = self._begin(job, ended), []
+                outcome = self._route.transport.send(job.chunk)
+                if outcome.kind is Kind.TOO_BIG and job.chunk.events > 1:
+                    self._supply.too_big(len(job.chunk.body()))
+                state, back = self.settler.settle(job, outcome)
+                ended = [Ended(number, state, outcome.status, outcome.words)]
+        finally:
+            self._supply.back(*back)
+        if self._ending.is_set():
+            ended = self._write_down(ended)
+        return ended
+
+    def _begin(self, job: Job, ended: list[Ended]) -> int:
+        """Write down that a job is under way, and what ended before; return the chunk's number."""
+        destination = self._route.destinations[job.chunk.context.team]
+        (number,) = self._route.journal.turn(ended, [(destination, job.chunk.digests)])
+        with self._lock:
+            self.settler.counts.retries += job.attempts > 0
+            self.settler.counts.bytes += len(job.chunk.body())
+        return number
+
+    def _may_send(self, start: float) -> bool:
+        """Wait for the start; False where the run ends before that, or has done all it may."""
+        if not self._wait(start):
+            return False
+        policy, counts = self._policy, self.settler.counts
+        with self._lock:
+            if policy.max_requests is not None and counts.requests >= policy.max_requests:
+                self.settler.stop(Stop.LIMIT, f"--max-requests {policy.max_requests} reached; run this again to go on")
+                return False
+            counts.requests += 1
+        return True
+
+    def _wait(self, start: float) -> bool:
+        most = self._policy.max_seconds
+        end = None if most is None else self._began + most
+        while (now := self._clock.now()) < (until := max(start, self._pace.paused_until())) or (end and now >= end):
+            if end and now >= end:
+                self.settler.stop(Stop.LIMIT, f"--max-duration reached after {most:g} s; run this again to go on")
+                return False
+            if self._ending.wait(min(until, end or until) - now):
+                return False
+        return not self._ending.is_set()

@@ -1,0 +1,185 @@
+"""One replay from its selection to its account: what is known, what would be sent, what was."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from analyzer.errors import AccountingError
+from analyzer.replay.chunk import AROUND_BYTES
+from analyzer.replay.journal import Journal
+from analyzer.replay.outcome import Kind, remedy_of
+from analyzer.replay.policy import Policy, Stop, Stopped
+from analyzer.replay.queue import Queue, Tally, Wanted
+from analyzer.replay.sender import Route, Sender
+from analyzer.replay.settle import Clock, Counts, DeadLetter, said
+from analyzer.replay.transport import Transport
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be sent: counts, bytes of all bodies, and times of the events (naive UTC)."""
+
+    events: int
+    sessions: int
+    requests: int
+    bytes: int
+    first_at: datetime | None
+    last_at: datetime | None
+    requests_by_team: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where the events of a selection stand, earlier runs included, and what this run did.
+
+    Raises:
+        AccountingError: selected is not confirmed + dead-lettered + uncertain + unsent.
+    """
+
+    executed: bool
+    selected: int
+    confirmed: int
+    dead_lettered: int
+    uncertain: int
+    unsent: int
+    confirmed_now: int
+    repeats_dropped: int
+    requests: int
+    retries: int
+    bytes: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if self.selected != self.confirmed + self.dead_lettered + self.uncertain + self.unsent or self.unsent < 0:
+            raise AccountingError(f"the counts of the replay do not add up, which is a bug in analyzer: {self}")
+
+
+class Session:
+    """A selection, and what a journal knows of it at one server."""
+
+    def __init__(self, connection: "DuckDBPyConnection", wanted: Wanted, api: str) -> None:
+        self.queue, self.api = Queue(connection, wanted), api
+        self.tallies: dict[str, Tally] = {}
+        self._destinations: dict[str, int] = {}
+        self._before: dict[str, tuple[int, int, int]] = {}
+
+    def consult(self, journal: Journal | None, *, execute: bool = False, resend: bool = False) -> None:
+        """Find out what the journal knows of each event; with `resend`, make uncertain ones unsent again."""
+        if journal:
+            self._destinations = journal.destinations(self.api, self.queue.selected_teams(), make=execute)
+            self._look_up(journal)
+        self.tallies = self.queue.mark()
+        if journal and resend and any(tally.uncertain for tally in self.tallies.values()):
+            for team, number in self._destinations.items():
+                journal.release(number, self.queue.uncertain(team))
+            self._look_up(journal)
+            self.tallies = self.queue.mark()
+        self._before = self._held(journal) if journal else {}
+
+    def _look_up(self, journal: Journal) -> None:
+        known = (
+            (self.queue.teams.index(team), state, digests)
+            for team, number in self._destinations.items()
+            for state, digests in journal.known(number)
+        )
+        self.queue.know(known)
+
+    @property
+    def tally(self) -> Tally:
+        """The events of all teams by what is known of them."""
+        tallies = self.tallies.values()
+        return Tally(
+            sum(one.confirmed for one in tallies),
+            sum(one.dead_lettered for one in tallies),
+            sum(one.uncertain for one in tallies),
+            sum(one.unsent for one in tallies),
+        )
+
+    def plan(self) -> Plan:
+        """Work out what would be sent."""
+        queue, wanted = self.queue, self.queue.wanted
+        lengths = queue.lengths()
+        largest = max((most for _, _, most in lengths.values()), default=0)
+        requests = dict.fromkeys(self.tallies, 0)
+        size_bytes = sum(size + events for events, size, _ in lengths.values())
+        if wanted.chunk_events * (largest + 1) + AROUND_BYTES <= wanted.max_bytes:
+            for target, (events, _, _) in lengths.items():
+                requests[queue.contexts[target].team] += -(-events // wanted.chunk_events)
+        else:
+            for target, _ in queue.chunk_sizes():
+                requests[queue.contexts[target].team] += 1
+        first_at, last_at, sessions = queue.span()
+        chunks = sum(requests.values())
+        # A body has brackets, and a comma less than items.
+        return Plan(self.tally.unsent, sessions, chunks, size_bytes + chunks, first_at, last_at, requests)
+
+    def preflight(self, transport: Transport) -> Stopped | None:
+        """Ask each team's server whether it takes events; a server that cannot say is no reason to stop."""
+        for context in {c.team: c for c in self.queue.contexts if c.team in self.tallies}.values():
+            outcome = transport.preflight(context)
+            if outcome.kind is Kind.CONFIRMED and outcome.words in ("disabled", "over_limit", "paused"):
+                return Stopped(Stop.FORBIDDEN, f"remote caching of {context.team or 'this server'} is {outcome.words}")
+            if outcome.kind is Kind.FORBIDDEN and outcome.status not in (404, 405, 410):
+                return Stopped(Stop.FORBIDDEN, f"{said(outcome)}: {remedy_of(outcome)}")
+        return None
+
+    def sender(
+        self,
+        transport: Transport,
+        journal: Journal,
+        policy: Policy,
+        dead_letter: DeadLetter,
+        clock: Clock | None = None,
+    ) -> Sender:
+        """Return what sends the unsent events."""
+        return Sender(Route(transport, journal, self._destinations, dead_letter), policy, clock)
+
+    def run(self, sender: Sender) -> Iterator[Counts]:
+        """Send the unsent events, yielding what was done now and then."""
+        return sender.run(self.queue.chunks())
+
+    def account(self, counts: Counts | None, seconds: float = 0.0) -> Account:
+        """Return where the selection stands after a run, or without one."""
+        before, now = self.tally, counts or Counts()
+        done = now.confirmed + now.dead_lettered + now.uncertain
+        return Account(
+            executed=counts is not None,
+            selected=before.selected,
+            confirmed=before.confirmed + now.confirmed,
+            dead_lettered=before.dead_lettered + now.dead_lettered,
+            uncertain=before.uncertain + now.uncertain,
+            unsent=before.unsent - done,
+            confirmed_now=now.confirmed,
+            repeats_dropped=self.queue.kept - before.selected,
+            requests=now.requests,
+            retries=now.retries,
+            bytes=now.bytes,
+            seconds=seconds,
+        )
+
+    def close(self, journal: Journal, counts: Counts) -> None:
+        """Check a run's counts against the journal, and note there what is left unsent.
+
+        Raises:
+            AccountingError: the journal holds other numbers than were counted.
+        """
+        after = self._held(journal)
+        now = {team: [b - a for a, b in zip(self._before[team], after[team], strict=True)] for team in after}
+        if [sum(one) for one in zip(*now.values(), strict=True)] != [
+            counts.confirmed,
+            counts.dead_lettered,
+            counts.uncertain,
+        ]:
+            raise AccountingError(f"the journal does not hold what was counted, which is a bug in analyzer: {counts}")
+        journal.note_unsent(
+            {self._destinations[team]: tally.unsent - sum(now[team]) for team, tally in self.tallies.items()}
+        )
+
+    def _held(self, journal: Journal) -> dict[str, tuple[int, int, int]]:
+        """Return the events that the journal holds, confirmed, dead-lettered and uncertain, by team."""
+        rows = journal.summary()
+        return {team: (c, d, u) for api, team, c, d, u, *_ in rows if api == self.api and team in self._destinations}

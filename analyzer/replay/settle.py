@@ -1,0 +1,125 @@
+"""From the outcome of a request to what becomes of its events: what is kept, sent again, halved, or held."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from analyzer.replay.chunk import Chunk
+from analyzer.replay.journal import CONFIRMED, DEAD, UNCERTAIN
+from analyzer.replay.outcome import Kind, Outcome, remedy_of
+from analyzer.replay.pace import Pace, backoff_seconds
+from analyzer.replay.policy import MOST_REFUSED, Policy, Stop, Stopped
+from analyzer.replay.supply import Job
+
+DeadLetter = Callable[[Chunk, Outcome], None]
+Settled = tuple[str | None, list[Job]]
+"""A chunk's state, None where its events are unsent, and what is to be sent in its place."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a run did, in events but for `requests`, `retries` and `bytes`."""
+
+    confirmed: int = 0
+    dead_lettered: int = 0
+    uncertain: int = 0
+    requests: int = 0
+    retries: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class Clock:
+    """Time and chance, which tests set."""
+
+    now: Callable[[], float] = time.monotonic
+    draw: random.Random = field(default_factory=random.Random)
+
+
+class Settler:
+    """Settles the outcomes of one run; its senders share it, one at a time."""
+
+    def __init__(self, policy: Policy, pace: Pace, dead_letter: DeadLetter, clock: Clock) -> None:
+        self._policy, self._pace, self._dead_letter, self._clock = policy, pace, dead_letter, clock
+        self.ending, self.stopped, self.counts = threading.Event(), None, Counts()
+        self.waiting = ""
+        self._refused_in_a_row = self._uncertain_in_a_row = 0
+        self._lock = threading.Lock()
+
+    stopped: Stopped | None
+
+    def stop(self, stop: Stop, words: str) -> None:
+        """End the run after the requests that are under way; the first reason counts."""
+        self.stopped = self.stopped or Stopped(stop, words)
+        self.ending.set()
+
+    def settle(self, job: Job, outcome: Outcome) -> Settled:
+        """Decide what becomes of a job by its outcome."""
+        with self._lock:
+            if outcome.kind is not Kind.AMBIGUOUS:
+                self._uncertain_in_a_row = 0
+            state, back = self._decide(job, outcome)
+            if state:
+                setattr(self.counts, state, getattr(self.counts, state) + job.chunk.events)
+            return state, back
+
+    def _decide(self, job: Job, outcome: Outcome) -> Settled:
+        kind = outcome.kind
+        if kind is Kind.CONFIRMED:
+            self._refused_in_a_row, self.waiting = 0, ""
+            return CONFIRMED, []
+        if kind in (Kind.REFUSED, Kind.TOO_BIG):
+            return self._refused(job, outcome)
+        if kind is Kind.AMBIGUOUS:
+            return self._ambiguous(job, outcome)
+        if kind is Kind.FORBIDDEN:
+            self.stop(Stop.FORBIDDEN, f"{said(outcome)}: {remedy_of(outcome)}")
+            return None, [job]
+        if kind is Kind.THROTTLED:
+            self._pace.slow_down()
+        return None, self._again(job, outcome)
+
+    def _refused(self, job: Job, outcome: Outcome) -> Settled:
+        """Halve a chunk that was refused; an event that is refused alone is a dead letter."""
+        if job.chunk.events > 1:
+            return None, [Job(half) for half in job.chunk.halves()]
+        self._dead_letter(job.chunk, outcome)
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row >= MOST_REFUSED:
+            words = f"{MOST_REFUSED} events in a row were refused ({said(outcome)}), so not they alone are at fault"
+            self.stop(Stop.SYSTEMIC, f"{words}; look at the team, the API and --dead-letters, then run this again")
+        return DEAD, []
+
+    def _ambiguous(self, job: Job, outcome: Outcome) -> Settled:
+        self._uncertain_in_a_row += 1
+        if self._uncertain_in_a_row >= self._policy.max_uncertain:
+            words = f"{self._uncertain_in_a_row} requests in a row may or may not have been taken ({said(outcome)})"
+            self.stop(Stop.OUTAGE, f"{words}; see that the server is well, then run this again")
+        elif self._policy.resend_uncertain:
+            back = self._again(job, outcome)
+            if not self.ending.is_set():
+                return None, back
+        return UNCERTAIN, []
+
+    def _again(self, job: Job, outcome: Outcome) -> list[Job]:
+        """Send a chunk again later, within the budget; where that is used up, the run stops."""
+        now, attempts = self._clock.now(), job.attempts + 1
+        since = now if job.first_failed is None else job.first_failed
+        asked = outcome.retry_after_seconds
+        seconds = backoff_seconds(attempts, self._clock.draw) if asked is None else asked
+        if attempts > self._policy.retries or now + seconds - since > self._policy.retry_seconds:
+            wish = f", and asks to wait {asked:.0f} s" if asked else ""
+            tried = f"given up after {attempts} attempt{'s' * (attempts > 1)} in {now - since:.0f} s"
+            self.stop(Stop.FAILED, f"{said(outcome)}{wish}; {tried}; run this again later")
+        else:
+            self.waiting = f"{said(outcome)}, waiting {seconds:.0f} s"
+            self._pace.pause(seconds)
+        return [Job(job.chunk, attempts, since)]
+
+
+def said(outcome: Outcome) -> str:
+    """Return an outcome in words."""
+    status = f"the server answered {outcome.status}" if outcome.status else "no answer"
+    return f"{status} ({outcome.words})" if outcome.words else status

@@ -1,0 +1,161 @@
+"""Sends chunks over HTTP. The one place that knows httpx."""
+
+import json
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from analyzer.errors import UsageError
+from analyzer.replay.chunk import Chunk
+from analyzer.replay.outcome import Kind, Outcome, kind_of, seconds_of
+from analyzer.replay.target import Context
+
+EVENTS_PATH = "/v8/artifacts/events"
+STATUS_PATH = "/v8/artifacts/status"
+WORDS_CHARS = 300
+CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
+
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+NEVER_SENT = (httpx.UnsupportedProtocol, httpx.InvalidURL)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server of the API. The token shows in no repr."""
+
+    api: str
+    token: str = field(repr=False)
+    ca_file: Path | None = None
+
+
+class Transport:
+    """A connection to a server; safe to use from several threads."""
+
+    def __init__(
+        self,
+        server: Server,
+        transport: httpx.BaseTransport | None = None,
+        answer_seconds: float = ANSWER_SECONDS,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._token, self._now = server.token, now
+        self._client = httpx.Client(
+            base_url=server.api,
+            headers={"authorization": f"Bearer {server.token}", "user-agent": "cache-event-analyzer"},
+            timeout=httpx.Timeout(answer_seconds, connect=min(CONNECT_SECONDS, answer_seconds)),
+            verify=_certificates(server.ca_file),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+            follow_redirects=False,
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._client.close()
+
+    def send(self, chunk: Chunk) -> Outcome:
+        """Post a chunk, and say what became of it; this raises nothing."""
+        headers = {"content-type": "application/json", **_headers(chunk.context)}
+        return self._ask("POST", EVENTS_PATH, chunk.context, content=chunk.body(), headers=headers)
+
+    def preflight(self, context: Context) -> Outcome:
+        """Ask whether the team's remote caching is on; `words` has the status it says, where it says one."""
+        return self._ask("GET", STATUS_PATH, context)
+
+    def _ask(self, method: str, path: str, context: Context, **request: Any) -> Outcome:
+        try:
+            built = self._client.build_request(method, path, params=_query(context), **request)
+            response = self._client.send(built, stream=True)
+        except NEVER_SENT as error:
+            return Outcome(Kind.FORBIDDEN, words=self._said(error))
+        except httpx.LocalProtocolError as error:
+            return Outcome(Kind.REFUSED, words=self._said(error))
+        except NOT_SENT as error:
+            untrusted = _cause_of(error, ssl.SSLCertVerificationError)
+            hint = "; --ca-file names the certificate of a private authority" if untrusted else ""
+            return Outcome(Kind.FORBIDDEN if untrusted else Kind.NOT_SENT, words=self._said(error) + hint)
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            return Outcome(Kind.AMBIGUOUS, words=self._said(error))
+        return self._answer(response)
+
+    def _answer(self, response: httpx.Response) -> Outcome:
+        """Read an answer; its status counts even where its body cannot be read."""
+        try:
+            text = response.read().decode("utf-8", "replace")
+        except httpx.HTTPError:
+            text = ""
+        finally:
+            response.close()
+        kind, (code, words) = kind_of(response.status_code), _error_in(text)
+        if kind is Kind.CONFIRMED:
+            return Outcome(kind, response.status_code, _status_in(text))
+        if response.is_redirect:
+            words = f"redirected to {response.headers.get('location', '')}"
+        wait = seconds_of(response.headers.get("retry-after"), self._now())
+        return Outcome(kind, response.status_code, self._clean(words), self._clean(code), wait)
+
+    def _said(self, error: Exception) -> str:
+        return self._clean(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+    def _clean(self, words: str) -> str:
+        """Leave out the token, should somebody echo it, and what is too long for a line."""
+        return " ".join(words.replace(self._token or "\0", "[token]").split())[:WORDS_CHARS]
+
+
+def _query(context: Context) -> dict[str, str]:
+    named = {"teamId": context.team_id, "slug": context.slug}
+    return {name: value for name, value in named.items() if value}
+
+
+def _headers(context: Context) -> dict[str, Any]:
+    """Return the headers of a context, encoded here: httpx takes only ASCII."""
+    headers: dict[str, Any] = {"x-artifact-client-ci": context.ci.encode()} if context.ci else {}
+    if context.interactive is not None:
+        headers["x-artifact-client-interactive"] = str(int(context.interactive))
+    return headers
+
+
+def _certificates(ca_file: Path | None) -> ssl.SSLContext | bool:
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"--ca-file {ca_file}: no readable PEM file of certificates ({error})") from None
+
+
+def _cause_of(error: BaseException | None, kind: type[BaseException]) -> bool:
+    while error is not None:
+        if isinstance(error, kind):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _error_in(text: str) -> tuple[str, str]:
+    """Return the code and message of an error's body; a body of another shape is the message."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return "", text
+    error = found.get("error") if isinstance(found, dict) else None
+    if isinstance(error, dict):
+        return str(error.get("code") or ""), str(error.get("message") or error.get("code") or text)
+    message = found.get("message") if isinstance(found, dict) else None
+    return "", str(message or error or text)
+
+
+def _status_in(text: str) -> str:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    return str(found.get("status", "")) if isinstance(found, dict) else ""

@@ -1,0 +1,288 @@
+"""Replay from the command line to a strict server: every event once, in its context, whatever the server does."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import RECORDED, Cli, event
+
+from replay.conftest import Replay
+from replay.server import Strict, http_date
+
+LOG = RECORDED / "requests.ndjson"
+KEYS = ("sessionId", "source", "event", "hash", "duration")
+
+
+def identity(item: dict[str, Any]) -> str:
+    return json.dumps({key: item[key] for key in KEYS if key in item}, separators=(",", ":"))
+
+
+def accounted(result: Any) -> dict[str, Any]:
+    """The account of a replay, which must add up."""
+    found: dict[str, Any] = result.json
+    assert found["selected"] == sum(found[name] for name in ("confirmed", "dead_lettered", "uncertain", "unsent"))
+    return found
+
+
+def test_the_recording_arrives_as_its_distinct_events_each_in_its_context(
+    replay: Replay, strict: Strict, requests: list[dict[str, Any]]
+) -> None:
+    expected = {
+        (
+            one["query"].get("teamId"), one["query"].get("slug"), one["headers"].get("x-artifact-client-ci"),
+            one["headers"].get("x-artifact-client-interactive"), identity(item),
+        )
+        for one in requests
+        for item in one["body"]
+    }  # fmt: skip
+    first = replay(LOG)
+    assert (first.code, strict.refusals) == (0, [])
+    assert set(strict.taken) == expected
+    assert len(strict.taken) == len(expected) == accounted(first)["confirmed_now"]
+    again = replay(LOG)
+    assert (again.code, accounted(again)["requests"], len(strict.taken)) == (0, 0, len(expected))
+
+
+def test_the_order_within_a_session_is_kept(replay: Replay, strict: Strict, requests: list[dict[str, Any]]) -> None:
+    replay(LOG, "--chunk-size", 7)
+    written, sent = defaultdict(list), defaultdict(list)
+    for one in requests:
+        for item in one["body"]:
+            if identity(item) not in written[item["sessionId"]]:
+                written[item["sessionId"]].append(identity(item))
+    for text in strict.events():
+        sent[json.loads(text)["sessionId"]].append(text)
+    assert sent == written
+
+
+def test_a_plan_sends_nothing_and_is_what_is_sent(replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    plan = accounted(replay(LOG, "--chunk-size", 50, "--max-bytes", 3000, execute=False))
+    assert (strict.bodies, plan["executed"], plan["unsent"]) == ([], False, 4115)
+    assert not (tmp_path / "j.sqlite").exists()
+    row = plan["tables"][0]["rows"][0]
+    done = accounted(replay(LOG, "--chunk-size", 50, "--max-bytes", 3000))
+    assert (row["chunks"], row["bytes"]) == (done["requests"], done["bytes"])
+    assert row["bytes"] == sum(map(len, strict.bodies))
+    assert max(map(len, strict.bodies)) <= 3000
+    assert max(len(json.loads(body)) for body in strict.bodies) <= 50
+    assert row["sessions"] == len({json.loads(text)["sessionId"] for text in strict.events()})
+
+
+def test_one_event_in_many_logs_is_one_delivery(cli: Cli, replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    cli("load", LOG, "--into", tmp_path / "a.duckdb")
+    replay(LOG, "--limit", 1000)
+    assert len(strict.taken) == 1000
+    for source in (RECORDED / "events.har", tmp_path / "a.duckdb", LOG):
+        assert replay(source, "--chunk-size", 33).code == 0
+    assert len(strict.taken) == len(set(strict.taken)) == 4115
+    for other in ("--slug", "--team-id"):
+        assert accounted(replay(LOG, other, "elsewhere", "--limit", 10))["confirmed_now"] == (
+            10 if other == "--slug" else 0
+        )
+
+
+def test_repeats_are_sent_once_or_as_often_as_a_log_has_them(replay: Replay, strict: Strict, log: Any) -> None:
+    first = log([event(), event(), event(hash="h2"), event()], "first")
+    overlap = log([event(), event(hash="h3"), event()], "overlap")
+    found = accounted(replay(first, overlap))
+    assert (found["selected"], found["repeats_dropped"], len(strict.taken)) == (3, 4, 3)
+    found = accounted(replay(first, overlap, "--keep-repeats"))
+    assert (found["selected"], found["confirmed_now"], found["repeats_dropped"]) == (5, 2, 2)
+    assert strict.events().count(identity(event())) == 3
+
+
+def test_items_hold_what_the_log_had(replay: Replay, strict: Strict, log: Any) -> None:
+    items = [
+        event(duration=...), event(hash="b", duration=0), event(hash="c", duration=1.5),
+        event(hash='q"\\\u00e9\n', duration=1e15), event(hash="d", duration=2**53), event(hash="e", duration=1e300),
+    ]  # fmt: skip
+    replay(log([{**item, "ci": "A", "slug": "é&=", "interactive": 1, "timestamp": 0, "status": 500} for item in items]))
+    assert [json.loads(text) for text in strict.events()] == items
+    assert {taken[:4] for taken in strict.taken} == {(None, "é&=", "A", "1")}
+
+
+def test_filters_select_as_they_do_for_stats(cli: Cli, replay: Replay) -> None:
+    for filters in (
+        ["--ci", "GITHUB_ACTIONS"],
+        ["--team", "acme"],
+        ["--source", "REMOTE", "--event", "HIT"],
+        ["--status", "failed"],
+    ):
+        stats = cli("stats", LOG, *filters, "--format", "json").json["input"]
+        plan = accounted(replay(LOG, *filters, execute=False))
+        assert plan["input"] == stats
+        assert plan["selected"] + plan["repeats_dropped"] == stats["kept"] > 0
+
+
+def test_overrides_move_events(replay: Replay, strict: Strict) -> None:
+    replay(LOG, "--limit", 5, "--team-id", "team_new", "--as-ci", "DRONE", "--as-no-interactive")
+    assert {taken[:4] for taken in strict.taken} == {("team_new", None, "DRONE", "0")}
+
+
+@pytest.mark.parametrize("status", [200, 201, 204])
+def test_success(status: int, replay: Replay, strict: Strict) -> None:
+    strict.script = [str(status)]
+    assert (replay(LOG, "--limit", 10).code, len(strict.taken)) == (0, 10)
+
+
+@pytest.mark.parametrize("after", ["1", "date", None])
+def test_throttled(after: str | None, replay: Replay, strict: Strict) -> None:
+    wait = {} if after is None else {"retry-after": http_date(2) if after == "date" else after}
+    strict.script = ["ok", (429, "slow down", wait)]
+    found = accounted(replay(LOG, "--limit", 30, "--chunk-size", 10))
+    assert (found["confirmed"], found["requests"], found["retries"]) == (30, 4, 1)
+    assert len(strict.taken) == 30
+    if after:
+        assert strict.starts[2] - strict.starts[1] > 0.9
+
+
+def test_a_wait_beyond_the_budget_stops(replay: Replay, strict: Strict) -> None:
+    strict.script = [(429, "", {"retry-after": "3600"})]
+    result = replay(LOG, "--limit", 30)
+    assert (result.code, accounted(result)["unsent"]) == (4, 30)
+    assert "asks to wait 3600 s" in result.err
+    assert (replay(LOG, "--limit", 30).code, len(strict.taken)) == (0, 30)
+
+
+@pytest.mark.parametrize("step", [(500, "oops"), (503, ""), (408, ""), "garbage", "close before", "record, close"])
+def test_what_cannot_be_known_is_held(step: Any, cli: Cli, replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    strict.script = ["ok", step]
+    journal = ["--journal", tmp_path / "j.sqlite"]
+    result = replay(LOG, "--limit", 30, "--chunk-size", 10)
+    assert (result.code, accounted(result)["uncertain"], accounted(result)["confirmed"]) == (8, 10, 20)
+    again = accounted(replay(LOG, "--limit", 30))
+    assert (again["requests"], again["uncertain"]) == (0, 10)
+    status = cli("journal", "status", *journal, "--format", "json")
+    assert [(row["uncertain"], row["confirmed"]) for row in status.table("destinations")] == [(10, 20)]
+    chunk = status.table("uncertain")[0]["chunk"]
+    assert cli("journal", "resolve", *journal, "--uncertain", "resend", "--chunk", chunk).code == 0
+    assert (replay(LOG, "--limit", 30).code, len(set(strict.taken))) == (0, 30)
+    assert len(strict.taken) == (40 if step == "record, close" else 30)
+    assert cli("journal", "verify", LOG, *journal, "--api", strict.url).code == 0
+
+
+def test_resend_for_those_who_accept_doubles(replay: Replay, strict: Strict) -> None:
+    strict.script = ["ok", "record, close", "ok"]
+    found = replay(LOG, "--limit", 30, "--chunk-size", 10, "--on-uncertain", "resend")
+    assert (found.code, accounted(found)["confirmed"], len(strict.taken)) == (0, 30, 40)
+    strict.script = ["record, close"]
+    assert replay(LOG, "--limit", 50).code == 8
+    found = replay(LOG, "--limit", 50, "--on-uncertain", "resend")
+    assert (found.code, accounted(found)["confirmed_now"], len(set(strict.taken))) == (0, 20, 50)
+
+
+def test_an_outage_does_not_turn_a_log_into_doubts(replay: Replay, strict: Strict) -> None:
+    strict.script = [(503, "")] * 100
+    result = replay(LOG, "--chunk-size", 10)
+    assert (result.code, accounted(result)["uncertain"], accounted(result)["requests"]) == (4, 30, 3)
+    assert "3 requests in a row may or may not have been taken" in result.err
+
+
+def test_a_body_over_the_limit_is_halved_and_that_is_remembered(replay: Replay, strict: Strict) -> None:
+    strict.max_bytes = 3000
+    result = replay(LOG, "--limit", 400, "--chunk-size", 100)
+    assert (result.code, len(strict.taken), len(set(strict.taken))) == (0, 400, 400)
+    assert len(strict.refusals) < 4
+
+
+@pytest.mark.parametrize("poisoned", [1, 3])
+def test_events_at_fault_are_found_and_the_others_sent(
+    poisoned: int, replay: Replay, strict: Strict, log: Any, tmp_path: Path
+) -> None:
+    strict.poison = lambda item: item["hash"] in {f"h{n * 7}" for n in range(poisoned)}
+    source = log([event(hash=f"h{n}", slug="a") for n in range(40)])
+    letters = tmp_path / "dead.ndjson"
+    result = replay(source, "--dead-letters", letters)
+    assert (result.code, len(strict.taken)) == (6, 40 - poisoned)
+    assert accounted(result)["dead_lettered"] == poisoned
+    dead = [json.loads(line) for line in letters.read_text().splitlines()]
+    assert [(one["hash"], one["status"], one["error"], one["slug"]) for one in dead] == [
+        (f"h{n * 7}", 400, "poison", "a") for n in range(poisoned)
+    ]
+    again = replay(source)
+    assert (again.code, accounted(again)["requests"]) == (6, 0)
+    repaired = log([{**one, "hash": "mended" + one["hash"]} for one in dead], "repaired")
+    assert (replay(repaired).code, len(strict.taken)) == (0, 40)
+
+
+def test_when_all_is_refused_not_the_events_are_at_fault(replay: Replay, strict: Strict) -> None:
+    strict.poison = lambda _: True
+    result = replay(LOG)
+    assert (result.code, accounted(result)["dead_lettered"], strict.taken) == (4, 10, [])
+    assert "10 events in a row were refused" in result.err
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (401, "", "TURBO_TOKEN"),
+        (402, "", "billing"),
+        (403, "remote_caching_disabled", "a team owner can turn it on"),
+        (403, "remote_caching_over_limit", "over its limit"),
+        (403, "remote_caching_paused", "resume it"),
+        (404, "", "check --api"),
+        (410, "", "check --api"),
+        (301, "", "redirects are not followed"),
+    ],
+)
+def test_the_runs_own_problems_stop_it(status: int, code: str, words: str, replay: Replay, strict: Strict) -> None:
+    body = json.dumps({"error": {"code": code, "message": "no"}})
+    strict.script = ["ok", (status, body, {"location": strict.url + "/elsewhere"})]
+    result = replay(LOG, "--limit", 30, "--chunk-size", 10)
+    assert (result.code, accounted(result)["unsent"], accounted(result)["confirmed"]) == (7, 20, 10)
+    assert words in result.err
+    assert (replay(LOG, "--limit", 30).code, len(strict.taken)) == (0, 30)
+
+
+@pytest.mark.parametrize("status", ["disabled", "over_limit", "paused"])
+def test_preflight_asks_whether_caching_is_on(status: str, replay: Replay, strict: Strict) -> None:
+    strict.preflight = (200, json.dumps({"status": status}))
+    assert (replay(LOG).code, strict.bodies) == (7, [])
+    assert replay(LOG, "--limit", 5, "--no-preflight").code == 0
+
+
+@pytest.mark.parametrize("answer", [(404, ""), (500, ""), (200, "garbage"), (200, '{"status": "enabled"}')])
+def test_a_server_without_preflight_is_no_reason_to_stop(answer: Any, replay: Replay, strict: Strict) -> None:
+    strict.preflight = answer
+    assert (replay(LOG, "--limit", 5).code, len(strict.taken)) == (0, 5)
+
+
+def test_a_server_that_is_not_there(replay: Replay, strict: Strict) -> None:
+    strict.url = "http://127.0.0.1:9"
+    result = replay(LOG, "--retries", 1)
+    assert (result.code, accounted(result)["unsent"], accounted(result)["requests"]) == (4, 4115, 2)
+    assert "given up after 2 attempts" in result.err
+
+
+def test_kept_alive_connections_may_close_between_requests(replay: Replay, strict: Strict) -> None:
+    strict.script = ["close after"] * 5
+    result = replay(LOG, "--limit", 60, "--chunk-size", 10, "--requests-per-minute", "600")
+    assert (result.code, len(strict.taken)) == (0, 60)
+
+
+def test_bounds_of_a_run(replay: Replay, strict: Strict) -> None:
+    result = replay(LOG, "--chunk-size", 10, "--max-requests", 3)
+    assert (result.code, len(strict.taken)) == (4, 30)
+    strict.answer_seconds = 0.1
+    result = replay(LOG, "--chunk-size", 10, "--max-duration", "1s")
+    assert result.code == 4
+    assert 30 < len(strict.taken) < 4115
+    assert "--max-duration" in result.err
+
+
+def test_many_at_a_time_each_once(replay: Replay, strict: Strict) -> None:
+    strict.answer_seconds = 0.005
+    strict.script = ["ok", (429, "", {"retry-after": "0"}), "ok", (413, "")]
+    assert replay(LOG, "--concurrency", 8, "--chunk-size", 20).code == 0
+    assert len(strict.taken) == len(set(strict.taken)) == 4115
+
+
+def test_the_token_is_nowhere(replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    strict.script = [(400, json.dumps({"error": {"message": f"bad {strict.token}"}}))] * 20
+    result = replay(LOG, "--limit", 2, "--dead-letters", tmp_path / "dead")
+    written = result.out + result.err + (tmp_path / "dead").read_text()
+    assert "[token]" in written
+    assert strict.token not in written
+    assert strict.token.encode() not in (tmp_path / "j.sqlite").read_bytes()
