@@ -1,0 +1,132 @@
+"""The journal: what it holds, what it refuses, and what it says when it cannot be used."""
+
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import RECORDED, Cli, event
+
+from analyzer.errors import JournalError
+from analyzer.replay.journal import CONFIRMED, UNCERTAIN, Ended, Journal
+from replay.conftest import Replay
+from replay.server import TOKEN, Strict
+
+LOG = RECORDED / "requests.ndjson"
+API = "https://cache.example.com"
+
+
+def digests(*numbers: int) -> bytes:
+    return b"".join(number.to_bytes(16, "big") for number in numbers)
+
+
+def test_what_was_under_way_is_uncertain_after_a_kill(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        team = journal.destinations(API, ["t"], make=True)["t"]
+        (first,) = journal.turn([], [(team, digests(1, 2))])
+        journal.turn([Ended(first, CONFIRMED, 200)], [(team, digests(3))])
+    with Journal(tmp_path / "j") as journal:
+        assert list(journal.known(team)) == [(CONFIRMED, digests(1, 2)), (UNCERTAIN, digests(3))]
+        assert journal.uncertain()[0][6] == "the run ended before the answer was written down"
+        journal.release(team, {digests(3)})
+        assert list(journal.known(team)) == [(CONFIRMED, digests(1, 2))]
+        assert journal.faults() == []
+
+
+def test_only_the_released_events_of_a_chunk_are_unsent(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        team = journal.destinations(API, ["t"], make=True)["t"]
+        (chunk,) = journal.turn([], [(team, digests(1, 2, 3))])
+        journal.turn([Ended(chunk, UNCERTAIN)])
+        journal.release(team, {digests(2)})
+        assert list(journal.known(team)) == [(UNCERTAIN, digests(1, 3))]
+
+
+@pytest.mark.parametrize("size", [100, 1000])
+def test_twenty_bytes_an_event(size: int, tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        team = journal.destinations(API, ["t"], make=True)["t"]
+        ended: list[Ended] = []
+        for start in range(0, 50_000, size):
+            (chunk,) = journal.turn(ended, [(team, digests(*range(start, start + size)))])
+            ended = [Ended(chunk, CONFIRMED, 200)]
+        journal.turn(ended)
+    assert (tmp_path / "j").stat().st_size <= 20 * 50_000
+    assert not (tmp_path / "j-wal").exists()
+
+
+def test_one_replay_at_a_time(replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.sqlite"):
+        result = replay(LOG)
+    assert (result.code, strict.bodies) == (1, [])
+    assert "another replay is using the journal" in result.err
+
+
+@pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\0" + b"x" * 5000])
+def test_files_that_are_no_journal(content: bytes, replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    (tmp_path / "j.sqlite").write_bytes(content)
+    result = replay(LOG)
+    assert (result.code, strict.bodies, result.out) == (1, [], "")
+    assert result.err.startswith(f"error: {tmp_path}/j.sqlite: ")
+    assert (tmp_path / "j.sqlite").read_bytes() == content
+
+
+def test_a_database_of_somebody_else(replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "j.sqlite") as other:
+        other.execute("CREATE TABLE theirs (x)")
+    result = replay(LOG)
+    assert (result.code, strict.bodies) == (1, [])
+    assert "no journal of replay" in result.err
+
+
+def test_a_damaged_journal(replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    replay(LOG)
+    path = tmp_path / "j.sqlite"
+    data = bytearray(path.read_bytes())
+    data[16384 * 2 : 16384 * 2 + 400] = b"\xff" * 400
+    path.write_bytes(data)
+    sent = len(strict.bodies)
+    result = replay(LOG, "--slug", "other")
+    assert (result.code, len(strict.bodies)) == (1, sent)
+    assert "damaged" in result.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and sys.platform != "linux", reason="root may write everything")
+def test_a_journal_that_cannot_be_written(log: Any, strict: Strict, tmp_path: Path) -> None:
+    """A file-size limit is what a full disk is: writing fails."""
+    source = log([event(hash=f"h{n}") for n in range(2000)])
+    done = subprocess.run(
+        [sys.executable, "-m", "analyzer", "replay", str(source), "--execute", "--api", strict.url, "--journal",
+         str(tmp_path / "j.sqlite"), "--requests-per-minute", "0"],
+        env={**os.environ, "TURBO_TOKEN": TOKEN}, capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)),
+    )  # fmt: skip
+    assert (done.returncode, strict.bodies, done.stdout) == (1, [], "")
+    assert "j.sqlite" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_commands_want_a_journal(cli: Cli, tmp_path: Path) -> None:
+    for command in (["status"], ["verify"], ["resolve", "--uncertain", "resend"]):
+        result = cli("journal", *command, "--journal", tmp_path / "none")
+        assert (result.code, "there is no journal" in result.err) == (2, True)
+        assert not (tmp_path / "none").exists()
+
+
+def test_an_event_counted_twice_is_found(cli: Cli, tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        team = journal.destinations(API, ["t"], make=True)["t"]
+        for _ in range(2):
+            (chunk,) = journal.turn([], [(team, digests(7))])
+            journal.turn([Ended(chunk, CONFIRMED, 200)])
+    result = cli("journal", "verify", "--journal", tmp_path / "j")
+    assert (result.code, "counted twice" in result.err) == (1, True)
+
+
+def test_a_chunk_that_is_not_uncertain_cannot_be_resolved(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal, pytest.raises(JournalError, match="--chunk 5"):
+        journal.resolve(None, 5)

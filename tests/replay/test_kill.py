@@ -1,0 +1,181 @@
+"""A replay that is killed at any moment, and run again: nothing twice, nothing lost, what is not known held."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Cli, event, ndjson
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analyzer.archive.opening import Observer, opened
+from analyzer.archive.reading import Reading
+from analyzer.archive.selection import Selection
+from analyzer.replay.chunk import Chunk
+from analyzer.replay.journal import Ended, Journal
+from analyzer.replay.outcome import Kind, Outcome
+from analyzer.replay.policy import Policy
+from analyzer.replay.queue import Wanted
+from analyzer.replay.sender import Sender
+from analyzer.replay.session import Session
+from analyzer.replay.settle import Clock
+from analyzer.replay.transport import Server, Transport
+from replay.conftest import Replay
+from replay.killed import STEPS
+from replay.server import TOKEN, Strict, serving
+
+KILLED = [sys.executable, str(Path(__file__).with_name("killed.py"))]
+EVENTS = [event(sessionId=f"s{n // 9}", hash=f"h{n}", slug="ab"[n // 50]) for n in range(100)]
+
+
+def run_killed(step: str, count: int, log: Path, strict: Strict, journal: Path, *options: str) -> int:
+    arguments = [
+        "replay", str(log), "--api", strict.url, "--journal", str(journal), "--execute", "--requests-per-minute", "0",
+        *options,
+    ]  # fmt: skip
+    environment = {**os.environ, "TURBO_TOKEN": TOKEN}
+    done = subprocess.run([*KILLED, step, str(count), *arguments], env=environment, capture_output=True, check=False)
+    return done.returncode
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("size", [1, 2, 7, 100, 1000])
+def test_killed_at_every_step(
+    step: str, size: int, replay: Replay, strict: Strict, log: Any, tmp_path: Path, cli: Cli
+) -> None:
+    source, journal = log(EVENTS), tmp_path / "j.sqlite"
+    codes = [run_killed(step, count, source, strict, journal, "--chunk-size", str(size)) for count in (1, 2)]
+    assert codes[0] == -signal.SIGKILL
+    before = len(strict.taken)
+    found = replay(source, "--chunk-size", size).json
+    assert found["unsent"] == 0
+    assert len(strict.taken) == len(set(strict.taken))
+    assert found["confirmed"] <= len(strict.taken) <= found["confirmed"] + found["uncertain"]
+    assert found["uncertain"] <= 2 * size
+    assert found["confirmed"] + found["uncertain"] == 100
+    assert len(strict.taken) >= before
+    assert cli("journal", "verify", source, "--journal", journal, "--api", strict.url).code == 0
+    cli("journal", "resolve", "--uncertain", "resend", "--journal", journal)
+    assert replay(source).code == 0
+    assert len(set(strict.taken)) == 100
+
+
+class KilledError(BaseException):
+    """The process is dead: nothing runs any more."""
+
+
+class Mortal(Journal):
+    """A journal whose process dies at a given operation; after that nothing is written."""
+
+    def __init__(self, path: Path, life: int) -> None:
+        super().__init__(path)
+        self.life = life
+
+    def spend(self) -> None:
+        self.life -= 1
+        if self.life < 0:
+            raise KilledError
+
+    def turn(self, ended: Any, begun: Any = ()) -> list[int]:
+        self.spend()
+        found = super().turn(ended, begun)
+        self.spend()
+        return found
+
+
+FAULTS = [
+    "ok",
+    "record, close",
+    "close before",
+    (503, ""),
+    (400, ""),
+    (413, ""),
+    (429, "", {"retry-after": "0"}),
+    (403, ""),
+]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_any_programme_of_faults_kills_and_selections(data: st.DataObject) -> None:
+    """Exactly once, but for what is uncertain and for the answers (400, 413) that are no truth about the event."""
+    with tempfile.TemporaryDirectory() as scratch, serving(Strict()) as strict:
+        log, journal = Path(scratch) / "log", Path(scratch) / "journal"
+        log.write_text(ndjson(EVENTS[:40]))
+        for _ in range(data.draw(st.integers(1, 5))):
+            strict.script = data.draw(st.lists(st.sampled_from(FAULTS), max_size=12))
+            wanted = Wanted(
+                Selection(session=data.draw(st.lists(st.sampled_from(["s0", "s1", "s2", "s3", "s4"]), max_size=3))),
+                limit=data.draw(st.none() | st.integers(1, 40)),
+                chunk_events=data.draw(st.sampled_from([1, 2, 7, 100])),
+            )
+            policy = Policy(0, concurrency=data.draw(st.sampled_from([1, 3])), retries=2)
+            once(log, journal, strict, wanted, policy, data.draw(st.none() | st.integers(0, 20)))
+        strict.script = []
+        counts = once(log, journal, strict, Wanted(Selection()), Policy(0), None)
+        with Journal(journal) as last:
+            held = [sum(row[place] for row in last.summary()) for place in (2, 3, 4)]
+            assert last.faults() == []
+        assert counts is not None
+        assert sum(held) == 40
+        assert len(strict.taken) == len(set(strict.taken))
+        assert held[0] <= len(strict.taken) <= held[0] + held[2]
+
+
+def once(log: Path, path: Path, strict: Strict, wanted: Wanted, policy: Policy, life: int | None) -> Any:
+    """Replay once, in this process; None where it died."""
+    server = Server(strict.url, TOKEN)
+    clock = Clock(draw=random.Random(1))  # noqa: S311  (no secret)
+    with (
+        Mortal(path, life if life is not None else 1 << 30) as journal,
+        Transport(server) as transport,
+        opened([str(log)], Reading(), Observer()) as source,
+    ):
+        session = Session(source.connection, wanted, strict.url)
+        session.consult(journal, execute=True)
+        sender = session.sender(transport, journal, policy, lambda *_: None, clock)
+        try:
+            for _ in session.run(sender):
+                pass
+        except KilledError:
+            return None
+        session.close(journal, sender.settler.counts)
+        return session.account(sender.settler.counts)
+
+
+def chunks(count: int) -> Iterator[Chunk]:
+    from analyzer.replay.target import Context
+
+    return (Chunk(Context(), "{}", n.to_bytes(16, "big")) for n in range(count))
+
+
+def test_outcomes_are_written_before_a_wait(tmp_path: Path) -> None:
+    """A run that waits for its next start has nothing in memory that the journal does not have."""
+    written: list[str] = []
+
+    class Watched(Journal):
+        def turn(self, ended: Any, begun: Any = ()) -> list[int]:
+            written.extend(["ended"] * len(ended) + ["begun"] * len(begun))
+            return super().turn(ended, begun)
+
+    class Sent(Transport):
+        def send(self, chunk: Chunk) -> Outcome:  # noqa: ARG002  (the seam's signature)
+            written.append("sent")
+            return Outcome(Kind.CONFIRMED, 200)
+
+    from analyzer.replay.sender import Route
+
+    with Watched(tmp_path / "j") as journal, Sent(Server("http://localhost", "t")) as transport:
+        ids = journal.destinations("http://localhost", [""], make=True)
+        sender = Sender(Route(transport, journal, ids, lambda *_: None), Policy(6000))
+        for _ in sender.run(chunks(3)):
+            pass
+    assert written == ["begun", "sent", "ended"] * 3
+    assert Ended(1, None).state is None

@@ -1,0 +1,148 @@
+"""From answers and failures to outcomes: each exception of httpx, each status, the wire itself."""
+
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from analyzer.errors import UsageError
+from analyzer.replay.chunk import Chunk
+from analyzer.replay.outcome import Kind, Outcome, kind_of, seconds_of
+from analyzer.replay.target import Context
+from analyzer.replay.transport import Server, Transport
+from replay.server import TOKEN, Strict, serving
+
+CHUNK = Chunk(Context("team_1", "a&b=ü", "CI\u00e9", True), '{"a":1}\n{"b":2}', bytes(32))
+
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+AMBIGUOUS = (
+    httpx.ReadTimeout, httpx.WriteTimeout, httpx.ReadError, httpx.WriteError, httpx.CloseError,
+    httpx.RemoteProtocolError, httpx.DecodingError, httpx.TooManyRedirects,
+)  # fmt: skip
+
+
+def outcome_of(answer: Any) -> Outcome:
+    def handle(_: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with Transport(Server("https://cache.example.com", TOKEN), httpx.MockTransport(handle)) as transport:
+        return transport.send(CHUNK)
+
+
+@pytest.mark.parametrize("kind", NOT_SENT)
+def test_what_failed_before_the_request_was_not_sent(kind: type[Exception]) -> None:
+    assert outcome_of(kind("why")) == Outcome(Kind.NOT_SENT, None, f"{kind.__name__}: why")
+
+
+@pytest.mark.parametrize("kind", AMBIGUOUS)
+def test_what_failed_after_it_began_is_ambiguous(kind: type[Exception]) -> None:
+    assert outcome_of(kind(f"with {TOKEN}")) == Outcome(Kind.AMBIGUOUS, None, f"{kind.__name__}: with [token]")
+
+
+def test_every_exception_of_httpx_is_classed() -> None:
+    classed = {*NOT_SENT, *AMBIGUOUS, httpx.LocalProtocolError, httpx.UnsupportedProtocol}
+    families = {
+        httpx.RequestError,
+        httpx.TransportError,
+        httpx.TimeoutException,
+        httpx.NetworkError,
+        httpx.ProtocolError,
+    }
+    found = {one for one in vars(httpx).values() if isinstance(one, type) and issubclass(one, httpx.RequestError)}
+    assert found - families == classed
+
+
+def test_what_cannot_be_a_request_is_no_doubt() -> None:
+    assert outcome_of(httpx.LocalProtocolError("bad header")).kind is Kind.REFUSED
+    assert outcome_of(httpx.UnsupportedProtocol("ftp")).kind is Kind.FORBIDDEN
+
+
+def test_a_certificate_that_is_not_trusted_stops_and_says_the_remedy() -> None:
+    error = httpx.ConnectError("failed")
+    error.__cause__ = ssl.SSLCertVerificationError("self-signed")
+    found = outcome_of(error)
+    assert found.kind is Kind.FORBIDDEN
+    assert "--ca-file" in found.words
+
+
+STATUSES = {
+    Kind.CONFIRMED: (200, 201, 202, 204),
+    Kind.REFUSED: (400, 422),
+    Kind.FORBIDDEN: (301, 302, 303, 307, 308, 401, 402, 403, 404, 405, 410, 415, 431, 451),
+    Kind.AMBIGUOUS: (408, 500, 501, 502, 503, 504, 520),
+    Kind.TOO_BIG: (413,),
+    Kind.THROTTLED: (429,),
+}
+
+
+@pytest.mark.parametrize(("kind", "status"), [(kind, status) for kind, many in STATUSES.items() for status in many])
+def test_every_status(kind: Kind, status: int) -> None:
+    assert kind_of(status) is kind
+    assert outcome_of(httpx.Response(status)).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        ('{"error": {"code": "remote_caching_paused", "message": "Paused."}}', "remote_caching_paused", "Paused."),
+        ('{"error": "plain"}', "", "plain"),
+        ('{"message": "fastify"}', "", "fastify"),
+        ("<html>\n no  JSON", "", "<html> no JSON"),
+        ("[1]", "", "[1]"),
+        ("", "", ""),
+    ],
+)
+def test_the_servers_words(body: str, code: str, words: str) -> None:
+    found = outcome_of(httpx.Response(403, text=body))
+    assert (found.code, found.words) == (code, words)
+
+
+def test_an_answer_whose_body_breaks_off_counts_by_its_status() -> None:
+    class Broken(httpx.SyncByteStream):
+        def __iter__(self) -> Any:
+            yield b"{"
+            raise httpx.ReadError("gone")
+
+    assert outcome_of(httpx.Response(200, stream=Broken())).kind is Kind.CONFIRMED
+    assert outcome_of(httpx.Response(503, stream=Broken())).kind is Kind.AMBIGUOUS
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("7", 7), (" 7 ", 7), ("Thu, 01 Jan 2026 00:00:05 GMT", 5), ("Wed, 31 Dec 2025 00:00:00 GMT", 0),
+     ("soon", None), ("", None), (None, None), ("-3", None), ("1e3", None), ("٣", None), ("9" * 400, 999999999)],
+)  # fmt: skip
+def test_retry_after(text: str | None, seconds: float | None) -> None:
+    assert seconds_of(text, datetime(2026, 1, 1, tzinfo=UTC)) == seconds
+
+
+def test_the_request_on_the_wire() -> None:
+    with serving(Strict()) as strict, Transport(Server(strict.url, TOKEN)) as transport:
+        body = '{"sessionId":"s","source":"LOCAL","event":"HIT","hash":"é"}'
+        assert transport.send(Chunk(CHUNK.context, body, bytes(16))).kind is Kind.CONFIRMED
+    ((team, slug, ci, interactive, _),) = strict.taken
+    assert (team, slug, (ci or "").encode("latin-1").decode(), interactive) == ("team_1", "a&b=ü", "CIé", "1")
+    assert strict.bodies == [f"[{body}]".encode()]
+
+
+def test_slow_answers_are_ambiguous() -> None:
+    with serving(Strict(answer_seconds=0.5)) as strict:
+        with Transport(Server(strict.url, TOKEN), answer_seconds=0.1) as transport:
+            found = transport.send(Chunk(Context(), "{}", bytes(16)))
+    assert (found.kind, found.words) == (Kind.AMBIGUOUS, "ReadTimeout: timed out")
+
+
+def test_a_server_shows_no_token() -> None:
+    assert TOKEN not in repr(Server("https://x", TOKEN))
+
+
+def test_certificates_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    for path in (tmp_path / "ca.pem", tmp_path / "none.pem"):
+        with pytest.raises(UsageError, match="--ca-file"):
+            Transport(Server("https://x", TOKEN, path))
