@@ -15,7 +15,7 @@ from analyzer.replay.target import Context
 from analyzer.replay.transport import Server, Transport
 from replay.server import TOKEN, Strict, serving
 
-CHUNK = Chunk(Context("team_1", "a&b=ü", "CI\u00e9", True), '{"a":1}\n{"b":2}', bytes(32))
+CHUNK = Chunk(Context("team_1", "a&b=ü", "CI\u00e9", interactive=True), '{"a":1}\n{"b":2}', bytes(32))
 
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 AMBIGUOUS = (
@@ -131,9 +131,11 @@ def test_the_request_on_the_wire() -> None:
 
 
 def test_slow_answers_are_ambiguous() -> None:
-    with serving(Strict(answer_seconds=0.5)) as strict:
-        with Transport(Server(strict.url, TOKEN), answer_seconds=0.1) as transport:
-            found = transport.send(Chunk(Context(), "{}", bytes(16)))
+    with (
+        serving(Strict(answer_seconds=0.5)) as strict,
+        Transport(Server(strict.url, TOKEN), answer_seconds=0.1) as transport,
+    ):
+        found = transport.send(Chunk(Context(), "{}", bytes(16)))
     assert (found.kind, found.words) == (Kind.AMBIGUOUS, "ReadTimeout: timed out")
 
 
