@@ -154,7 +154,7 @@ def command(
         return code or code_of(opened.intake)
 
 
-LESS_MEMORY = "SET memory_limit = '300MB'"
+LESS_MEMORY = "SET memory_limit = '250MB'"
 """DuckDB works beside the sender, and spills."""
 
 

@@ -34,13 +34,19 @@ USER = {"teamid": "team_user", "apiurl": "https://user.example.com", "token": "o
         ({}, {}, ("https://api.vercel.com", "", None, None)),
         ({}, {"user_auth": {"token": "login"}}, ("https://api.vercel.com", "login", None, None)),
         ({}, {"user_config": USER}, ("https://user.example.com", "old", "team_user", None)),
-        ({}, {"user_config": USER, "repository_config": CONFIG}, ("https://repo.example.com", "old", "team_repo", "repo")),
+        (
+            {}, {"user_config": USER, "repository_config": CONFIG},
+            ("https://repo.example.com", "old", "team_repo", "repo"),
+        ),
         (
             {"TURBO_API": "https://env.example.com", "TURBO_TOKEN": "env", "TURBO_TEAM": "env"},
             {"user_config": USER, "repository_config": CONFIG, "user_auth": {"token": "login"}},
             ("https://env.example.com", "env", None, "env"),
         ),
-        ({"TURBO_TEAMID": "team_env", "TURBO_API": "", "TURBO_TOKEN": ""}, {}, ("https://api.vercel.com", "", "team_env", None)),
+        (
+            {"TURBO_TEAMID": "team_env", "TURBO_API": "", "TURBO_TOKEN": ""}, {},
+            ("https://api.vercel.com", "", "team_env", None),
+        ),
         (
             {"VERCEL_ARTIFACTS_TOKEN": "pair", "VERCEL_ARTIFACTS_OWNER": "team_pair"}, {},
             ("https://api.vercel.com", "pair", "team_pair", None),
@@ -61,7 +67,13 @@ def test_flags_come_first_and_nothing_shows_the_token(tmp_path: Path) -> None:
     assert "flagged" not in repr(found)
 
 
-@pytest.mark.parametrize("api", ["http://cache.example.com", "ftp://x", "cache.example.com", "https://", "https://a:x/", "https://u:p@h", "https://h?a=1"])  # fmt: skip
+REFUSED = (
+    "http://cache.example.com", "ftp://x", "cache.example.com", "https://", "https://a:x/", "https://u:p@h",
+    "https://h?a=1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("api", REFUSED)
 def test_addresses_that_are_refused(api: str) -> None:
     with pytest.raises(UsageError, match="--api"):
         address(api)
