@@ -1,0 +1,75 @@
+"""Ctrl-C, pipes and terminals, in processes of their own."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from conftest import RECORDED
+
+from replay.server import TOKEN, Strict
+
+LOG = RECORDED / "requests.ndjson"
+
+
+def started(strict: Strict, tmp_path: Path, *options: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    command = [
+        sys.executable, "-m", "analyzer", "replay", str(LOG), "--api", strict.url, "--journal", str(tmp_path / "j"),
+        "--execute", "--chunk-size", "10", "--format", "csv", *options,
+    ]  # fmt: skip
+    environment = {**os.environ, "TURBO_TOKEN": TOKEN}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
+
+
+def wait_for(strict: Strict, requests: int) -> None:
+    for _ in range(1000):
+        if len(strict.bodies) >= requests:
+            return
+        time.sleep(0.02)
+    raise AssertionError("no requests came")
+
+
+def test_ctrl_c_ends_after_the_request_under_way(strict: Strict, tmp_path: Path) -> None:
+    strict.answer_seconds = 0.3
+    process = started(strict, tmp_path, "--requests-per-minute", "0")
+    wait_for(strict, 2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "interrupted; run this again to go on" in err
+    header, row = out.splitlines()
+    found = dict(zip(header.split(","), row.split(","), strict=True))
+    assert int(found["confirmed"]) == len(strict.taken) == 10 * len(strict.bodies)
+    assert found["uncertain"] == "0"
+
+
+def test_ctrl_c_ends_a_wait_at_once(strict: Strict, tmp_path: Path) -> None:
+    process = started(strict, tmp_path, "--requests-per-minute", "0.5")
+    wait_for(strict, 1)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert (process.returncode, len(strict.bodies)) == (130, 1)
+
+
+def test_on_a_terminal_a_bar_is_drawn(strict: Strict, tmp_path: Path) -> None:
+    strict.answer_seconds = 0.02
+    reader, writer = pty.openpty()
+    process = started(strict, tmp_path, "--requests-per-minute", "0", "--limit", "300", stderr=writer)
+    os.close(writer)
+    drawn = b""
+    while True:
+        try:
+            piece = os.read(reader, 4096)
+        except OSError:
+            break
+        if not piece:
+            break
+        drawn += piece
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert b"sending" in drawn
+    assert b"events/s" in drawn

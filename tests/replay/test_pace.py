@@ -1,0 +1,57 @@
+"""When requests start: the rate, pauses, slowing down, and waits that grow."""
+
+import random
+
+from analyzer.replay.pace import Pace, backoff_seconds
+
+
+class Hand:
+    """A clock moved by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_requests_start_at_the_rate() -> None:
+    pace = Pace(30, clock := Hand())
+    assert [pace.reserve() for _ in range(3)] == [100, 102, 104]
+    clock.seconds = 200
+    assert [pace.reserve() for _ in range(2)] == [200, 202]
+
+
+def test_no_rate_is_no_wait() -> None:
+    pace = Pace(0, Hand())
+    assert [pace.reserve() for _ in range(3)] == [100, 100, 100]
+
+
+def test_a_pause_holds_everything() -> None:
+    pace = Pace(0, clock := Hand())
+    pace.pause(30)
+    pace.pause(5)
+    assert pace.paused_until() == pace.reserve() == 130
+    clock.seconds = 131
+    assert pace.reserve() == 131
+
+
+def test_after_a_429_requests_are_farther_apart() -> None:
+    pace = Pace(60, Hand())
+    pace.slow_down()
+    assert pace.interval_seconds == 2
+    unlimited = Pace(0, Hand())
+    for _ in range(3):
+        unlimited.slow_down()
+    assert unlimited.interval_seconds == 0.4
+    slowest = Pace(0.1, Hand())
+    slowest.slow_down()
+    assert slowest.interval_seconds == 600
+
+
+def test_waits_grow_with_full_jitter() -> None:
+    draw = random.Random(1)  # noqa: S311  (no secret)
+    for attempt, most in ((1, 1), (2, 2), (5, 16), (20, 60)):
+        waits = [backoff_seconds(attempt, draw) for _ in range(200)]
+        assert 0 <= min(waits) < most / 10
+        assert most * 0.9 < max(waits) <= most
