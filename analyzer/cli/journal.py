@@ -10,7 +10,7 @@ from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.exits import Exit
 from analyzer.cli.filters import filter_options
 from analyzer.cli.output import check, output_options, write
-from analyzer.cli.replay import DEFAULT_JOURNAL, settings_of
+from analyzer.cli.place import DEFAULT_JOURNAL, settings_of
 from analyzer.cli.source import SourceOptions, open_source, progress, source_options
 from analyzer.errors import UsageError
 

@@ -1,23 +1,20 @@
 """`analyzer replay`."""
 
-import os
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from analyzer.cli import say
-from analyzer.cli.duration import Seconds
 from analyzer.cli.exits import REPLAY_HELP, Exit
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.output import check, output_options, write
+from analyzer.cli.place import journal_of, settings_of
+from analyzer.cli.replay_options import Options, replay_options
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 from analyzer.errors import UsageError
-from analyzer.readers.source import is_archive
 
 if TYPE_CHECKING:
     from analyzer.archive.opening import Opened
@@ -27,93 +24,10 @@ if TYPE_CHECKING:
     from analyzer.replay.session import Account, Session
     from analyzer.replay.settings import Settings
 
-DEFAULT_JOURNAL = Path("cache-replay.sqlite")
-FILE = click.Path(path_type=Path, dir_okay=False)
-COUNTED = click.IntRange(min=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the user said of a replay beyond SOURCE, filters and output."""
-
-    execute: bool
-    limit: int | None
-    keep_repeats: bool
-    api: str | None
-    token_file: Path | None
-    ca_file: Path | None
-    team_id: str | None
-    slug: str | None
-    as_ci: str | None
-    as_interactive: bool | None
-    chunk_size: int
-    max_bytes: int
-    requests_per_minute: float
-    concurrency: int
-    max_requests: int | None
-    max_duration: float | None
-    retries: int
-    retry_for: float
-    on_uncertain: str
-    max_uncertain: int
-    dead_letters: Path | None
-    journal: Path | None
-    preflight: bool
-
-
-_OPTIONS = (
-    click.option("--execute", is_flag=True, help="Send. Without it nothing is sent: the plan is shown."),
-    click.option("--limit", type=COUNTED, help="Only the first so many events of the selection."),
-    click.option("--keep-repeats", is_flag=True, help="Send an event as often as a log has it; else once."),
-    click.option("--api", metavar="URL", help="The server. [env: TURBO_API; default: https://api.vercel.com]"),
-    click.option("--token-file", type=FILE, help="The token, alone in a file. [env: TURBO_TOKEN]"),
-    click.option("--ca-file", type=FILE, help="Certificate of a private authority, PEM."),
-    click.option("--team-id", metavar="ID", help="Send to this team, whatever the log says."),
-    click.option("--slug", metavar="SLUG", help="The same, by the team's slug."),
-    click.option("--as-ci", metavar="NAME", help="Send as from this CI, whatever the log says."),
-    click.option("--as-interactive/--as-no-interactive", default=None, help="Send as (not) interactive."),
-    click.option("--chunk-size", type=COUNTED, default=100, show_default=True, help="Most events a request."),
-    click.option("--max-bytes", type=COUNTED, default=1 << 20, show_default=True, help="Most bytes a body."),
-    click.option(
-        "--requests-per-minute", type=click.FloatRange(min=0), default=30, show_default=True, help="0 is no limit."
-    ),
-    click.option("--concurrency", type=COUNTED, default=1, show_default=True, help="Requests at a time."),
-    click.option("--max-requests", type=COUNTED, help="Stop after so many; run again to go on."),
-    click.option("--max-duration", type=Seconds(), help="Stop after 30s, 5m, 2h; run again to go on."),
-    click.option(
-        "--retries", type=click.IntRange(min=0), default=8, show_default=True, help="Of what was surely not taken."
-    ),
-    click.option("--retry-for", type=Seconds(), default="5m", show_default=True, help="Longest time for them."),
-    click.option(
-        "--on-uncertain", type=click.Choice(["hold", "resend"]), default="hold", show_default=True,
-        help="What to do where it is not known whether events were taken; resend may deliver them twice.",
-    ),
-    click.option(
-        "--max-uncertain", type=COUNTED, default=3, show_default=True, help="Stop after so many in a row."
-    ),
-    click.option("--dead-letters", type=FILE, help="Append events that the server refuses to this NDJSON file."),
-    click.option("--journal", type=FILE, help="What was sent where. [default: beside the archive, or here]"),
-    click.option("--preflight/--no-preflight", default=True, help="Ask the server first whether caching is on."),
-)  # fmt: skip
-
-
-def _replay_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options; the command gets one argument `options`."""
-
-    def gathered(**given: Any) -> Any:
-        own = {field.name: given.pop(field.name) for field in fields(Options)}
-        return function(options=Options(**own), **given)
-
-    gathered.__doc__, gathered.__name__ = function.__doc__, function.__name__
-    gathered.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
-    for option in reversed(_OPTIONS):
-        option(gathered)
-    return gathered
-
 
 @click.command("replay", epilog=f"{HELP} {REPLAY_HELP}")
 @source_options()
-@_replay_options
+@replay_options
 @filter_options
 @output_options
 def command(
@@ -156,22 +70,6 @@ def command(
 
 LESS_MEMORY = "SET memory_limit = '250MB'"
 """DuckDB works beside the sender, and spills."""
-
-
-def journal_of(sources: tuple[str, ...]) -> Path:
-    """Return the journal's place: beside the archive, else here."""
-    archive = next((Path(source) for source in sources if is_archive(Path(source))), None)
-    return archive.with_suffix(".replay.sqlite") if archive else DEFAULT_JOURNAL
-
-
-def settings_of(api: str | None, token_file: Path | None) -> "Settings":
-    """Find the settings in this process's surroundings."""
-    from platformdirs import user_config_path  # noqa: PLC0415
-
-    from analyzer.replay.settings import Surroundings, settings  # noqa: PLC0415
-
-    around = Surroundings(os.environ, Path.cwd(), user_config_path("turborepo", appauthor=False, roaming=True))
-    return settings(api, token_file, around)
 
 
 def _wanted(options: Options, selection: "Selection", settings: "Settings") -> Any:

@@ -150,10 +150,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(strict: Strict) -> Iterator[Strict]:
-    """Serve on a free port of this machine."""
+def serving(strict: Strict, port: int = 0) -> Iterator[Strict]:
+    """Serve on a port of this machine, a free one unless one is named."""
     handler = type("Bound", (Handler,), {"strict": strict})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
     strict.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

@@ -1,0 +1,28 @@
+"""Where this process is: its journal, and turbo's settings around it."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analyzer.readers.source import is_archive
+
+if TYPE_CHECKING:
+    from analyzer.replay.settings import Settings
+
+DEFAULT_JOURNAL = Path("cache-replay.sqlite")
+
+
+def journal_of(sources: tuple[str, ...]) -> Path:
+    """Return the journal's place: beside the archive, else here."""
+    archive = next((Path(source) for source in sources if is_archive(Path(source))), None)
+    return archive.with_suffix(".replay.sqlite") if archive else DEFAULT_JOURNAL
+
+
+def settings_of(api: str | None, token_file: Path | None) -> "Settings":
+    """Find the settings in this process's surroundings."""
+    from platformdirs import user_config_path  # noqa: PLC0415
+
+    from analyzer.replay.settings import Surroundings, settings  # noqa: PLC0415
+
+    around = Surroundings(os.environ, Path.cwd(), user_config_path("turborepo", appauthor=False, roaming=True))
+    return settings(api, token_file, around)

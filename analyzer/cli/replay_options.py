@@ -1,0 +1,92 @@
+"""The options of `analyzer replay` beyond SOURCE, filters and output."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from analyzer.cli.duration import Seconds
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+COUNTED = click.IntRange(min=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user said of a replay beyond SOURCE, filters and output."""
+
+    execute: bool
+    limit: int | None
+    keep_repeats: bool
+    api: str | None
+    token_file: Path | None
+    ca_file: Path | None
+    team_id: str | None
+    slug: str | None
+    as_ci: str | None
+    as_interactive: bool | None
+    chunk_size: int
+    max_bytes: int
+    requests_per_minute: float
+    concurrency: int
+    max_requests: int | None
+    max_duration: float | None
+    retries: int
+    retry_for: float
+    on_uncertain: str
+    max_uncertain: int
+    dead_letters: Path | None
+    journal: Path | None
+    preflight: bool
+
+
+_OPTIONS = (
+    click.option("--execute", is_flag=True, help="Send. Without it nothing is sent: the plan is shown."),
+    click.option("--limit", type=COUNTED, help="Only the first so many events of the selection."),
+    click.option("--keep-repeats", is_flag=True, help="Send an event as often as a log has it; else once."),
+    click.option("--api", metavar="URL", help="The server. [env: TURBO_API; default: https://api.vercel.com]"),
+    click.option("--token-file", type=FILE, help="The token, alone in a file. [env: TURBO_TOKEN]"),
+    click.option("--ca-file", type=FILE, help="Certificate of a private authority, PEM."),
+    click.option("--team-id", metavar="ID", help="Send to this team, whatever the log says."),
+    click.option("--slug", metavar="SLUG", help="The same, by the team's slug."),
+    click.option("--as-ci", metavar="NAME", help="Send as from this CI, whatever the log says."),
+    click.option("--as-interactive/--as-no-interactive", default=None, help="Send as (not) interactive."),
+    click.option("--chunk-size", type=COUNTED, default=100, show_default=True, help="Most events a request."),
+    click.option("--max-bytes", type=COUNTED, default=1 << 20, show_default=True, help="Most bytes a body."),
+    click.option(
+        "--requests-per-minute", type=click.FloatRange(min=0), default=30, show_default=True, help="0 is no limit."
+    ),
+    click.option("--concurrency", type=COUNTED, default=1, show_default=True, help="Requests at a time."),
+    click.option("--max-requests", type=COUNTED, help="Stop after so many; run again to go on."),
+    click.option("--max-duration", type=Seconds(), help="Stop after 30s, 5m, 2h; run again to go on."),
+    click.option(
+        "--retries", type=click.IntRange(min=0), default=8, show_default=True, help="Of what was surely not taken."
+    ),
+    click.option("--retry-for", type=Seconds(), default="5m", show_default=True, help="Longest time for them."),
+    click.option(
+        "--on-uncertain", type=click.Choice(["hold", "resend"]), default="hold", show_default=True,
+        help="What to do where it is not known whether events were taken; resend may deliver them twice.",
+    ),
+    click.option(
+        "--max-uncertain", type=COUNTED, default=3, show_default=True, help="Stop after so many in a row."
+    ),
+    click.option("--dead-letters", type=FILE, help="Append events that the server refuses to this NDJSON file."),
+    click.option("--journal", type=FILE, help="What was sent where. [default: beside the archive, or here]"),
+    click.option("--preflight/--no-preflight", default=True, help="Ask the server first whether caching is on."),
+)  # fmt: skip
+
+
+def replay_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options; the command gets one argument `options`."""
+
+    def gathered(**given: Any) -> Any:
+        own = {field.name: given.pop(field.name) for field in fields(Options)}
+        return function(options=Options(**own), **given)
+
+    gathered.__doc__, gathered.__name__ = function.__doc__, function.__name__
+    gathered.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+    for option in reversed(_OPTIONS):
+        option(gathered)
+    return gathered
