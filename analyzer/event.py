@@ -37,8 +37,8 @@ ENVELOPE_COLUMNS = (
 COLUMNS = API_COLUMNS + ENVELOPE_COLUMNS
 NAMES = tuple(column.name for column in COLUMNS)
 
-DERIVED = ("team", "file", "position")
-"""Columns that the relation `events` has besides, and that are no news when they are read back."""
+DERIVED = ("team", "file", "position", "error")
+"""What the relation `events` and dead letters have besides, and that is no news when it is read back."""
 
 MAX_CI_LENGTH = 50
 """Characters the API takes in `x-artifact-client-ci`."""

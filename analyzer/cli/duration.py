@@ -21,4 +21,7 @@ class Seconds(click.ParamType[float]):
         found = _WRITTEN.fullmatch(value)
         if not found:
             self.fail(f"{value!r} is no duration: 30s, 5m, 2h or 1d is expected", param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
+        seconds = float(found[1]) * _UNITS[found[2]]
+        if not seconds:
+            self.fail("must be longer than nothing", param, ctx)
+        return seconds

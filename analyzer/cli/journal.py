@@ -10,13 +10,14 @@ from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.exits import Exit
 from analyzer.cli.filters import filter_options
 from analyzer.cli.output import check, output_options, write
-from analyzer.cli.place import DEFAULT_JOURNAL, settings_of
+from analyzer.cli.place import DEFAULT_JOURNAL, journal_of, settings_of
 from analyzer.cli.source import SourceOptions, open_source, progress, source_options
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
     from analyzer.replay.journal import Journal
+    from analyzer.replay.settings import Settings
     from analyzer.table import Table
 
 _JOURNAL = click.option(
@@ -34,19 +35,21 @@ def command() -> None:
     """Look at the journal of replay, settle what is uncertain, and check it.
 
     \b
-    Examples:
+    Examples, once something has been sent:
       analyzer journal status --journal cache.replay.sqlite
       analyzer journal resolve --uncertain delivered --chunk 17
-      analyzer journal verify sample_data
+      analyzer journal verify cache.duckdb
     """
 
 
-def _open(path: Path) -> "Journal":
+def _open(path: Path, *, read_only: bool = True) -> "Journal":
     from analyzer.replay.journal import Journal  # noqa: PLC0415
 
     if not path.is_file():
-        raise UsageError(f"{path}: there is no journal; name it with --journal (a replay with --execute makes one)")
-    return Journal(path, create=False)
+        here = sorted(str(one) for one in path.parent.glob("*replay.sqlite"))
+        known = f"name one with --journal: {', '.join(here)}" if here else "a replay with --execute makes one"
+        raise UsageError(f"{path}: there is no such journal; {known}")
+    return Journal(path, read_only=read_only)
 
 
 @command.command("status", epilog=EXITS)
@@ -82,68 +85,85 @@ def _write(tables: "list[Table]", written: Any, output: Path | None) -> None:
     "--uncertain",
     "how",
     type=click.Choice(["resend", "delivered", "dead-letter"]),
-    required=True,
     help="Send again with the next replay (perhaps twice), count as delivered, or give up.",
 )
+@click.option("--dead-letters", type=click.Choice(["resend"]), help="Send refused events again, unchanged.")
 @click.option("--chunk", "chunk_id", type=int, help="Only this chunk; `journal status` lists them.")
-def resolve(path: Path, how: str, chunk_id: int | None) -> None:
+def resolve(path: Path, how: str | None, dead_letters: str | None, chunk_id: int | None) -> None:
     """Settle events of which nobody knows whether they arrived, once you have found out.
 
     \b
-    Examples:
+    Examples, once a replay has left something uncertain:
       analyzer journal resolve --uncertain delivered
       analyzer journal resolve --uncertain resend --chunk 17
     """
-    from analyzer.replay.journal import CONFIRMED, DEAD  # noqa: PLC0415
+    from analyzer.replay.journal import CONFIRMED, DEAD, UNCERTAIN  # noqa: PLC0415
 
-    states = {"resend": None, "delivered": CONFIRMED, "dead-letter": DEAD}
-    with _open(path) as journal:
-        chunks, events = journal.resolve(states[how], chunk_id)
+    if (how is None) == (dead_letters is None):
+        raise UsageError("say what to do: --uncertain resend|delivered|dead-letter, or --dead-letters resend")
+    of, states = UNCERTAIN if how else DEAD, {"resend": None, "delivered": CONFIRMED, "dead-letter": DEAD}
+    chosen = how or dead_letters or ""
+    with _open(path, read_only=False) as journal:
+        chunks, events = journal.resolve(of, states[chosen], chunk_id)
     done = {"resend": "the next replay sends them", "delivered": "now delivered", "dead-letter": "now dead letters"}
-    say.note(f"{events:,} events in {chunks:,} chunks: {done[how]}" if chunks else "nothing is uncertain")
+    say.note(f"{events:,} events: {done[chosen]}" if chunks else f"{path}: no events are {of.replace('_', '-')}")
 
 
 @command.command("verify", epilog=EXITS)
 @source_options()
-@_JOURNAL
+@click.option(
+    "--journal", "path", type=click.Path(path_type=Path, dir_okay=False), help="The journal; by default as for replay."
+)
 @click.option("--api", metavar="URL", help="The server that SOURCE was sent to. [env: TURBO_API]")
+@click.option("--team-id", metavar="ID", help="The team it was sent to, where that was said.")
+@click.option("--slug", metavar="SLUG", help="The same, by the team's slug.")
 @filter_options
-def verify(inputs: SourceOptions, path: Path, api: str | None, selection: "Selection") -> int:
+def verify(
+    inputs: SourceOptions, path: Path | None, api: str | None, team_id: str | None, slug: str | None,
+    selection: "Selection",
+) -> int:  # fmt: skip
     """Check that the journal is sound; with SOURCE, also how it fits these events.
 
     \b
-    Examples:
+    Examples, once something has been sent:
       analyzer journal verify
-      analyzer journal verify cache.duckdb --journal cache.replay.sqlite
+      analyzer journal verify cache.duckdb
     """
+    path = path or journal_of(inputs.sources)
     with _open(path) as journal:
         faults = journal.faults()
         for fault in faults:
             say.error(f"{path}: {fault}")
         if inputs.sources:
-            _fit(inputs, journal, settings_of(api, None).api, selection)
+            _fit(inputs, journal, settings_of(api, None), (team_id, slug), selection)
     if not faults:
         say.note(f"{path}: sound")
     return Exit.FAILED if faults else Exit.OK
 
 
-def _fit(inputs: SourceOptions, journal: "Journal", api: str, selection: "Selection") -> None:
+def _fit(
+    inputs: SourceOptions, journal: "Journal", settings: "Settings", team: tuple[str | None, str | None],
+    selection: "Selection",
+) -> None:  # fmt: skip
     """Say what the journal knows of the events of SOURCE, and what it knows of besides."""
     from analyzer.replay.queue import Wanted  # noqa: PLC0415
     from analyzer.replay.session import Session  # noqa: PLC0415
     from analyzer.replay.target import Overrides  # noqa: PLC0415
 
-    settings = settings_of(api, None)
+    overrides = Overrides(*team, default_team_id=settings.team_id, default_slug=settings.slug)
     with open_source(inputs, progress()) as opened:
-        wanted = Wanted(selection, Overrides(default_team_id=settings.team_id, default_slug=settings.slug))
-        session = Session(opened.connection, wanted, api)
+        session = Session(opened.connection, Wanted(selection, overrides), settings.api)
         session.consult(journal)
     tally = session.tally
     say.note(
-        f"{tally.selected:,} events selected = {tally.confirmed:,} confirmed + {tally.dead_lettered:,} dead-lettered"
+        f"for {settings.api}: {tally.selected:,} events selected = {tally.confirmed:,} confirmed"
+        f" + {tally.dead_lettered:,} dead-lettered"
         f" + {tally.uncertain:,} uncertain + {tally.unsent:,} unsent"
     )
-    held = sum(sum(row[2:5]) for row in journal.summary() if row[0] == api)
+    held = sum(sum(row[2:5]) for row in journal.summary() if row[0] == settings.api)
     elsewhere = held - tally.confirmed - tally.dead_lettered - tally.uncertain
     if elsewhere:
-        say.note(f"{elsewhere:,} more events of the journal are not in SOURCE")
+        say.note(f"{elsewhere:,} more events went there that SOURCE and filters do not give")
+    others = sorted({row[0] for row in journal.summary()} - {settings.api})
+    if others:
+        say.note(f"the journal also knows {', '.join(others)}: --api names the server that is meant")

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
     from analyzer.render.formats import Output
     from analyzer.replay.journal import Journal
+    from analyzer.replay.letters import DeadLetters
     from analyzer.replay.session import Account, Session
     from analyzer.replay.settings import Settings
+    from analyzer.replay.tables import Where
+    from analyzer.table import Table
 
 
 @click.command("replay", epilog=f"{HELP} {REPLAY_HELP}")
@@ -55,21 +58,43 @@ def command(
         raise UsageError(NO_TOKEN)
     with ExitStack() as stack:
         path = options.journal or journal_of(inputs.sources)
-        journal = stack.enter_context(Journal(path)) if options.execute or path.exists() else None
+        journal = (
+            stack.enter_context(Journal(path, read_only=not options.execute))
+            if options.execute or path.exists()
+            else None
+        )
         opened = stack.enter_context(open_source(inputs, progress()))
         opened.connection.execute(LESS_MEMORY)
         session = Session(opened.connection, _wanted(options, selection, settings), settings.api)
         resend = options.execute and options.on_uncertain == "resend"
         session.consult(journal, execute=options.execute, resend=resend)
+        where = _where(session, path, known=journal is not None)
         if not options.execute or journal is None:
-            _show_plan(session, opened, options, written, output)
+            _show_plan(session, opened, where, options, written, output)
             return code_of(opened.intake)
-        code = _execute(session, opened, journal, options, settings, written, output)
+        _tell_of_other_journals(path)
+        code = _execute(session, opened, journal, where, options, settings, written, output)
         return code or code_of(opened.intake)
 
 
 LESS_MEMORY = "SET memory_limit = '250MB'"
 """DuckDB works beside the sender, and spills."""
+
+
+def _where(session: "Session", path: Path, *, known: bool) -> "Where":
+    from analyzer.replay.tables import Where  # noqa: PLC0415
+
+    teams = [team or "no team" for team in session.tallies]
+    named = teams[0] if len(teams) == 1 else f"{len(teams)} teams"
+    return Where(session.api, named, str(path) if known else f"{path} (new)")
+
+
+def _tell_of_other_journals(path: Path) -> None:
+    """Say where other replays may have sent the same events: a journal knows only its own."""
+    places = {path.parent.resolve(), Path.cwd()}
+    others = sorted({str(one) for place in places for one in place.glob("*replay.sqlite")} - {str(path.resolve())})
+    if others:
+        say.note(f"{path} knows nothing of what went by {', '.join(others)}; --journal names another")
 
 
 def _wanted(options: Options, selection: "Selection", settings: "Settings") -> Any:
@@ -82,18 +107,29 @@ def _wanted(options: Options, selection: "Selection", settings: "Settings") -> A
     return Wanted(selection, overrides, options.limit, options.keep_repeats, options.chunk_size, options.max_bytes)
 
 
-def _show_plan(session: "Session", opened: "Opened", options: Options, written: "Output", output: Path | None) -> None:
-    from analyzer.replay.tables import plan_table  # noqa: PLC0415
+def _nameless(session: "Session") -> list[str]:
+    """Say that events without a team go to the token's own account, and what a selection of nothing is."""
+    if not session.tallies:
+        return ["no event is selected"]
+    count = session.tallies[""].unsent if "" in session.tallies else 0
+    return [f"{count:,} events name no team and go to the token's own account; --slug names one"] if count else []
+
+
+def _show_plan(
+    session: "Session", opened: "Opened", where: "Where", options: Options, written: "Output", output: Path | None
+) -> None:
+    from analyzer.replay.tables import plan_table, teams_table  # noqa: PLC0415
 
     plan, account = session.plan(), session.account(None)
-    teams = ", ".join(team or "no team" for team in session.tallies) or "no team"
-    table = plan_table(plan, account, f"{session.api} ({teams})", options.requests_per_minute)
+    tables = [plan_table(plan, account, where, options.requests_per_minute, options.chunk_size)]
+    if len(session.tallies) > 1:
+        tables.append(teams_table(session.tallies, plan))
     notes = ["nothing was sent: --execute sends; the server will stamp the events with the time they arrive, for good"]
-    _report(opened, session, account, table, notes, written, output)
+    _report(opened, session, account, tables, [*_nameless(session), *notes], written, output)
 
 
 def _execute(
-    session: "Session", opened: "Opened", journal: "Journal", options: Options, settings: "Settings",
+    session: "Session", opened: "Opened", journal: "Journal", where: "Where", options: Options, settings: "Settings",
     written: "Output", output: Path | None,
 ) -> Exit:  # fmt: skip
     from analyzer.cli.sending import follow  # noqa: PLC0415
@@ -109,7 +145,8 @@ def _execute(
     session.queue.lengths()
     began = time.monotonic()
     server = Server(settings.api, settings.token, options.ca_file)
-    with DeadLetters(options.dead_letters) as letters, Transport(server) as transport:
+    letters_path = options.dead_letters or journal.path.with_suffix(".dead-letters.ndjson")
+    with DeadLetters(letters_path) as letters, Transport(server) as transport:
         sender = session.sender(transport, journal, policy, letters.put)
         wanted = options.preflight and session.tally.unsent
         refused = session.preflight(transport) if wanted else None
@@ -118,11 +155,13 @@ def _execute(
         else:
             follow(session, sender)
     settler = sender.settler
-    session.close(journal, settler.counts)
+    session.close(journal, settler.counts, settler.last_error)
     account = session.account(settler.counts, time.monotonic() - began)
-    _report(opened, session, account, account_table(account), _notes(account, letters.first, options), written, output)
+    notes = [*_nameless(session), *_notes(account, letters, journal)]
+    _report(opened, session, account, [account_table(account, where)], notes, written, output)
     if settler.stopped and (account.unsent or settler.stopped.stop is not Stop.LIMIT):
-        say.error(settler.stopped.words)
+        tell = say.note if settler.stopped.stop is Stop.LIMIT else say.error
+        tell(settler.stopped.words)
         if settler.stopped.stop is Stop.INTERRUPTED:
             return Exit.INTERRUPTED
         return Exit.REFUSED if settler.stopped.stop is Stop.FORBIDDEN else Exit.STOPPED
@@ -131,21 +170,19 @@ def _execute(
     return Exit.DEAD_LETTERS if account.dead_lettered else Exit.OK
 
 
-def _notes(account: "Account", letters: list[str], options: Options) -> list[str]:
-    notes = [f"refused: {letter}" for letter in letters]
-    if letters and not options.dead_letters:
-        notes.append("--dead-letters FILE keeps what the server refuses")
+def _notes(account: "Account", letters: "DeadLetters", journal: "Journal") -> list[str]:
+    notes = [f"refused: {letters.first}; all that was refused is in {letters.path}"] if letters.first else []
     if account.uncertain:
         notes.append(
-            f"{account.uncertain:,} events may or may not have been taken; `analyzer journal status` lists them,"
-            " `analyzer journal resolve` settles them"
+            f"{account.uncertain:,} events may or may not have been taken, and are held: `analyzer journal status"
+            f" --journal {journal.path}` lists them, `analyzer journal resolve` settles them"
         )
     return notes
 
 
 def _report(
-    opened: "Opened", session: "Session", account: "Account", table: Any, notes: list[str], written: "Output",
-    output: Path | None,
+    opened: "Opened", session: "Session", account: "Account", tables: list["Table"], notes: list[str],
+    written: "Output", output: Path | None,
 ) -> None:  # fmt: skip
     from dataclasses import asdict  # noqa: PLC0415
 
@@ -154,4 +191,4 @@ def _report(
 
     read = of_input(opened.counts(), session.queue.kept)
     facts = {name: value if name != "seconds" else round(value, 3) for name, value in asdict(account).items()}
-    write(Report("replay", read, [table], table, notes, facts), written, output)
+    write(Report("replay", read, tables, tables[0], notes, facts), written, output)

@@ -56,26 +56,49 @@ _OPTIONS = (
     click.option("--chunk-size", type=COUNTED, default=100, show_default=True, help="Most events a request."),
     click.option("--max-bytes", type=COUNTED, default=1 << 20, show_default=True, help="Most bytes a body."),
     click.option(
-        "--requests-per-minute", type=click.FloatRange(min=0), default=30, show_default=True, help="0 is no limit."
+        "--requests-per-minute",
+        type=click.FloatRange(min=0),
+        default=30,
+        show_default=True,
+        help="How often a request starts; 0 is no limit.",
     ),
     click.option("--concurrency", type=COUNTED, default=1, show_default=True, help="Requests at a time."),
     click.option("--max-requests", type=COUNTED, help="Stop after so many; run again to go on."),
-    click.option("--max-duration", type=Seconds(), help="Stop after 30s, 5m, 2h; run again to go on."),
     click.option(
-        "--retries", type=click.IntRange(min=0), default=8, show_default=True, help="Of what was surely not taken."
+        "--max-duration", type=Seconds(), help="Stop after 30s, 5m, 2h (plain numbers are seconds); run again to go on."
     ),
-    click.option("--retry-for", type=Seconds(), default="5m", show_default=True, help="Longest time for them."),
     click.option(
-        "--on-uncertain", type=click.Choice(["hold", "resend"]), default="hold", show_default=True,
+        "--retries",
+        type=click.IntRange(min=0),
+        default=8,
+        show_default=True,
+        help="Attempts after the first, where events were surely not taken.",
+    ),
+    click.option(
+        "--retry-for", type=Seconds(), default="5m", show_default=True, help="Longest time for these attempts."
+    ),
+    click.option(
+        "--on-uncertain",
+        type=click.Choice(["hold", "resend"]),
+        default="hold",
+        show_default=True,
         help="What to do where it is not known whether events were taken; resend may deliver them twice.",
     ),
+    click.option("--max-uncertain", type=COUNTED, default=3, show_default=True, help="Stop after so many in a row."),
     click.option(
-        "--max-uncertain", type=COUNTED, default=3, show_default=True, help="Stop after so many in a row."
+        "--dead-letters",
+        type=FILE,
+        help="Append events that the server refuses to this NDJSON file. [default: beside the journal]",
     ),
-    click.option("--dead-letters", type=FILE, help="Append events that the server refuses to this NDJSON file."),
-    click.option("--journal", type=FILE, help="What was sent where. [default: beside the archive, or here]"),
-    click.option("--preflight/--no-preflight", default=True, help="Ask the server first whether caching is on."),
-)  # fmt: skip
+    click.option(
+        "--journal", type=FILE, help="The file that knows what was sent where. [default: beside the archive, else here]"
+    ),
+    click.option(
+        "--preflight/--no-preflight",
+        default=True,
+        help="Ask the server first whether caching is on; asked unless forbidden.",
+    ),
+)
 
 
 def replay_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -24,6 +24,7 @@ def interruptible(sender: "Sender") -> Iterator[None]:
     def stop(_signal: int, _frame: Any) -> None:
         signal.signal(signal.SIGINT, before)
         sender.settler.stop(Stop.INTERRUPTED, "interrupted; run this again to go on")
+        say.note("ending after the request under way; Ctrl-C again abandons it, and its events are uncertain")
 
     before = signal.signal(signal.SIGINT, stop)
     try:

@@ -16,6 +16,9 @@ WIDEST = 10_000
 """The width of a pipe: nothing is folded or left out in it."""
 
 
+UPRIGHT_CHARS = 24
+"""The least width of values that are read from top to bottom: a time fits, a long text is folded."""
+
 TEXT_CHARS = 12
 """Text may be folded down to this width; numbers never are."""
 
@@ -99,6 +102,8 @@ def _print(console: "Console", table: Table) -> None:
     grid = RichTable(box=box, pad_edge=False, header_style="bold", show_header=box is not None)
     for place, column in enumerate(found.columns):
         least = _column_width(column, [row[place] for row in found.cells])
+        if table.upright:
+            least = min(least, UPRIGHT_CHARS)
         justify: Literal["left", "right"] = "right" if column.unit in NUMERIC else "left"
         grid.add_column(_title(column), justify=justify, min_width=least, overflow="fold")
     for row in found.cells:

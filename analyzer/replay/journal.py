@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,7 @@ LEFT_BEHIND = "the run ended before the answer was written down"
 
 TABLES = """
 CREATE TABLE meta (version INTEGER NOT NULL);
-CREATE TABLE destination (id INTEGER PRIMARY KEY, api TEXT NOT NULL, team TEXT NOT NULL, unsent INTEGER, UNIQUE (api, team));
+CREATE TABLE destination (id INTEGER PRIMARY KEY, api TEXT NOT NULL, team TEXT NOT NULL, unsent INTEGER, last_error TEXT, UNIQUE (api, team));
 CREATE TABLE chunk (id INTEGER PRIMARY KEY, destination_id INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL, digests BLOB NOT NULL);
 CREATE TABLE outcome (chunk_id INTEGER PRIMARY KEY, state TEXT NOT NULL, status INTEGER, words TEXT NOT NULL, at_ms INTEGER NOT NULL);
 """  # noqa: E501  (a table a line)
@@ -43,18 +43,17 @@ SUMMARY = f"""
 SELECT d.api, d.team,
        coalesce(sum(length(c.digests)) FILTER (WHERE o.state = '{CONFIRMED}'), 0) / {DIGEST_BYTES},
        coalesce(sum(length(c.digests)) FILTER (WHERE o.state = '{DEAD}'), 0) / {DIGEST_BYTES},
-       coalesce(sum(length(c.digests)) FILTER (WHERE o.state = '{UNCERTAIN}'), 0) / {DIGEST_BYTES},
-       count(c.id) FILTER (WHERE o.state = '{UNCERTAIN}'), d.unsent,
-       (SELECT coalesce(status || ' ', '') || words FROM outcome JOIN chunk ON chunk.id = chunk_id
-        WHERE destination_id = d.id AND state <> '{CONFIRMED}' ORDER BY at_ms DESC, chunk_id DESC LIMIT 1)
+       coalesce(sum(length(c.digests)) FILTER (WHERE coalesce(o.state, '{UNCERTAIN}') = '{UNCERTAIN}'), 0)
+       / {DIGEST_BYTES},
+       d.unsent, d.last_error
 FROM destination d LEFT JOIN chunk c ON c.destination_id = d.id LEFT JOIN outcome o ON o.chunk_id = c.id
 GROUP BY d.id ORDER BY d.api, d.team
 """
 
-CHUNKS = """
+CHUNKS = f"""
 SELECT c.id, d.api, d.team, length(c.digests) / 16, c.sent_at_ms, o.status, o.words
-FROM chunk c JOIN destination d ON d.id = c.destination_id JOIN outcome o ON o.chunk_id = c.id
-WHERE o.state = ? ORDER BY c.id
+FROM chunk c JOIN destination d ON d.id = c.destination_id LEFT JOIN outcome o ON o.chunk_id = c.id
+WHERE coalesce(o.state, '{UNCERTAIN}') = ? ORDER BY c.id
 """
 
 
@@ -69,31 +68,39 @@ class Ended:
 
 
 class Journal:
-    """An open journal, for this process alone; safe to use from several threads.
+    """An open journal; safe to use from several threads. Only one process at a time writes, any may read.
 
     Raises:
-        JournalError: it is in use, damaged, of another version, or cannot be written.
+        JournalError: another process writes, or it is damaged, of another version, or cannot be written.
     """
 
-    def __init__(self, path: Path, now: Callable[[], float] = time.time, *, create: bool = True) -> None:
+    def __init__(self, path: Path, now: Callable[[], float] = time.time, *, read_only: bool = False) -> None:
         self.path, self._now, self._lock = path, now, threading.Lock()
         if not path.parent.is_dir():
             raise JournalError(f"{path}: there is no directory {path.parent}; make it, or name another --journal")
-        mode = "rwc" if create else "rw"
-        with self._explained():
-            uri = f"{path.absolute().as_uri()}?mode={mode}"
-            self._database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
-            try:
+        with ExitStack() as stack, self._explained():
+            if not read_only:
+                self._take_turn(stack)
+            uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+            self._database = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+            stack.callback(self._database.close)
+            if read_only:
+                self._check()
+            else:
                 self._open()
-            except BaseException:
-                self._database.close()
-                raise
+            self._closing = stack.pop_all()
+
+    def _take_turn(self, stack: ExitStack) -> None:
+        """Hold a lock for as long as this journal is open, on a file beside it: readers are not kept out."""
+        place = self.path.with_name(self.path.name + "-lock")
+        turn = sqlite3.connect(place, isolation_level=None, timeout=0, check_same_thread=False)
+        stack.callback(turn.close)
+        turn.execute("BEGIN EXCLUSIVE")
 
     def _open(self) -> None:
-        """Take the journal for this process, make its tables where it is new, and see that it is sound."""
+        """Make the tables where the journal is new, see that it is sound, and settle what a kill left behind."""
         execute = self._database.execute
         execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        execute("PRAGMA locking_mode = EXCLUSIVE")
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = FULL")
         execute("BEGIN EXCLUSIVE")
@@ -119,7 +126,7 @@ class Journal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._database.close()
+        self._closing.close()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -145,13 +152,13 @@ class Journal:
 
     def destinations(self, api: str, teams: Sequence[str], *, make: bool) -> dict[str, int]:
         """Return the ids of destinations by team; those that are new are made, or left out."""
-        with self._transaction() as execute:
-            if make:
-                insert = "INSERT OR IGNORE INTO destination (api, team) VALUES (?, ?)"
+        if make:
+            with self._transaction() as execute:
                 for team in teams:
-                    execute(insert, (api, team))
-            found = execute("SELECT team, id FROM destination WHERE api = ?", (api,)).fetchall()
-            return {team: number for team, number in found if team in teams}
+                    execute("INSERT OR IGNORE INTO destination (api, team) VALUES (?, ?)", (api, team))
+        with self._explained():
+            found = self._database.execute("SELECT team, id FROM destination WHERE api = ?", (api,)).fetchall()
+        return {team: number for team, number in found if team in teams}
 
     def turn(self, ended: Sequence[Ended], begun: Sequence[tuple[int, bytes]] = ()) -> list[int]:
         """Write down, durably and at once, chunks that ended and (destination, digests) of such that begin.
@@ -174,17 +181,10 @@ class Journal:
         """Yield (state, digests) of each chunk of a destination."""
         with self._explained():
             yield from self._database.execute(
-                "SELECT state, digests FROM chunk JOIN outcome ON chunk_id = id WHERE destination_id = ? ORDER BY id",
-                (destination_id,),
+                "SELECT coalesce(state, ?), digests FROM chunk LEFT JOIN outcome ON chunk_id = id"
+                " WHERE destination_id = ? ORDER BY id",
+                (UNCERTAIN, destination_id),
             )
-
-    def count(self, destination_ids: Sequence[int]) -> dict[str, int]:
-        """Count the events of destinations by state."""
-        counts = dict.fromkeys(STATES, 0)
-        for destination_id in destination_ids:
-            for state, digests in self.known(destination_id):
-                counts[state] += len(digests) // DIGEST_BYTES
-        return counts
 
     def release(self, destination_id: int, digests: set[bytes]) -> None:
         """Make uncertain events unsent again: somebody accepts that they may arrive twice."""
@@ -200,15 +200,15 @@ class Journal:
                 else:
                     _forget(execute, number)
 
-    def resolve(self, to: str | None, chunk_id: int | None = None) -> tuple[int, int]:
-        """Settle uncertain chunks, or one of them: `to` is a state, or None to make their events unsent.
+    def resolve(self, of: str, to: str | None, chunk_id: int | None = None) -> tuple[int, int]:
+        """Settle chunks of a state, or one of them: `to` is another state, or None to make their events unsent.
 
         Returns the numbers of chunks and events.
         """
         with self._transaction() as execute:
-            rows = [row for row in execute(CHUNKS, (UNCERTAIN,)) if chunk_id in (None, row[0])]
+            rows = [row for row in execute(CHUNKS, (of,)) if chunk_id in (None, row[0])]
             if chunk_id is not None and not rows:
-                raise JournalError(f"--chunk {chunk_id}: no uncertain chunk; `analyzer journal status` lists them")
+                raise JournalError(f"--chunk {chunk_id}: no such chunk; `analyzer journal status` lists them")
             for number, *_ in rows:
                 if to:
                     execute("UPDATE outcome SET state = ?, at_ms = ? WHERE chunk_id = ?", (to, self._at_ms(), number))
@@ -216,14 +216,17 @@ class Journal:
                     _forget(execute, number)
             return len(rows), sum(row[3] for row in rows)
 
-    def note_unsent(self, unsent: dict[int, int]) -> None:
-        """Keep how many events of its selection a run left unsent, by destination."""
+    def note(self, unsent: dict[int, int], last_error: str | None) -> None:
+        """Keep how many events of its selection a run left unsent, by destination, and its last error."""
         with self._transaction() as execute:
             for destination_id, count in unsent.items():
-                execute("UPDATE destination SET unsent = ? WHERE id = ?", (count, destination_id))
+                execute(
+                    "UPDATE destination SET unsent = ?, last_error = coalesce(?, last_error) WHERE id = ?",
+                    (count, last_error, destination_id),
+                )
 
     def summary(self) -> list[tuple[Any, ...]]:
-        """Return api, team, events confirmed, dead-lettered and uncertain, uncertain chunks, unsent, last error."""
+        """Return api, team, events confirmed, dead-lettered and uncertain, unsent, last error of each destination."""
         with self._explained():
             return self._database.execute(SUMMARY).fetchall()
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from analyzer.errors import UsageError
 from analyzer.replay.chunk import Chunk
@@ -17,33 +17,28 @@ class DeadLetters:
         UsageError: the file cannot be written.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self._file: IO[str] | None = None
-        self.first: list[str] = []
+    def __init__(self, path: Path) -> None:
+        self.path, self.first, self._is_new = path, "", not path.exists()
         try:
-            self._file = path.open("a", encoding="utf-8") if path else None
+            self._file = path.open("a", encoding="utf-8")
         except OSError as error:
-            raise UsageError(
-                f"--dead-letters {path}: cannot be written ({error.strerror}); name another file"
-            ) from None
+            why = f"cannot be written ({error.strerror}); name another file"
+            raise UsageError(f"--dead-letters {path}: {why}") from None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._file:
-            self._file.close()
+        self._file.close()
+        if self._is_new and not self.first:
+            self.path.unlink(missing_ok=True)
 
     def put(self, chunk: Chunk, outcome: Outcome) -> None:
         """Write down the one event of a chunk and what the server said of it."""
         context = chunk.context
         named = {"teamId": context.team_id, "slug": context.slug, "ci": context.ci, "interactive": context.interactive}
         known = {name: value for name, value in named.items() if value is not None}
-        line = json.dumps(
-            {**json.loads(chunk.text), **known, "status": outcome.status, "error": outcome.words}, ensure_ascii=False
-        )
-        if not self.first:
-            self.first.append(f"{chunk.text}: {outcome.status} {outcome.words}")
-        if self._file:
-            self._file.write(line + "\n")
-            self._file.flush()
+        said = {"status": outcome.status or 0, "error": outcome.words}
+        self._file.write(json.dumps({**json.loads(chunk.text), **known, **said}, ensure_ascii=False) + "\n")
+        self._file.flush()
+        self.first = self.first or f"{chunk.text} ({outcome.status} {outcome.words})"

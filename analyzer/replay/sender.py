@@ -5,12 +5,12 @@ or together with what it sends next where that starts at once.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from analyzer.replay.chunk import Chunk
-from analyzer.replay.journal import Ended, Journal
-from analyzer.replay.outcome import Kind
+from analyzer.replay.journal import DEAD, Ended, Journal
+from analyzer.replay.outcome import Kind, Outcome
 from analyzer.replay.pace import Pace
 from analyzer.replay.policy import Policy, Stop
 from analyzer.replay.settle import Clock, Counts, DeadLetter, Settler
@@ -61,6 +61,7 @@ class Sender:
             self._supply.close()
         if self._failure:
             raise self._failure
+        self._write_down(self._bury(self.settler.dead(at_the_end=True)))
 
     def _work(self) -> None:
         ended: list[Ended] = []
@@ -95,12 +96,18 @@ class Sender:
                 if outcome.kind is Kind.TOO_BIG and job.chunk.events > 1:
                     self._supply.too_big(len(job.chunk.body()))
                 state, back = self.settler.settle(job, outcome)
-                ended = [Ended(number, state, outcome.status, outcome.words)]
+                ended = [Ended(number, state, outcome.status, outcome.words), *self._bury(self.settler.dead())]
         finally:
             self._supply.back(*back)
         if self._ending.is_set():
             ended = self._write_down(ended)
         return ended
+
+    def _bury(self, dead: Sequence[tuple[Job, Outcome]]) -> list[Ended]:
+        """Write down dead letters as under way; return their ends."""
+        begun = [(self._route.destinations[job.chunk.context.team], job.chunk.digests) for job, _ in dead]
+        numbers = self._route.journal.turn([], begun) if begun else []
+        return [Ended(n, DEAD, one.status, one.words) for n, (_, one) in zip(numbers, dead, strict=True)]
 
     def _begin(self, job: Job, ended: list[Ended]) -> int:
         """Write down that a job is under way, and what ended before; return the chunk's number."""

@@ -70,7 +70,8 @@ class Session:
     def consult(self, journal: Journal | None, *, execute: bool = False, resend: bool = False) -> None:
         """Find out what the journal knows of each event; with `resend`, make uncertain ones unsent again."""
         if journal:
-            self._destinations = journal.destinations(self.api, self.queue.selected_teams(), make=execute)
+            teams = self.queue.selected_teams()
+            self._destinations = journal.destinations(self.api, teams, make=execute)
             self._look_up(journal)
         self.tallies = self.queue.mark()
         if journal and resend and any(tally.uncertain for tally in self.tallies.values()):
@@ -161,23 +162,19 @@ class Session:
             seconds=seconds,
         )
 
-    def close(self, journal: Journal, counts: Counts) -> None:
-        """Check a run's counts against the journal, and note there what is left unsent.
+    def close(self, journal: Journal, counts: Counts, last_error: str | None = None) -> None:
+        """Check a run's counts against the journal, and note there what is left unsent, and its last error.
 
         Raises:
             AccountingError: the journal holds other numbers than were counted.
         """
         after = self._held(journal)
         now = {team: [b - a for a, b in zip(self._before[team], after[team], strict=True)] for team in after}
-        if [sum(one) for one in zip(*now.values(), strict=True)] != [
-            counts.confirmed,
-            counts.dead_lettered,
-            counts.uncertain,
-        ]:
+        found = [sum(one[place] for one in now.values()) for place in range(3)]
+        if found != [counts.confirmed, counts.dead_lettered, counts.uncertain]:
             raise AccountingError(f"the journal does not hold what was counted, which is a bug in analyzer: {counts}")
-        journal.note_unsent(
-            {self._destinations[team]: tally.unsent - sum(now[team]) for team, tally in self.tallies.items()}
-        )
+        unsent = {self._destinations[team]: tally.unsent - sum(now[team]) for team, tally in self.tallies.items()}
+        journal.note(unsent, last_error)
 
     def _held(self, journal: Journal) -> dict[str, tuple[int, int, int]]:
         """Return the events that the journal holds, confirmed, dead-lettered and uncertain, by team."""

@@ -69,6 +69,8 @@ def address(api: str) -> str:
     scheme = parts.scheme.lower()
     if parts.username or parts.query or parts.fragment or parts_wrong:
         raise UsageError(f"--api {scheme}://{host}: only scheme, host, port and path are taken")
+    if "/v8/artifacts" in parts.path:
+        raise UsageError(f"--api {api}: the address without /v8/artifacts is expected; that is added")
     if scheme == "http" and not _is_loopback(host):
         raise UsageError(f"--api {api}: the token would go in the clear; use https (http only for this machine itself)")
     shown = f"[{host}]" if ":" in host else host

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from analyzer.replay.chunk import Chunk
-from analyzer.replay.journal import CONFIRMED, DEAD, UNCERTAIN
+from analyzer.replay.journal import CONFIRMED, UNCERTAIN
 from analyzer.replay.outcome import Kind, Outcome, remedy_of
 from analyzer.replay.pace import Pace, backoff_seconds
 from analyzer.replay.policy import MOST_REFUSED, Policy, Stop, Stopped
@@ -45,7 +45,9 @@ class Settler:
         self._policy, self._pace, self._dead_letter, self._clock = policy, pace, dead_letter, clock
         self.ending, self.stopped, self.counts = threading.Event(), None, Counts()
         self.waiting = ""
-        self._refused_in_a_row = self._uncertain_in_a_row = 0
+        self.last_error: str | None = None
+        self._suspects: list[tuple[Job, Outcome]] = []
+        self._uncertain_in_a_row, self._taken = 0, False
         self._lock = threading.Lock()
 
     stopped: Stopped | None
@@ -60,7 +62,10 @@ class Settler:
         with self._lock:
             if outcome.kind is not Kind.AMBIGUOUS:
                 self._uncertain_in_a_row = 0
+            if outcome.kind is not Kind.CONFIRMED:
+                self.last_error = said(outcome)
             state, back = self._decide(job, outcome)
+            self._taken = state == CONFIRMED
             if state:
                 setattr(self.counts, state, getattr(self.counts, state) + job.chunk.events)
             return state, back
@@ -68,7 +73,7 @@ class Settler:
     def _decide(self, job: Job, outcome: Outcome) -> Settled:
         kind = outcome.kind
         if kind is Kind.CONFIRMED:
-            self._refused_in_a_row, self.waiting = 0, ""
+            self.waiting = ""
             return CONFIRMED, []
         if kind in (Kind.REFUSED, Kind.TOO_BIG):
             return self._refused(job, outcome)
@@ -82,15 +87,25 @@ class Settler:
         return None, self._again(job, outcome)
 
     def _refused(self, job: Job, outcome: Outcome) -> Settled:
-        """Halve a chunk that was refused; an event that is refused alone is a dead letter."""
+        """Halve a chunk that was refused; an event that is refused alone is suspected to be a dead letter."""
         if job.chunk.events > 1:
             return None, [Job(half) for half in job.chunk.halves()]
-        self._dead_letter(job.chunk, outcome)
-        self._refused_in_a_row += 1
-        if self._refused_in_a_row >= MOST_REFUSED:
+        self._suspects.append((job, outcome))
+        if len(self._suspects) >= MOST_REFUSED:
             words = f"{MOST_REFUSED} events in a row were refused ({said(outcome)}), so not they alone are at fault"
-            self.stop(Stop.SYSTEMIC, f"{words}; look at the team, the API and --dead-letters, then run this again")
-        return DEAD, []
+            self.stop(Stop.SYSTEMIC, f"{words}; they stay unsent: look at the team and the server, then run this again")
+        return None, []
+
+    def dead(self, *, at_the_end: bool = False) -> list[tuple[Job, Outcome]]:
+        """Return the suspects that are dead letters: the server took something after them, or they are few."""
+        with self._lock:
+            if not (at_the_end or self._taken) or len(self._suspects) >= MOST_REFUSED:
+                return []
+            found, self._suspects = self._suspects, []
+            for job, outcome in found:
+                self._dead_letter(job.chunk, outcome)
+            self.counts.dead_lettered += len(found)
+            return found
 
     def _ambiguous(self, job: Job, outcome: Outcome) -> Settled:
         self._uncertain_in_a_row += 1
@@ -121,5 +136,6 @@ class Settler:
 
 def said(outcome: Outcome) -> str:
     """Return an outcome in words."""
-    status = f"the server answered {outcome.status}" if outcome.status else "no answer"
-    return f"{status} ({outcome.words})" if outcome.words else status
+    if not outcome.status:
+        return outcome.words or "no answer"
+    return f"the server answered {outcome.status}" + (f" ({outcome.words})" if outcome.words else "")

@@ -1,11 +1,12 @@
 """A plan and an account as tables that describe themselves."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from analyzer.replay.queue import Tally
 from analyzer.replay.session import Account, Plan
 from analyzer.table import BYTES, COUNT, MS, RATIO, TEXT, TIME, Heading, Table
 
@@ -14,27 +15,42 @@ PLANS_PER_MINUTE = (100, 10_000)
 
 FAIR_SHARE = 0.3
 HOUR_MINUTES = 60
+LARGEST_BODY = 0.9 * (1 << 20)
 
 PLAN = (
-    Heading("destination", TEXT, "the API and the teams that events go to"),
+    Heading("api", TEXT, "the server"),
+    Heading("teams", TEXT, "the team that events go to, or how many"),
+    Heading("journal", TEXT, "what is known of earlier runs"),
     Heading("selected", COUNT, "events selected, repeats left out"),
-    Heading("repeats_dropped", COUNT, "repeats of an event, such as a client's retry; --keep-repeats sends them"),
     Heading("confirmed", COUNT, "delivered by earlier runs; not sent again"),
     Heading("dead_lettered", COUNT, "refused by the server in earlier runs; not sent again"),
     Heading("uncertain", COUNT, "sent by earlier runs without a clear answer; held"),
     Heading("unsent", COUNT, "events to send"),
-    Heading("sessions", COUNT, "sessions they are of"),
-    Heading("chunks", COUNT, "chunks, a request each"),
-    Heading("bytes", BYTES, "bytes of all bodies"),
-    Heading("first_at", TIME, "time of the earliest event"),
-    Heading("last_at", TIME, "time of the latest event"),
+    Heading("repeats_dropped", COUNT, "repeats of an event, such as a client's retry; --keep-repeats sends them"),
+    Heading("sessions_to_send", COUNT, "sessions of the events to send"),
+    Heading("chunks", COUNT, "chunks to send, a request each"),
+    Heading("requests", COUNT, "requests to send"),
+    Heading("bytes", BYTES, "bytes of all bodies to send"),
+    Heading("first_at", TIME, "time of the earliest event to send"),
+    Heading("last_at", TIME, "time of the latest event to send"),
     Heading("takes_ms", MS, "time it takes at --requests-per-minute"),
-    Heading("of_100_a_minute", RATIO, "share of a quota of 100 requests a minute"),
-    Heading("of_10000_a_minute", RATIO, "share of a quota of 10,000 requests a minute"),
-    Heading("in_an_hour", TEXT, "settings that finish in an hour within 30 % of a quota"),
+    Heading("share_of_100_a_minute", RATIO, "share of a quota of 100 requests a minute"),
+    Heading("share_of_10000_a_minute", RATIO, "share of a quota of 10,000 requests a minute"),
+    Heading("within_an_hour", TEXT, "settings that finish in an hour within 30 % of a quota"),
+)
+
+TEAMS = (
+    Heading("team", TEXT, "the team's slug, else its id"),
+    Heading("selected", COUNT, "events selected"),
+    Heading("confirmed", COUNT, "delivered by earlier runs"),
+    Heading("unsent", COUNT, "events to send"),
+    Heading("requests", COUNT, "requests to send"),
 )
 
 ACCOUNT = (
+    Heading("api", TEXT, "the server"),
+    Heading("teams", TEXT, "the team that events went to, or how many"),
+    Heading("journal", TEXT, "where it is kept what was sent"),
     Heading("selected", COUNT, "events selected, repeats left out"),
     Heading("confirmed", COUNT, "events the server took, in this run or before"),
     Heading("dead_lettered", COUNT, "events the server refused"),
@@ -49,38 +65,57 @@ ACCOUNT = (
 )
 
 
-def plan_table(plan: Plan, account: Account, destination: str, requests_per_minute: float) -> Table:
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a replay goes, in words."""
+
+    api: str
+    teams: str
+    journal: str
+
+
+def plan_table(plan: Plan, account: Account, where: Where, requests_per_minute: float, chunk_events: int) -> Table:
     """Return the table `plan`, one row."""
-    rate = requests_per_minute or None
+    takes_ms = plan.requests * 60_000 / requests_per_minute if requests_per_minute else None
+    shares = [requests_per_minute / most if requests_per_minute and plan.events else None for most in PLANS_PER_MINUTE]
     row = (
-        destination, account.selected, account.repeats_dropped, account.confirmed, account.dead_lettered,
-        account.uncertain, account.unsent, plan.sessions, plan.requests, plan.bytes, plan.first_at, plan.last_at,
-        None if rate is None else plan.requests * 60_000 / rate,
-        *(None if rate is None else rate / most for most in PLANS_PER_MINUTE),
-        in_an_hour(plan),
+        where.api, where.teams, where.journal, account.selected, account.confirmed, account.dead_lettered,
+        account.uncertain, account.unsent, account.repeats_dropped, plan.sessions, plan.requests, plan.requests,
+        plan.bytes, plan.first_at, plan.last_at, takes_ms, *shares,
+        within_an_hour(plan, requests_per_minute, chunk_events),
     )  # fmt: skip
     return Table("plan", PLAN, [row], upright=True)
 
 
-def in_an_hour(plan: Plan) -> str | None:
+def teams_table(tallies: Mapping[str, Tally], plan: Plan) -> Table:
+    """Return the table `by_team`, a row a team."""
+    rows = [
+        (team or None, tally.selected, tally.confirmed, tally.unsent, plan.requests_by_team[team])
+        for team, tally in tallies.items()
+    ]
+    return Table("by_team", TEAMS, rows)
+
+
+def within_an_hour(plan: Plan, requests_per_minute: float, chunk_events: int) -> str | None:
     """Return the settings that send a plan in an hour within 30 % of the least quota that allows it.
 
     Bodies stay under 1 MiB: where that takes more requests than the smaller quota has, the larger one is meant.
     """
     if not plan.events:
         return None
-    largest_chunk = max(1, int((1 << 20) / (plan.bytes / plan.events) * 0.9))
     for most in PLANS_PER_MINUTE:
         rate = int(most * FAIR_SHARE)
-        chunk = math.ceil(plan.events / (rate * HOUR_MINUTES))
-        if chunk <= largest_chunk:
-            return f"--chunk-size {max(chunk, 1)} --requests-per-minute {rate}"
+        if 0 < requests_per_minute <= rate and plan.requests <= requests_per_minute * HOUR_MINUTES:
+            return "as it is"
+        chunk = max(math.ceil(plan.events / (rate * HOUR_MINUTES)), chunk_events)
+        if chunk * plan.bytes / plan.events <= LARGEST_BODY:
+            return f"--chunk-size {chunk} --requests-per-minute {rate}"
     return None
 
 
-def account_table(account: Account) -> Table:
+def account_table(account: Account, where: Where) -> Table:
     """Return the table `replay`, one row."""
-    values = asdict(account) | {"took_ms": account.seconds * 1000}
+    values = asdict(account) | asdict(where) | {"took_ms": round(account.seconds * 1000)}
     return Table("replay", ACCOUNT, [tuple(values[heading.name] for heading in ACCOUNT)], upright=True)
 
 
@@ -90,7 +125,7 @@ DESTINATIONS = (
     Heading("confirmed", COUNT, "events delivered"),
     Heading("dead_lettered", COUNT, "events the server refused"),
     Heading("uncertain", COUNT, "events that may or may not have been taken"),
-    Heading("unsent", COUNT, "events of its selection that the last run left unsent"),
+    Heading("unsent", COUNT, "events that the last run to it left unsent, of its own selection"),
     Heading("last_error", TEXT, "the last answer that was no success"),
 )
 
@@ -106,7 +141,7 @@ UNCERTAIN = (
 
 def destinations_table(rows: Sequence[tuple[Any, ...]]) -> Table:
     """Return the table `destinations`, a row each."""
-    return Table("destinations", DESTINATIONS, [(*row[:5], row[6], row[7]) for row in rows])
+    return Table("destinations", DESTINATIONS, rows)
 
 
 def uncertain_table(rows: Sequence[tuple[Any, ...]]) -> Table:

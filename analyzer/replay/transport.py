@@ -44,7 +44,7 @@ class Transport:
         answer_seconds: float = ANSWER_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._token, self._now = server.token, now
+        self._token, self._api, self._now = server.token, server.api, now
         self._client = httpx.Client(
             base_url=server.api,
             headers={"authorization": f"Bearer {server.token}", "user-agent": "cache-event-analyzer"},
@@ -81,7 +81,8 @@ class Transport:
         except NOT_SENT as error:
             untrusted = _cause_of(error, ssl.SSLCertVerificationError)
             hint = "; --ca-file names the certificate of a private authority" if untrusted else ""
-            return Outcome(Kind.FORBIDDEN if untrusted else Kind.NOT_SENT, words=self._said(error) + hint)
+            words = f"cannot connect to {self._api}: {self._said(error)}{hint}"
+            return Outcome(Kind.FORBIDDEN if untrusted else Kind.NOT_SENT, words=words)
         except (httpx.HTTPError, OSError, ValueError) as error:
             return Outcome(Kind.AMBIGUOUS, words=self._said(error))
         return self._answer(response)

@@ -113,7 +113,7 @@ def test_a_journal_that_cannot_be_written(log: Any, strict: Strict, tmp_path: Pa
 def test_commands_want_a_journal(cli: Cli, tmp_path: Path) -> None:
     for command in (["status"], ["verify"], ["resolve", "--uncertain", "resend"]):
         result = cli("journal", *command, "--journal", tmp_path / "none")
-        assert (result.code, "there is no journal" in result.err) == (2, True)
+        assert (result.code, "there is no such journal" in result.err) == (2, True)
         assert not (tmp_path / "none").exists()
 
 
@@ -129,4 +129,4 @@ def test_an_event_counted_twice_is_found(cli: Cli, tmp_path: Path) -> None:
 
 def test_a_chunk_that_is_not_uncertain_cannot_be_resolved(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal, pytest.raises(JournalError, match="--chunk 5"):
-        journal.resolve(None, 5)
+        journal.resolve(UNCERTAIN, None, 5)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli, event
 
+from analyzer.replay.journal import Journal
 from replay.conftest import Replay
 from replay.server import Strict, http_date
 
@@ -67,7 +68,7 @@ def test_a_plan_sends_nothing_and_is_what_is_sent(replay: Replay, strict: Strict
     assert row["bytes"] == sum(map(len, strict.bodies))
     assert max(map(len, strict.bodies)) <= 3000
     assert max(len(json.loads(body)) for body in strict.bodies) <= 50
-    assert row["sessions"] == len({json.loads(text)["sessionId"] for text in strict.events()})
+    assert row["sessions_to_send"] == len({json.loads(text)["sessionId"] for text in strict.events()})
 
 
 def test_one_event_in_many_logs_is_one_delivery(cli: Cli, replay: Replay, strict: Strict, tmp_path: Path) -> None:
@@ -203,6 +204,7 @@ def test_events_at_fault_are_found_and_the_others_sent(
     ]
     again = replay(source)
     assert (again.code, accounted(again)["requests"]) == (6, 0)
+    assert not list(tmp_path.glob("*dead-letters*"))
     repaired = log([{**one, "hash": "mended" + one["hash"]} for one in dead], "repaired")
     assert (replay(repaired).code, len(strict.taken)) == (0, 40)
 
@@ -210,8 +212,10 @@ def test_events_at_fault_are_found_and_the_others_sent(
 def test_when_all_is_refused_not_the_events_are_at_fault(replay: Replay, strict: Strict) -> None:
     strict.poison = lambda _: True
     result = replay(LOG)
-    assert (result.code, accounted(result)["dead_lettered"], strict.taken) == (4, 10, [])
+    assert (result.code, accounted(result)["dead_lettered"], strict.taken) == (4, 0, [])
     assert "10 events in a row were refused" in result.err
+    strict.poison = lambda _: False
+    assert (replay(LOG).code, len(strict.taken)) == (0, 4115)
 
 
 @pytest.mark.parametrize(
@@ -286,3 +290,41 @@ def test_the_token_is_nowhere(replay: Replay, strict: Strict, tmp_path: Path) ->
     assert "[token]" in written
     assert strict.token not in written
     assert strict.token.encode() not in (tmp_path / "j.sqlite").read_bytes()
+
+
+def test_nothing_selected_is_no_failure(replay: Replay, strict: Strict) -> None:
+    result = replay(LOG, "--team", "nobody")
+    assert (result.code, accounted(result)["selected"], strict.bodies) == (0, 0, [])
+    assert "no event is selected" in result.err
+
+
+def test_refused_events_can_be_sent_again(cli: Cli, replay: Replay, strict: Strict, log: Any, tmp_path: Path) -> None:
+    strict.poison = lambda item: item["hash"] == "h1"
+    source, journal = log([event(hash=f"h{n}") for n in range(4)]), tmp_path / "j.sqlite"
+    result = replay(source)
+    assert (result.code, accounted(result)["dead_lettered"]) == (6, 1)
+    letters = tmp_path / "j.dead-letters.ndjson"
+    assert str(letters) in result.err
+    assert json.loads(letters.read_text())["hash"] == "h1"
+    strict.poison = lambda _: False
+    assert cli("journal", "resolve", "--dead-letters", "resend", "--journal", journal).code == 0
+    assert (replay(letters).code, len(strict.taken)) == (0, 4)
+
+
+def test_the_journal_can_be_read_while_a_replay_runs(cli: Cli, replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    replay(LOG, "--limit", 100)
+    with Journal(tmp_path / "j.sqlite") as journal:
+        (team,) = journal.destinations(strict.url, ["team_x"], make=True).values()
+        journal.turn([], [(team, bytes(range(32)))])
+        status = cli("journal", "status", "--journal", tmp_path / "j.sqlite", "--format", "json")
+        assert sum(row["uncertain"] for row in status.table("destinations")) == 2
+        assert accounted(replay(LOG, execute=False))["confirmed"] == 100
+        assert cli("journal", "verify", "--journal", tmp_path / "j.sqlite").code == 0
+
+
+def test_the_last_error_is_kept(cli: Cli, replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    strict.script = [(401, "who are you")]
+    replay(LOG, "--limit", 10)
+    status = cli("journal", "status", "--journal", tmp_path / "j.sqlite", "--format", "json")
+    assert [row["last_error"] for row in status.table("destinations")] == ["the server answered 401 (who are you)"]
+    assert [row["unsent"] for row in status.table("destinations")] == [10]

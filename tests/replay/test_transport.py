@@ -36,7 +36,8 @@ def outcome_of(answer: Any) -> Outcome:
 
 @pytest.mark.parametrize("kind", NOT_SENT)
 def test_what_failed_before_the_request_was_not_sent(kind: type[Exception]) -> None:
-    assert outcome_of(kind("why")) == Outcome(Kind.NOT_SENT, None, f"{kind.__name__}: why")
+    words = f"cannot connect to https://cache.example.com: {kind.__name__}: why"
+    assert outcome_of(kind("why")) == Outcome(Kind.NOT_SENT, None, words)
 
 
 @pytest.mark.parametrize("kind", AMBIGUOUS)
