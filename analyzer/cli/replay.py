@@ -14,7 +14,7 @@ from analyzer.cli.output import check, output_options, write
 from analyzer.cli.place import journal_of, settings_of
 from analyzer.cli.replay_options import Options, replay_options
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
-from analyzer.errors import UsageError
+from analyzer.errors import JournalError, UsageError
 
 if TYPE_CHECKING:
     from analyzer.archive.opening import Opened
@@ -143,7 +143,7 @@ def _execute(
         options.max_duration, options.max_uncertain, options.on_uncertain == "resend",
     )  # fmt: skip
     session.queue.lengths()
-    began = time.monotonic()
+    began, sound = time.monotonic(), True
     server = Server(settings.api, settings.token, options.ca_file)
     letters_path = options.dead_letters or journal.path.with_suffix(".dead-letters.ndjson")
     with DeadLetters(letters_path) as letters, Transport(server) as transport:
@@ -153,9 +153,14 @@ def _execute(
         if refused:
             sender.settler.stop(refused.stop, refused.words)
         else:
-            follow(session, sender)
+            try:
+                follow(session, sender)
+            except JournalError as error:
+                sound = False
+                sender.settler.stop(Stop.FAILED, f"{error}; what was under way will be uncertain")
     settler = sender.settler
-    session.close(journal, settler.counts, settler.last_error)
+    if sound:
+        session.close(journal, settler.counts, settler.last_error)
     account = session.account(settler.counts, time.monotonic() - began)
     notes = [*_nameless(session), *_notes(account, letters, journal)]
     _report(opened, session, account, [account_table(account, where)], notes, written, output)

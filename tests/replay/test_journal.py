@@ -130,3 +130,24 @@ def test_an_event_counted_twice_is_found(cli: Cli, tmp_path: Path) -> None:
 def test_a_chunk_that_is_not_uncertain_cannot_be_resolved(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal, pytest.raises(JournalError, match="--chunk 5"):
         journal.resolve(UNCERTAIN, None, 5)
+
+
+def test_a_journal_that_fails_on_the_way_stops_the_run_with_an_account(
+    replay: Replay, strict: Strict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, left = Journal.turn, [5]
+
+    def failing(self: Journal, ended: Any, begun: Any = ()) -> list[int]:
+        left[0] -= 1
+        if not left[0]:
+            raise JournalError("the disk is full")
+        return turn(self, ended, begun)
+
+    monkeypatch.setattr(Journal, "turn", failing)
+    result = replay(LOG, "--chunk-size", 10)
+    assert (result.code, "the disk is full" in result.err) == (4, True)
+    assert result.json["confirmed"] == len(strict.taken) == 4115 - result.json["unsent"] > 0
+    monkeypatch.setattr(Journal, "turn", turn)
+    again = replay(LOG, "--chunk-size", 10)
+    assert (again.code, 0 < again.json["uncertain"] <= 10) == (8, True)
+    assert len(strict.taken) == len(set(strict.taken)) == 4115
