@@ -36,7 +36,7 @@ def shown(table: Table, width: int | None = None) -> Shown:
     """Choose what people see: a lone row of totals stands upright; flags become a mark; measures that do not fit go."""
     if table.upright:
         pairs = zip(table.columns, table.rows[0], strict=True)
-        cells = [[_title(column), human(value, column.unit)] for column, value in pairs]
+        cells = [[_words(column), human(value, column.unit)] for column, value in pairs]
         return Shown((Heading("measure", TEXT, ""), Heading("value", COUNT, "")), cells, ())
     written = [
         [human(value, column.unit) for value, column in zip(row, table.columns, strict=True)] for row in table.rows
@@ -70,8 +70,10 @@ def _column_width(column: Heading, cells: Sequence[str]) -> int:
 
 def _title(column: Heading) -> str:
     """Write a column's name in words; the name of a column of SQL stays as it is."""
-    if column.unit in (TEXT, NUMBER):
-        return column.name
+    return column.name if column.unit in (TEXT, NUMBER) else _words(column)
+
+
+def _words(column: Heading) -> str:
     return column.name.removesuffix("_ms").removesuffix("_at").replace("_", " ")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from analyzer.archive.selection import Selection, run, select
 from analyzer.errors import UsageError
 from analyzer.replay.chunk import AROUND_BYTES, Chunk, spans
-from analyzer.replay.journal import UNCERTAIN
+from analyzer.replay.journal import UNCERTAIN, split
 from analyzer.replay.target import Context, Overrides, distinct
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ DIGEST = f"md5(({ITEM}) || '#' || repeat)"
 NAMED = "JOIN store.session s ON s.id = session_id JOIN store.hash h ON h.id = hash_id"
 
 KNOWN = """
-INSERT INTO known SELECT $destination, $state, lower(unnest(regexp_extract_all(hex($digests::BLOB), '.{32}')))
+INSERT INTO known SELECT $destination, $state, unnest($digests::VARCHAR[])
 """
 
 NOTHING_KNOWN = "CREATE OR REPLACE TEMP TABLE known (destination INTEGER, state VARCHAR, digest VARCHAR)"
@@ -182,7 +182,8 @@ class Queue:
         """Take in what the journal knows: (place of the team, state, digests)."""
         self.connection.execute(NOTHING_KNOWN)
         for destination, state, digests in _gathered(known):
-            self.connection.execute(KNOWN, {"destination": destination, "state": state, "digests": digests})
+            written = [digest.hex() for digest in split(digests)]
+            self.connection.execute(KNOWN, {"destination": destination, "state": state, "digests": written})
 
     def mark(self) -> dict[str, Tally]:
         """Find what is known of each event; return the events of each team by that, and note the repeats dropped."""
