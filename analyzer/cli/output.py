@@ -78,6 +78,8 @@ def write(report: "Report", found: "Output", output: Path | None) -> None:
 
 def _print(report: "Report", found: "Output") -> None:
     """Write to stdout; where nobody reads on, stop without a word, also when Python flushes at the end."""
+    if sys.stdout is None:  # closed from the start
+        return
     try:
         found.write(report, sys.stdout.buffer)
         sys.stdout.flush()

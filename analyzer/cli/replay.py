@@ -12,7 +12,7 @@ from analyzer.cli.exits import REPLAY_HELP, Exit
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.output import check, output_options, write
 from analyzer.cli.place import journal_of, settings_of
-from analyzer.cli.replay_options import Options, replay_options
+from analyzer.cli.replay_options import Options, replay_options, require_sane
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 from analyzer.errors import JournalError, UsageError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from analyzer.render.formats import Output
     from analyzer.replay.journal import Journal
     from analyzer.replay.letters import DeadLetters
+    from analyzer.replay.policy import Stopped
     from analyzer.replay.session import Account, Session
     from analyzer.replay.settings import Settings
     from analyzer.replay.tables import Where
@@ -53,6 +54,7 @@ def command(
     from analyzer.replay.settings import NO_TOKEN  # noqa: PLC0415
 
     written = check(format_name, output, inputs.rejects, force=force)
+    require_sane(options)
     settings = settings_of(options.api, options.token_file)
     if options.execute and not settings.token:
         raise UsageError(NO_TOKEN)
@@ -69,10 +71,10 @@ def command(
         resend = options.execute and options.on_uncertain == "resend"
         session.consult(journal, execute=options.execute, resend=resend)
         where = _where(session, path, known=journal is not None)
+        _tell_of_other_journals(path)
         if not options.execute or journal is None:
             _show_plan(session, opened, where, options, written, output)
             return code_of(opened.intake)
-        _tell_of_other_journals(path)
         code = _execute(session, opened, journal, where, options, settings, written, output)
         return code or code_of(opened.intake)
 
@@ -155,7 +157,7 @@ def _execute(
         else:
             try:
                 follow(session, sender)
-            except JournalError as error:
+            except (JournalError, OSError) as error:
                 sound = False
                 sender.settler.stop(Stop.FAILED, f"{error}; what was under way will be uncertain")
     settler = sender.settler
@@ -164,12 +166,19 @@ def _execute(
     account = session.account(settler.counts, time.monotonic() - began)
     notes = [*_nameless(session), *_notes(account, letters, journal)]
     _report(opened, session, account, [account_table(account, where)], notes, written, output)
-    if settler.stopped and (account.unsent or settler.stopped.stop is not Stop.LIMIT):
-        tell = say.note if settler.stopped.stop is Stop.LIMIT else say.error
-        tell(settler.stopped.words)
-        if settler.stopped.stop is Stop.INTERRUPTED:
-            return Exit.INTERRUPTED
-        return Exit.REFUSED if settler.stopped.stop is Stop.FORBIDDEN else Exit.STOPPED
+    return _ended(account, settler.stopped)
+
+
+def _ended(account: "Account", stopped: "Stopped | None") -> Exit:
+    """Say why a run stopped, where it did, and return what it ends with."""
+    from analyzer.replay.policy import Stop  # noqa: PLC0415
+
+    if stopped and (account.unsent or stopped.stop is not Stop.LIMIT):
+        tell = say.note if stopped.stop is Stop.LIMIT else say.error
+        tell(stopped.words)
+    by_stop = {Stop.INTERRUPTED: Exit.INTERRUPTED, Stop.FORBIDDEN: Exit.REFUSED}
+    if stopped and (account.unsent or stopped.stop in by_stop):
+        return by_stop.get(stopped.stop, Exit.STOPPED)
     if account.uncertain:
         return Exit.UNCERTAIN
     return Exit.DEAD_LETTERS if account.dead_lettered else Exit.OK

@@ -1,5 +1,6 @@
 """The options of `analyzer replay` beyond SOURCE, filters and output."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import Any
 import click
 
 from analyzer.cli.duration import Seconds
+from analyzer.errors import UsageError
+from analyzer.event import MAX_CI_LENGTH
 
 FILE = click.Path(path_type=Path, dir_okay=False)
-COUNTED = click.IntRange(min=1)
+LEAST_RATE = 0.01
+COUNTED = click.IntRange(min=1, max=10**9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ _OPTIONS = (
     click.option("--max-bytes", type=COUNTED, default=1 << 20, show_default=True, help="Most bytes a body."),
     click.option(
         "--requests-per-minute",
-        type=click.FloatRange(min=0),
+        type=click.FloatRange(min=0, max=10**6),
         default=30,
         show_default=True,
         help="How often a request starts; 0 is no limit.",
@@ -113,3 +117,20 @@ def replay_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         option(gathered)
     return gathered
+
+
+def require_sane(options: Options) -> None:
+    """Refuse what no request can carry, and rates that are none.
+
+    Raises:
+        UsageError: a value that the server could only refuse.
+    """
+    named = {"--as-ci": options.as_ci, "--slug": options.slug, "--team-id": options.team_id}
+    for name, value in named.items():
+        if value is not None and (not value.strip() or value != value.strip() or not value.isprintable()):
+            raise UsageError(f"{name} {value!r}: empty, or with characters that no request carries")
+    if len(options.as_ci or "") > MAX_CI_LENGTH:
+        raise UsageError(f"--as-ci: longer than {MAX_CI_LENGTH} characters, which the API refuses")
+    rate = options.requests_per_minute
+    if math.isnan(rate) or 0 < rate < LEAST_RATE:
+        raise UsageError(f"--requests-per-minute {rate}: at least {LEAST_RATE}, or 0 for no limit")

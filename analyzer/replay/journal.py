@@ -50,6 +50,11 @@ FROM destination d LEFT JOIN chunk c ON c.destination_id = d.id LEFT JOIN outcom
 GROUP BY d.id ORDER BY d.api, d.team
 """
 
+BROKEN = f"""
+SELECT (SELECT count(*) FROM chunk WHERE length(digests) = 0 OR length(digests) % {DIGEST_BYTES} > 0)
+     + (SELECT count(*) FROM outcome WHERE state NOT IN (?, ?, ?))
+"""
+
 CHUNKS = f"""
 SELECT c.id, d.api, d.team, length(c.digests) / 16, c.sent_at_ms, o.status, o.words
 FROM chunk c JOIN destination d ON d.id = c.destination_id LEFT JOIN outcome o ON o.chunk_id = c.id
@@ -57,14 +62,23 @@ WHERE coalesce(o.state, '{UNCERTAIN}') = ? ORDER BY c.id
 """
 
 
+UNSENT_AGAIN = """
+UPDATE destination SET unsent = coalesce(unsent, 0) + ? WHERE id = (SELECT destination_id FROM chunk WHERE id = ?)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A chunk's end: its state, or None where its events are unsent again."""
+    """A chunk's end: its state, or None where its events are unsent again.
+
+    Those of them that were in `doubt` before, by an earlier request, are uncertain again.
+    """
 
     chunk_id: int
     state: str | None
     status: int | None = None
     words: str = ""
+    doubt: bytes = b""
 
 
 class Journal:
@@ -76,6 +90,7 @@ class Journal:
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time, *, read_only: bool = False) -> None:
         self.path, self._now, self._lock = path, now, threading.Lock()
+        self._held: dict[tuple[int, bytes], int] | None = None
         if not path.parent.is_dir():
             raise JournalError(f"{path}: there is no directory {path.parent}; make it, or name another --journal")
         with ExitStack() as stack, self._explained():
@@ -92,7 +107,8 @@ class Journal:
 
     def _take_turn(self, stack: ExitStack) -> None:
         """Hold a lock for as long as this journal is open, on a file beside it: readers are not kept out."""
-        place = self.path.with_name(self.path.name + "-lock")
+        real = self.path.resolve()
+        place = real.with_name(real.name + "-lock")
         turn = sqlite3.connect(place, isolation_level=None, timeout=0, check_same_thread=False)
         stack.callback(turn.close)
         turn.execute("BEGIN EXCLUSIVE")
@@ -100,6 +116,8 @@ class Journal:
     def _open(self) -> None:
         """Make the tables where the journal is new, see that it is sound, and settle what a kill left behind."""
         execute = self._database.execute
+        if execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            self._check()
         execute(f"PRAGMA page_size = {PAGE_BYTES}")
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = FULL")
@@ -108,7 +126,6 @@ class Journal:
             for statement in TABLES.strip().split("\n"):
                 execute(statement)
             execute("INSERT INTO meta VALUES (?)", (VERSION,))
-        self._check()
         execute(SETTLE, {"state": UNCERTAIN, "words": LEFT_BEHIND, "at_ms": self._at_ms()})
         execute("COMMIT")
 
@@ -119,8 +136,10 @@ class Journal:
         if self._database.execute("SELECT version FROM meta").fetchone() != (VERSION,):
             raise JournalError(f"{self.path}: a journal of another version; name another --journal")
         found = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise JournalError(f"{self.path}: the journal is damaged ({found}); restore it from a backup")
+        broken = self._database.execute(BROKEN, STATES).fetchone()[0]
+        if found != "ok" or broken:
+            why = found if found != "ok" else f"{broken} broken rows"
+            raise JournalError(f"{self.path}: the journal is damaged ({why}); restore it from a backup")
 
     def __enter__(self) -> Self:
         return self
@@ -163,16 +182,24 @@ class Journal:
     def turn(self, ended: Sequence[Ended], begun: Sequence[tuple[int, bytes]] = ()) -> list[int]:
         """Write down, durably and at once, chunks that ended and (destination, digests) of such that begin.
 
-        Returns the ids of the chunks that begin: once this returns, their requests may be sent.
+        Returns the ids of the chunks that begin: once this returns, their requests may be sent. What was uncertain of
+        them, and may be sent again (see `hold`), no longer stands in the chunks it stood in.
         """
         with self._transaction() as execute:
             at_ms = self._at_ms()
             for one in ended:
-                if one.state is None:
+                if one.state is None and not one.doubt:
                     execute("DELETE FROM chunk WHERE id = ?", (one.chunk_id,))
-                else:
-                    row = (one.chunk_id, one.state, one.status, one.words, at_ms)
-                    execute("INSERT INTO outcome VALUES (?, ?, ?, ?, ?)", row)
+                    continue
+                if one.state is None:
+                    execute("UPDATE chunk SET digests = ? WHERE id = ?", (one.doubt, one.chunk_id))
+                state = one.state or UNCERTAIN
+                row = (one.chunk_id, state, one.status, one.words, at_ms)
+                execute("INSERT INTO outcome VALUES (?, ?, ?, ?, ?)", row)
+                if state == UNCERTAIN and self._held is not None:
+                    self._hold_on(execute, one.chunk_id, self._held)
+            for destination, digests in begun if self._held else ():
+                self._let_go(execute, destination, digests)
             insert = "INSERT INTO chunk (destination_id, sent_at_ms, digests) VALUES (?, ?, ?)"
             ids = [execute(insert, (destination, at_ms, digests)).lastrowid for destination, digests in begun]
             return [number for number in ids if number is not None]
@@ -186,19 +213,44 @@ class Journal:
                 (UNCERTAIN, destination_id),
             )
 
-    def release(self, destination_id: int, digests: set[bytes]) -> None:
-        """Make uncertain events unsent again: somebody accepts that they may arrive twice."""
-        with self._transaction() as execute:
-            rows = execute(
+    def hold(self, destination_ids: Sequence[int]) -> None:
+        """Let uncertain events of destinations be sent again: they stay uncertain until they are."""
+        self._held = {
+            (destination_id, digest): number
+            for destination_id in destination_ids
+            for number, digests in self._uncertain_of(destination_id)
+            for digest in split(digests)
+        }
+
+    def held(self, destination_id: int, digests: bytes) -> bytes:
+        """Return those of the digests that are uncertain, and may be sent again."""
+        held = self._held
+        return b"".join(digest for digest in split(digests) if (destination_id, digest) in held) if held else b""
+
+    def _uncertain_of(self, destination_id: int) -> list[tuple[int, bytes]]:
+        with self._explained():
+            return self._database.execute(
                 "SELECT id, digests FROM chunk JOIN outcome ON chunk_id = id WHERE destination_id = ? AND state = ?",
                 (destination_id, UNCERTAIN),
             ).fetchall()
-            for number, found in rows:
-                kept = b"".join(one for one in split(found) if one not in digests)
-                if kept:
-                    execute("UPDATE chunk SET digests = ? WHERE id = ?", (kept, number))
-                else:
-                    _forget(execute, number)
+
+    def _hold_on(self, execute: Callable[..., sqlite3.Cursor], number: int, held: dict[tuple[int, bytes], int]) -> None:
+        destination, digests = execute("SELECT destination_id, digests FROM chunk WHERE id = ?", (number,)).fetchone()
+        held.update({(destination, digest): number for digest in split(digests)})
+
+    def _let_go(self, execute: Callable[..., sqlite3.Cursor], destination_id: int, digests: bytes) -> None:
+        """Take digests out of the uncertain chunks they stand in."""
+        held = self._held or {}
+        known = [key for one in split(digests) if (key := (destination_id, one)) in held]
+        numbers = {held.pop(key) for key in known}
+        gone = set(split(digests))
+        for number in numbers:
+            (found,) = execute("SELECT digests FROM chunk WHERE id = ?", (number,)).fetchone()
+            kept = b"".join(one for one in split(found) if one not in gone)
+            if kept:
+                execute("UPDATE chunk SET digests = ? WHERE id = ?", (kept, number))
+            else:
+                _forget(execute, number)
 
     def resolve(self, of: str, to: str | None, chunk_id: int | None = None) -> tuple[int, int]:
         """Settle chunks of a state, or one of them: `to` is another state, or None to make their events unsent.
@@ -209,10 +261,12 @@ class Journal:
             rows = [row for row in execute(CHUNKS, (of,)) if chunk_id in (None, row[0])]
             if chunk_id is not None and not rows:
                 raise JournalError(f"--chunk {chunk_id}: no such chunk; `analyzer journal status` lists them")
-            for number, *_ in rows:
+            for row in rows:
+                number = row[0]
                 if to:
                     execute("UPDATE outcome SET state = ?, at_ms = ? WHERE chunk_id = ?", (to, self._at_ms(), number))
                 else:
+                    execute(UNSENT_AGAIN, (row[3], number))
                     _forget(execute, number)
             return len(rows), sum(row[3] for row in rows)
 

@@ -7,8 +7,10 @@ from collections.abc import Callable
 MINUTE_SECONDS = 60.0
 FIRST_BACKOFF_SECONDS, MOST_BACKOFF_SECONDS = 1.0, 60.0
 SLOWER = 2.0
-"""After a 429 requests start so many times as far apart, for the rest of the run."""
+"""After a 429 requests start so many times as far apart; each that is taken brings them a little closer again."""
 
+EASED = 0.95
+NEGLIGIBLE_SECONDS = 0.001
 LEAST_INTERVAL_SECONDS = 0.1
 """How far apart requests start after a 429 where no rate was set."""
 
@@ -17,7 +19,8 @@ class Pace:
     """Hands out start times to all senders of a run; `now` is a clock in seconds that never goes back."""
 
     def __init__(self, requests_per_minute: float, now: Callable[[], float]) -> None:
-        self.interval_seconds = MINUTE_SECONDS / requests_per_minute if requests_per_minute else 0.0
+        self._least = MINUTE_SECONDS / requests_per_minute if requests_per_minute else 0.0
+        self.interval_seconds = self._least
         self._now, self._lock = now, threading.Lock()
         self._next = self._pause_until = now()
 
@@ -37,8 +40,14 @@ class Pace:
         """Return the time before which nothing starts."""
         return self._pause_until
 
+    def ease(self) -> None:
+        """Start requests a little closer again, down to the rate that was asked for."""
+        with self._lock:
+            eased = self.interval_seconds * EASED
+            self.interval_seconds = self._least if eased < max(self._least, NEGLIGIBLE_SECONDS) else eased
+
     def slow_down(self) -> None:
-        """Start requests farther apart from now on."""
+        """Start requests farther apart."""
         with self._lock:
             slower = max(self.interval_seconds * SLOWER, LEAST_INTERVAL_SECONDS)
             self.interval_seconds = max(self.interval_seconds, min(slower, MOST_BACKOFF_SECONDS))

@@ -30,8 +30,12 @@ SELECT file_id, coalesce(sum(positions) OVER (ORDER BY first_at NULLS LAST, file
 FROM (SELECT file_id, max(position) AS positions, min(happened_at) AS first_at FROM store.event GROUP BY file_id)
 """
 
-REPEAT = """
-row_number() OVER (PARTITION BY e.file_id, t.destination, session_id, hash_id, kind, duration_ms ORDER BY position) - 1
+# Of all events, whatever the filters choose: an event keeps its number.
+REPEATS = """
+CREATE OR REPLACE TEMP TABLE numbered AS
+SELECT file_id, position, row_number() OVER (
+    PARTITION BY file_id, destination, session_id, hash_id, kind, duration_ms ORDER BY position) - 1 AS repeat
+FROM store.event JOIN target USING (context_id)
 """
 
 SELECTED = """
@@ -41,7 +45,7 @@ SELECT destination, session_id, hash_id, kind, duration_ms, repeat, min(place * 
        min(happened_at) AS first_at, max(happened_at) AS last_at
 FROM (SELECT t.destination, t.target, session_id, hash_id, kind, duration_ms, {repeat} AS repeat,
              f.base + e.position AS place, happened_at
-      FROM ({events}) e JOIN target t USING (context_id) JOIN replay_file f USING (file_id) {chosen})
+      FROM ({events}) e JOIN target t USING (context_id) JOIN replay_file f USING (file_id) {numbered} {chosen})
 GROUP BY ALL
 """  # noqa: E501  (a column a line, or nearly)
 
@@ -71,15 +75,14 @@ SELECT e.*, k.state FROM selected e {NAMED} LEFT JOIN known k ON k.destination =
 """
 
 MARKED = "CREATE OR REPLACE TEMP VIEW marked AS FROM compared"
+MARKED_TO_RESEND = f"""
+CREATE OR REPLACE TEMP VIEW marked AS SELECT * REPLACE (nullif(state, '{UNCERTAIN}') AS state) FROM compared
+"""
 UNMARKED = "CREATE OR REPLACE TEMP VIEW marked AS SELECT *, NULL::VARCHAR AS state FROM selected"
 
 COUNTS = """
-SELECT destination, coalesce(state, 'unsent'), count(*), sum(copies)::BIGINT FROM marked GROUP BY ALL ORDER BY ALL
+SELECT destination, coalesce(state, 'unsent'), count(*), sum(copies)::BIGINT FROM {marked} GROUP BY ALL ORDER BY ALL
 """
-
-UNCERTAIN_ONES = (
-    f"SELECT unhex({DIGEST}) FROM marked {NAMED} WHERE state = '{UNCERTAIN}' AND destination = $destination"
-)
 
 PENDING = """
 CREATE OR REPLACE TEMP TABLE pending AS
@@ -158,13 +161,16 @@ class Queue:
 
     def _select(self) -> None:
         self.connection.execute(FILES)
+        if self.wanted.keep_repeats:
+            self.connection.execute(REPEATS)
         selected = select(self.connection, self.wanted.selection)
         chosen = (
             f"SEMI JOIN ({selected.sql}) USING (session_id, hash_id)" if self.wanted.selection != Selection() else ""
         )
         sql = SELECTED.format(
             targets=max(len(self.contexts), 1),
-            repeat=REPEAT if self.wanted.keep_repeats else "0::BIGINT",
+            repeat="repeat" if self.wanted.keep_repeats else "0::BIGINT",
+            numbered="JOIN numbered USING (file_id, position)" if self.wanted.keep_repeats else "",
             events=selected.events,
             chosen=chosen,
         )
@@ -185,24 +191,21 @@ class Queue:
             written = [digest.hex() for digest in split(digests)]
             self.connection.execute(KNOWN, {"destination": destination, "state": state, "digests": written})
 
-    def mark(self) -> dict[str, Tally]:
-        """Find what is known of each event; return the events of each team by that, and note the repeats dropped."""
-        if self._rows("SELECT count(*) FROM known")[0][0]:
+    def mark(self, *, resend: bool = False) -> dict[str, Tally]:
+        """Find what is known of each event, and return the events of each team by that; note what the filters keep.
+
+        With `resend`, uncertain events are to be sent too.
+        """
+        known = self._rows("SELECT count(*) FROM known")[0][0]
+        if known:
             self.connection.execute(COMPARED)
-            self.connection.execute(MARKED)
-        else:
-            self.connection.execute(UNMARKED)
+        self.connection.execute((MARKED_TO_RESEND if resend else MARKED) if known else UNMARKED)
         counts: dict[str, dict[str, int]] = {team: {} for team in self.teams}
         self.kept = 0
-        for destination, state, events, copies in self.connection.execute(COUNTS).fetchall():
+        for destination, state, events, copies in self._rows(COUNTS.format(marked="compared" if known else "marked")):
             counts[self.teams[destination]][state] = events
             self.kept += copies
         return {team: Tally(**found) for team, found in counts.items() if found}
-
-    def uncertain(self, team: str) -> set[bytes]:
-        """Return the digests of the selection's uncertain events."""
-        rows = self.connection.execute(UNCERTAIN_ONES, {"destination": self.teams.index(team)}).fetchall()
-        return {digest for (digest,) in rows}
 
     def lengths(self) -> dict[int, tuple[int, int, int]]:
         """Return, by the place of the context, the events to be sent, the bytes of their items, those of the largest.

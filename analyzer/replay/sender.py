@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from analyzer.replay.chunk import Chunk
+from analyzer.replay.chunk import DIGEST_BYTES, Chunk
 from analyzer.replay.journal import DEAD, Ended, Journal
 from analyzer.replay.outcome import Kind, Outcome
 from analyzer.replay.pace import Pace
@@ -16,6 +16,8 @@ from analyzer.replay.policy import Policy, Stop
 from analyzer.replay.settle import Clock, Counts, DeadLetter, Settler
 from analyzer.replay.supply import Job, Supply
 from analyzer.replay.transport import Transport
+
+LONGEST_WAIT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,10 @@ class Sender:
         ended: list[Ended] = []
         try:
             while True:
-                job = self._supply.take(wait=False)
+                job = self._supply.take(wait=False, last=self.settler.probing)
                 if not job:
                     ended = self._write_down(ended)
-                    job = self._supply.take(wait=True)
+                    job = self._supply.take(wait=True, last=self.settler.probing)
                 if not job:
                     return
                 ended = self._pass(job, ended)
@@ -91,12 +93,15 @@ class Sender:
             if start > self._clock.now():
                 ended = self._write_down(ended)
             if self._may_send(start):
-                number, ended = self._begin(job, ended), []
+                (number, doubt), ended = self._begin(job, ended), []
                 outcome = self._route.transport.send(job.chunk)
                 if outcome.kind is Kind.TOO_BIG and job.chunk.events > 1:
                     self._supply.too_big(len(job.chunk.body()))
                 state, back = self.settler.settle(job, outcome)
-                ended = [Ended(number, state, outcome.status, outcome.words), *self._bury(self.settler.dead())]
+                self._count(uncertain=len(doubt) // DIGEST_BYTES if state is None else 0)
+                ended = [Ended(number, state, outcome.status, outcome.words, doubt), *self._bury(self.settler.dead())]
+                if back:  # another sender may take it at once
+                    ended = self._write_down(ended)
         finally:
             self._supply.back(*back)
         if self._ending.is_set():
@@ -106,17 +111,23 @@ class Sender:
     def _bury(self, dead: Sequence[tuple[Job, Outcome]]) -> list[Ended]:
         """Write down dead letters as under way; return their ends."""
         begun = [(self._route.destinations[job.chunk.context.team], job.chunk.digests) for job, _ in dead]
+        self._count(uncertain=-sum(len(self._route.journal.held(*one)) // DIGEST_BYTES for one in begun))
         numbers = self._route.journal.turn([], begun) if begun else []
         return [Ended(n, DEAD, one.status, one.words) for n, (_, one) in zip(numbers, dead, strict=True)]
 
-    def _begin(self, job: Job, ended: list[Ended]) -> int:
-        """Write down that a job is under way, and what ended before; return the chunk's number."""
-        destination = self._route.destinations[job.chunk.context.team]
-        (number,) = self._route.journal.turn(ended, [(destination, job.chunk.digests)])
+    def _count(self, **more: int) -> None:
         with self._lock:
-            self.settler.counts.retries += job.attempts > 0
-            self.settler.counts.bytes += len(job.chunk.body())
-        return number
+            for name, number in more.items():
+                setattr(self.settler.counts, name, getattr(self.settler.counts, name) + number)
+
+    def _begin(self, job: Job, ended: list[Ended]) -> tuple[int, bytes]:
+        """Write down that a job is under way, and what ended before; return its number, and what was in doubt."""
+        destination = self._route.destinations[job.chunk.context.team]
+        doubt = self._route.journal.held(destination, job.chunk.digests)
+        (number,) = self._route.journal.turn(ended, [(destination, job.chunk.digests)])
+        size_bytes = len(job.chunk.body())
+        self._count(uncertain=-len(doubt) // DIGEST_BYTES, retries=job.attempts > 0, bytes=size_bytes)
+        return number, doubt
 
     def _may_send(self, start: float) -> bool:
         """Wait for the start; False where the run ends before that, or has done all it may."""
@@ -137,6 +148,6 @@ class Sender:
             if end and now >= end:
                 self.settler.stop(Stop.LIMIT, f"--max-duration reached after {most:g} s; run this again to go on")
                 return False
-            if self._ending.wait(min(until, end or until) - now):
+            if self._ending.wait(min(until - now, (end or until) - now, LONGEST_WAIT_SECONDS)):
                 return False
         return not self._ending.is_set()

@@ -68,17 +68,14 @@ class Session:
         self._before: dict[str, tuple[int, int, int]] = {}
 
     def consult(self, journal: Journal | None, *, execute: bool = False, resend: bool = False) -> None:
-        """Find out what the journal knows of each event; with `resend`, make uncertain ones unsent again."""
+        """Find out what the journal knows of each event; with `resend`, send uncertain ones again."""
         if journal:
             teams = self.queue.selected_teams()
             self._destinations = journal.destinations(self.api, teams, make=execute)
             self._look_up(journal)
-        self.tallies = self.queue.mark()
-        if journal and resend and any(tally.uncertain for tally in self.tallies.values()):
-            for team, number in self._destinations.items():
-                journal.release(number, self.queue.uncertain(team))
-            self._look_up(journal)
-            self.tallies = self.queue.mark()
+        self.tallies = self.queue.mark(resend=resend)
+        if journal and resend:
+            journal.hold(list(self._destinations.values()))
         self._before = self._held(journal) if journal else {}
 
     def _look_up(self, journal: Journal) -> None:
@@ -119,13 +116,13 @@ class Session:
         return Plan(self.tally.unsent, sessions, chunks, size_bytes + chunks, first_at, last_at, requests)
 
     def preflight(self, transport: Transport) -> Stopped | None:
-        """Ask each team's server whether it takes events; a server that cannot say is no reason to stop."""
-        for context in {c.team: c for c in self.queue.contexts if c.team in self.tallies}.values():
-            outcome = transport.preflight(context)
-            if outcome.kind is Kind.CONFIRMED and outcome.words in ("disabled", "over_limit", "paused"):
-                return Stopped(Stop.FORBIDDEN, f"remote caching of {context.team or 'this server'} is {outcome.words}")
-            if outcome.kind is Kind.FORBIDDEN and outcome.status not in (404, 405, 410):
-                return Stopped(Stop.FORBIDDEN, f"{said(outcome)}: {remedy_of(outcome)}")
+        """Ask the server, for the first team, whether it takes events; that it cannot say is no reason to stop."""
+        context = next(c for c in self.queue.contexts if c.team in self.tallies)
+        outcome = transport.preflight(context)
+        if outcome.kind is Kind.CONFIRMED and outcome.words in ("disabled", "over_limit", "paused"):
+            return Stopped(Stop.FORBIDDEN, f"remote caching of {context.team or 'this server'} is {outcome.words}")
+        if outcome.kind is Kind.FORBIDDEN and outcome.status not in (404, 405, 410):
+            return Stopped(Stop.FORBIDDEN, f"{said(outcome)}: {remedy_of(outcome)}")
         return None
 
     def sender(
@@ -146,6 +143,7 @@ class Session:
     def account(self, counts: Counts | None, seconds: float = 0.0) -> Account:
         """Return where the selection stands after a run, or without one."""
         before, now = self.tally, counts or Counts()
+        # What is sent again of the uncertain makes `now.uncertain` less than nothing.
         done = now.confirmed + now.dead_lettered + now.uncertain
         return Account(
             executed=counts is not None,

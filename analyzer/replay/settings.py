@@ -60,8 +60,9 @@ def address(api: str) -> str:
     'https://cache.example.com'
     """
     try:
-        parts = urlsplit(api)
+        parts = urlsplit(api if api.isprintable() else "")
         host, port = (parts.hostname or "").lower(), parts.port
+        host.encode("idna")
     except ValueError:
         host, port = "", None
     if parts_wrong := (not host or parts.scheme.lower() not in ("http", "https")):

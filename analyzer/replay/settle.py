@@ -46,6 +46,7 @@ class Settler:
         self.ending, self.stopped, self.counts = threading.Event(), None, Counts()
         self.waiting = ""
         self.last_error: str | None = None
+        self.probing = False
         self._suspects: list[tuple[Job, Outcome]] = []
         self._uncertain_in_a_row, self._taken = 0, False
         self._lock = threading.Lock()
@@ -60,9 +61,10 @@ class Settler:
     def settle(self, job: Job, outcome: Outcome) -> Settled:
         """Decide what becomes of a job by its outcome."""
         with self._lock:
-            if outcome.kind is not Kind.AMBIGUOUS:
-                self._uncertain_in_a_row = 0
-            if outcome.kind is not Kind.CONFIRMED:
+            if outcome.kind is Kind.CONFIRMED:
+                self._uncertain_in_a_row, self.waiting, self.probing = 0, "", False
+                self._pace.ease()
+            else:
                 self.last_error = said(outcome)
             state, back = self._decide(job, outcome)
             self._taken = state == CONFIRMED
@@ -73,7 +75,6 @@ class Settler:
     def _decide(self, job: Job, outcome: Outcome) -> Settled:
         kind = outcome.kind
         if kind is Kind.CONFIRMED:
-            self.waiting = ""
             return CONFIRMED, []
         if kind in (Kind.REFUSED, Kind.TOO_BIG):
             return self._refused(job, outcome)
@@ -82,24 +83,29 @@ class Settler:
         if kind is Kind.FORBIDDEN:
             self.stop(Stop.FORBIDDEN, f"{said(outcome)}: {remedy_of(outcome)}")
             return None, [job]
-        if kind is Kind.THROTTLED:
-            self._pace.slow_down()
+        if kind is Kind.THROTTLED and self._pace.paused_until() <= self._clock.now():
+            self._pace.slow_down()  # once, however many requests were under way
         return None, self._again(job, outcome)
 
     def _refused(self, job: Job, outcome: Outcome) -> Settled:
-        """Halve a chunk that was refused; an event that is refused alone is suspected to be a dead letter."""
+        """Halve a chunk that was refused; an event that is refused alone is suspected to be a dead letter.
+
+        After many suspects the event farthest from them is tried. Where that is refused too, not they are at fault.
+        """
+        if self.probing and outcome.kind is Kind.REFUSED:
+            words = f"{len(self._suspects)} events in a row were refused, and others too ({said(outcome)})"
+            self.stop(Stop.SYSTEMIC, f"{words}; they stay unsent: look at the team and the server, then run this again")
+            return None, [job]
         if job.chunk.events > 1:
             return None, [Job(half) for half in job.chunk.halves()]
         self._suspects.append((job, outcome))
-        if len(self._suspects) >= MOST_REFUSED:
-            words = f"{MOST_REFUSED} events in a row were refused ({said(outcome)}), so not they alone are at fault"
-            self.stop(Stop.SYSTEMIC, f"{words}; they stay unsent: look at the team and the server, then run this again")
+        self.probing = len(self._suspects) >= MOST_REFUSED
         return None, []
 
     def dead(self, *, at_the_end: bool = False) -> list[tuple[Job, Outcome]]:
         """Return the suspects that are dead letters: the server took something after them, or they are few."""
         with self._lock:
-            if not (at_the_end or self._taken) or len(self._suspects) >= MOST_REFUSED:
+            if not (at_the_end or self._taken) or self.probing:
                 return []
             found, self._suspects = self._suspects, []
             for job, outcome in found:
@@ -114,8 +120,7 @@ class Settler:
             self.stop(Stop.OUTAGE, f"{words}; see that the server is well, then run this again")
         elif self._policy.resend_uncertain:
             back = self._again(job, outcome)
-            if not self.ending.is_set():
-                return None, back
+            return UNCERTAIN, [] if self.ending.is_set() else back
         return UNCERTAIN, []
 
     def _again(self, job: Job, outcome: Outcome) -> list[Job]:

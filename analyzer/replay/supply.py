@@ -58,20 +58,23 @@ class Supply:
         """Wait until nothing more is made."""
         self._maker.join()
 
-    def take(self, *, wait: bool) -> Job | None:
-        """Return the next job; None where none is ready, or with `wait` where there will be none."""
+    def take(self, *, wait: bool, last: bool = False) -> Job | None:
+        """Return the next job; None where none is ready, or with `wait` where there will be none.
+
+        With `last` it is, of those that came back, the one that would be last.
+        """
         while not self._ending.is_set():
             with self._lock:
-                job = self._next()
+                job = self._next(last=last)
                 self._busy += job is not None
                 if job or not wait or (self._over and not self._busy):
                     return job
             self._ending.wait(WAIT_SECONDS / 10)
         return None
 
-    def _next(self) -> Job | None:
+    def _next(self, *, last: bool) -> Job | None:
         if self._returned:
-            return self._within(self._returned.popleft())
+            return self._within(self._returned.pop() if last else self._returned.popleft())
         if self._over:
             return None
         try:

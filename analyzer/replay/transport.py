@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +19,8 @@ from analyzer.replay.target import Context
 
 EVENTS_PATH = "/v8/artifacts/events"
 STATUS_PATH = "/v8/artifacts/status"
-WORDS_CHARS = 300
+WORDS_CHARS, STATUS_CHARS = 300, 20
+BODY_BYTES, BODY_SECONDS = 1 << 16, 5.0
 CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
 
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -53,6 +55,7 @@ class Transport:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
             follow_redirects=False,
             transport=transport,
+            trust_env=server.api.startswith("https:"),  # plain HTTP goes to this machine itself, past any proxy
         )
 
     def __enter__(self) -> Self:
@@ -73,6 +76,9 @@ class Transport:
     def _ask(self, method: str, path: str, context: Context, **request: Any) -> Outcome:
         try:
             built = self._client.build_request(method, path, params=_query(context), **request)
+        except (*NEVER_SENT, ValueError) as error:
+            return Outcome(Kind.FORBIDDEN, words=self._said(error))
+        try:
             response = self._client.send(built, stream=True)
         except NEVER_SENT as error:
             return Outcome(Kind.FORBIDDEN, words=self._said(error))
@@ -89,15 +95,10 @@ class Transport:
 
     def _answer(self, response: httpx.Response) -> Outcome:
         """Read an answer; its status counts even where its body cannot be read."""
-        try:
-            text = response.read().decode("utf-8", "replace")
-        except httpx.HTTPError:
-            text = ""
-        finally:
-            response.close()
+        text = _text_of(response)
         kind, (code, words) = kind_of(response.status_code), _error_in(text)
         if kind is Kind.CONFIRMED:
-            return Outcome(kind, response.status_code, _status_in(text))
+            return Outcome(kind, response.status_code, self._clean(_status_in(text))[:STATUS_CHARS])
         if response.is_redirect:
             words = f"redirected to {response.headers.get('location', '')}"
         wait = seconds_of(response.headers.get("retry-after"), self._now())
@@ -108,7 +109,24 @@ class Transport:
 
     def _clean(self, words: str) -> str:
         """Leave out the token, should somebody echo it, and what is too long for a line."""
-        return " ".join(words.replace(self._token or "\0", "[token]").split())[:WORDS_CHARS]
+        clean = words.encode("utf-8", "replace").decode().replace(self._token or "\0", "[token]")
+        return " ".join(clean.split())[:WORDS_CHARS]
+
+
+def _text_of(response: httpx.Response) -> str:
+    """Return the beginning of an answer's body, as far as it comes: nobody waits long for words."""
+    parts: list[bytes] = []
+    until = time.monotonic() + BODY_SECONDS
+    try:
+        for part in response.iter_bytes():
+            parts.append(part)
+            if sum(map(len, parts)) > BODY_BYTES or time.monotonic() > until:
+                break
+    except (httpx.HTTPError, OSError, ValueError):
+        pass
+    finally:
+        response.close()
+    return b"".join(parts).decode("utf-8", "replace")
 
 
 def _query(context: Context) -> dict[str, str]:
@@ -118,7 +136,7 @@ def _query(context: Context) -> dict[str, str]:
 
 def _headers(context: Context) -> dict[str, Any]:
     """Return the headers of a context, encoded here: httpx takes only ASCII."""
-    headers: dict[str, Any] = {"x-artifact-client-ci": context.ci.encode()} if context.ci else {}
+    headers: dict[str, Any] = {"x-artifact-client-ci": context.ci.encode("utf-8", "replace")} if context.ci else {}
     if context.interactive is not None:
         headers["x-artifact-client-interactive"] = str(int(context.interactive))
     return headers

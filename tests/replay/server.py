@@ -112,6 +112,13 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
+        if step == "endless":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+            for _ in range(100):
+                self.wfile.write(b"1\r\nx\r\n")
+                self.wfile.flush()
+                time.sleep(0.05)
+            return
         if step.startswith("slow"):
             time.sleep(float(step.split()[1]))
         self.answer(int(step) if step.isdecimal() else 200, "{}")
@@ -155,6 +162,7 @@ def serving(strict: Strict, port: int = 0) -> Iterator[Strict]:
     handler = type("Bound", (Handler,), {"strict": strict})
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  (a client that leaves is no news)
     strict.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

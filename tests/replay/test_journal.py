@@ -32,18 +32,24 @@ def test_what_was_under_way_is_uncertain_after_a_kill(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         assert list(journal.known(team)) == [(CONFIRMED, digests(1, 2)), (UNCERTAIN, digests(3))]
         assert journal.uncertain()[0][6] == "the run ended before the answer was written down"
-        journal.release(team, {digests(3)})
-        assert list(journal.known(team)) == [(CONFIRMED, digests(1, 2))]
+        journal.hold([team])
+        assert (journal.held(team, digests(1, 3)), journal.faults()) == (digests(3), [])
+        (again,) = journal.turn([], [(team, digests(3))])
+        journal.turn([Ended(again, CONFIRMED, 200)])
+        assert list(journal.known(team)) == [(CONFIRMED, digests(1, 2)), (CONFIRMED, digests(3))]
         assert journal.faults() == []
 
 
-def test_only_the_released_events_of_a_chunk_are_unsent(tmp_path: Path) -> None:
+def test_only_the_events_sent_again_leave_their_chunk(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         team = journal.destinations(API, ["t"], make=True)["t"]
         (chunk,) = journal.turn([], [(team, digests(1, 2, 3))])
         journal.turn([Ended(chunk, UNCERTAIN)])
-        journal.release(team, {digests(2)})
-        assert list(journal.known(team)) == [(UNCERTAIN, digests(1, 3))]
+        journal.hold([team])
+        (again,) = journal.turn([], [(team, digests(2))])
+        assert list(journal.known(team)) == [(UNCERTAIN, digests(1, 3)), (UNCERTAIN, digests(2))]
+        journal.turn([Ended(again, UNCERTAIN)])
+        assert journal.held(team, digests(1, 2, 3)) == digests(1, 2, 3)
 
 
 @pytest.mark.parametrize("size", [100, 1000])
@@ -151,3 +157,27 @@ def test_a_journal_that_fails_on_the_way_stops_the_run_with_an_account(
     again = replay(LOG, "--chunk-size", 10)
     assert (again.code, 0 < again.json["uncertain"] <= 10) == (8, True)
     assert len(strict.taken) == len(set(strict.taken)) == 4115
+
+
+def test_a_link_is_no_second_journal(replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    (tmp_path / "j.sqlite").symlink_to(tmp_path / "real.sqlite")
+    with Journal(tmp_path / "real.sqlite"):
+        assert (replay(LOG).code, strict.bodies) == (1, [])
+
+
+@pytest.mark.parametrize("damage", ["UPDATE chunk SET digests = x'00'", "UPDATE outcome SET state = 'weird'"])
+def test_rows_that_make_no_sense_are_refused(damage: str, replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    replay(LOG, "--limit", 10)
+    with sqlite3.connect(tmp_path / "j.sqlite") as database:
+        database.execute(damage)
+    result = replay(LOG, "--limit", 20)
+    assert (result.code, len(strict.taken), "damaged (1 broken rows)" in result.err) == (1, 10, True)
+
+
+def test_somebody_elses_database_stays_as_it_is(replay: Replay, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "j.sqlite") as other:
+        other.execute("CREATE TABLE theirs (x)")
+    other.close()
+    before = (tmp_path / "j.sqlite").read_bytes()
+    assert replay(LOG).code == 1
+    assert (tmp_path / "j.sqlite").read_bytes() == before

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli, event
 
+from analyzer.replay import transport
 from analyzer.replay.journal import Journal
 from replay.conftest import Replay
 from replay.server import Strict, http_date
@@ -328,3 +329,116 @@ def test_the_last_error_is_kept(cli: Cli, replay: Replay, strict: Strict, tmp_pa
     status = cli("journal", "status", "--journal", tmp_path / "j.sqlite", "--format", "json")
     assert [row["last_error"] for row in status.table("destinations")] == ["the server answered 401 (who are you)"]
     assert [row["unsent"] for row in status.table("destinations")] == [10]
+
+
+@pytest.mark.parametrize("then", [["--max-bytes", 10], ["--max-requests", 1], []])
+def test_what_is_to_be_sent_again_is_uncertain_until_it_is(then: list[Any], replay: Replay, strict: Strict) -> None:
+    """A resend that comes to nothing leaves doubts as they were."""
+    strict.script = ["ok", "record, close", "record, close"]
+    replay(LOG, "--limit", 30, "--chunk-size", 10)
+    strict.script = [] if then else [(401, "")]
+    replay(LOG, "--limit", 30, "--chunk-size", 10, "--on-uncertain", "resend", *then)
+    found = accounted(replay(LOG, "--limit", 30))
+    assert found["requests"] == 0
+    assert found["uncertain"] == (10 if "--max-requests" in then else 20)
+    assert len(strict.taken) == (40 if "--max-requests" in then else 30)
+
+
+def test_a_resend_that_stays_in_doubt_is_not_forgotten(replay: Replay, strict: Strict) -> None:
+    strict.script = ["record, close"] * 2
+    replay(LOG, "--limit", 10, "--on-uncertain", "resend", "--max-requests", 2)
+    found = accounted(replay(LOG, "--limit", 10))
+    assert (found["uncertain"], found["requests"], len(strict.taken)) == (10, 0, 20)
+
+
+def test_many_bad_events_in_a_row_do_not_block_the_others(replay: Replay, strict: Strict, log: Any) -> None:
+    strict.poison = lambda item: int(item["hash"][1:]) < 12
+    source = log([event(hash=f"h{n}") for n in range(100)])
+    result = replay(source)
+    assert (result.code, accounted(result)["dead_lettered"], len(strict.taken)) == (6, 12, 88)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_bisecting_by_many_senders_counts_each_event_once(
+    seed: int, cli: Cli, replay: Replay, strict: Strict, log: Any, tmp_path: Path
+) -> None:
+    strict.poison = lambda item: int(item["hash"][1:]) % (7 + seed) == 0
+    strict.answer_seconds = 0.001
+    source = log([event(hash=f"h{n}") for n in range(300)])
+    result = replay(source, "--concurrency", 8, "--chunk-size", 20)
+    dead = len([n for n in range(300) if n % (7 + seed) == 0])
+    assert (result.code, accounted(result)["dead_lettered"], len(strict.taken)) == (6, dead, 300 - dead)
+    assert cli("journal", "verify", "--journal", tmp_path / "j.sqlite").code == 0
+
+
+def test_repeats_keep_their_numbers_under_filters(replay: Replay, strict: Strict, log: Any) -> None:
+    source = log([event(status=500), event(status=200)])
+    for status in ("ok", "failed"):
+        assert accounted(replay(source, "--keep-repeats", "--status", status))["confirmed_now"] == 1
+    assert len(strict.taken) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (500, '{"error":{"message":"\\udfff"}}'), (429, "", {"retry-after": "Thu, 01 Jan 99999999999999 00:00:00 GMT"}),
+        (200, '{"status":"\\ud800' + "x" * 5000 + '"}'),
+    ],
+)  # fmt: skip
+def test_odd_words_of_a_server(answer: Any, replay: Replay, strict: Strict) -> None:
+    strict.script = [answer]
+    assert replay(LOG, "--limit", 5).code in (0, 8)
+
+
+def test_a_flapping_server_is_an_outage_too(replay: Replay, strict: Strict) -> None:
+    strict.script = ["record, close", (429, "", {"retry-after": "0"})] * 5
+    result = replay(LOG, "--chunk-size", 10)
+    assert (result.code, accounted(result)["uncertain"]) == (4, 30)
+
+
+def test_doubts_alone_are_no_reason_to_run_again(replay: Replay, strict: Strict) -> None:
+    strict.script = ["record, close"] * 3
+    assert replay(LOG, "--limit", 30, "--chunk-size", 10).code == 8
+
+
+def test_the_token_of_an_answer_is_not_kept(replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    strict.script = [(200, json.dumps({"status": strict.token}))]
+    replay(LOG, "--limit", 5)
+    assert strict.token.encode() not in (tmp_path / "j.sqlite").read_bytes()
+
+
+def test_this_machine_itself_is_reached_past_a_proxy(
+    replay: Replay, strict: Strict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert (replay(LOG, "--limit", 5).code, len(strict.taken)) == (0, 5)
+
+
+NONSENSE = (
+    ["--as-ci", "x" * 51], ["--as-ci", "a\nb"], ["--slug", " a"], ["--team-id", ""], ["--chunk-size", "9" * 20],
+    ["--max-duration", "0s"], ["--max-duration", "x"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("options", NONSENSE)
+def test_options_that_cannot_be_meant(options: list[str], replay: Replay, strict: Strict) -> None:
+    assert (replay(LOG, *options).code, strict.bodies) == (2, [])
+
+
+def test_rates_that_are_none(cli: Cli, strict: Strict) -> None:
+    for rate in ("nan", "1e-9", "inf", "-1"):
+        assert cli("replay", LOG, "--api", strict.url, "--requests-per-minute", rate).code == 2
+
+
+def test_a_host_that_cannot_be_is_no_doubt(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURBO_TOKEN", "t")
+    for api in ("https://" + "a" * 70 + ".com", "http://127.0.0.1:1/\x01"):
+        assert cli("replay", LOG, "--api", api, "--execute", "--journal", tmp_path / "j").code == 2
+
+
+def test_an_endless_answer_does_not_hold_the_run(
+    replay: Replay, strict: Strict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "BODY_SECONDS", 0.2)
+    strict.script = ["endless"]
+    assert (replay(LOG, "--limit", 20, "--chunk-size", 10).code, len(strict.taken)) == (0, 20)
