@@ -97,16 +97,29 @@ class Sender:
                 outcome = self._route.transport.send(job.chunk)
                 if outcome.kind is Kind.TOO_BIG and job.chunk.events > 1:
                     self._supply.too_big(len(job.chunk.body()))
-                state, back = self.settler.settle(job, outcome)
-                self._count(uncertain=len(doubt) // DIGEST_BYTES if state is None else 0)
-                ended = [Ended(number, state, outcome.status, outcome.words, doubt), *self._bury(self.settler.dead())]
-                if back:  # another sender may take it at once
-                    ended = self._write_down(ended)
+                back, ended = self._end(job, number, outcome, doubt)
         finally:
             self._supply.back(*back)
         if self._ending.is_set():
             ended = self._write_down(ended)
         return ended
+
+    def _end(self, job: Job, number: int, outcome: Outcome, doubt: bytes) -> tuple[list[Job], list[Ended]]:
+        """Settle an outcome; return what is to be sent in the job's place, and what is to be written down.
+
+        What may be sent again, by this sender or another, has its end written before.
+        """
+        ended: list[Ended] = []
+        if outcome.kind not in (Kind.CONFIRMED, Kind.AMBIGUOUS):
+            self._write_down([Ended(number, None, outcome.status, outcome.words, doubt)])
+            self._count(uncertain=len(doubt) // DIGEST_BYTES)
+        state, back = self.settler.settle(job, outcome)
+        if state:
+            ended = [Ended(number, state, outcome.status, outcome.words)]
+        if back:
+            ended = self._write_down(ended)
+        self._write_down(self._bury(self.settler.dead()))
+        return back, ended
 
     def _bury(self, dead: Sequence[tuple[Job, Outcome]]) -> list[Ended]:
         """Write down dead letters as under way; return their ends."""

@@ -67,6 +67,22 @@ def test_killed_at_every_step(
     assert len(set(strict.taken)) == 100
 
 
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("count", [9, 31])
+def test_many_senders_killed_while_halving(
+    step: str, count: int, replay: Replay, strict: Strict, log: Any, tmp_path: Path, cli: Cli
+) -> None:
+    strict.poison = lambda item: int(item["hash"][1:]) % 7 == 0
+    source, journal = log(EVENTS), tmp_path / "j.sqlite"
+    options = ("--chunk-size", "20", "--concurrency", "8", "--no-preflight")
+    assert run_killed(step, count, source, strict, journal, *options) == -signal.SIGKILL
+    assert cli("journal", "verify", source, "--journal", journal, "--api", strict.url).code == 0
+    found = replay(source).json
+    assert (found["selected"], found["unsent"]) == (100, 0)
+    assert len(strict.taken) == len(set(strict.taken))
+    assert cli("journal", "verify", "--journal", journal).code == 0
+
+
 class KilledError(BaseException):
     """The process is dead: nothing runs any more."""
 
