@@ -14,7 +14,16 @@ from analyzer.event import MAX_CI_LENGTH
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 LEAST_RATE = 0.01
-COUNTED = click.IntRange(min=1, max=10**9)
+
+
+class Count(click.IntRange):
+    """A number from 1 on, in help without its bounds."""
+
+    def _describe_range(self) -> str:
+        return ""
+
+
+COUNTED, MOST_SENDERS = Count(min=1, max=10**9), 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ class Options:
 
 _OPTIONS = (
     click.option("--execute", is_flag=True, help="Send. Without it nothing is sent: the plan is shown."),
-    click.option("--limit", type=COUNTED, help="Only the first so many events of the selection."),
+    click.option("--limit", type=COUNTED, metavar="N", help="Only the first so many events of the selection."),
     click.option("--keep-repeats", is_flag=True, help="Send an event as often as a log has it; else once."),
     click.option("--api", metavar="URL", help="The server. [env: TURBO_API; default: https://api.vercel.com]"),
     click.option("--token-file", type=FILE, help="The token, alone in a file. [env: TURBO_TOKEN]"),
@@ -57,23 +66,36 @@ _OPTIONS = (
     click.option("--slug", metavar="SLUG", help="The same, by the team's slug."),
     click.option("--as-ci", metavar="NAME", help="Send as from this CI, whatever the log says."),
     click.option("--as-interactive/--as-no-interactive", default=None, help="Send as (not) interactive."),
-    click.option("--chunk-size", type=COUNTED, default=100, show_default=True, help="Most events a request."),
-    click.option("--max-bytes", type=COUNTED, default=1 << 20, show_default=True, help="Most bytes a body."),
+    click.option(
+        "--chunk-size", type=COUNTED, metavar="N", default=100, show_default=True, help="Most events a request."
+    ),
+    click.option(
+        "--max-bytes", type=COUNTED, metavar="N", default=1 << 20, show_default=True, help="Most bytes a body."
+    ),
     click.option(
         "--requests-per-minute",
         type=click.FloatRange(min=0, max=10**6),
+        metavar="N",
         default=30,
         show_default=True,
         help="How often a request starts; 0 is no limit.",
     ),
-    click.option("--concurrency", type=COUNTED, default=1, show_default=True, help="Requests at a time."),
-    click.option("--max-requests", type=COUNTED, help="Stop after so many; run again to go on."),
+    click.option(
+        "--concurrency",
+        type=Count(min=1, max=MOST_SENDERS),
+        metavar="N",
+        default=1,
+        show_default=True,
+        help="Requests at a time.",
+    ),
+    click.option("--max-requests", type=COUNTED, metavar="N", help="Stop after so many; run again to go on."),
     click.option(
         "--max-duration", type=Seconds(), help="Stop after 30s, 5m, 2h (plain numbers are seconds); run again to go on."
     ),
     click.option(
         "--retries",
         type=click.IntRange(min=0),
+        metavar="N",
         default=8,
         show_default=True,
         help="Attempts after the first, where events were surely not taken.",
@@ -88,7 +110,9 @@ _OPTIONS = (
         show_default=True,
         help="What to do where it is not known whether events were taken; resend may deliver them twice.",
     ),
-    click.option("--max-uncertain", type=COUNTED, default=3, show_default=True, help="Stop after so many in a row."),
+    click.option(
+        "--max-uncertain", type=COUNTED, metavar="N", default=3, show_default=True, help="Stop after so many in a row."
+    ),
     click.option(
         "--dead-letters",
         type=FILE,

@@ -18,7 +18,7 @@ LINE_SECONDS = 60.0
 
 @contextmanager
 def interruptible(sender: "Sender") -> Iterator[None]:
-    """Let the first Ctrl-C end the run after the requests under way; a second one ends the program."""
+    """Let the first Ctrl-C, or SIGTERM, end the run after the requests under way; a second Ctrl-C ends the program."""
     from analyzer.replay.policy import Stop  # noqa: PLC0415
 
     def stop(_signal: int, _frame: Any) -> None:
@@ -26,11 +26,12 @@ def interruptible(sender: "Sender") -> Iterator[None]:
         sender.settler.stop(Stop.INTERRUPTED, "interrupted; run this again to go on")
         say.note("ending after the request under way; Ctrl-C again abandons it, and its events are uncertain")
 
-    before = signal.signal(signal.SIGINT, stop)
+    before, terminating = signal.signal(signal.SIGINT, stop), signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGTERM, terminating)
 
 
 def follow(session: "Session", sender: "Sender") -> None:

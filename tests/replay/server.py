@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -157,13 +158,15 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(strict: Strict, port: int = 0) -> Iterator[Strict]:
+def serving(strict: Strict, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Strict]:
     """Serve on a port of this machine, a free one unless one is named."""
     handler = type("Bound", (Handler,), {"strict": strict})
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     server.daemon_threads = True
     server.handle_error = lambda *_: None  # type: ignore[method-assign]  (a client that leaves is no news)
-    strict.url = f"http://127.0.0.1:{server.server_port}"
+    strict.url = f"http{'s' * bool(tls)}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from conftest import RECORDED
 
 from replay.server import TOKEN, Strict
@@ -32,11 +33,12 @@ def wait_for(strict: Strict, requests: int) -> None:
     raise AssertionError("no requests came")
 
 
-def test_ctrl_c_ends_after_the_request_under_way(strict: Strict, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_after_the_request_under_way(sent: signal.Signals, strict: Strict, tmp_path: Path) -> None:
     strict.answer_seconds = 0.3
     process = started(strict, tmp_path, "--requests-per-minute", "0")
     wait_for(strict, 2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "interrupted; run this again to go on" in err

@@ -1,0 +1,56 @@
+"""Servers behind certificates of their own, and servers that come up late."""
+
+import shutil
+import ssl
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import RECORDED, Cli
+
+from replay.server import TOKEN, Strict, serving
+
+LOG = RECORDED / "requests.ndjson"
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+def test_a_private_authority_is_trusted_when_it_is_named(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "ca.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*make, *names], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    monkeypatch.setenv("TURBO_TOKEN", TOKEN)
+    with serving(Strict(), tls=tls) as strict:
+        options = [LOG, "--api", strict.url, "--execute", "--journal", tmp_path / "j", "--requests-per-minute", "0"]
+        refused = cli("replay", *options, "--format", "json")
+        assert (refused.code, refused.json["unsent"], strict.bodies) == (7, 4115, [])
+        assert "--ca-file" in refused.err
+        found = cli("replay", *options, "--ca-file", certificate, "--format", "json")
+    assert (found.code, len(strict.taken)) == (0, 4115)
+
+
+def test_a_server_that_comes_up_late_is_waited_for(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURBO_TOKEN", TOKEN)
+    with serving(Strict()) as first:
+        url = first.url
+    late, done = Strict(), threading.Event()
+
+    def start() -> None:
+        time.sleep(0.5)
+        with serving(late, int(url.rpartition(":")[2])):
+            done.wait()
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    options = ["--api", url, "--execute", "--journal", tmp_path / "j", "--requests-per-minute", "0", "--retries", "50"]
+    found = cli("replay", LOG, "--limit", "30", *options, "--format", "json")
+    done.set()
+    thread.join()
+    assert (found.code, len(late.taken), found.json["uncertain"]) == (0, 30, 0)
+    assert found.json["retries"] > 0
