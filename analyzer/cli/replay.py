@@ -68,7 +68,7 @@ def command(
         opened = stack.enter_context(open_source(inputs, progress()))
         opened.connection.execute(LESS_MEMORY)
         session = Session(opened.connection, _wanted(options, selection, settings), settings.api)
-        resend = options.execute and options.on_uncertain == "resend"
+        resend = options.on_uncertain == "resend"
         session.consult(journal, execute=options.execute, resend=resend)
         where = _where(session, path, known=journal is not None)
         _tell_of_other_journals(path)
@@ -150,7 +150,7 @@ def _execute(
     letters_path = options.dead_letters or journal.path.with_suffix(".dead-letters.ndjson")
     with DeadLetters(letters_path) as letters, Transport(server) as transport:
         sender = session.sender(transport, journal, policy, letters.put)
-        wanted = options.preflight and session.tally.unsent
+        wanted = options.preflight and (session.tally.unsent or (session.resend and session.tally.uncertain))
         refused = session.preflight(transport) if wanted else None
         if refused:
             sender.settler.stop(refused.stop, refused.words)
@@ -166,18 +166,22 @@ def _execute(
     account = session.account(settler.counts, time.monotonic() - began)
     notes = [*_nameless(session), *_notes(account, letters, journal)]
     _report(opened, session, account, [account_table(account, where)], notes, written, output)
-    return _ended(account, settler.stopped)
+    left = account.unsent + (account.uncertain if session.resend else 0)
+    return _ended(account, left, settler.stopped)
 
 
-def _ended(account: "Account", stopped: "Stopped | None") -> Exit:
+def _ended(account: "Account", left: int, stopped: "Stopped | None") -> Exit:
     """Say why a run stopped, where it did, and return what it ends with."""
     from analyzer.replay.policy import Stop  # noqa: PLC0415
 
-    if stopped and (account.unsent or stopped.stop is not Stop.LIMIT):
+    if account.unsent and not stopped:
+        say.error("events are left unsent without a reason, which is a bug in analyzer; run this again")
+        return Exit.STOPPED
+    if stopped and (left or stopped.stop is not Stop.LIMIT):
         tell = say.note if stopped.stop is Stop.LIMIT else say.error
         tell(stopped.words)
     by_stop = {Stop.INTERRUPTED: Exit.INTERRUPTED, Stop.FORBIDDEN: Exit.REFUSED}
-    if stopped and (account.unsent or stopped.stop in by_stop):
+    if stopped and (left or stopped.stop in by_stop):
         return by_stop.get(stopped.stop, Exit.STOPPED)
     if account.uncertain:
         return Exit.UNCERTAIN

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from analyzer.replay.target import Context
 
@@ -31,6 +32,13 @@ class Chunk:
         """Split into two, the first the larger by at most one."""
         items, middle = self.text.split("\n"), (self.events + 1) // 2
         return self._part(items, 0, middle), self._part(items, middle, len(items))
+
+    def apart(self, place: int) -> tuple["Chunk", "Chunk", "Chunk"]:
+        """Split into the events before a place, the one there, and those after it."""
+        items = self.text.split("\n")
+        cuts = (0, place, place + 1, len(items))
+        before, one, after = (self._part(items, start, end) for start, end in pairwise(cuts))
+        return before, one, after
 
     def within(self, max_bytes: int) -> Iterator["Chunk"]:
         """Yield it in parts whose bodies have at most `max_bytes`; an event that is larger goes alone."""

@@ -204,6 +204,15 @@ class Journal:
             ids = [execute(insert, (destination, at_ms, digests)).lastrowid for destination, digests in begun]
             return [number for number in ids if number is not None]
 
+    def bury(self, destination_id: int, digests: bytes, status: int | None, words: str) -> None:
+        """Write down events that the server refused."""
+        with self._transaction() as execute:
+            if self._held:
+                self._let_go(execute, destination_id, digests)
+            insert = "INSERT INTO chunk (destination_id, sent_at_ms, digests) VALUES (?, ?, ?)"
+            number = execute(insert, (destination_id, self._at_ms(), digests)).lastrowid
+            execute("INSERT INTO outcome VALUES (?, ?, ?, ?, ?)", (number, DEAD, status, words, self._at_ms()))
+
     def known(self, destination_id: int) -> Iterator[tuple[str, bytes]]:
         """Yield (state, digests) of each chunk of a destination."""
         with self._explained():

@@ -20,7 +20,10 @@ class Policy:
 
 
 MOST_REFUSED = 10
-"""So many events refused one after another mean that not the events are at fault."""
+"""After so many events refused one after another, events elsewhere are tried."""
+
+MOST_PROBES = 3
+"""So many of those refused too mean that not the events are at fault."""
 
 
 class Stop(Enum):

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from analyzer.replay.chunk import DIGEST_BYTES, Chunk
-from analyzer.replay.journal import DEAD, Ended, Journal
+from analyzer.replay.journal import Ended, Journal
 from analyzer.replay.outcome import Kind, Outcome
 from analyzer.replay.pace import Pace
 from analyzer.replay.policy import Policy, Stop
-from analyzer.replay.settle import Clock, Counts, DeadLetter, Settler
+from analyzer.replay.settle import Clock, Counts, DeadLetter, Settler, said
 from analyzer.replay.supply import Job, Supply
 from analyzer.replay.transport import Transport
 
@@ -48,7 +48,7 @@ class Sender:
         Raises:
             AnalyzerError: chunks cannot be made, or the journal cannot be written.
         """
-        self._supply = Supply(chunks, self._ending)
+        self._supply = Supply(chunks, self._ending, self._clock.draw)
         threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self._policy.concurrency)]
         for thread in threads:
             thread.start()
@@ -63,16 +63,16 @@ class Sender:
             self._supply.close()
         if self._failure:
             raise self._failure
-        self._write_down(self._bury(self.settler.dead(at_the_end=True)))
+        self._bury(self.settler.dead(at_the_end=True))
 
     def _work(self) -> None:
         ended: list[Ended] = []
         try:
             while True:
-                job = self._supply.take(wait=False, last=self.settler.probing)
+                job = self._supply.take(wait=False, probe=self.settler.probing)
                 if not job:
                     ended = self._write_down(ended)
-                    job = self._supply.take(wait=True, last=self.settler.probing)
+                    job = self._supply.take(wait=True, probe=self.settler.probing)
                 if not job:
                     return
                 ended = self._pass(job, ended)
@@ -111,22 +111,23 @@ class Sender:
         """
         ended: list[Ended] = []
         if outcome.kind not in (Kind.CONFIRMED, Kind.AMBIGUOUS):
-            self._write_down([Ended(number, None, outcome.status, outcome.words, doubt)])
+            self._write_down([Ended(number, None, None, f"in doubt before; sent again: {said(outcome)}", doubt)])
             self._count(uncertain=len(doubt) // DIGEST_BYTES)
         state, back = self.settler.settle(job, outcome)
         if state:
             ended = [Ended(number, state, outcome.status, outcome.words)]
         if back:
             ended = self._write_down(ended)
-        self._write_down(self._bury(self.settler.dead()))
+        self._bury(self.settler.dead())
         return back, ended
 
-    def _bury(self, dead: Sequence[tuple[Job, Outcome]]) -> list[Ended]:
-        """Write down dead letters as under way; return their ends."""
-        begun = [(self._route.destinations[job.chunk.context.team], job.chunk.digests) for job, _ in dead]
-        self._count(uncertain=-sum(len(self._route.journal.held(*one)) // DIGEST_BYTES for one in begun))
-        numbers = self._route.journal.turn([], begun) if begun else []
-        return [Ended(n, DEAD, one.status, one.words) for n, (_, one) in zip(numbers, dead, strict=True)]
+    def _bury(self, dead: Sequence[tuple[Job, Outcome]]) -> None:
+        """Write down dead letters."""
+        for job, outcome in dead:
+            destination = self._route.destinations[job.chunk.context.team]
+            doubt = self._route.journal.held(destination, job.chunk.digests)
+            self._count(uncertain=-len(doubt) // DIGEST_BYTES)
+            self._route.journal.bury(destination, job.chunk.digests, outcome.status, outcome.words)
 
     def _count(self, **more: int) -> None:
         with self._lock:

@@ -65,6 +65,7 @@ class Session:
         self.queue, self.api = Queue(connection, wanted), api
         self.tallies: dict[str, Tally] = {}
         self._destinations: dict[str, int] = {}
+        self.resend = False
         self._before: dict[str, tuple[int, int, int]] = {}
 
     def consult(self, journal: Journal | None, *, execute: bool = False, resend: bool = False) -> None:
@@ -73,7 +74,7 @@ class Session:
             teams = self.queue.selected_teams()
             self._destinations = journal.destinations(self.api, teams, make=execute)
             self._look_up(journal)
-        self.tallies = self.queue.mark(resend=resend)
+        self.tallies, self.resend = self.queue.mark(resend=resend), resend
         if journal and resend:
             journal.hold(list(self._destinations.values()))
         self._before = self._held(journal) if journal else {}
@@ -113,7 +114,15 @@ class Session:
         first_at, last_at, sessions = queue.span()
         chunks = sum(requests.values())
         # A body has brackets, and a comma less than items.
-        return Plan(self.tally.unsent, sessions, chunks, size_bytes + chunks, first_at, last_at, requests)
+        return Plan(
+            sum(events for events, _, _ in lengths.values()),
+            sessions,
+            chunks,
+            size_bytes + chunks,
+            first_at,
+            last_at,
+            requests,
+        )
 
     def preflight(self, transport: Transport) -> Stopped | None:
         """Ask the server, for the first team, whether it takes events; that it cannot say is no reason to stop."""

@@ -10,7 +10,7 @@ from analyzer.replay.chunk import Chunk
 from analyzer.replay.journal import CONFIRMED, UNCERTAIN
 from analyzer.replay.outcome import Kind, Outcome, remedy_of
 from analyzer.replay.pace import Pace, backoff_seconds
-from analyzer.replay.policy import MOST_REFUSED, Policy, Stop, Stopped
+from analyzer.replay.policy import MOST_PROBES, MOST_REFUSED, Policy, Stop, Stopped
 from analyzer.replay.supply import Job
 
 DeadLetter = Callable[[Chunk, Outcome], None]
@@ -47,8 +47,10 @@ class Settler:
         self.waiting = ""
         self.last_error: str | None = None
         self.probing = False
+        self._probes_refused = 0
+        self._last_confirmed = False
         self._suspects: list[tuple[Job, Outcome]] = []
-        self._uncertain_in_a_row, self._taken = 0, False
+        self._uncertain_in_a_row = 0
         self._lock = threading.Lock()
 
     stopped: Stopped | None
@@ -62,12 +64,12 @@ class Settler:
         """Decide what becomes of a job by its outcome."""
         with self._lock:
             if outcome.kind is Kind.CONFIRMED:
-                self._uncertain_in_a_row, self.waiting, self.probing = 0, "", False
+                self._uncertain_in_a_row, self._probes_refused, self.waiting, self.probing = 0, 0, "", False
                 self._pace.ease()
             else:
                 self.last_error = said(outcome)
             state, back = self._decide(job, outcome)
-            self._taken = state == CONFIRMED
+            self._last_confirmed = state == CONFIRMED
             if state:
                 setattr(self.counts, state, getattr(self.counts, state) + job.chunk.events)
             return state, back
@@ -90,23 +92,37 @@ class Settler:
     def _refused(self, job: Job, outcome: Outcome) -> Settled:
         """Halve a chunk that was refused; an event that is refused alone is suspected to be a dead letter.
 
-        After many suspects the event farthest from them is tried. Where that is refused too, not they are at fault.
+        After many suspects, events elsewhere are tried. Where those are refused too, not they are at fault.
         """
-        if self.probing and outcome.kind is Kind.REFUSED:
-            words = f"{len(self._suspects)} events in a row were refused, and others too ({said(outcome)})"
-            self.stop(Stop.SYSTEMIC, f"{words}; they stay unsent: look at the team and the server, then run this again")
-            return None, [job]
         if job.chunk.events > 1:
             return None, [Job(half) for half in job.chunk.halves()]
         self._suspects.append((job, outcome))
+        self._probes_refused += job.probe
+        if self._probes_refused >= MOST_PROBES:
+            self._give_up()
         self.probing = len(self._suspects) >= MOST_REFUSED
         return None, []
 
+    def _give_up(self) -> None:
+        job, outcome = self._suspects[0]
+        fate = "are dead letters" if self.counts.confirmed else "stay unsent, as none was taken"
+        words = f"{len(self._suspects)} events were refused, here and elsewhere, and {fate}"
+        what = f"the first is {job.chunk.text}: {said(outcome)}"
+        self.stop(Stop.SYSTEMIC, f"{words}; {what}; look at the team and the server, then run this again")
+
     def dead(self, *, at_the_end: bool = False) -> list[tuple[Job, Outcome]]:
-        """Return the suspects that are dead letters: the server took something after them, or they are few."""
+        """Return the suspects that are dead letters: the server took something after them, or before, or they are few.
+
+        Where it took nothing and they are many, the run stops at its end, and they stay unsent.
+        """
         with self._lock:
-            if not (at_the_end or self._taken) or self.probing:
+            if not self._suspects or not (at_the_end or self._last_confirmed):
                 return []
+            if at_the_end and not self.counts.confirmed:
+                if len(self._suspects) >= MOST_REFUSED:
+                    self._give_up()
+                if self.stopped:
+                    return []
             found, self._suspects = self._suspects, []
             for job, outcome in found:
                 self._dead_letter(job.chunk, outcome)
@@ -136,7 +152,7 @@ class Settler:
         else:
             self.waiting = f"{said(outcome)}, waiting {seconds:.0f} s"
             self._pace.pause(seconds)
-        return [Job(job.chunk, attempts, since)]
+        return [Job(job.chunk, attempts, since, job.probe)]
 
 
 def said(outcome: Outcome) -> str:

@@ -1,5 +1,6 @@
 """What is to be sent next: what came back first, then what is made ahead in a thread of its own."""
 
+import random
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -15,18 +16,19 @@ WAIT_SECONDS = 0.05
 
 @dataclass(slots=True)
 class Job:
-    """A chunk on its way, and how often and since when it failed."""
+    """A chunk on its way, and how often and since when it failed; a `probe` tries whether the server takes anything."""
 
     chunk: Chunk
     attempts: int = 0
     first_failed: float | None = None
+    probe: bool = False
 
 
 class Supply:
     """Hands out jobs to several senders. Who takes one says later, with `back`, what is to be sent in its place."""
 
-    def __init__(self, chunks: Iterator[Chunk], ending: threading.Event) -> None:
-        self._chunks, self._ending = chunks, ending
+    def __init__(self, chunks: Iterator[Chunk], ending: threading.Event, draw: random.Random) -> None:
+        self._chunks, self._ending, self._draw = chunks, ending, draw
         self._ahead: Queue[Chunk | BaseException | None] = Queue(AHEAD_CHUNKS)
         self._returned: deque[Job] = deque()
         self._lock = threading.Lock()
@@ -58,23 +60,23 @@ class Supply:
         """Wait until nothing more is made."""
         self._maker.join()
 
-    def take(self, *, wait: bool, last: bool = False) -> Job | None:
+    def take(self, *, wait: bool, probe: bool = False) -> Job | None:
         """Return the next job; None where none is ready, or with `wait` where there will be none.
 
-        With `last` it is, of those that came back, the one that would be last.
+        With `probe` it is one event from somewhere else.
         """
         while not self._ending.is_set():
             with self._lock:
-                job = self._next(last=last)
+                job = self._next(probe=probe)
                 self._busy += job is not None
                 if job or not wait or (self._over and not self._busy):
                     return job
             self._ending.wait(WAIT_SECONDS / 10)
         return None
 
-    def _next(self, *, last: bool) -> Job | None:
+    def _next(self, *, probe: bool) -> Job | None:
         if self._returned:
-            return self._within(self._returned.pop() if last else self._returned.popleft())
+            return self._probe() if probe else self._within(self._returned.popleft())
         if self._over:
             return None
         try:
@@ -84,7 +86,22 @@ class Supply:
         if isinstance(thing, BaseException):
             raise thing
         self._over = thing is None
-        return None if thing is None else self._within(Job(thing))
+        if thing is None:
+            return None
+        if not probe:
+            return self._within(Job(thing))
+        self._returned.append(Job(thing))
+        return self._probe()
+
+    def _probe(self) -> Job:
+        """Take one event, any, out of the largest job that came back; the others stay in their order."""
+        place = max(range(len(self._returned)), key=lambda n: self._returned[n].chunk.events)
+        job = self._returned[place]
+        before, one, after = job.chunk.apart(self._draw.randrange(job.chunk.events))
+        del self._returned[place]
+        for chunk in reversed([chunk for chunk in (before, after) if chunk.events]):
+            self._returned.insert(place, Job(chunk))
+        return Job(one, probe=True)
 
     def _within(self, job: Job) -> Job:
         """Cut a job down to what the server has shown it takes."""
@@ -92,7 +109,7 @@ class Supply:
             return job
         first, *rest = job.chunk.within(self._budget)
         self._returned.extendleft(Job(one) for one in reversed(rest))
-        return Job(first, job.attempts, job.first_failed) if rest else job
+        return Job(first, job.attempts, job.first_failed, job.probe) if rest else job
 
     def back(self, *jobs: Job) -> None:
         """End a job that was taken; `jobs` are what is to be sent in its place, before everything else."""

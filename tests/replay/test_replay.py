@@ -214,7 +214,7 @@ def test_when_all_is_refused_not_the_events_are_at_fault(replay: Replay, strict:
     strict.poison = lambda _: True
     result = replay(LOG)
     assert (result.code, accounted(result)["dead_lettered"], strict.taken) == (4, 0, [])
-    assert "10 events in a row were refused" in result.err
+    assert "stay unsent, as none was taken" in result.err
     strict.poison = lambda _: False
     assert (replay(LOG).code, len(strict.taken)) == (0, 4115)
 
@@ -351,11 +351,52 @@ def test_a_resend_that_stays_in_doubt_is_not_forgotten(replay: Replay, strict: S
     assert (found["uncertain"], found["requests"], len(strict.taken)) == (10, 0, 20)
 
 
-def test_many_bad_events_in_a_row_do_not_block_the_others(replay: Replay, strict: Strict, log: Any) -> None:
-    strict.poison = lambda item: int(item["hash"][1:]) < 12
+BAD = {
+    "first": range(12), "last": range(88, 100), "middle": range(40, 52), "first and last": [*range(12), 99],
+    "middle and later": [*range(5, 15), 90],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [[], ["--chunk-size", "1"], ["--concurrency", "4", "--chunk-size", "9"]])
+@pytest.mark.parametrize("bad", BAD)
+def test_many_bad_events_do_not_block_the_others(
+    bad: str, options: list[str], replay: Replay, strict: Strict, log: Any
+) -> None:
+    strict.poison = lambda item: int(item["hash"][1:]) in BAD[bad]
     source = log([event(hash=f"h{n}") for n in range(100)])
-    result = replay(source)
-    assert (result.code, accounted(result)["dead_lettered"], len(strict.taken)) == (6, 12, 88)
+    for _ in range(20):
+        result = replay(source, *options)
+        found = accounted(result)
+        assert result.code == (4 if found["unsent"] else 6)
+        if not found["unsent"]:
+            break
+    assert (found["dead_lettered"], len(strict.taken)) == (len(BAD[bad]), 100 - len(BAD[bad]))
+
+
+@pytest.mark.parametrize("count", [3, 10, 12, 40])
+def test_where_nothing_is_taken_many_stay_unsent(count: int, replay: Replay, strict: Strict, log: Any) -> None:
+    strict.poison = lambda _: True
+    result = replay(log([event(hash=f"h{n}") for n in range(count)]))
+    assert (result.code, accounted(result)["dead_lettered"]) == ((6, 3) if count == 3 else (4, 0))
+    assert count == 3 or "stay unsent, as none was taken" in result.err
+
+
+def test_a_server_that_takes_no_event_at_all(replay: Replay, strict: Strict, log: Any) -> None:
+    strict.max_bytes = 20
+    result = replay(log([event(hash=f"h{n}") for n in range(40)]))
+    assert (result.code, accounted(result)["unsent"]) == (4, 40)
+
+
+def test_a_resend_that_stops_early_says_so_and_its_plan_shows_it(replay: Replay, strict: Strict) -> None:
+    strict.script = ["record, close"] * 2
+    replay(LOG, "--limit", 20, "--chunk-size", 10)
+    options = [LOG, "--limit", 20, "--chunk-size", 10, "--on-uncertain", "resend"]
+    row = replay(*options, execute=False).json["tables"][0]["rows"][0]
+    assert (row["requests"], row["unsent"], row["uncertain"]) == (2, 0, 20)
+    stopped = replay(*options, "--max-requests", 1)
+    assert (stopped.code, accounted(stopped)["uncertain"]) == (4, 10)
+    assert "--max-requests 1 reached" in stopped.err
+    assert replay(*options).code == 0
 
 
 @pytest.mark.parametrize("seed", range(6))
