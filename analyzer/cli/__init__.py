@@ -6,7 +6,7 @@ from importlib import import_module
 import click
 
 from analyzer.cli import say
-from analyzer.cli.exits import HELP, Exit, exit_of
+from analyzer.cli.exits import ALL_HELP, Exit, exit_of
 from analyzer.errors import AnalyzerError
 
 COMMANDS = {"load": "load", "stats": "stats", "sql": "sql", "replay": "replay", "journal": "journal"}
@@ -45,7 +45,7 @@ class Commands(click.Group):
 
 
 @click.group(
-    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=HELP
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=ALL_HELP
 )
 @click.version_option(package_name="cache-event-analyzer", prog_name="analyzer")
 def cli() -> None:
@@ -57,6 +57,7 @@ def cli() -> None:
       analyzer stats logs/ --by day --since 30d
       analyzer load logs/ --into cache.duckdb  keep them; ask again in no time
       analyzer sql cache.duckdb "SELECT outcome, count(*) FROM lookups GROUP BY ALL"
+      analyzer replay cache.duckdb             what an upload to the API would be
     """
 
 

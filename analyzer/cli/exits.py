@@ -24,9 +24,14 @@ HELP = "Exit codes: 0 ok, 1 failed, 2 usage, 3 input not readable, 5 threshold m
 
 
 REPLAY_HELP = (
-    HELP.removesuffix("130 interrupted.")
-    + "4 stopped, run it again to go on, 6 finished with dead letters, 7 refused by the server (auth, billing,"
-    " disabled), 8 uncertain events remain, 130 interrupted. Where several hold: 7, 4, 8, 6."
+    "Exit codes: 0 ok, 1 failed, 2 usage, 3 input not readable, 4 stopped, run it again to go on, 6 finished with dead"
+    " letters, 7 refused by the server (auth, billing, disabled), 8 uncertain events remain, 130 interrupted. Where"
+    " several hold: 7, 4, 8, 6."
+)
+
+ALL_HELP = (
+    "Exit codes: 0 ok, 1 failed, 2 usage, 3 input not readable, 4 replay stopped, 5 threshold missed, 6 dead letters,"
+    " 7 refused by the server, 8 uncertain events, 130 interrupted."
 )
 
 

@@ -30,7 +30,7 @@ _JOURNAL = click.option(
 )
 
 
-@click.group("journal", epilog=EXITS)
+@click.group("journal", short_help="See, settle and check what replay sent.", epilog=EXITS)
 def command() -> None:
     """Look at the journal of replay, settle what is uncertain, and check it.
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from analyzer.table import Table
 
 
-@click.command("replay", epilog=f"{HELP} {REPLAY_HELP}")
+@click.command("replay", short_help="Upload events to the API, none of them twice.", epilog=f"{HELP} {REPLAY_HELP}")
 @source_options()
 @replay_options
 @filter_options
