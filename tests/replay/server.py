@@ -33,7 +33,6 @@ class Strict:
     token: str = TOKEN
     taken: list[Taken] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
-    starts: list[float] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     url: str = ""
@@ -81,8 +80,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         strict = self.strict
-        with strict.lock:
-            strict.starts.append(time.monotonic())
         step = strict.step()
         if step == "close before":
             self.close_connection = True

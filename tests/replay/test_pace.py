@@ -2,7 +2,13 @@
 
 import random
 
+from analyzer.replay.chunk import Chunk
+from analyzer.replay.outcome import Kind, Outcome
 from analyzer.replay.pace import Pace, backoff_seconds
+from analyzer.replay.policy import Policy, Stop
+from analyzer.replay.settle import Clock, Settler
+from analyzer.replay.supply import Job
+from analyzer.replay.target import Context
 
 
 class Hand:
@@ -55,3 +61,18 @@ def test_waits_grow_with_full_jitter() -> None:
         waits = [backoff_seconds(attempt, draw) for _ in range(200)]
         assert 0 <= min(waits) < most / 10
         assert most * 0.9 < max(waits) <= most
+
+
+def test_what_the_server_asks_to_wait_holds_the_whole_run() -> None:
+    hand = Hand()
+    pace = Pace(0, hand)
+    settler = Settler(Policy(0), pace, lambda *_: None, Clock(hand))
+    job = Job(Chunk(Context(), "{}", bytes(16)))
+    state, (again,) = settler.settle(job, Outcome(Kind.THROTTLED, 429, retry_after_seconds=30))
+    assert (state, again.chunk, again.attempts, again.first_failed) == (None, job.chunk, 1, 100)
+    assert pace.reserve() == 130
+    settler.settle(job, Outcome(Kind.THROTTLED, 429, retry_after_seconds=20))
+    assert (pace.interval_seconds, pace.paused_until()) == (0.1, 130)
+    settler.settle(again, Outcome(Kind.THROTTLED, 429, retry_after_seconds=400))
+    assert settler.stopped
+    assert settler.stopped.stop is Stop.FAILED

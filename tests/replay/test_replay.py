@@ -136,8 +136,6 @@ def test_throttled(after: str | None, replay: Replay, strict: Strict) -> None:
     found = accounted(replay(LOG, "--limit", 30, "--chunk-size", 10))
     assert (found["confirmed"], found["requests"], found["retries"]) == (30, 4, 1)
     assert len(strict.taken) == 30
-    if after:
-        assert strict.starts[2] - strict.starts[1] > 0.9
 
 
 def test_a_wait_beyond_the_budget_stops(replay: Replay, strict: Strict) -> None:
