@@ -49,15 +49,20 @@ def shown(table: Table, width: int | None = None) -> Shown:
         for row in marked:
             row[0] += " *"
     places = [place for place, column in enumerate(table.columns) if not column.detail and column.unit != FLAG]
-    while width and len(places) > 1 and table.columns[places[-1]].unit and _least_width(table, written, places) > width:
+    while (
+        width
+        and len(places) > 1
+        and table.columns[places[-1]].unit
+        and _least_width(table.columns, written, places) > width
+    ):
         places.pop()
     hidden = [column.name for place, column in enumerate(table.columns) if place not in places and column.unit != FLAG]
     notes = marks + ([f"not shown: {', '.join(hidden)}; --format csv has all"] if hidden else [])
     return Shown([table.columns[n] for n in places], [[row[n] for n in places] for row in written], notes)
 
 
-def _least_width(table: Table, written: list[list[str]], places: list[int]) -> int:
-    widths = [_column_width(table.columns[n], [row[n] for row in written]) for n in places]
+def _least_width(columns: Sequence[Heading], written: Sequence[Sequence[str]], places: list[int]) -> int:
+    widths = [_column_width(columns[n], [row[n] for row in written]) for n in places]
     return sum(widths) + 3 * len(widths) + 2
 
 
@@ -118,7 +123,9 @@ def _print(console: "Console", table: Table) -> None:
 
 
 def _folds(found: Shown, width: int) -> bool:
-    """Tell whether a table of text alone is wider than the screen: it is easier read upright."""
+    """Tell whether a table is wider than the screen, a folded one too or one of text alone: better read upright."""
+    if _least_width(found.columns, found.cells, list(range(len(found.columns)))) > width:
+        return True
     if any(column.unit not in (TEXT, NUMBER) for column in found.columns):
         return False
     rows = [[_title(column) for column in found.columns], *found.cells]

@@ -39,7 +39,6 @@ class Sender:
         self.settler = Settler(policy, self._pace, route.dead_letter, self._clock)
         self._ending = self.settler.ending
         self._began = self._clock.now()
-        self._lock = threading.Lock()
         self._failure: BaseException | None = None
 
     def run(self, chunks: Iterator[Chunk], tick_seconds: float = 0.2) -> Iterator[Counts]:
@@ -112,7 +111,7 @@ class Sender:
         ended: list[Ended] = []
         if outcome.kind not in (Kind.CONFIRMED, Kind.AMBIGUOUS):
             self._write_down([Ended(number, None, None, f"in doubt before; sent again: {said(outcome)}", doubt)])
-            self._count(uncertain=len(doubt) // DIGEST_BYTES)
+            self.settler.count(uncertain=len(doubt) // DIGEST_BYTES)
         state, back = self.settler.settle(job, outcome)
         if state:
             ended = [Ended(number, state, outcome.status, outcome.words)]
@@ -126,13 +125,8 @@ class Sender:
         for job, outcome in dead:
             destination = self._route.destinations[job.chunk.context.team]
             doubt = self._route.journal.held(destination, job.chunk.digests)
-            self._count(uncertain=-len(doubt) // DIGEST_BYTES)
+            self.settler.count(uncertain=-len(doubt) // DIGEST_BYTES)
             self._route.journal.bury(destination, job.chunk.digests, outcome.status, outcome.words)
-
-    def _count(self, **more: int) -> None:
-        with self._lock:
-            for name, number in more.items():
-                setattr(self.settler.counts, name, getattr(self.settler.counts, name) + number)
 
     def _begin(self, job: Job, ended: list[Ended]) -> tuple[int, bytes]:
         """Write down that a job is under way, and what ended before; return its number, and what was in doubt."""
@@ -140,20 +134,18 @@ class Sender:
         doubt = self._route.journal.held(destination, job.chunk.digests)
         (number,) = self._route.journal.turn(ended, [(destination, job.chunk.digests)])
         size_bytes = len(job.chunk.body())
-        self._count(uncertain=-len(doubt) // DIGEST_BYTES, retries=job.attempts > 0, bytes=size_bytes)
+        self.settler.count(uncertain=-len(doubt) // DIGEST_BYTES, retries=job.attempts > 0, bytes=size_bytes)
         return number, doubt
 
     def _may_send(self, start: float) -> bool:
         """Wait for the start; False where the run ends before that, or has done all it may."""
         if not self._wait(start):
             return False
-        policy, counts = self._policy, self.settler.counts
-        with self._lock:
-            if policy.max_requests is not None and counts.requests >= policy.max_requests:
-                self.settler.stop(Stop.LIMIT, f"--max-requests {policy.max_requests} reached; run this again to go on")
-                return False
-            counts.requests += 1
-        return True
+        most = self._policy.max_requests
+        if self.settler.count_request(most):
+            return True
+        self.settler.stop(Stop.LIMIT, f"--max-requests {most} reached; run this again to go on")
+        return False
 
     def _wait(self, start: float) -> bool:
         most = self._policy.max_seconds

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from analyzer.replay.chunk import Chunk
@@ -60,6 +60,23 @@ class Settler:
         self.stopped = self.stopped or Stopped(stop, words)
         self.ending.set()
 
+    def count(self, **more: int) -> None:
+        """Add to the counts by name; all of them are only changed under the one lock."""
+        with self._lock:
+            self._add(more)
+
+    def count_request(self, most: int | None) -> bool:
+        """Count a request; False, and not counted, where that is more than there may be."""
+        with self._lock:
+            if most is not None and self.counts.requests >= most:
+                return False
+            self.counts.requests += 1
+            return True
+
+    def _add(self, more: Mapping[str, int]) -> None:
+        for name, number in more.items():
+            setattr(self.counts, name, getattr(self.counts, name) + number)
+
     def settle(self, job: Job, outcome: Outcome) -> Settled:
         """Decide what becomes of a job by its outcome."""
         with self._lock:
@@ -71,7 +88,7 @@ class Settler:
             state, back = self._decide(job, outcome)
             self._last_confirmed = state == CONFIRMED
             if state:
-                setattr(self.counts, state, getattr(self.counts, state) + job.chunk.events)
+                self._add({state: job.chunk.events})
             return state, back
 
     def _decide(self, job: Job, outcome: Outcome) -> Settled:

@@ -2,10 +2,12 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,20 @@ def test_on_a_terminal_a_bar_is_drawn(strict: Strict, tmp_path: Path) -> None:
     assert process.returncode == 0
     assert b"sending" in drawn
     assert b"events/s" in drawn
+
+
+def test_a_narrow_terminal_shows_every_number(strict: Strict, tmp_path: Path) -> None:
+    """A table that does not fit however it is folded stands upright: a number cut off would be a wrong one."""
+    strict.script = [(401, "who are you, and what is all this")]
+    started(strict, tmp_path).communicate(timeout=20)
+    command = [sys.executable, "-m", "analyzer", "journal", "status", "--journal", str(tmp_path / "j")]
+    reader, writer = pty.openpty()
+    done = subprocess.Popen(command, stdout=writer, env={**os.environ, "COLUMNS": "60"})
+    os.close(writer)
+    drawn = b""
+    with suppress(OSError):
+        while piece := os.read(reader, 4096):
+            drawn += piece
+    assert done.wait() == 0
+    assert re.search(rb"unsent +3,819", drawn)
+    assert b"who are you, and what is all this" in drawn
