@@ -42,6 +42,7 @@ def archive(path: Path | None, scratch: Path, *, read_only: bool) -> Iterator["D
             _check(connection, path)
         else:
             _make(connection)
+        connection.execute("SET search_path = 'main,store'")
         yield connection
     finally:
         connection.close()

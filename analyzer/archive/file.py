@@ -38,6 +38,7 @@ class FileReport:
     read: int = 0
     kept: int = 0
     rejected: int = 0
+    tasks: int = 0
     duplicate_of: str | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -54,6 +55,7 @@ class Intake:
     files: list[FileReport] = field(default_factory=list)
     errors: list[InputError] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    dry_runs: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

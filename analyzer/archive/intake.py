@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyzer.archive import faults, merge, staging
+from analyzer.archive.documents import Documents
 from analyzer.archive.file import Content, FileReport, Intake, content_of
 from analyzer.archive.fill import Filler
 from analyzer.archive.reading import Reading
 from analyzer.errors import InputError, NotALogError, UnreadableError
+from analyzer.readers.document import Document, parsed
 from analyzer.readers.formats import FORMATS
 from analyzer.readers.item import CUT
 from analyzer.readers.sniff import HEAD_BYTES, sniff
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 BATCH_EVENTS = 1_000_000
 """Files are merged together until they hold so many events: a thousand small ones cost one merge."""
 
+FILE_TYPES = ("INTEGER", *["VARCHAR"] * 4, *["BIGINT"] * 5, "VARCHAR")
+"""The types of `store.file`, but for the last column."""
+
 
 class Loader:
     """Loads files into a connection that has the archive's tables; `workspace` is for files on the way."""
@@ -31,6 +36,10 @@ class Loader:
     def __init__(self, connection: "DuckDBPyConnection", workspace: Path, reading: Reading) -> None:
         self.connection, self._workspace, self._reading = connection, workspace, reading
         self.filler = Filler(connection, workspace, reading)
+        self._documents = Documents(connection, workspace)
+        files = connection.execute("SELECT digest, name, read FROM store.file").fetchall()
+        self._known: dict[str, tuple[str, int]] = {digest: (name, read) for digest, name, read in files}
+        self._names = {name for _, name, _ in files}
         self.next_id = self._value("SELECT coalesce(max(id), 0) + 1 FROM store.file")
         self._begin()
         self.intake = Intake()
@@ -55,17 +64,26 @@ class Loader:
         """Do what is to be done once all files are in."""
 
     def _begin(self) -> None:
-        self._first_id, self._pending = self.next_id, 0
+        self._first_id, self._pending, self._new_files = self.next_id, 0, list[tuple[Any, ...]]()
         self.connection.execute(staging.TABLES)
 
     def _commit(self) -> None:
         """Merge what is staged into the tables, wholly or not at all."""
         self.connection.execute("BEGIN")
+        self._keep_files()
         for step in self.steps:
             parameters = {"first_file_id": self._first_id} if "$first_file_id" in step else None
             self.connection.execute(step, parameters)
+        self._documents.merge()
         self.connection.execute("COMMIT")
         self._begin()
+
+    def _keep_files(self) -> None:
+        columns = list(zip(*self._new_files, strict=True))
+        fields = ", ".join(f"unnest(?::{kind}[])" for kind in FILE_TYPES)
+        if columns:
+            values = [list(column) for column in columns]
+            self.connection.execute(f"INSERT INTO store.file SELECT {fields}, now()::TIMESTAMP", values)
 
     def _load_one(self, file: LogFile) -> FileReport | None:
         try:
@@ -83,7 +101,7 @@ class Loader:
         report = FileReport(file.name, format_name, stream.compression, content)
         if not self._is_known(report):
             self._stage(report, stream, head)
-        return report
+        return None if report.name in self.intake.dry_runs[-1:] else report
 
     def _content(self, stream: Stream) -> Content:
         return content_of(stream)
@@ -103,17 +121,18 @@ class Loader:
 
     def _is_known(self, report: FileReport) -> bool:
         """Tell whether the content was loaded before, and note it in the report."""
-        found = self.connection.execute(
-            "SELECT name, read FROM (FROM store.file UNION ALL FROM new_file) WHERE digest = $digest",
-            {"digest": report.content.digest},
-        ).fetchone()
+        found = self._known.get(report.content.digest)
         if found:
             report.duplicate_of, report.read = found
         return found is not None
 
     def _stage(self, report: FileReport, stream: Stream, head: bytes) -> None:
+        document = FORMATS[report.format].document
         file_id = self.next_id
         self.next_id += 1
+        if document:
+            self._keep_document(document, report, stream, file_id)
+            return
         plain = self.filler.fill(report, stream, head, file_id)
         report.read, report.kept = self.connection.execute(
             "SELECT count(*), count(kind) FROM staged WHERE file_id = $file_id", {"file_id": file_id}
@@ -130,15 +149,28 @@ class Loader:
             report.notes.extend(f"no {theirs} in its first lines, which --map names" for theirs in absent)
         self._record(report, file_id, sum(unknown.values()), stream.damage)
 
+    def _keep_document(self, document: Document, report: FileReport, stream: Stream, file_id: int) -> None:
+        """Keep a file that is one document; a dry run is none that is kept, and is found again another time."""
+        try:
+            found = document(parsed(b"".join(stream.chunks())))
+        except UnreadableError as error:
+            raise UnreadableError(f"{report.name}: {error}") from None
+        if found is None:
+            self.intake.dry_runs.append(report.name)
+            return
+        report.tasks = len(found.get("tasks", ()))
+        self._documents.add(file_id, found)
+        self._record(report, file_id, 0, None)
+
     def _record(self, report: FileReport, file_id: int, unknown_keys: int, damage: str | None) -> None:
         content = report.content
-        self.connection.execute(
-            f"INSERT INTO new_file VALUES ({', '.join('?' * 11)}, now()::TIMESTAMP)",
-            [
-                file_id, report.name, report.format, report.compression, content.digest, content.size_bytes,
-                report.read, report.kept, report.rejected, unknown_keys, damage,
-            ],
-        )  # fmt: skip
+        self._new_files.append((
+            file_id, report.name, report.format, report.compression, content.digest, content.size_bytes,
+            report.read, report.kept, report.rejected, unknown_keys, damage,
+        ))  # fmt: skip
+        if content.digest:
+            self._known[content.digest] = (report.name, report.read)
+        self._names.add(report.name)
         self._pending += report.read
 
     def _note(self, report: FileReport, stream: Stream, unknown: Mapping[str, int]) -> None:
@@ -150,10 +182,7 @@ class Loader:
             report.notes.append(f"{stream.damage}; everything before that was read")
         elif cut:
             report.notes.append("it ends in the middle of an item; everything before that was read")
-        before = self._value(
-            "SELECT count(*) FROM (FROM store.file UNION ALL FROM new_file) WHERE name = $name", {"name": report.name}
-        )
-        if before:
+        if report.name in self._names:
             report.notes.append("loaded before with other content; events that both have are kept twice, lookups once")
         if unknown:
             names = ", ".join(f"{key} ({count:,})" for key, count in unknown.items())

@@ -45,7 +45,7 @@ INSERT INTO store.session_summary (first_at, last_at) SELECT min(first_at), max(
 class LookupsLoader(Loader):
     """Loads lookups into a database in memory; what stays empty there are events, sessions and names."""
 
-    steps = ("INSERT INTO store.file FROM new_file", "INSERT INTO store.reject FROM new_reject")
+    steps = ("INSERT INTO store.reject FROM new_reject",)
     _parts = 0
     _alone = False
 

@@ -109,7 +109,6 @@ WHERE m.session_id = f.session_id
 """
 
 STEPS = (
-    "INSERT INTO store.file FROM new_file",
     "INSERT INTO store.reject FROM new_reject",
     CONTEXTS,
     NEW_CONTEXTS,

@@ -5,18 +5,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from analyzer.archive.database import archive, workspace
 from analyzer.archive.file import FileReport, Intake
 from analyzer.archive.intake import Loader
 from analyzer.archive.lookups import LookupsLoader
 from analyzer.archive.reading import Reading
+from analyzer.archive.view import View, choose
 from analyzer.errors import UsageError
-from analyzer.readers.source import Sources, expand
+from analyzer.readers.formats import document_of
+from analyzer.readers.sniff import HEAD_BYTES
+from analyzer.readers.source import LogFile, Sources, expand
+from analyzer.readers.stream import Stream
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+COUNTS = {
+    "events": """
+        SELECT coalesce(sum(read), 0)::BIGINT, coalesce(sum(kept), 0)::BIGINT,
+               coalesce(sum(rejected), 0)::BIGINT, count(*)
+        FROM store.file WHERE format NOT IN ('runs', 'metadata')""",
+    "runs": "SELECT count(*), count(*), 0::BIGINT, count(DISTINCT file_id) FROM event",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +52,12 @@ class Opened:
     first_file_id: int = 0
     """Files below this one were loaded before."""
 
+    view: Literal["events", "runs"] = "events"
+    """What answers: the events, or the run summaries of turbo."""
+
     def counts(self) -> Counts:
-        """Count the events of everything that is open."""
-        read, kept, rejected, files = self.connection.execute(
-            "SELECT coalesce(sum(read), 0)::BIGINT, coalesce(sum(kept), 0)::BIGINT, coalesce(sum(rejected), 0)::BIGINT,"
-            " count(*) FROM store.file"
-        ).fetchone()  # type: ignore[misc]
+        """Count the events of everything that is open, as the view has it."""
+        read, kept, rejected, files = self.connection.execute(COUNTS[self.view]).fetchone()  # type: ignore[misc]
         again = [report for report in self.intake.files if report.duplicate_of]
         duplicate = sum(report.duplicate for report in again)
         return Counts(read + duplicate, kept, rejected, duplicate, files + len(again))
@@ -78,11 +91,13 @@ def opened(
     observer: Observer,
     stdin: BinaryIO | None = None,
     *,
+    view: View = "auto",
     lookups_only: bool = False,
 ) -> Iterator[Opened]:
     """Open SOURCE for questions: an archive as it is, logs by reading them into memory (and from there to disk).
 
-    With `lookups_only` the questions are about lookups and their times: logs are read for nothing else.
+    With `lookups_only` the questions are about lookups and their times: logs are read for nothing else, unless run
+    summaries are among them.
 
     Raises:
         AnalyzerError: see `analyzer.errors`; files that cannot be read are in `intake.errors` instead.
@@ -90,10 +105,18 @@ def opened(
     with workspace() as scratch:
         found = expand(sources, stdin or (sys.stdin.buffer if sys.stdin else None), scratch)
         with archive(found.archive, scratch, read_only=True) as connection:
-            loader = LookupsLoader if lookups_only else Loader
+            loader = LookupsLoader if lookups_only and not any(map(is_document, found.files)) else Loader
             intake = Intake() if found.archive else load(loader(connection, scratch, reading), found, observer)
             connection.execute("SET enable_external_access = false")
-            yield Opened(connection, intake)
+            yield Opened(connection, intake, view=choose(connection, view))
+
+
+def is_document(file: LogFile) -> bool:
+    """Tell whether a file is a document beside the events; one that cannot be read is an error later."""
+    try:
+        return document_of(Stream(file.path).head(HEAD_BYTES)) is not None
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from analyzer.archive.view import View
 from analyzer.errors import QueryError
 from analyzer.event import NAMES
 
@@ -18,6 +19,7 @@ class Selection:
     """Filters. Times are naive UTC, `since` inclusive, `until` exclusive. None, or nothing, lets everything pass.
 
     `source`, `event`, `status` and `where` choose single events before lookups are formed; the others whole lookups.
+    `view` is applied as SOURCE is opened.
     """
 
     since: datetime | None = None
@@ -31,6 +33,7 @@ class Selection:
     event: str | None = None
     status: str | None = None
     where: Sequence[str] = ()
+    view: View = "auto"
 
     @property
     def chooses_events(self) -> bool:
@@ -42,7 +45,7 @@ EVENTS = """
 SELECT e.*, s.session AS "sessionId", CASE WHEN e.kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END AS source,
        CASE WHEN e.kind IN (1, 4) THEN 'HIT' ELSE 'MISS' END AS event, h.hash, e.duration_ms AS duration,
        e.happened_at AS timestamp, c.team_id AS "teamId", c.slug, c.team, c.ci, c.interactive, f.name AS file
-FROM store.event e
+FROM event e
 JOIN store.session s ON s.id = e.session_id
 JOIN store.hash h ON h.id = e.hash_id
 JOIN store.context c ON c.id = e.context_id
@@ -91,24 +94,36 @@ SOURCE = "CASE WHEN kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END AS source,"
 class Selected:
     """The lookups of a selection: `sql` gives a row a lookup, with the columns of `LOOKUPS`.
 
-    `events` gives the events they are made of, before whole lookups are filtered.
+    `events` gives the events they are made of, and `lookup` all lookups of these, before whole lookups are filtered.
     """
 
     connection: "DuckDBPyConnection"
     sql: str
+    lookup: str
     events: str
     parameters: dict[str, Any]
     one_sided: bool
 
     def ask(self, question: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Run a query over `{selected}`, and return its rows."""
-        return run(self.connection, question.replace("{selected}", f"({self.sql})"), self.parameters | parameters)
+        return self._run(question, parameters).fetchall()
+
+    def execute(self, statement: str, **parameters: Any) -> None:
+        """Run a statement over `{selected}`."""
+        self._run(statement, parameters)
+
+    def _run(self, sql: str, parameters: dict[str, Any]) -> "DuckDBPyConnection":
+        return _run(self.connection, sql.replace("{selected}", f"({self.sql})"), self.parameters | parameters)
 
 
 def run(connection: "DuckDBPyConnection", sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     """Run a query with those of the parameters that it names."""
+    return _run(connection, sql, parameters).fetchall()
+
+
+def _run(connection: "DuckDBPyConnection", sql: str, parameters: dict[str, Any]) -> "DuckDBPyConnection":
     used = {name: value for name, value in parameters.items() if re.search(rf"\${name}\b", sql)}
-    return connection.execute(sql, used).fetchall()
+    return connection.execute(sql, used)
 
 
 def select(connection: "DuckDBPyConnection", selection: Selection, *, by_source: bool = False) -> Selected:
@@ -119,21 +134,21 @@ def select(connection: "DuckDBPyConnection", selection: Selection, *, by_source:
     Raises:
         QueryError: `where` does not run.
     """
-    lookup, events = "store.lookup", _events(selection)
+    lookup, events = "lookup", _events(selection)
     if selection.chooses_events or by_source:
         lookup = "chosen_lookup"
         _choose(connection, selection, events, SOURCE if by_source else "")
     lists = {name: list(getattr(selection, name)) for name in ("team", "ci", "session", "hash")}
     single = {name: getattr(selection, name) for name in ("since", "until", "interactive", *OF_EVENTS)}
     one_sided = by_source or selection.source is not None
-    return Selected(connection, LOOKUPS.format(lookup=lookup), events, lists | single, one_sided)
+    return Selected(connection, LOOKUPS.format(lookup=lookup), lookup, events, lists | single, one_sided)
 
 
 def _events(selection: Selection) -> str:
     """Return the SQL of the single events that a selection chooses."""
     if not selection.chooses_events:
-        return "FROM store.event"
-    events = "store.event"
+        return "FROM event"
+    events = "event"
     if selection.where:
         condition = " AND ".join(f"({where}\n)" for where in selection.where)
         events = f"(SELECT * FROM ({EVENTS}) WHERE {condition})"

@@ -121,7 +121,6 @@ SAMPLE = 15
 
 TABLES = """
 CREATE OR REPLACE TEMP TABLE rare_context (context_key UBIGINT, context VARCHAR);
-CREATE OR REPLACE TEMP TABLE new_file AS FROM store.file LIMIT 0;
 CREATE OR REPLACE TEMP TABLE new_reject AS FROM store.reject LIMIT 0;
 CREATE OR REPLACE TEMP TABLE staged (
     file_id INTEGER, size BIGINT, duration_ms DOUBLE, happened_at TIMESTAMP, session_key UBIGINT, hash_key UBIGINT,

@@ -9,8 +9,8 @@ from analyzer.cli import say
 from analyzer.cli.exits import ALL_HELP, Exit, exit_of
 from analyzer.errors import AnalyzerError
 
-COMMANDS = {"load": "load", "stats": "stats", "sql": "sql", "replay": "replay", "journal": "journal"}
-"""Each command's module, in the order of the help."""
+COMMANDS = ("stats", "misses", "load", "sql", "replay", "journal")
+"""Each command, and the module of its name, in the order of the help."""
 
 
 INTERRUPTED_QUERY = "Query interrupted"
@@ -28,7 +28,7 @@ class Commands(click.Group):
         """Import a command."""
         if name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"analyzer.cli.{COMMANDS[name]}").command
+        command: click.Command = import_module(f"analyzer.cli.{name}").command
         return command
 
     def resolve_command(

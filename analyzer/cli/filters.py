@@ -52,6 +52,12 @@ _OPTIONS = (
     ),
     click.option("--event", type=click.Choice(["HIT", "MISS"], case_sensitive=False), help="Single events only."),
     click.option(
+        "--view",
+        type=click.Choice(["auto", "events", "runs"]),
+        default="auto",
+        help="What answers: events, or turbo's run summaries. Default: events where there are any.",
+    ),
+    click.option(
         "--status", type=click.Choice(["ok", "failed"]), help="Of the request, where known. Single events only."
     ),
     click.option(
@@ -70,7 +76,20 @@ HELP = (
 
 def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the filters; the command gets one argument `selection`."""
-    names = ("since", "until", "team", "ci", "interactive", "session", "hash", "source", "event", "status", "where")
+    names = (
+        "since",
+        "until",
+        "team",
+        "ci",
+        "interactive",
+        "session",
+        "hash",
+        "source",
+        "event",
+        "status",
+        "where",
+        "view",
+    )
 
     def gathered(**options: Any) -> Any:
         return function(selection=_selection({name: options.pop(name) for name in names}), **options)

@@ -74,7 +74,7 @@ def status(path: Path, format_name: str | None, output: Path | None, force: bool
 
 def _write(tables: "list[Table]", written: Any, output: Path | None) -> None:
     from analyzer.archive.file import Accounting  # noqa: PLC0415
-    from analyzer.report import Report  # noqa: PLC0415
+    from analyzer.report.report import Report  # noqa: PLC0415
 
     write(Report("journal", Accounting(0, 0, 0, 0, 0, 0), tables, tables[0]), written, output)
 

@@ -32,7 +32,7 @@ def command(inputs: SourceOptions, into: Path, format_name: str | None, output: 
       analyzer load logs/2026-08-*.ndjson.gz --into cache.duckdb --rejects bad.ndjson
     """
     from analyzer.archive.opening import loaded  # noqa: PLC0415
-    from analyzer.report import load  # noqa: PLC0415
+    from analyzer.report.load import load  # noqa: PLC0415
 
     if not inputs.sources:
         raise UsageError("no LOG: name files, directories or globs, or - for stdin")

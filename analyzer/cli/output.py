@@ -13,7 +13,7 @@ from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
     from analyzer.render.formats import Output
-    from analyzer.report import Report
+    from analyzer.report.report import Report
 
 NAMES = ("table", "markdown", "csv", "json", "ndjson", "parquet")
 

@@ -65,7 +65,7 @@ def command(
             if options.execute or path.exists()
             else None
         )
-        opened = stack.enter_context(open_source(inputs, progress()))
+        opened = stack.enter_context(open_source(inputs, progress(), selection.view))
         opened.connection.execute(LESS_MEMORY)
         session = Session(opened.connection, _wanted(options, selection, settings), settings.api)
         resend = options.on_uncertain == "resend"
@@ -204,8 +204,8 @@ def _report(
 ) -> None:  # fmt: skip
     from dataclasses import asdict  # noqa: PLC0415
 
-    from analyzer.report import Report  # noqa: PLC0415
-    from analyzer.report import account as of_input  # noqa: PLC0415
+    from analyzer.report.report import Report  # noqa: PLC0415
+    from analyzer.report.report import account as of_input  # noqa: PLC0415
 
     read = of_input(opened.counts(), session.queue.kept)
     facts = {name: value if name != "seconds" else round(value, 3) for name, value in asdict(account).items()}

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from analyzer.archive.file import FileReport, Intake
     from analyzer.archive.opening import Observer, Opened
     from analyzer.archive.reading import Reading
+    from analyzer.archive.view import View
 
-FORMAT_NAMES = ("ndjson", "batches", "array", "requests", "har", "csv", "tsv", "parquet")
+FORMAT_NAMES = ("ndjson", "batches", "array", "requests", "har", "csv", "tsv", "parquet", "runs", "metadata")
+DOCUMENTS = ("runs", "metadata")
 FIRST_TOLD = 3
 REJECTS = """
 SELECT f.name, line, item, reason, text FROM store.reject JOIN store.file f ON f.id = file_id WHERE file_id >= $first
@@ -91,13 +93,15 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 @contextmanager
-def open_source(source: SourceOptions, observer: "Observer", *, lookups_only: bool = False) -> Iterator["Opened"]:
+def open_source(
+    source: SourceOptions, observer: "Observer", view: "View" = "auto", *, lookups_only: bool = False
+) -> Iterator["Opened"]:
     """Open SOURCE, say on stderr what must be said of it, and write the rejects where they were asked for."""
     from analyzer.archive.opening import opened  # noqa: PLC0415
 
     if not source.sources:
         raise UsageError("no SOURCE: name a log, a directory, a glob, an archive (*.duckdb), or - for stdin")
-    with opened(source.sources, source.reading(), observer, lookups_only=lookups_only) as found:
+    with opened(source.sources, source.reading(), observer, view=view, lookups_only=lookups_only) as found:
         tell(found, source.rejects)
         if not is_archive(Path(source.sources[0])):
             require_logs(found.intake, source)
@@ -116,6 +120,9 @@ def tell(found: "Opened", rejects: Path | None) -> None:
     if intake.skipped:
         more = f" and {len(intake.skipped) - 1:,} more files" if len(intake.skipped) > 1 else ""
         say.note(f"skipped, as no event log: {intake.skipped[0]}{more}")
+    if intake.dry_runs:
+        count = len(intake.dry_runs)
+        say.note(f"{count:,} dry run{'s' * (count > 1)} ignored, as nothing was run: {intake.dry_runs[0]}")
     _tell_rejects(found, rejects)
 
 
@@ -123,7 +130,8 @@ def _tell_duplicates(again: "list[FileReport]") -> None:
     """Say which files were known by their content; of many, the first."""
     for report in again[:FIRST_TOLD]:
         known = f"the same content as {report.duplicate_of}" if report.duplicate_of != report.name else "known already"
-        say.note(f"{report.name}: {known}; its {report.read:,} events count once")
+        what = f"its {report.read:,} events count once" if report.format not in DOCUMENTS else "it counts once"
+        say.note(f"{report.name}: {known}; {what}")
     if len(again) > FIRST_TOLD:
         say.note(f"so are {len(again) - FIRST_TOLD:,} more files")
 
@@ -157,6 +165,8 @@ def require_logs(intake: "Intake", source: SourceOptions) -> None:
     if intake.errors:
         raise click.exceptions.Exit(Exit.INPUT)
     named = ", ".join(source.sources)
+    if intake.dry_runs:
+        raise InputError(f"only dry runs in {named}, which run nothing; name event logs, or summaries of real runs")
     raise InputError(f"no event log in {named}; name files, directories or globs that hold some")
 
 

@@ -26,7 +26,7 @@ def command(inputs: SourceOptions, format_name: str | None, output: Path | None,
     """
     from dataclasses import replace  # noqa: PLC0415
 
-    from analyzer.report import query  # noqa: PLC0415
+    from analyzer.report.query import query  # noqa: PLC0415
 
     if len(inputs.sources) < 2:  # noqa: PLR2004  (a source and the query)
         raise UsageError('a SOURCE and SQL are needed: analyzer sql logs/ "SELECT count(*) FROM events"')

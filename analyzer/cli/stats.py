@@ -13,7 +13,7 @@ from analyzer.cli.source import SourceOptions, code_of, open_source, progress, s
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
 
-DIMENSIONS = "hour, day, week, month, ci, team, interactive, session, hash, source"
+DIMENSIONS = "hour, day, week, month, ci, team, interactive, session, hash, task, package, branch, user, source"
 
 
 @click.command("stats", epilog=f"{HELP} {EXITS}")
@@ -39,11 +39,13 @@ def command(
       analyzer stats sample_data --by day,team -o days.csv
     """
     from analyzer.metrics.stats import Grouping  # noqa: PLC0415
-    from analyzer.report import needs_lookups_only, stats  # noqa: PLC0415
+    from analyzer.report.stats import needs_lookups_only, stats  # noqa: PLC0415
 
     written = check(format_name, output, inputs.rejects, force=force)
     names = [name for group in by for name in group.split(",")]
     grouping = Grouping(names, tz, sort, limit)
-    with open_source(inputs, progress(), lookups_only=needs_lookups_only(selection, grouping)) as opened:
+    with open_source(
+        inputs, progress(), selection.view, lookups_only=needs_lookups_only(selection, grouping)
+    ) as opened:
         write(stats(opened, selection, grouping, explain=explain), written, output)
         return code_of(opened.intake)

@@ -9,6 +9,8 @@ UTC = "UTC"
 class Dimension:
     """A dimension: `key` is what lookups are grouped by, `label` the value shown of a group, by its `{key}`.
 
+    Where it is `named`, the group is an artifact, and the task it is of stands beside it. `x` is the lookup in `key`.
+
     A bucket of time has the UTC times it starts and ends at, by its `{key}`. In `key`, `{local}` is the time of the
     lookup's first event in the time zone `$tz`: a lookup belongs, whole, to that time.
     """
@@ -19,6 +21,7 @@ class Dimension:
     label: str = "{key}"
     start: str | None = None
     end: str | None = None
+    named: bool = False
 
     def keyed(self, tz: str) -> str:
         """Return the key's SQL. UTC needs no conversion, which costs more than everything else."""
@@ -57,6 +60,15 @@ HOUR = Dimension(
     "({key} + INTERVAL 1 HOUR)",
 )
 
+
+def _of_hash(column: str) -> str:
+    return f"(SELECT {column} FROM name WHERE name.hash_id = x.hash_id)"
+
+
+def _of_run(column: str) -> str:
+    return f"""(SELECT r.{column} FROM session_run k JOIN run r ON r.id = k.run_id WHERE k.session_id = x.session_id)"""
+
+
 DIMENSIONS = {
     dimension.name: dimension
     for dimension in (
@@ -73,7 +85,11 @@ DIMENSIONS = {
             "session_id",
             "(SELECT session FROM store.session WHERE id = {key})",
         ),
-        Dimension("hash", "the artifact", "hash_id", "(SELECT hash FROM store.hash WHERE id = {key})"),
+        Dimension("hash", "the artifact", "hash_id", "(SELECT hash FROM store.hash WHERE id = {key})", named=True),
+        Dimension("task", "the task's name, where run summaries tell", _of_hash("task")),
+        Dimension("package", "the package of the task, where run summaries tell", _of_hash("package")),
+        Dimension("branch", "the branch of the run, where its summary is known", _of_run("branch")),
+        Dimension("user", "who ran it, where its summary is known", _of_run('"user"')),
         Dimension("source", "the cache that was asked; each is counted by its own events alone", "source"),
     )
 }

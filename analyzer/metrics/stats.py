@@ -9,7 +9,7 @@ from analyzer.archive.selection import Selected, Selection, run
 from analyzer.errors import UsageError
 from analyzer.metrics.dimension import DIMENSIONS, UTC, Dimension
 from analyzer.metrics.totals import MEASURES
-from analyzer.table import FLAG, TEXT, Heading, Table
+from analyzer.table import FLAG, HASH, NAME, TEXT, Heading, Table
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 HEADINGS = tuple(Heading(measure.name, measure.unit, measure.definition, measure.detail) for measure in MEASURES)
 
 PARTIAL = Heading("partial", FLAG, "the log, or the time asked for, covers only a part of it")
+NAMED = Heading("name", NAME, "the task that the hash is of, where run summaries tell")
+NAME_OF = "(SELECT n.name FROM name n WHERE n.hash_id = {key})"
 COVERED = """
 SELECT greatest(min(first_at), coalesce($since::TIMESTAMP, min(first_at))),
        least(max(last_at), coalesce($until::TIMESTAMP, max(last_at)))
-FROM store.session_summary
+FROM session_summary
 """
 
 
@@ -76,7 +78,8 @@ def grouped(selected: Selected, dimensions: Sequence[Dimension], grouping: Group
         UsageError: an unknown column to sort by.
     """
     time = next((dimension for dimension in dimensions if dimension.start), None)
-    columns = [Heading(dimension.name, TEXT, dimension.description) for dimension in dimensions]
+    columns = [Heading(one.name, HASH if one.named else TEXT, one.description) for one in dimensions]
+    columns += [NAMED for one in dimensions if one.named]
     columns += [*HEADINGS, PARTIAL] if time else HEADINGS
     question = _question(dimensions, _measures(selected), grouping.tz, _order(grouping.sort, columns, dimensions))
     covered = run(selected.connection, COVERED, {"since": selection.since, "until": selection.until})[0]
@@ -89,12 +92,13 @@ def _question(dimensions: Sequence[Dimension], measures: list[str], tz: str, ord
     keys = [f"key_{dimension.name}" for dimension in dimensions]
     keyed = [f"{dimension.keyed(tz)} AS {key}" for dimension, key in zip(dimensions, keys, strict=True)]
     labels = [dimension.label.replace("{key}", key) for dimension, key in zip(dimensions, keys, strict=True)]
-    shown = labels + measures
+    names = [NAME_OF.replace("{key}", key) for one, key in zip(dimensions, keys, strict=True) if one.named]
+    shown = labels + names + measures
     time = next((n for n, dimension in enumerate(dimensions) if dimension.start), None)
     if time is not None:
         start, end = (str(text).replace("{key}", keys[time]) for text in (dimensions[time].start, dimensions[time].end))
         shown.append(f"coalesce({start} < $covered_from OR {end} > $covered_until, false)")
-    rows = f"SELECT *, {', '.join(keyed)} FROM {{selected}}"
+    rows = f"SELECT *, {', '.join(keyed)} FROM {{selected}} AS x"
     return f"SELECT {', '.join(shown)} FROM ({rows}) GROUP BY {', '.join(keys)} ORDER BY {order}"
 
 

@@ -1,18 +1,26 @@
 """The formats of an event log, one entry each. A new one is a file beside this and a line here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from analyzer.readers import array, batches, delimited, har, requests
+from analyzer.readers import array, batches, delimited, har, metadata, requests, summary
+from analyzer.readers.document import Document
 from analyzer.readers.item import Items
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format: how it is called, what it is, and its reader; None where DuckDB reads it in the archive."""
+    """A format: how it is called, what it is, and its reader.
+
+    `items` gives events; it is None where DuckDB reads them in the archive. `document` is there where the file is one
+    document that holds no events, and `shows` knows it by its first bytes.
+    """
 
     name: str
     description: str
     items: Items | None
+    document: Document | None = None
+    shows: Callable[[bytes], bool] | None = None
 
 
 FORMATS = {
@@ -26,5 +34,12 @@ FORMATS = {
         Format("csv", "CSV with a header line", delimited.reader(",")),
         Format("tsv", "TSV with a header line", delimited.reader("\t")),
         Format("parquet", "Parquet", None),
+        Format("runs", "a run summary of turbo", None, summary.document, summary.shows),
+        Format("metadata", "metadata of a cached artifact", None, metadata.document, metadata.shows),
     )
 }
+
+
+def document_of(head: bytes) -> str | None:
+    """Name the format of a document that holds no events; None where the file is none."""
+    return next((one.name for one in FORMATS.values() if one.shows and one.shows(head)), None)

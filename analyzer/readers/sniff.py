@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
+from analyzer.readers.formats import document_of
 from analyzer.readers.har import ENTRIES
 from analyzer.readers.item import lines
 from analyzer.readers.requests import BODY_KEYS
@@ -25,6 +26,9 @@ def sniff(head: bytes, renamed: Mapping[str, str]) -> str | None:
     """
     if head.startswith(b"PAR1"):
         return "parquet"
+    document = document_of(head)
+    if document:
+        return document
     if b"\0" in head[:4096] and not head.lstrip().startswith((b"{", b"[")):
         return None
     text = [line for _, line in islice(lines([head]), LINES_LOOKED_AT)]

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, BinaryIO
 
 from analyzer.render.value import plain
-from analyzer.report import Report
+from analyzer.report.report import Report
 from analyzer.table import Table
 
 SCHEMA_VERSION = 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from analyzer.render import data, text
-from analyzer.report import Report
+from analyzer.report.report import Report
 
 
 @dataclass(frozen=True, slots=True)

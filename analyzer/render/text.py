@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from analyzer.render.value import NUMERIC, human
-from analyzer.report import Report
-from analyzer.table import COUNT, FLAG, NUMBER, TEXT, Heading, Table
+from analyzer.render.value import NOTHING, NUMERIC, human
+from analyzer.report.report import Report
+from analyzer.table import COUNT, FLAG, HASH, NAME, NUMBER, TEXT, Heading, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +21,12 @@ UPRIGHT_CHARS = 24
 
 TEXT_CHARS = 12
 """Text may be folded down to this width; numbers never are."""
+
+
+HASH_CHARS = 8
+"""What is left of a hash beside its name."""
+
+UNSEEN = (FLAG, NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ def shown(table: Table, width: int | None = None) -> Shown:
     written = [
         [human(value, column.unit) for value, column in zip(row, table.columns, strict=True)] for row in table.rows
     ]
+    label_hashes(table.columns, written)
     flags = [place for place, column in enumerate(table.columns) if column.unit == FLAG]
     marks = []
     for flag in flags:
@@ -48,7 +55,7 @@ def shown(table: Table, width: int | None = None) -> Shown:
         marks += [f"* {table.columns[flag].name}: {table.columns[flag].description}"] if marked else []
         for row in marked:
             row[0] += " *"
-    places = [place for place, column in enumerate(table.columns) if not column.detail and column.unit != FLAG]
+    places = [place for place, column in enumerate(table.columns) if not column.detail and column.unit not in UNSEEN]
     while (
         width
         and len(places) > 1
@@ -56,9 +63,22 @@ def shown(table: Table, width: int | None = None) -> Shown:
         and _least_width(table.columns, written, places) > width
     ):
         places.pop()
-    hidden = [column.name for place, column in enumerate(table.columns) if place not in places and column.unit != FLAG]
+    hidden = [
+        column.name for place, column in enumerate(table.columns) if place not in places and column.unit not in UNSEEN
+    ]
     notes = marks + ([f"not shown: {', '.join(hidden)}; --format csv has all"] if hidden else [])
     return Shown([table.columns[n] for n in places], [[row[n] for n in places] for row in written], notes)
+
+
+def label_hashes(columns: Sequence[Heading], written: Sequence[list[str]]) -> None:
+    """Put the name before its hash, where there is one: `web#build (43b7f843…)`."""
+    units = [column.unit for column in columns]
+    if NAME not in units:
+        return
+    at, name = units.index(HASH), units.index(NAME)
+    for cells in written:
+        if cells[name] != NOTHING:
+            cells[at] = f"{cells[name]} ({cells[at][:HASH_CHARS]}…)"
 
 
 def _least_width(columns: Sequence[Heading], written: Sequence[Sequence[str]], places: list[int]) -> int:
@@ -75,7 +95,7 @@ def _column_width(column: Heading, cells: Sequence[str]) -> int:
 
 def _title(column: Heading) -> str:
     """Write a column's name in words; the name of a column of SQL stays as it is."""
-    return column.name if column.unit in (TEXT, NUMBER) else _words(column)
+    return column.name if column.unit in (TEXT, NUMBER, HASH) else _words(column)
 
 
 def _words(column: Heading) -> str:

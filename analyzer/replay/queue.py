@@ -27,7 +27,7 @@ FILES = """
 CREATE OR REPLACE TEMP TABLE replay_file AS
 SELECT file_id, coalesce(sum(positions) OVER (ORDER BY first_at NULLS LAST, file_id
                                               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)::BIGINT AS base
-FROM (SELECT file_id, max(position) AS positions, min(happened_at) AS first_at FROM store.event GROUP BY file_id)
+FROM (SELECT file_id, max(position) AS positions, min(happened_at) AS first_at FROM event GROUP BY file_id)
 """
 
 # Of all events, whatever the filters choose: an event keeps its number.
@@ -35,7 +35,7 @@ REPEATS = """
 CREATE OR REPLACE TEMP TABLE numbered AS
 SELECT file_id, position, row_number() OVER (
     PARTITION BY file_id, destination, session_id, hash_id, kind, duration_ms ORDER BY position) - 1 AS repeat
-FROM store.event JOIN target USING (context_id)
+FROM event JOIN target USING (context_id)
 """
 
 SELECTED = """

@@ -1,0 +1,73 @@
+"""Which of the two views of the same lookups is asked: the events, or turbo's run summaries.
+
+Questions name the relations `event`, `lookup` and `session_summary` plainly. They are those of the archive's schema
+`store`, unless run summaries take their place: as temporary tables of the same shape, which are found first. There a
+task that was looked up is the events that a client sends for it, at the end of its run.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+from analyzer.errors import UsageError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+View = Literal["auto", "events", "runs"]
+
+
+NO_CONTEXT = "(SELECT min(id) FROM store.context WHERE team IS NULL AND ci IS NULL AND interactive IS NULL)"
+
+# A run that was matched keeps its session's name, team and CI.
+ASKED = f"""
+CREATE OR REPLACE TEMP TABLE asked AS
+SELECT r.id AS run_id, r.file_id, t.position, r.ended_at, coalesce(k.session_id, r.session_id) AS session_id, t.hash_id,
+       t.kinds, t.time_saved_ms, coalesce(m.context_id, {NO_CONTEXT}) AS context_id, k.session_id IS NULL AS unmatched
+FROM store.run r JOIN store.task t ON t.run_id = r.id
+LEFT JOIN store.match k ON k.run_id = r.id LEFT JOIN store.session_summary m ON m.session_id = k.session_id
+WHERE t.cacheable AND NOT r.forced AND t.kinds IS NOT NULL
+"""
+
+EVENT = """
+CREATE OR REPLACE TEMP TABLE event AS
+SELECT file_id, position * 2 - (kind <= 2)::INTEGER AS position, ended_at AS happened_at, session_id, hash_id,
+       kind::UTINYINT AS kind, CASE WHEN kind IN (1, 4) THEN coalesce(time_saved_ms, 0) ELSE 0 END AS duration_ms,
+       context_id, NULL::INTEGER AS status
+FROM asked JOIN (SELECT unnest([1, 2, 4, 8]) AS kind) ON kinds & kind > 0
+"""
+
+LOOKUP = """
+CREATE OR REPLACE TEMP TABLE lookup AS
+SELECT session_id, hash_id, min(happened_at) AS first_at, max(happened_at) AS last_at, bit_or(kind) AS kinds,
+       max(CASE WHEN duration_ms > 0 THEN duration_ms END) AS duration_ms, min(context_id) AS context_id,
+       count(*) AS events
+FROM event GROUP BY session_id, hash_id
+"""
+
+SESSION_SUMMARY = """
+CREATE OR REPLACE TEMP TABLE session_summary AS
+SELECT session_id, min(first_at) AS first_at, max(last_at) AS last_at, min(context_id) AS context_id,
+       sum(events)::BIGINT AS events, count(*) AS lookups, count(*) FILTER (WHERE kinds & 1 > 0) AS local_hits,
+       count(*) FILTER (WHERE kinds & 5 = 4) AS remote_hits, count(*) FILTER (WHERE kinds & 5 = 0) AS misses,
+       0::BIGINT AS local_only_misses, round(fsum(duration_ms), 6) AS time_saved_ms
+FROM lookup GROUP BY session_id
+"""
+
+THERE = "SELECT EXISTS (FROM store.lookup), EXISTS (FROM store.run)"
+
+
+def choose(connection: "DuckDBPyConnection", view: View) -> Literal["events", "runs"]:
+    """Let questions be answered by a view; return which it is. `auto` is the events, where there are any.
+
+    Raises:
+        UsageError: run summaries are asked for, and there are none.
+    """
+    events, runs = connection.execute(THERE).fetchone()  # type: ignore[misc]
+    if view == "runs" and not runs:
+        raise UsageError(
+            "--view runs: no run summary among the input; turbo run … --summarize writes .turbo/runs/*.json"
+        )
+    if view == "events" or (events and view == "auto") or not runs:
+        return "events"
+    for statement in (ASKED, EVENT, LOOKUP, SESSION_SUMMARY):
+        connection.execute(statement)
+    return "runs"

@@ -1,0 +1,46 @@
+"""`analyzer misses`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from analyzer.cli.exits import HELP as EXITS
+from analyzer.cli.filters import HELP, filter_options
+from analyzer.cli.output import check, output_options, write
+from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
+
+if TYPE_CHECKING:
+    from analyzer.archive.selection import Selection
+
+
+@click.command("misses", epilog=f"{HELP} {EXITS}")
+@source_options()
+@click.option(
+    "--retention", type=click.FloatRange(min=0, min_open=True), default=7, show_default=True, metavar="DAYS",
+    help="How long the cache keeps artifacts.",
+)  # fmt: skip
+@click.option(
+    "--by", type=click.Choice(["task", "hash"]), help="What the costliest are told by. Default: task, if known."
+)
+@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many of the costliest.")
+@filter_options
+@output_options
+def command(
+    inputs: SourceOptions, selection: "Selection", retention: float, by: str | None, limit: int,
+    format_name: str | None, output: Path | None, force: bool,
+) -> int:  # fmt: skip
+    """Why lookups missed, what that cost, and which misses were avoidable.
+
+    \b
+    Examples:
+      analyzer misses sample_data
+      analyzer misses sample_data --team web --since 2026-11-01
+      analyzer misses sample_data --by hash --limit 3 --format json
+    """
+    from analyzer.report.misses import misses  # noqa: PLC0415
+
+    written = check(format_name, output, inputs.rejects, force=force)
+    with open_source(inputs, progress(), selection.view) as opened:
+        write(misses(opened, selection, retention, by, limit), written, output)
+        return code_of(opened.intake)

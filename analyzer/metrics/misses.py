@@ -1,0 +1,131 @@
+"""Why the cache missed, what that cost, and where it need not have.
+
+A class is a candidate, no verdict. Imputed time is what the tasks behind the misses took, as far as that is known;
+avoidable time is the part of it in repeat, concurrent, expired and evicted misses.
+"""
+
+from typing import Any
+
+from analyzer.archive.selection import Selected
+from analyzer.metrics.classes import AVOIDABLE, CLASSES
+from analyzer.table import COUNT, FLAG, HASH, MS, NAME, RATIO, TEXT, TIME, Heading, Table
+
+SUMMARY_COLUMNS = (
+    Heading("lookups", COUNT, "lookups selected"),
+    Heading("misses", COUNT, "lookups without a HIT"),
+    Heading("miss_rate", RATIO, "misses / lookups"),
+    Heading("imputed_time_ms", MS, "what the tasks of the misses took, where that is known or imputed"),
+    Heading("imputed_coverage", RATIO, "misses whose duration is known or imputed / misses"),
+    Heading("avoidable_time_ms", MS, "imputed time of repeat, concurrent, expired and evicted misses"),
+    Heading("time_saved_ms", MS, "sum of the hits' durations, once a lookup, where known"),
+    Heading("avoidance_ratio", RATIO, "time saved / (time saved + imputed time of misses)"),
+    Heading("one_hit_wonders", COUNT, "hashes that were looked up exactly once"),
+    Heading("hashes", COUNT, "distinct hashes"),
+)
+
+SUMMARY = """
+WITH hashes AS (SELECT hash_id, count(*) AS lookups, fsum(duration_ms) AS saved_ms FROM {selected} GROUP BY hash_id),
+missed AS (
+    SELECT count(*) AS misses, coalesce(round(fsum(imputed_ms), 6), 0) AS imputed_ms, count(imputed_ms) AS imputed,
+           coalesce(round(fsum(imputed_ms) FILTER (list_contains($avoidable, class)), 6), 0) AS avoidable_ms
+    FROM miss),
+every AS (
+    SELECT coalesce(sum(lookups), 0)::BIGINT AS lookups, coalesce(round(fsum(saved_ms), 6), 0) AS saved_ms,
+           count(*) FILTER (lookups = 1) AS one_hit_wonders, count(*) AS hashes
+    FROM hashes)
+SELECT lookups, misses, misses / nullif(lookups, 0), imputed_ms, imputed / nullif(misses, 0), avoidable_ms, saved_ms,
+       saved_ms / nullif(saved_ms + imputed_ms, 0), one_hit_wonders, hashes
+FROM every, missed
+"""
+
+CLASS_COLUMNS = (
+    Heading("class", TEXT, "why it is a miss: a candidate, no verdict"),
+    Heading("misses", COUNT, "lookups without a HIT"),
+    Heading("share", RATIO, "of all misses"),
+    Heading("sessions", COUNT, "runs that had one"),
+    Heading("imputed_time_ms", MS, "what their tasks took, where that is known or imputed"),
+    Heading("imputed_coverage", RATIO, "of these misses, those whose duration is known or imputed"),
+    Heading("definition", TEXT, "what the class is", detail=True),
+    Heading("avoidable", FLAG, "with the artifact still in the cache it had been a hit"),
+)
+
+BY_CLASS = """
+SELECT class, count(*), count(*) / sum(count(*)) OVER (), count(DISTINCT session_id),
+       coalesce(round(fsum(imputed_ms), 6), 0), count(imputed_ms) / count(*)
+FROM miss GROUP BY class ORDER BY class
+"""
+
+TOP_COLUMNS = (
+    Heading("avoidable_time_ms", MS, "imputed time of its repeat, concurrent, expired and evicted misses"),
+    Heading("avoidable_misses", COUNT, "those misses"),
+    Heading("sessions", COUNT, "runs that had one"),
+    Heading("first_seen", TIME, "time of the first of them"),
+    Heading("last_seen", TIME, "time of the last of them"),
+    *(Heading(name, COUNT, f"{name} misses", detail=True) for name in AVOIDABLE),
+    Heading("likely_causes", TEXT, "candidates, the costliest first"),
+)
+
+KEYS = {
+    "hash": (
+        "m.hash_id",
+        "(SELECT hash FROM store.hash WHERE id = key), (SELECT n.name FROM name n WHERE n.hash_id = key)",
+    ),
+    "task": ("coalesce(n.name, '')", "nullif(key, '')"),
+}
+KEY_COLUMNS = {
+    "hash": (Heading("hash", HASH, "the artifact"), Heading("name", NAME, "the task that the hash is of")),
+    "task": (Heading("task", TEXT, "package and task, where run summaries tell"),),
+}
+
+TOP = """
+WITH failed AS (SELECT hash_id, count(*) AS failures FROM task WHERE exit_code <> 0 GROUP BY hash_id),
+grouped AS (
+    SELECT {key} AS key, coalesce(round(fsum(imputed_ms), 6), 0) AS avoidable_ms, count(*) AS misses,
+           count(DISTINCT session_id) AS sessions, min(first_at) AS first_at, max(first_at) AS last_at,
+           {counts}, {times}, max(coalesce(failures, 0)) AS failures
+    FROM miss m LEFT JOIN name n USING (hash_id) LEFT JOIN failed USING (hash_id)
+    WHERE list_contains($avoidable, class) GROUP BY ALL)
+SELECT {label}, * EXCLUDE (key) FROM grouped ORDER BY avoidable_ms DESC, misses DESC, key LIMIT $limit
+"""
+
+
+def summary(selected: Selected) -> Table:
+    """Return the table `misses`: one row of totals. `classify` comes first, here and below."""
+    return Table("misses", SUMMARY_COLUMNS, selected.ask(SUMMARY, avoidable=AVOIDABLE), upright=True)
+
+
+def by_class(selected: Selected) -> Table:
+    """Return the table `classes`: a row a class that occurs, in the order of their list."""
+    found = {row[0]: row for row in selected.ask(BY_CLASS)}
+    rows = [(*found[one.name], one.definition, one.avoidable) for one in CLASSES if one.name in found]
+    return Table("classes", CLASS_COLUMNS, rows)
+
+
+def top(selected: Selected, by: str, limit: int) -> Table:
+    """Return the table `top`: the hashes or tasks with the most avoidable time."""
+    key, label = KEYS[by]
+    counts = ", ".join(f"count(*) FILTER (class = '{name}') AS {name}" for name in AVOIDABLE)
+    times = ", ".join(f"coalesce(fsum(imputed_ms) FILTER (class = '{name}'), 0)" for name in AVOIDABLE)
+    question = TOP.format(key=key, label=label, counts=counts, times=times)
+    rows = selected.ask(question, avoidable=AVOIDABLE, limit=limit)
+    return Table("top", (*KEY_COLUMNS[by], *TOP_COLUMNS), [_with_causes(row) for row in rows])
+
+
+def _with_causes(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Put words in the place of the times by class, and of the number of runs in which the task failed."""
+    *shown, failures = row
+    times, shown = shown[-len(AVOIDABLE) :], shown[: -len(AVOIDABLE)]
+    counts = shown[-len(AVOIDABLE) :]
+    present = [(ms, count, name) for ms, count, name in zip(times, counts, AVOIDABLE, strict=True) if count]
+    causes = {one.name: one.cause for one in CLASSES}
+    words = [f"{name} ({count}): {causes[name]}" for _, count, name in sorted(present, key=lambda one: -one[0])]
+    failed = [f"the task failed in {failures} of its runs"] if failures else []
+    return (*shown, "; ".join(failed + words))
+
+
+NAMED = "SELECT EXISTS (FROM name)"
+
+
+def default_key(selected: Selected) -> str:
+    """Return what the costliest misses are told by: tasks, where any is known."""
+    return "task" if selected.ask(NAMED)[0][0] else "hash"

@@ -1,0 +1,30 @@
+"""`<hash>-meta.json`, which turbo keeps beside each artifact in its local cache: how long the artifact took to make."""
+
+import re
+from typing import Any
+
+from analyzer.errors import UnreadableError
+
+_OBJECT = re.compile(rb"\s*\{[^{}]*\}\s*")
+_KEYS = (b'"hash"', b'"duration"')
+
+
+def shows(head: bytes) -> bool:
+    """Tell whether a file is such metadata: one flat object.
+
+    >>> shows(b'{"hash":"0ba89839d91df5f6","duration":789}')
+    True
+    """
+    return _OBJECT.fullmatch(head) is not None and all(key in head for key in _KEYS) and b'"sessionId"' not in head
+
+
+def document(found: Any) -> dict[str, Any] | None:
+    """Return the hash and its duration; None where that is 0, which means unknown.
+
+    Raises:
+        UnreadableError: its values are of other types.
+    """
+    artifact, duration_ms = found["hash"], found["duration"]
+    if not isinstance(artifact, str) or not isinstance(duration_ms, int | float):
+        raise UnreadableError("no metadata of an artifact: hash is a string and duration a number there")
+    return {"hash": artifact, "duration_ms": duration_ms} if duration_ms > 0 else None

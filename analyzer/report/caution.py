@@ -1,0 +1,83 @@
+"""What must be said beside an answer: what filters leave out, times that cannot be, and which view it is of."""
+
+from datetime import datetime
+
+from analyzer.archive.opening import Opened
+from analyzer.archive.selection import Selection, run
+
+UNTIMED = "SELECT coalesce(sum(events), 0)::BIGINT FROM lookup WHERE first_at IS NULL"
+EARLIEST = "SELECT min(first_at) FROM session_summary"
+FIRST_TURBO = datetime(2021, 12, 1)  # noqa: DTZ001  (times are naive UTC here)
+"""No build client reported events before."""
+
+
+def _early(opened: Opened) -> list[str]:
+    """Say where times are older than they can be."""
+    earliest = run(opened.connection, EARLIEST, {})[0][0]
+    if earliest is None or earliest >= FIRST_TURBO:
+        return []
+    return [f"the earliest event is of {earliest} UTC: numbers are read as milliseconds since 1970; are they seconds?"]
+
+
+KNOWN = """
+SELECT list(DISTINCT team ORDER BY team), list(DISTINCT ci ORDER BY ci), min(first_at), max(last_at)
+FROM session_summary s LEFT JOIN store.context c ON c.id = s.context_id
+"""
+
+
+def _chosen(opened: Opened, selection: Selection, there_are: int, kept: int) -> list[str]:
+    """Say what filters mean for the numbers, and what there is where they leave nothing."""
+    if kept or not there_are:
+        only = "--source, --event, --status and --where choose single events: rates are of what they leave"
+        return [only] if selection.chooses_events else []
+    teams, vendors, first_at, last_at = run(opened.connection, KNOWN, {})[0]
+    there = f"the log is from {first_at} to {last_at} UTC"
+    for name, values in (("teams", teams), ("CI vendors", vendors)):
+        known = [value for value in values or () if value is not None]
+        there += f"; {name}: {', '.join(known[:10])}" if known else ""
+    return [f"the filters leave none of {there_are:,} events; {there}"]
+
+
+def _untimed(opened: Opened, selection: Selection) -> list[str]:
+    """Say how many events a time filter drops for having no time."""
+    if not (selection.since or selection.until):
+        return []
+    untimed = run(opened.connection, UNTIMED, {})[0][0]
+    return [f"{untimed:,} events without a time are left out by the time filter"] if untimed else []
+
+
+def cautions(opened: Opened, selection: Selection, there_are: int, kept: int) -> list[str]:
+    """Return the notes on an answer about `kept` of the events `there_are`."""
+    return _early(opened) + _untimed(opened, selection) + _chosen(opened, selection, there_are, kept) + _views(opened)
+
+
+RUNS = """
+SELECT count(*), count(*) FILTER (WHERE id IN (SELECT run_id FROM match)) FROM run
+"""
+
+# All of the run's tasks missed, and each had been built or hit in an earlier run.
+MAYBE_FORCED = """
+WITH known AS (
+    SELECT hash_id, min(ended_at) AS known_at FROM task t JOIN run r ON r.id = t.run_id
+    WHERE t.kinds IN (1, 6) OR t.kinds = 10 AND coalesce(t.exit_code, 0) = 0 GROUP BY hash_id)
+SELECT count(*), coalesce(sum(tasks), 0)::BIGINT
+FROM (SELECT run_id, count(*) AS tasks
+      FROM asked a LEFT JOIN known k USING (hash_id) JOIN run r ON r.id = a.run_id
+      WHERE a.unmatched GROUP BY run_id HAVING bool_and(a.kinds = 10 AND coalesce(k.known_at <= r.started_at, false)))
+"""
+
+
+def _views(opened: Opened) -> list[str]:
+    """Say which view answers where there are two, and what it leaves out."""
+    runs, matched = run(opened.connection, RUNS, {})[0]
+    if not runs:
+        return []
+    if opened.view == "events":
+        rest = f"; {runs - matched:,} match none and are not counted (--view runs)" if runs > matched else ""
+        return [f"answered from events; of {runs:,} run summaries {matched:,} match a session{rest}"]
+    forced, tasks = run(opened.connection, MAYBE_FORCED, {})[0]
+    maybe = (
+        f"{forced:,} of them missed all that had been built before and may have been run with --force, which turbo does"
+        f" not record: their {tasks:,} tasks count as misses"
+    )
+    return [f"answered from {runs:,} run summaries, not from events", *([maybe] if forced else [])]

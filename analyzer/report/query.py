@@ -1,0 +1,54 @@
+"""What `sql` answers."""
+
+from collections.abc import Sequence
+
+from analyzer.archive.opening import Opened
+from analyzer.errors import QueryError
+from analyzer.report.report import Report, account
+from analyzer.table import NUMBER, TEXT, Heading, Table
+
+QUERIES = frozenset({"SELECT"})
+
+
+def query(opened: Opened, sql: str) -> Report:
+    """Answer `sql`: the table `result`.
+
+    Raises:
+        QueryError: the SQL does not run, or is no query.
+    """
+    import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
+
+    connection = opened.connection
+    try:
+        statements = connection.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type.name not in QUERIES:
+            raise QueryError("only one query is taken: SELECT, WITH, FROM, DESCRIBE, SUMMARIZE or SHOW")
+        connection.execute("SET lock_configuration = true")
+        result = connection.execute(statements[0])
+        columns = [Heading(name, _unit(str(kind)), str(kind)) for name, kind, *_ in result.description or ()]
+        if any("TIME ZONE" in column.description for column in columns):
+            result = connection.execute(_without_time_zones(sql, columns))
+        rows = result.fetchall()
+    except duckdb.Error as error:
+        raise QueryError(str(error)) from None
+    names = [column.name for column in columns]
+    if len(set(names)) < len(names):
+        raise QueryError(f"two columns have one name ({', '.join(names)}); name them apart with AS")
+    table = Table("result", columns, rows)
+    counts = opened.counts()
+    return Report("sql", account(counts, counts.kept), [table], table)
+
+
+def _without_time_zones(sql: str, columns: Sequence[Heading]) -> str:
+    """Return the query with times in UTC as plain ones: DuckDB hands out others only with a further package."""
+    names = [f"c{place}" for place in range(len(columns))]
+    fields = (
+        f"timezone('UTC', {name})" if column.description == "TIMESTAMP WITH TIME ZONE" else name
+        for name, column in zip(names, columns, strict=True)
+    )
+    return f"SELECT {', '.join(fields)} FROM ({sql.rstrip().rstrip(';')}\n) AS t({', '.join(names)})"
+
+
+def _unit(kind: str) -> str:
+    """Return the unit of a column of SQL: that it is a number is all that is known."""
+    return NUMBER if kind.endswith("INT") or kind in ("DOUBLE", "FLOAT", "INTEGER") or kind[:7] == "DECIMAL" else TEXT

@@ -1,0 +1,57 @@
+"""What `stats` answers."""
+
+from analyzer.archive.opening import Opened
+from analyzer.archive.selection import Selection, select
+from analyzer.errors import UsageError
+from analyzer.metrics.dimension import Dimension
+from analyzer.metrics.stats import Grouping, check_time_zone, definitions, dimension, grouped, totals
+from analyzer.report.report import Report, answer, ask
+from analyzer.table import Table
+
+
+def needs_lookups_only(selection: Selection, grouping: Grouping) -> bool:
+    """Tell whether a question is about lookups and their times, and no name or context."""
+    named = selection.team or selection.ci or selection.session or selection.hash or selection.interactive is not None
+    return not named and not selection.chooses_events and all(dimension(name).start for name in grouping.by)
+
+
+def stats(opened: Opened, selection: Selection, grouping: Grouping, *, explain: bool = False) -> Report:
+    """Answer `stats`: the table `totals`, and with dimensions one by them.
+
+    Raises:
+        UsageError: an unknown dimension, column or time zone.
+        QueryError: SQL of the selection does not run.
+    """
+    dimensions = _dimensions(grouping)
+    check_time_zone(opened.connection, grouping.tz)
+    asked = ask(opened, selection)
+    tables, notes = [totals(asked.selected)], list[str]()
+    if dimensions:
+        chosen = asked.selected
+        if any(one.name == "source" for one in dimensions):
+            chosen = select(opened.connection, selection, by_source=True)
+        tables.append(_cut(grouped(chosen, dimensions, grouping, selection), grouping.limit, notes))
+    primary = tables[-1]
+    if explain:
+        tables.append(definitions())
+    return answer("stats", asked, tables, primary, notes)
+
+
+def _dimensions(grouping: Grouping) -> list[Dimension]:
+    """Return what is grouped by.
+
+    Raises:
+        UsageError: an unknown dimension, one named twice, or groups asked for without one.
+    """
+    if len(set(grouping.by)) < len(grouping.by):
+        raise UsageError(f"--by {','.join(grouping.by)}: a dimension is named twice")
+    if not grouping.by and (grouping.sort or grouping.limit):
+        raise UsageError("--sort and --limit are for groups: add --by DIM")
+    return [dimension(name) for name in grouping.by]
+
+
+def _cut(table: Table, limit: int | None, notes: list[str]) -> Table:
+    if limit is None or len(table.rows) <= limit:
+        return table
+    notes.append(f"{limit:,} of {len(table.rows):,} groups shown (--limit)")
+    return Table(table.name, table.columns, table.rows[:limit])

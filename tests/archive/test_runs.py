@@ -1,0 +1,152 @@
+"""Run summaries: what is read of them, and which session each is, on recordings of real clients of many versions."""
+
+import gzip
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import RECORDED, Cli
+
+VERSIONS = sorted(path for path in (RECORDED / "versions").iterdir())
+FOLDERS = [*VERSIONS, RECORDED]
+
+
+def recording(folder: Path) -> list[dict[str, Any]]:
+    """The runs of a recording that have a summary: its path, its sessions, and what turbo printed."""
+    runs = json.loads((folder / "oracle.json").read_text())
+    at = folder / "runs" if folder == RECORDED else folder
+    suffix = ".gz" if folder == RECORDED else ""
+    return [run | {"path": at / (run["summary_file"] + suffix)} for run in runs if run["summary_file"]]
+
+
+def content(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
+
+
+def matched(cli: Cli, *sources: object) -> dict[str, str]:
+    found = cli("sql", *sources, "SELECT id, session FROM runs ORDER BY id", "--format", "json")
+    assert found.code == 0, found.err
+    return {row["id"]: row["session"] for row in found.json["tables"][0]["rows"]}
+
+
+def truth(runs: list[dict[str, Any]]) -> dict[str, str | None]:
+    return {content(run["path"])["id"]: next(iter(run["sessions"]), None) for run in runs}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_recorded_session_is_matched_to_its_run_and_no_other(cli: Cli, folder: Path) -> None:
+    runs = recording(folder)
+    assert matched(cli, folder / "requests.ndjson", *(run["path"] for run in runs)) == truth(runs)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("seed", range(3))
+def test_with_summaries_missing_the_others_match_as_before(cli: Cli, folder: Path, seed: int) -> None:
+    draw = random.Random(seed)  # noqa: S311  (no secret)
+    runs = [run for run in recording(folder) if draw.random() < 0.6]
+    assert matched(cli, folder / "requests.ndjson", *(run["path"] for run in runs)) == truth(runs)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("seed", range(3))
+def test_with_sessions_missing_the_others_match_as_before(
+    cli: Cli, log: Callable[..., Path], folder: Path, seed: int
+) -> None:
+    draw = random.Random(seed)  # noqa: S311  (no secret)
+    runs = recording(folder)
+    kept = {session for run in runs for session in run["sessions"] if draw.random() < 0.6}
+    lines = [json.loads(line) for line in (folder / "requests.ndjson").read_text().splitlines()]
+    left = [line for line in lines if line["body"][0]["sessionId"] in kept]
+    right = {run: session if session in kept else None for run, session in truth(runs).items()}
+    assert matched(cli, log(left), *(run["path"] for run in runs)) == right
+
+
+@pytest.mark.parametrize("folder", VERSIONS, ids=lambda folder: folder.name)
+def test_summaries_alone_give_what_turbo_printed(cli: Cli, folder: Path) -> None:
+    for run in recording(folder):
+        if run["printed"] is None or "force" in run["desc"].lower():
+            continue
+        found = cli("stats", run["path"], "--format", "json")
+        summary = content(run["path"])
+        asked = [task for task in summary["tasks"] if task["resolvedTaskDefinition"]["cache"]]
+        totals = found.table("totals")[0]
+        assert (totals["hits"], totals["lookups"]) == (run["printed"]["cached"], len(asked)), run["desc"]
+        assert found.json["view"] == "runs"
+        assert "answered from 1 run summaries" in found.err
+
+
+def test_captured_summaries_alone_give_the_time_turbo_says_it_saved(cli: Cli) -> None:
+    for run in recording(RECORDED):
+        totals = cli("stats", run["path"], "--format", "json").table("totals")[0]
+        assert totals["time_saved_ms"] == run["summary"]["timeSaved_ms"]
+        assert (totals["local_hits"], totals["remote_hits"]) == (
+            run["summary"]["local_hits"],
+            run["summary"]["remote_hits"],
+        )
+
+
+def test_an_archive_knows_the_matches_whatever_came_first(cli: Cli, tmp_path: Path) -> None:
+    runs = recording(RECORDED)
+    parts = [RECORDED / "requests.ndjson", RECORDED / "runs"]
+    for name, order in (("one", parts), ("two", parts[::-1])):
+        for part in order:
+            assert cli("load", part, "--into", tmp_path / f"{name}.duckdb").code == 0
+        assert matched(cli, tmp_path / f"{name}.duckdb") == truth(runs)
+    again = cli("load", RECORDED / "runs", "--into", tmp_path / "one.duckdb", "--format", "json")
+    assert again.code == 0
+    assert len(matched(cli, tmp_path / "one.duckdb")) == len(runs)
+
+
+def test_runs_and_events_are_never_added(cli: Cli) -> None:
+    sources = [RECORDED / "requests.ndjson", RECORDED / "runs"]
+    events = cli("stats", RECORDED / "requests.ndjson", "--format", "json")
+    both = cli("stats", *sources, "--format", "json")
+    assert both.table("totals") == events.table("totals")
+    assert both.json["input"] == events.json["input"]
+    assert "answered from events; of 61 run summaries 55 match a session; 6 match none" in both.err
+    runs = cli("stats", *sources, "--view", "runs", "--format", "json")
+    assert runs.table("totals")[0]["sessions"] == 61
+    assert runs.json["input"]["kept"] == runs.table("totals")[0]["events"] == 4598
+    assert "may have been run with --force" in runs.err
+
+
+def test_a_dry_run_is_ignored_and_said(cli: Cli, tmp_path: Path) -> None:
+    dry = VERSIONS[0] / "dry.json"
+    alone = cli("stats", dry)
+    assert alone.code == 3
+    assert "dry run" in alone.err
+    shutil.copy(dry, tmp_path)
+    beside = cli("stats", tmp_path, RECORDED / "runs")
+    assert beside.code == 0
+    assert "1 dry run ignored" in beside.err
+
+
+def test_a_damaged_summary_is_an_error_that_names_it(cli: Cli, tmp_path: Path) -> None:
+    whole = recording(RECORDED)[0]["path"]
+    cut, odd = tmp_path / "cut.json", tmp_path / "odd.json"
+    cut.write_text(json.dumps(content(whole))[:20_000])
+    odd.write_text(json.dumps(content(whole) | {"tasks": [{"hash": "a"}]}))
+    found = cli("stats", cut, odd, whole)
+    assert found.code == 3
+    assert f"{cut}: no whole JSON document" in found.err
+    assert f"{odd}: no run summary that is known" in found.err
+    assert "sessions" in found.out
+
+
+def test_metadata_gives_durations(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "h1-meta.json").write_text('{"hash":"h1","duration":789,"sha":"abc"}')
+    (tmp_path / "h2-meta.json").write_text('{"hash":"h2","duration":0}')
+    log = tmp_path / "log.ndjson"
+    events = [
+        {"sessionId": "s", "source": source, "event": "MISS", "hash": name, "duration": 0}
+        for name in ("h1", "h2")
+        for source in ("LOCAL", "REMOTE")
+    ]
+    log.write_text("".join(json.dumps(event) + "\n" for event in events))
+    found = cli("misses", tmp_path, "--format", "json").table("misses")[0]
+    assert (found["misses"], found["imputed_time_ms"], found["imputed_coverage"]) == (2, 789, 0.5)
