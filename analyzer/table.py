@@ -7,6 +7,9 @@ from typing import Any
 COUNT, RATIO, MS, TIME, FLAG, BYTES, TEXT, NUMBER = "count", "ratio", "ms", "UTC", "flag", "bytes", "", "number"
 """The units of columns. A ratio is between 0 and 1; a time is naive UTC; a number is of a unit that is not known."""
 
+RATIO_CHANGE, MS_CHANGE, FACTOR = "ratio change", "ms change", "factor"
+"""The units of differences: of two ratios (people read points), of two times, and of one number to another."""
+
 HASH, NAME = "hash", "name"
 """The unit of a hash, and of the name of the task it is of: where people read, `web#build (43b7f843…)` is both."""
 

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from analyzer.table import BYTES, COUNT, MS, NUMBER, RATIO
+from analyzer.table import BYTES, COUNT, FACTOR, MS, MS_CHANGE, NUMBER, RATIO, RATIO_CHANGE
 
 NOTHING = "—"
 _SPANS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
 _SIZES = ("B", "kB", "MB", "GB", "TB")
-NUMERIC = frozenset({COUNT, RATIO, MS, BYTES, NUMBER})
+NUMERIC = frozenset({COUNT, RATIO, MS, BYTES, NUMBER, RATIO_CHANGE, MS_CHANGE, FACTOR})
 
 
 def human(value: Any, unit: str) -> str:
@@ -27,9 +27,47 @@ def human(value: Any, unit: str) -> str:
         return span(value)
     if unit == BYTES:
         return size(value)
+    if unit in CHANGES:
+        return CHANGES[unit](value)
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S} UTC"
     return f"{value:,}" if unit == COUNT else str(value)
+
+
+def points(change: float) -> str:
+    """Write a difference of two ratios in points, signed.
+
+    >>> points(0.031), points(-0.2), points(0)
+    ('+3.1 points', '-20.0 points', '0.0 points')
+    """
+    written = f"{abs(change) * 100:.1f} points"
+    return written if written.startswith("0.0 ") else f"{_sign(change)}{written}"
+
+
+def span_change(milliseconds: float) -> str:
+    """Write a difference of two lengths of time, signed.
+
+    >>> span_change(43_200_000), span_change(-1500), span_change(0)
+    ('+12 h', '-1.5 s', '0 s')
+    """
+    return f"{_sign(milliseconds)}{span(abs(milliseconds))}" if milliseconds else span(0)
+
+
+def factor(value: float) -> str:
+    """Write how many times as much.
+
+    >>> factor(1.4), factor(0.05)
+    ('1.4×', '0.05×')
+    """
+    return f"{value:.2g}×" if abs(value) < 1 else f"{value:,.1f}×"
+
+
+def _sign(change: float) -> str:
+    return "+" if change > 0 else "-"
+
+
+CHANGES = {RATIO_CHANGE: points, MS_CHANGE: span_change, FACTOR: factor}
+"""How differences are written."""
 
 
 def percent(ratio: float) -> str:

@@ -44,7 +44,7 @@ def ask(opened: Opened, selection: Selection, whole: str = "") -> Asked:
     """Select lookups; for the command `whole`, whole ones.
 
     Raises:
-        UsageError: the LOCAL and the REMOTE event of a lookup are not both kept, or both left out, where that is needed.
+        UsageError: only one of a lookup's LOCAL and REMOTE events may be kept, where both are needed.
         QueryError: SQL of the selection does not run.
     """
     for name in ("source", "event") if whole else ():

@@ -1,0 +1,45 @@
+"""`analyzer retention`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from analyzer.cli.exits import HELP as EXITS
+from analyzer.cli.filters import HELP, filter_options
+from analyzer.cli.output import check, output_options, write
+from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
+
+if TYPE_CHECKING:
+    from analyzer.archive.selection import Selection
+
+
+@click.command("retention", epilog=f"{HELP} {EXITS}")
+@source_options()
+@click.option(
+    "--retention", type=click.FloatRange(min=0, min_open=True), default=7, show_default=True, metavar="DAYS",
+    help="How long artifacts are kept now.",
+)  # fmt: skip
+@filter_options
+@output_options
+def command(
+    inputs: SourceOptions, selection: "Selection", retention: float, format_name: str | None, output: Path | None,
+    force: bool,
+) -> int:  # fmt: skip
+    """How the hit rate and time saved depend on how long artifacts are kept.
+
+    The lookups of the remote cache are replayed against caches that keep artifacts for 1 to 90 days, counted from
+    their upload (absolute, as Vercel's) or from their last use (sliding).
+
+    \b
+    Examples:
+      analyzer retention sample_data
+      analyzer retention sample_data --retention 14 --team platform
+      analyzer retention sample_data -o curve.csv
+    """
+    from analyzer.report.retention import retention as answer  # noqa: PLC0415
+
+    written = check(format_name, output, inputs.rejects, force=force)
+    with open_source(inputs, progress(), selection.view) as opened:
+        write(answer(opened, selection, retention), written, output)
+        return code_of(opened.intake)

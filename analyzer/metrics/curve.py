@@ -1,0 +1,76 @@
+"""The retention curve as tables: a row a policy and T, and what a longer or shorter T would change."""
+
+from collections.abc import Iterator, Sequence
+
+from analyzer.archive.selection import Selected
+from analyzer.metrics.classes import DAY_US
+from analyzer.metrics.retention import POLICIES, Kept, Observed, observe, replayed
+from analyzer.table import COUNT, FACTOR, FLAG, MS, MS_CHANGE, NUMBER, RATIO, RATIO_CHANGE, TEXT, Heading, Table
+
+DAYS = (1, 2, 3, 5, 7, 10, 14, 21, 30, 45, 60, 90)
+WEEK_US = 7 * DAY_US
+
+CURVE_COLUMNS = (
+    Heading("policy", TEXT, "absolute: kept so long after the upload; sliding: so long after the last use"),
+    Heading("days", NUMBER, "how long artifacts are kept"),
+    Heading("remote_hit_rate", RATIO, "of the lookups that ask the remote cache, if every miss is uploaded"),
+    Heading("hits", COUNT, "such lookups", detail=True),
+    Heading("time_saved_ms", MS, "what these hits save, where the duration is known or imputed", detail=True),
+    Heading("time_saved_a_week_ms", MS, "the same, a week of the log"),
+    Heading("artifacts", COUNT, "artifacts stored, on average over the log"),
+    Heading("extrapolated", FLAG, "longer than half of the log's time, which can show it only in part"),
+)
+
+STEP_COLUMNS = (
+    Heading("policy", TEXT, "absolute: kept so long after the upload; sliding: so long after the last use"),
+    Heading("step", TEXT, "from how long artifacts are kept to how long they would be"),
+    Heading("hit_rate_change", RATIO_CHANGE, "what the remote hit rate gains"),
+    Heading("saved_a_week_change_ms", MS_CHANGE, "what is saved besides, a week"),
+    Heading("artifacts_factor", FACTOR, "how many times as many artifacts are stored"),
+    Heading("extrapolated", FLAG, "longer than half of the log's time, which can show it only in part"),
+)
+
+Points = dict[tuple[str, float], Kept]
+
+
+def retention(selected: Selected, days: float) -> tuple[list[Table], Observed | None]:
+    """Return the tables `curve` and `steps`, the latter from `days`, and what the log itself shows."""
+    observed = observe(selected)
+    every = sorted({*DAYS, days})
+    points = replayed(selected, observed, every) if observed else {}
+    rows = [_row(policy, day, points, observed) for policy in POLICIES for day in every] if observed else []
+    steps = list(_steps(points, observed, every, days)) if observed else []
+    return [Table("curve", CURVE_COLUMNS, rows), Table("steps", STEP_COLUMNS, steps)], observed
+
+
+def _row(policy: str, day: float, points: Points, observed: Observed) -> tuple[object, ...]:
+    kept = points[policy, day]
+    rate = kept.hits / observed.lookups
+    saved_ms = round(kept.saved_ms, 6)
+    stored = round(kept.stored_us / observed.span_us) if observed.span_us else None
+    weekly_ms = _a_week(saved_ms, observed)
+    return policy, day, rate, kept.hits, saved_ms, weekly_ms, stored, _is_extrapolated(day, observed)
+
+
+def _steps(points: Points, observed: Observed, every: Sequence[float], base: float) -> Iterator[tuple[object, ...]]:
+    for policy in POLICIES:
+        before = points[policy, base]
+        for day in every:
+            after = points[policy, day]
+            if day != base:
+                yield (
+                    policy,
+                    f"{base:g} d → {day:g} d",
+                    (after.hits - before.hits) / observed.lookups,
+                    _a_week(round(after.saved_ms - before.saved_ms, 6), observed),
+                    after.stored_us / before.stored_us if before.stored_us else None,
+                    _is_extrapolated(max(day, base), observed),
+                )
+
+
+def _a_week(saved_ms: float, observed: Observed) -> float | None:
+    return saved_ms * WEEK_US / observed.span_us if observed.span_us else None
+
+
+def _is_extrapolated(day: float, observed: Observed) -> bool:
+    return day * DAY_US > observed.span_us / 2
