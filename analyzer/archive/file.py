@@ -1,6 +1,6 @@
 """What is known of a file before and after it is loaded."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from analyzer.errors import AccountingError, InputError
 from analyzer.readers.stream import Stream
@@ -72,6 +72,9 @@ class Accounting:
     filtered: int
     duplicate: int
     files: int
+
+    def __add__(self, other: "Accounting") -> "Accounting":
+        return Accounting(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
     def __post_init__(self) -> None:
         adds_up = self.read == self.kept + self.rejected + self.filtered + self.duplicate

@@ -9,7 +9,7 @@ from analyzer.cli import say
 from analyzer.cli.exits import ALL_HELP, Exit, exit_of
 from analyzer.errors import AnalyzerError
 
-COMMANDS = ("stats", "misses", "retention", "load", "sql", "replay", "journal")
+COMMANDS = ("stats", "misses", "retention", "sessions", "compare", "load", "sql", "replay", "journal")
 """Each command, and the module of its name, in the order of the help."""
 
 

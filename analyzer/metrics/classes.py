@@ -64,7 +64,7 @@ CLASSES = (
 # Of a hash only what came before its last miss is looked at. At one moment a miss comes before a hit.
 MISSED = """
 CREATE OR REPLACE TEMP TABLE missed AS
-SELECT hash_id, max(first_at) AS last_miss_at FROM {lookup} WHERE kinds & 13 = 8 GROUP BY hash_id
+SELECT hash_id, max(first_at) AS last_miss_at FROM {selected} WHERE kinds & 13 = 8 GROUP BY hash_id
 """
 
 ASKED_BEFORE = """

@@ -1,0 +1,55 @@
+"""`analyzer compare`."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from analyzer.cli.exits import HELP as EXITS
+from analyzer.cli.filters import HELP, filter_options
+from analyzer.cli.output import check, output_options, write
+from analyzer.cli.sides import sides
+from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
+
+if TYPE_CHECKING:
+    from analyzer.archive.selection import Selection
+
+
+@click.command("compare", epilog=f"{HELP} {EXITS}")
+@source_options("[SOURCE]... [A B]")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=5, show_default=True, help="Groups shown of each dimension."
+)
+@filter_options
+@output_options
+def command(
+    inputs: SourceOptions, selection: "Selection", limit: int, format_name: str | None, output: Path | None, force: bool
+) -> int:
+    """Compare two periods, filters or sources: whether the hit rate changed, where, and since when.
+
+    A and B are FROM..UNTIL, or NAME=VALUE (team, ci, interactive, session, hash, status), or both with commas. Two
+    sources and nothing else are compared with each other. Without sides, the last 7 days of the log are compared with
+    the 7 before.
+
+    \b
+    Examples:
+      analyzer compare sample_data
+      analyzer compare sample_data 2026-10-12..2026-10-26 2026-10-26..2026-11-09
+      analyzer compare sample_data team=web team=platform --since 2026-11-01
+      analyzer compare sample_data/acme-until-09-15.ndjson.gz sample_data/acme-until-10-15.parquet
+    """
+    from analyzer.report.compare import Sample, compare  # noqa: PLC0415
+
+    written = check(format_name, output, inputs.rejects, force=force)
+    sources, samples = sides(inputs.sources)
+    apart = [sources]
+    if samples is None and len(sources) == 2:  # noqa: PLR2004  (A and B)
+        apart = [(one,) for one in sources]
+        samples = (Sample(f"A: {sources[0]}", {}), Sample(f"B: {sources[1]}", {}))
+    with ExitStack() as stack:
+        inputs_apart = [replace(inputs, sources=tuple(one)) for one in apart]
+        opened = [stack.enter_context(open_source(one, progress(), selection.view)) for one in inputs_apart]
+        write(compare(opened, selection, samples, limit), written, output)
+        return max(code_of(one.intake) for one in opened)

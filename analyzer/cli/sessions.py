@@ -1,0 +1,52 @@
+"""`analyzer sessions`."""
+
+from dataclasses import replace
+from glob import has_magic
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from analyzer.cli.exits import HELP as EXITS
+from analyzer.cli.filters import HELP, filter_options
+from analyzer.cli.output import check, output_options, write
+from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
+
+if TYPE_CHECKING:
+    from analyzer.archive.selection import Selection
+
+
+@click.command("sessions", epilog=f"{HELP} {EXITS}")
+@source_options("[SOURCE]... [ID]")
+@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many of each kind.")
+@click.option(
+    "--retention", type=click.FloatRange(min=0, min_open=True), default=7, show_default=True, metavar="DAYS",
+    help="How long the cache keeps artifacts; with an ID.",
+)  # fmt: skip
+@filter_options
+@output_options
+def command(
+    inputs: SourceOptions, selection: "Selection", limit: int, retention: float, format_name: str | None,
+    output: Path | None, force: bool,
+) -> int:  # fmt: skip
+    """Show runs that stand out; with the ID of one, its lookups.
+
+    ID is the session's or the run's, or as much of its start as no other has.
+
+    \b
+    Examples:
+      analyzer sessions sample_data
+      analyzer sessions sample_data --team web --limit 3
+      analyzer sessions sample_data a315ad4f
+    """
+    from analyzer.report.sessions import one_session, sessions  # noqa: PLC0415
+
+    written = check(format_name, output, inputs.rejects, force=force)
+    *sources, last = inputs.sources or ("",)
+    is_id = bool(sources) and last != "-" and not has_magic(last) and not Path(last).exists()
+    with open_source(
+        replace(inputs, sources=tuple(sources)) if is_id else inputs, progress(), selection.view
+    ) as opened:
+        report = one_session(opened, selection, last, retention) if is_id else sessions(opened, selection, limit)
+        write(report, written, output)
+        return code_of(opened.intake)
