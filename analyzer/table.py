@@ -10,6 +10,12 @@ COUNT, RATIO, MS, TIME, FLAG, BYTES, TEXT, NUMBER = "count", "ratio", "ms", "UTC
 RATIO_CHANGE, MS_CHANGE, FACTOR = "ratio change", "ms change", "factor"
 """The units of differences: of two ratios (people read points), of two times, and of one number to another."""
 
+MONEY, MONEY_CHANGE = "money", "money change"
+"""Money, of whatever currency the cost of a minute is given in."""
+
+BY_ROW = "by row"
+"""The unit of a column whose unit stands in the row's column `unit`."""
+
 HASH, NAME = "hash", "name"
 """The unit of a hash, and of the name of the task it is of: where people read, `web#build (43b7f843…)` is both."""
 

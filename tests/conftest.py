@@ -2,12 +2,14 @@
 
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import npm
 import pytest
 
 from analyzer.cli import run
@@ -83,3 +85,11 @@ def requests() -> list[dict[str, Any]]:
 def oracle() -> list[dict[str, Any]]:
     """What turbo itself printed and summed up, a run each."""
     return json.loads((RECORDED / "oracle.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def npm_commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the commands that npm has: turbo and the self-hosted cache server."""
+    if not shutil.which("npm"):
+        pytest.skip("Node.js is not installed")
+    return npm.install(tmp_path_factory.mktemp("npm"))

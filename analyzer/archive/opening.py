@@ -12,7 +12,7 @@ from analyzer.archive.file import FileReport, Intake
 from analyzer.archive.intake import Loader
 from analyzer.archive.lookups import LookupsLoader
 from analyzer.archive.reading import Reading
-from analyzer.archive.view import View, choose
+from analyzer.archive.view import ANY_QUESTION, Purpose, choose
 from analyzer.errors import UsageError
 from analyzer.readers.formats import document_of
 from analyzer.readers.sniff import HEAD_BYTES
@@ -89,15 +89,10 @@ def opened(
     sources: Sequence[str],
     reading: Reading,
     observer: Observer,
+    purpose: Purpose = ANY_QUESTION,
     stdin: BinaryIO | None = None,
-    *,
-    view: View = "auto",
-    lookups_only: bool = False,
 ) -> Iterator[Opened]:
     """Open SOURCE for questions: an archive as it is, logs by reading them into memory (and from there to disk).
-
-    With `lookups_only` the questions are about lookups and their times: logs are read for nothing else, unless run
-    summaries are among them.
 
     Raises:
         AnalyzerError: see `analyzer.errors`; files that cannot be read are in `intake.errors` instead.
@@ -105,10 +100,11 @@ def opened(
     with workspace() as scratch:
         found = expand(sources, stdin or (sys.stdin.buffer if sys.stdin else None), scratch)
         with archive(found.archive, scratch, read_only=True) as connection:
-            loader = LookupsLoader if lookups_only and not any(map(is_document, found.files)) else Loader
+            lookups_only = purpose.lookups_only and not any(map(is_document, found.files))
+            loader = LookupsLoader if lookups_only else Loader
             intake = Intake() if found.archive else load(loader(connection, scratch, reading), found, observer)
             connection.execute("SET enable_external_access = false")
-            yield Opened(connection, intake, view=choose(connection, view))
+            yield Opened(connection, intake, view=choose(connection, purpose))
 
 
 def is_document(file: LogFile) -> bool:

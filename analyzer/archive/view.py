@@ -5,6 +5,7 @@ Questions name the relations `event`, `lookup` and `session_summary` plainly. Th
 task that was looked up is the events that a client sends for it, at the end of its run.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from analyzer.errors import UsageError
@@ -52,22 +53,54 @@ SELECT session_id, min(first_at) AS first_at, max(last_at) AS last_at, min(conte
 FROM lookup GROUP BY session_id
 """
 
+# Of what may be sent again only the runs whose events never arrived, and that surely looked up what they say.
+ARRIVED = "DELETE FROM asked WHERE NOT unmatched"
+FORCED = "DELETE FROM asked WHERE run_id IN (FROM maybe_forced)"
+
+# All that the run asked for missed, and each of it had been built or hit in an earlier run.
+MAYBE_FORCED = """
+CREATE OR REPLACE TEMP TABLE maybe_forced AS
+WITH known AS (
+    SELECT hash_id, min(ended_at) AS known_at FROM store.task t JOIN store.run r ON r.id = t.run_id
+    WHERE t.kinds IN (1, 6) OR t.kinds = 10 AND coalesce(t.exit_code, 0) = 0 GROUP BY hash_id)
+SELECT run_id FROM asked a LEFT JOIN known k USING (hash_id) JOIN store.run r ON r.id = a.run_id
+WHERE a.unmatched GROUP BY run_id HAVING bool_and(a.kinds = 10 AND coalesce(k.known_at <= r.started_at, false))
+"""
+
 THERE = "SELECT EXISTS (FROM store.lookup), EXISTS (FROM store.run)"
 
 
-def choose(connection: "DuckDBPyConnection", view: View) -> Literal["events", "runs"]:
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What SOURCE is opened for.
+
+    With `lookups_only` the questions are about lookups and their times: logs are read for nothing else, unless run
+    summaries are among them. With `to_send`, run summaries are only those whose events never arrived and that were not,
+    perhaps, forced.
+    """
+
+    view: View = "auto"
+    lookups_only: bool = False
+    to_send: bool = False
+
+
+ANY_QUESTION = Purpose()
+
+
+def choose(connection: "DuckDBPyConnection", purpose: Purpose) -> Literal["events", "runs"]:
     """Let questions be answered by a view; return which it is. `auto` is the events, where there are any.
 
     Raises:
         UsageError: run summaries are asked for, and there are none.
     """
     events, runs = connection.execute(THERE).fetchone()  # type: ignore[misc]
-    if view == "runs" and not runs:
+    if purpose.view == "runs" and not runs:
         raise UsageError(
             "--view runs: no run summary among the input; turbo run … --summarize writes .turbo/runs/*.json"
         )
-    if view == "events" or (events and view == "auto") or not runs:
+    if purpose.view == "events" or (events and purpose.view == "auto") or not runs:
         return "events"
-    for statement in (ASKED, EVENT, LOOKUP, SESSION_SUMMARY):
+    gone = (ARRIVED, FORCED) if purpose.to_send else ()
+    for statement in (ASKED, MAYBE_FORCED, *gone, EVENT, LOOKUP, SESSION_SUMMARY):
         connection.execute(statement)
     return "runs"

@@ -9,7 +9,19 @@ from analyzer.cli import say
 from analyzer.cli.exits import ALL_HELP, Exit, exit_of
 from analyzer.errors import AnalyzerError
 
-COMMANDS = ("stats", "misses", "retention", "sessions", "compare", "load", "sql", "replay", "journal")
+COMMANDS = (
+    "stats",
+    "misses",
+    "doctor",
+    "retention",
+    "sessions",
+    "compare",
+    "check",
+    "load",
+    "sql",
+    "replay",
+    "journal",
+)
 """Each command, and the module of its name, in the order of the help."""
 
 

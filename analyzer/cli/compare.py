@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.output import check, output_options, write
@@ -22,10 +23,17 @@ if TYPE_CHECKING:
 @click.option(
     "--limit", type=click.IntRange(min=1), default=5, show_default=True, help="Groups shown of each dimension."
 )
+@COST_PER_MINUTE
 @filter_options
 @output_options
 def command(
-    inputs: SourceOptions, selection: "Selection", limit: int, format_name: str | None, output: Path | None, force: bool
+    inputs: SourceOptions,
+    selection: "Selection",
+    limit: int,
+    cost_per_minute: float | None,
+    format_name: str | None,
+    output: Path | None,
+    force: bool,
 ) -> int:
     """Compare two periods, filters or sources: whether the hit rate changed, where, and since when.
 
@@ -40,7 +48,9 @@ def command(
       analyzer compare sample_data team=web team=platform --since 2026-11-01
       analyzer compare sample_data/acme-until-09-15.ndjson.gz sample_data/acme-until-10-15.parquet
     """
+    from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.report.compare import Sample, compare  # noqa: PLC0415
+    from analyzer.report.cost import priced  # noqa: PLC0415
 
     written = check(format_name, output, inputs.rejects, force=force)
     sources, samples = sides(inputs.sources)
@@ -50,6 +60,6 @@ def command(
         samples = (Sample(f"A: {sources[0]}", {}), Sample(f"B: {sources[1]}", {}))
     with ExitStack() as stack:
         inputs_apart = [replace(inputs, sources=tuple(one)) for one in apart]
-        opened = [stack.enter_context(open_source(one, progress(), selection.view)) for one in inputs_apart]
-        write(compare(opened, selection, samples, limit), written, output)
+        opened = [stack.enter_context(open_source(one, progress(), Purpose(selection.view))) for one in inputs_apart]
+        write(priced(compare(opened, selection, samples, limit), cost_per_minute), written, output)
         return max(code_of(one.intake) for one in opened)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.output import check, output_options, write
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     "--by", type=click.Choice(["task", "hash"]), help="What the costliest are told by. Default: task, if known."
 )
 @click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many of the costliest.")
+@COST_PER_MINUTE
 @filter_options
 @output_options
 def command(
     inputs: SourceOptions, selection: "Selection", retention: float, by: str | None, limit: int,
-    format_name: str | None, output: Path | None, force: bool,
+    cost_per_minute: float | None, format_name: str | None, output: Path | None, force: bool,
 ) -> int:  # fmt: skip
     """Why lookups missed, what that cost, and which misses were avoidable.
 
@@ -38,9 +40,11 @@ def command(
       analyzer misses sample_data --team web --since 2026-11-01
       analyzer misses sample_data --by hash --limit 3 --format json
     """
+    from analyzer.archive.view import Purpose  # noqa: PLC0415
+    from analyzer.report.cost import priced  # noqa: PLC0415
     from analyzer.report.misses import misses  # noqa: PLC0415
 
     written = check(format_name, output, inputs.rejects, force=force)
-    with open_source(inputs, progress(), selection.view) as opened:
-        write(misses(opened, selection, retention, by, limit), written, output)
+    with open_source(inputs, progress(), Purpose(selection.view)) as opened:
+        write(priced(misses(opened, selection, retention, by, limit), cost_per_minute), written, output)
         return code_of(opened.intake)

@@ -49,6 +49,7 @@ def command(
       analyzer replay cache.duckdb --execute --dead-letters refused.ndjson
       analyzer replay cache.duckdb --execute --slug new-team --requests-per-minute 60
     """
+    from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.replay.journal import Journal  # noqa: PLC0415
     from analyzer.replay.session import Session  # noqa: PLC0415
     from analyzer.replay.settings import NO_TOKEN  # noqa: PLC0415
@@ -65,8 +66,9 @@ def command(
             if options.execute or path.exists()
             else None
         )
-        opened = stack.enter_context(open_source(inputs, progress(), selection.view))
+        opened = stack.enter_context(open_source(inputs, progress(), Purpose(selection.view, to_send=True)))
         opened.connection.execute(LESS_MEMORY)
+        _tell_of_runs(opened)
         session = Session(opened.connection, _wanted(options, selection, settings), settings.api)
         resend = options.on_uncertain == "resend"
         session.consult(journal, execute=options.execute, resend=resend)
@@ -97,6 +99,26 @@ def _tell_of_other_journals(path: Path) -> None:
     others = sorted({str(one) for place in places for one in place.glob("*replay.sqlite")} - {str(path.resolve())})
     if others:
         say.note(f"{path} knows nothing of what went by {', '.join(others)}; --journal names another")
+
+
+RUNS = """
+SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM match), (SELECT count(*) FROM maybe_forced)
+"""
+UNMATCHED = "SELECT count(*) FROM run WHERE id NOT IN (SELECT run_id FROM match)"
+
+
+def _tell_of_runs(opened: "Opened") -> None:
+    """Say which run summaries are sent as events, and which are not."""
+    if opened.view == "runs":
+        runs, matched, forced = opened.connection.execute(RUNS).fetchone()  # type: ignore[misc]
+        say.note(
+            f"events are made of run summaries: of {runs:,}, {matched:,} are left out as their events are in the log,"
+            f" and {forced:,} as they may have been run with --force, which reports nothing"
+        )
+        return
+    unmatched = opened.connection.execute(UNMATCHED).fetchone()[0]  # type: ignore[index]
+    if unmatched:
+        say.note(f"{unmatched:,} run summaries match no session; --view runs sends events made of them instead")
 
 
 def _wanted(options: Options, selection: "Selection", settings: "Settings") -> Any:

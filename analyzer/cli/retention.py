@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.output import check, output_options, write
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     "--retention", type=click.FloatRange(min=0, min_open=True), default=7, show_default=True, metavar="DAYS",
     help="How long artifacts are kept now.",
 )  # fmt: skip
+@COST_PER_MINUTE
 @filter_options
 @output_options
 def command(
-    inputs: SourceOptions, selection: "Selection", retention: float, format_name: str | None, output: Path | None,
+    inputs: SourceOptions, selection: "Selection", retention: float, cost_per_minute: float | None,
+    format_name: str | None, output: Path | None,
     force: bool,
 ) -> int:  # fmt: skip
     """How the hit rate and time saved depend on how long artifacts are kept.
@@ -37,9 +40,11 @@ def command(
       analyzer retention sample_data --retention 14 --team platform
       analyzer retention sample_data -o curve.csv
     """
+    from analyzer.archive.view import Purpose  # noqa: PLC0415
+    from analyzer.report.cost import priced  # noqa: PLC0415
     from analyzer.report.retention import retention as answer  # noqa: PLC0415
 
     written = check(format_name, output, inputs.rejects, force=force)
-    with open_source(inputs, progress(), selection.view) as opened:
-        write(answer(opened, selection, retention), written, output)
+    with open_source(inputs, progress(), Purpose(selection.view)) as opened:
+        write(priced(answer(opened, selection, retention), cost_per_minute), written, output)
         return code_of(opened.intake)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.output import check, output_options, write
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     "--retention", type=click.FloatRange(min=0, min_open=True), default=7, show_default=True, metavar="DAYS",
     help="How long the cache keeps artifacts; with an ID.",
 )  # fmt: skip
+@COST_PER_MINUTE
 @filter_options
 @output_options
 def command(
-    inputs: SourceOptions, selection: "Selection", limit: int, retention: float, format_name: str | None,
+    inputs: SourceOptions, selection: "Selection", limit: int, retention: float,
+    cost_per_minute: float | None, format_name: str | None,
     output: Path | None, force: bool,
 ) -> int:  # fmt: skip
     """Show runs that stand out; with the ID of one, its lookups.
@@ -39,14 +42,15 @@ def command(
       analyzer sessions sample_data --team web --limit 3
       analyzer sessions sample_data a315ad4f
     """
+    from analyzer.archive.view import Purpose  # noqa: PLC0415
+    from analyzer.report.cost import priced  # noqa: PLC0415
     from analyzer.report.sessions import one_session, sessions  # noqa: PLC0415
 
     written = check(format_name, output, inputs.rejects, force=force)
     *sources, last = inputs.sources or ("",)
     is_id = bool(sources) and last != "-" and not has_magic(last) and not Path(last).exists()
-    with open_source(
-        replace(inputs, sources=tuple(sources)) if is_id else inputs, progress(), selection.view
-    ) as opened:
+    named = replace(inputs, sources=tuple(sources)) if is_id else inputs
+    with open_source(named, progress(), Purpose(selection.view)) as opened:
         report = one_session(opened, selection, last, retention) if is_id else sessions(opened, selection, limit)
-        write(report, written, output)
+        write(priced(report, cost_per_minute), written, output)
         return code_of(opened.intake)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from analyzer.archive.file import FileReport, Intake
     from analyzer.archive.opening import Observer, Opened
     from analyzer.archive.reading import Reading
-    from analyzer.archive.view import View
+    from analyzer.archive.view import Purpose
 
 FORMAT_NAMES = ("ndjson", "batches", "array", "requests", "har", "csv", "tsv", "parquet", "runs", "metadata")
 DOCUMENTS = ("runs", "metadata")
@@ -93,15 +93,14 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 @contextmanager
-def open_source(
-    source: SourceOptions, observer: "Observer", view: "View" = "auto", *, lookups_only: bool = False
-) -> Iterator["Opened"]:
+def open_source(source: SourceOptions, observer: "Observer", purpose: "Purpose | None" = None) -> Iterator["Opened"]:
     """Open SOURCE, say on stderr what must be said of it, and write the rejects where they were asked for."""
     from analyzer.archive.opening import opened  # noqa: PLC0415
+    from analyzer.archive.view import Purpose  # noqa: PLC0415
 
     if not source.sources:
         raise UsageError("no SOURCE: name a log, a directory, a glob, an archive (*.duckdb), or - for stdin")
-    with opened(source.sources, source.reading(), observer, view=view, lookups_only=lookups_only) as found:
+    with opened(source.sources, source.reading(), observer, purpose or Purpose()) as found:
         tell(found, source.rejects)
         if not is_archive(Path(source.sources[0])):
             require_logs(found.intake, source)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analyzer.cli.cost import COST_PER_MINUTE, RestoreCost
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.output import check, output_options, write
@@ -23,11 +24,17 @@ DIMENSIONS = "hour, day, week, month, ci, team, interactive, session, hash, task
 @click.option("--sort", metavar="COLUMN", help="Sort groups by this column; -COLUMN for the largest first.")
 @click.option("--limit", type=click.IntRange(min=1), help="Show only the first so many groups.")
 @click.option("--explain", is_flag=True, help="Add each measure's definition, caveats and SQL.")
+@click.option(
+    "--restore-cost", "restore_ms", type=RestoreCost(), metavar="local=MS,remote=MS",
+    help="What restoring an artifact takes; adds net savings.",
+)  # fmt: skip
+@COST_PER_MINUTE
 @filter_options
 @output_options
 def command(
     inputs: SourceOptions, selection: "Selection", by: tuple[str, ...], tz: str, sort: str | None, limit: int | None,
-    explain: bool, format_name: str | None, output: Path | None, force: bool,
+    explain: bool, restore_ms: tuple[float, float] | None, cost_per_minute: float | None,
+    format_name: str | None, output: Path | None, force: bool,
 ) -> int:  # fmt: skip
     """Hit rates and time saved, of logs or of an archive.
 
@@ -38,14 +45,15 @@ def command(
       analyzer stats sample_data --by ci --sort hit_rate --format markdown
       analyzer stats sample_data --by day,team -o days.csv
     """
+    from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.metrics.stats import Grouping  # noqa: PLC0415
+    from analyzer.report.cost import priced  # noqa: PLC0415
     from analyzer.report.stats import needs_lookups_only, stats  # noqa: PLC0415
 
     written = check(format_name, output, inputs.rejects, force=force)
     names = [name for group in by for name in group.split(",")]
-    grouping = Grouping(names, tz, sort, limit)
-    with open_source(
-        inputs, progress(), selection.view, lookups_only=needs_lookups_only(selection, grouping)
-    ) as opened:
-        write(stats(opened, selection, grouping, explain=explain), written, output)
+    grouping = Grouping(names, tz, sort, limit, restore_ms)
+    purpose = Purpose(selection.view, lookups_only=needs_lookups_only(selection, grouping))
+    with open_source(inputs, progress(), purpose) as opened:
+        write(priced(stats(opened, selection, grouping, explain=explain), cost_per_minute), written, output)
         return code_of(opened.intake)

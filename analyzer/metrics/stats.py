@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from analyzer.archive.selection import Selected, Selection, run
 from analyzer.errors import UsageError
 from analyzer.metrics.dimension import DIMENSIONS, UTC, Dimension
-from analyzer.metrics.totals import MEASURES
+from analyzer.metrics.measure import Measure
+from analyzer.metrics.totals import MEASURES, NET_SAVED
 from analyzer.table import FLAG, HASH, NAME, TEXT, Heading, Table
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-HEADINGS = tuple(Heading(measure.name, measure.unit, measure.definition, measure.detail) for measure in MEASURES)
 
 PARTIAL = Heading("partial", FLAG, "the log, or the time asked for, covers only a part of it")
 NAMED = Heading("name", NAME, "the task that the hash is of, where run summaries tell")
@@ -34,16 +33,33 @@ class Grouping:
     tz: str = UTC
     sort: str | None = None
     limit: int | None = None
+    restore_ms: tuple[float, float] | None = None
+    """What restoring takes, of a local and of a remote hit; where it is given, net savings are measured."""
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What is measured of each group."""
+        return (*MEASURES, NET_SAVED) if self.restore_ms else MEASURES
+
+    @property
+    def headings(self) -> list[Heading]:
+        """The measures' columns."""
+        return [Heading(measure.name, measure.unit, measure.definition, measure.detail) for measure in self.measures]
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The parameters of the measures."""
+        return dict(zip(("restore_local", "restore_remote"), self.restore_ms or (), strict=False))
 
 
-def totals(selected: Selected) -> Table:
+def totals(selected: Selected, grouping: Grouping) -> Table:
     """Return the table `totals`: one row, a column a measure."""
-    rows = selected.ask(f"SELECT {', '.join(_measures(selected))} FROM {{selected}}")
-    return Table("totals", HEADINGS, rows, upright=True)
+    question = f"SELECT {', '.join(_measures(selected, grouping))} FROM {{selected}}"
+    return Table("totals", grouping.headings, selected.ask(question, **grouping.parameters), upright=True)
 
 
-def _measures(selected: Selected) -> list[str]:
-    return ["NULL" if measure.both_sides and selected.one_sided else measure.sql for measure in MEASURES]
+def _measures(selected: Selected, grouping: Grouping) -> list[str]:
+    return ["NULL" if measure.both_sides and selected.one_sided else measure.sql for measure in grouping.measures]
 
 
 def dimension(name: str) -> Dimension:
@@ -80,10 +96,13 @@ def grouped(selected: Selected, dimensions: Sequence[Dimension], grouping: Group
     time = next((dimension for dimension in dimensions if dimension.start), None)
     columns = [Heading(one.name, HASH if one.named else TEXT, one.description) for one in dimensions]
     columns += [NAMED for one in dimensions if one.named]
-    columns += [*HEADINGS, PARTIAL] if time else HEADINGS
-    question = _question(dimensions, _measures(selected), grouping.tz, _order(grouping.sort, columns, dimensions))
+    columns += [*grouping.headings, PARTIAL] if time else grouping.headings
+    question = _question(
+        dimensions, _measures(selected, grouping), grouping.tz, _order(grouping.sort, columns, dimensions)
+    )
     covered = run(selected.connection, COVERED, {"since": selection.since, "until": selection.until})[0]
-    rows = selected.ask(question, tz=grouping.tz, covered_from=covered[0], covered_until=covered[1])
+    times = {"tz": grouping.tz, "covered_from": covered[0], "covered_until": covered[1]}
+    rows = selected.ask(question, **times, **grouping.parameters)
     return Table("by_" + "_".join(dimension.name for dimension in dimensions), columns, rows)
 
 
@@ -117,7 +136,7 @@ def _order(sort: str | None, columns: Sequence[Heading], dimensions: Sequence[Di
     return f"{names.index(name) + 1} {'DESC' if sort.startswith('-') else 'ASC'} NULLS LAST, {ties}"
 
 
-def definitions() -> Table:
+def definitions(grouping: Grouping) -> Table:
     """Return each measure's definition, caveats and SQL."""
     columns = (
         Heading("name", TEXT, "the measure"),
@@ -127,6 +146,6 @@ def definitions() -> Table:
         Heading("sql", TEXT, "how an archive is asked for it (analyzer sql)"),
     )
     rows: list[tuple[Any, ...]] = [
-        (m.name, m.unit, m.definition, m.caveat or None, f"SELECT {m.sql} FROM lookups") for m in MEASURES
+        (m.name, m.unit, m.definition, m.caveat or None, f"SELECT {m.sql} FROM lookups") for m in grouping.measures
     ]
     return Table("definitions", columns, rows)

@@ -7,6 +7,14 @@ A lookup is all events of one (session, hash). `kinds` is the bitwise or of what
 from analyzer.metrics.measure import Measure
 from analyzer.table import COUNT, MS, RATIO, TIME
 
+NET_SAVED = Measure(
+    "net_saved_ms",
+    MS,
+    "time saved less what restoring took, of hits with a known duration",
+    "coalesce(round(fsum(duration_ms - CASE WHEN kinds & 1 > 0 THEN $restore_local ELSE $restore_remote END), 6), 0)",
+    "restoring takes what --restore-cost says, for every artifact alike",
+)
+
 MEASURES = (
     Measure(
         "events",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from analyzer.render.value import NOTHING, NUMERIC, human
 from analyzer.report.report import Report
-from analyzer.table import COUNT, FLAG, HASH, NAME, NUMBER, TEXT, Heading, Table
+from analyzer.table import BY_ROW, COUNT, FLAG, HASH, NAME, NUMBER, TEXT, Heading, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,9 +44,9 @@ def shown(table: Table, width: int | None = None) -> Shown:
         pairs = zip(table.columns, table.rows[0], strict=True)
         cells = [[_words(column), human(value, column.unit)] for column, value in pairs]
         return Shown((Heading("measure", TEXT, ""), Heading("value", COUNT, "")), cells, ())
-    written = [
-        [human(value, column.unit) for value, column in zip(row, table.columns, strict=True)] for row in table.rows
-    ]
+    names = [column.name for column in table.columns]
+    units = [[row[names.index("unit")] if c.unit == BY_ROW else c.unit for c in table.columns] for row in table.rows]
+    written = [[human(*cell) for cell in zip(*row, strict=True)] for row in zip(table.rows, units, strict=True)]
     label_hashes(table.columns, written)
     flags = [place for place, column in enumerate(table.columns) if column.unit == FLAG]
     marks = []

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from analyzer.table import BYTES, COUNT, FACTOR, MS, MS_CHANGE, NUMBER, RATIO, RATIO_CHANGE
+from analyzer.table import BY_ROW, BYTES, COUNT, FACTOR, MONEY, MONEY_CHANGE, MS, MS_CHANGE, NUMBER, RATIO, RATIO_CHANGE
 
 NOTHING = "—"
 _SPANS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
 _SIZES = ("B", "kB", "MB", "GB", "TB")
-NUMERIC = frozenset({COUNT, RATIO, MS, BYTES, NUMBER, RATIO_CHANGE, MS_CHANGE, FACTOR})
+NUMERIC = frozenset({COUNT, RATIO, MS, BYTES, NUMBER, RATIO_CHANGE, MS_CHANGE, FACTOR, MONEY, MONEY_CHANGE, BY_ROW})
 
 
 def human(value: Any, unit: str) -> str:
@@ -62,12 +62,30 @@ def factor(value: float) -> str:
     return f"{value:.2g}×" if abs(value) < 1 else f"{value:,.1f}×"
 
 
+def money(value: float) -> str:
+    """Write an amount.
+
+    >>> money(1234.5), money(0.004)
+    ('1,234.50', '< 0.01')
+    """
+    return "< 0.01" if 0 < value < 0.005 else f"{value:,.2f}"  # noqa: PLR2004  (half a hundredth)
+
+
+def money_change(value: float) -> str:
+    """Write a difference of two amounts, signed.
+
+    >>> money_change(12), money_change(-1234.5)
+    ('+12.00', '-1,234.50')
+    """
+    return f"{value:+,.2f}"
+
+
 def _sign(change: float) -> str:
     return "+" if change > 0 else "-"
 
 
-CHANGES = {RATIO_CHANGE: points, MS_CHANGE: span_change, FACTOR: factor}
-"""How differences are written."""
+CHANGES = {RATIO_CHANGE: points, MS_CHANGE: span_change, FACTOR: factor, MONEY: money, MONEY_CHANGE: money_change}
+"""How differences and money are written."""
 
 
 def percent(ratio: float) -> str:

@@ -55,15 +55,8 @@ RUNS = """
 SELECT count(*), count(*) FILTER (WHERE id IN (SELECT run_id FROM match)) FROM run
 """
 
-# All of the run's tasks missed, and each had been built or hit in an earlier run.
 MAYBE_FORCED = """
-WITH known AS (
-    SELECT hash_id, min(ended_at) AS known_at FROM task t JOIN run r ON r.id = t.run_id
-    WHERE t.kinds IN (1, 6) OR t.kinds = 10 AND coalesce(t.exit_code, 0) = 0 GROUP BY hash_id)
-SELECT count(*), coalesce(sum(tasks), 0)::BIGINT
-FROM (SELECT run_id, count(*) AS tasks
-      FROM asked a LEFT JOIN known k USING (hash_id) JOIN run r ON r.id = a.run_id
-      WHERE a.unmatched GROUP BY run_id HAVING bool_and(a.kinds = 10 AND coalesce(k.known_at <= r.started_at, false)))
+SELECT count(DISTINCT run_id), count(*) FROM asked WHERE run_id IN (FROM maybe_forced)
 """
 
 

@@ -25,7 +25,7 @@ def stats(opened: Opened, selection: Selection, grouping: Grouping, *, explain: 
     dimensions = _dimensions(grouping)
     check_time_zone(opened.connection, grouping.tz)
     asked = ask(opened, selection)
-    tables, notes = [totals(asked.selected)], list[str]()
+    tables, notes = [totals(asked.selected, grouping)], list[str]()
     if dimensions:
         chosen = asked.selected
         if any(one.name == "source" for one in dimensions):
@@ -33,7 +33,7 @@ def stats(opened: Opened, selection: Selection, grouping: Grouping, *, explain: 
         tables.append(_cut(grouped(chosen, dimensions, grouping, selection), grouping.limit, notes))
     primary = tables[-1]
     if explain:
-        tables.append(definitions())
+        tables.append(definitions(grouping))
     return answer("stats", asked, tables, primary, notes)
 
 

@@ -4,12 +4,13 @@ import shutil
 import ssl
 import subprocess
 import threading
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import RECORDED, Cli
 
+from analyzer.replay.transport import Transport
 from replay.server import TOKEN, Strict, serving
 
 LOG = RECORDED / "requests.ndjson"
@@ -39,10 +40,18 @@ def test_a_server_that_comes_up_late_is_waited_for(cli: Cli, tmp_path: Path, mon
     monkeypatch.setenv("TURBO_TOKEN", TOKEN)
     with serving(Strict()) as first:
         url = first.url
-    late, done = Strict(), threading.Event()
+    late, tried, done = Strict(), threading.Event(), threading.Event()
+    send = Transport.send
+
+    def noted(*arguments: Any) -> Any:
+        answer = send(*arguments)
+        tried.set()
+        return answer
+
+    monkeypatch.setattr(Transport, "send", noted)
 
     def start() -> None:
-        time.sleep(0.5)
+        tried.wait()
         with serving(late, int(url.rpartition(":")[2])):
             done.wait()
 

@@ -1,0 +1,74 @@
+"""Thresholds that a log must keep: for CI, which fails where they are missed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from analyzer.metrics.rate import Rate
+from analyzer.metrics.side import Side
+from analyzer.table import BY_ROW, COUNT, MS, RATIO, RATIO_CHANGE, TEXT, Heading, Table
+
+OK, FAILED, UNKNOWN = "ok", "failed", "not enough data"
+
+COLUMNS = (
+    Heading("check", TEXT, "what is checked"),
+    Heading("verdict", TEXT, "ok, failed, or not enough data to say"),
+    Heading("found", BY_ROW, "what the log shows"),
+    Heading("wanted", BY_ROW, "the threshold"),
+    Heading("lookups", COUNT, "lookups it rests on; of a drop, the fewer of both sides"),
+    Heading("unit", TEXT, "the unit of what is found and wanted", detail=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What is wanted; None is not checked. With fewer than `min_lookups` nothing fails."""
+
+    min_hit_rate: float | None = None
+    min_remote_hit_rate: float | None = None
+    max_drop: float | None = None
+    min_time_saved_ms: float | None = None
+    min_lookups: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What is checked: everything selected, and the two weeks whose rates are compared."""
+
+    whole: Side
+    before: Rate
+    after: Rate
+
+
+def checks(wanted: Thresholds, sides: Sides) -> Table:
+    """Return the table `checks`: a row a threshold."""
+    return Table("checks", COLUMNS, list(_rows(wanted, sides)))
+
+
+def _rows(wanted: Thresholds, sides: Sides) -> Iterator[tuple[object, ...]]:
+    least, whole = wanted.min_lookups, sides.whole
+    for name, rate, limit in (
+        ("hit_rate", whole.rate, wanted.min_hit_rate),
+        ("remote_hit_rate", whole.remote, wanted.min_remote_hit_rate),
+    ):
+        if limit is not None:
+            value = rate.value
+            missed = value is not None and value < limit
+            yield name, _verdict(rate.lookups, least, missed=missed), value, limit, rate.lookups, RATIO
+    if wanted.min_time_saved_ms is not None:
+        lookups, saved_ms = whole.rate.lookups, whole.saved_ms
+        missed = saved_ms < wanted.min_time_saved_ms
+        yield "time_saved", _verdict(lookups, least, missed=missed), saved_ms, wanted.min_time_saved_ms, lookups, MS
+    if wanted.max_drop is not None:
+        yield _drop(wanted.max_drop, least, sides)
+
+
+def _drop(limit: float, least: int, sides: Sides) -> tuple[object, ...]:
+    before, after = sides.before.value, sides.after.value
+    lookups = min(sides.before.lookups, sides.after.lookups)
+    found = None if before is None or after is None else after - before
+    missed = found is not None and -found > limit
+    return "hit_rate_change", _verdict(lookups, least, missed=missed), found, -limit, lookups, RATIO_CHANGE
+
+
+def _verdict(lookups: int, least: int, *, missed: bool) -> str:
+    return UNKNOWN if lookups < max(least, 1) else FAILED if missed else OK
