@@ -10,6 +10,12 @@ to be found, all of it in the second half of the log:
   build number slips into the hash. The team's hit rate falls, the others' do not.
 - a server that does not return durations: all of team `mobile`'s hits have duration 0, which is unknown.
 
+And all the time:
+
+- a purge: team `data`'s cache is emptied every Wednesday at noon, whatever is in use.
+- read-only clients: what team `platform` builds on JENKINS is never uploaded.
+- a task that fails: one of team `platform`'s tasks does so in two runs out of three, and is cached in none of these.
+
 The same arguments give the same bytes: every draw is the MD5 of what it is for, and the seed.
 """
 
@@ -72,13 +78,17 @@ SELECT s.*, t.task, t.name, t.is_test,
        floor((day + 40 * draw('phase' || t.name)) * t.changes_a_day) AS version,
        branch <> '' AND draw('edit' || branch || t.name) < 0.07 AS edited,
        is_test AND s.slug = 'web' AND day >= getvariable('days') * 7 / 9 AS regressed,
-       ci IS NULL AND is_test AND draw('flaky' || i || t.name) < 0.004 AS flaky
+       ci IS NULL AND is_test AND draw('flaky' || i || t.name) < 0.004 AS flaky,
+       coalesce(ci = 'JENKINS', false) OR (t.name = 'platform/7' AND draw('fails' || i) < 0.67) AS keeps_nothing
 FROM session s JOIN task t ON t.slug = s.slug AND draw('run' || i || '/' || t.task) < s.scope;
 
 CREATE TABLE outcome AS
 SELECT *, started_at BETWEEN getvariable('outage') AND getvariable('outage') + INTERVAL 30 HOUR AS is_outage,
-       lag(started_at) OVER (PARTITION BY slug, hash ORDER BY started_at, i) AS team_had_it_at,
-       lag(started_at) OVER (PARTITION BY machine, hash ORDER BY started_at, i) AS machine_had_it_at
+       max(CASE WHEN NOT keeps_nothing THEN started_at END) OVER (PARTITION BY slug, hash ORDER BY started_at, i
+           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS team_had_it_at,
+       CASE WHEN slug = 'data' THEN date_trunc('week', started_at - INTERVAL 60 HOUR) + INTERVAL 60 HOUR END AS purged_at,
+       max(CASE WHEN NOT keeps_nothing THEN started_at END) OVER (PARTITION BY machine, hash ORDER BY started_at, i
+           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS machine_had_it_at
 FROM (SELECT * EXCLUDE (name), substr(md5(concat(name, '/', version, CASE WHEN edited THEN branch END,
              CASE WHEN regressed OR flaky THEN i END, getvariable('seed'))), 1, 16) AS hash
       FROM lookup);
@@ -90,7 +100,8 @@ SELECT started_at, i, task, step, slug, team_id, ci, hash, kind,
 FROM (SELECT *, unnest(kinds) AS kind, generate_subscripts(kinds, 1) AS step
       FROM (SELECT *, CASE WHEN started_at - machine_had_it_at < INTERVAL 5 DAY THEN ['LH']
                            WHEN is_outage THEN ['LM']
-                           WHEN started_at - team_had_it_at < INTERVAL 7 DAY THEN ['LM', 'RH']
+                           WHEN started_at - team_had_it_at < INTERVAL 7 DAY
+                                AND coalesce(team_had_it_at >= purged_at, true) THEN ['LM', 'RH']
                            ELSE ['LM', 'RM'] END AS kinds
             FROM outcome))
 JOIN (SELECT slug, task, duration_ms FROM task) USING (slug, task);

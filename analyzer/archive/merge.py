@@ -5,7 +5,7 @@ batch touches are made again from all its events: a lookup split over files and 
 """
 
 CONTEXTS = """
-CREATE OR REPLACE TEMP TABLE context AS
+CREATE OR REPLACE TEMP TABLE staged_context AS
 SELECT context_key, team_id, slug, coalesce(slug, team_id) AS team, nullif(context->>'$[2]', '') AS ci,
        (context->>'$[3]') IN ('1', 'true') AS interactive
 FROM (SELECT context_key, context, nullif(context->>'$[0]', '') AS team_id, nullif(context->>'$[1]', '') AS slug
@@ -17,13 +17,13 @@ FROM (SELECT context_key, context, nullif(context->>'$[0]', '') AS team_id, null
 NEW_CONTEXTS = """
 INSERT INTO store.context
 SELECT (SELECT coalesce(max(id), 0) FROM store.context) + row_number() OVER (ORDER BY team, team_id, ci, interactive), *
-FROM (SELECT team_id, slug, team, ci, interactive FROM context
+FROM (SELECT team_id, slug, team, ci, interactive FROM staged_context
       EXCEPT SELECT team_id, slug, team, ci, interactive FROM store.context)
 """
 
 CONTEXT_KEYS = """
 CREATE OR REPLACE TEMP TABLE context_key AS
-SELECT k.context_key, c.id FROM context k
+SELECT k.context_key, c.id FROM staged_context k
 JOIN store.context c ON c.team_id IS NOT DISTINCT FROM k.team_id AND c.slug IS NOT DISTINCT FROM k.slug
  AND c.ci IS NOT DISTINCT FROM k.ci AND c.interactive IS NOT DISTINCT FROM k.interactive
 """

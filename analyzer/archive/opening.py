@@ -14,7 +14,7 @@ from analyzer.archive.lookups import LookupsLoader
 from analyzer.archive.reading import Reading
 from analyzer.archive.view import ANY_QUESTION, Purpose, choose
 from analyzer.errors import UsageError
-from analyzer.readers.formats import document_of
+from analyzer.readers.formats import FORMATS, document_of
 from analyzer.readers.sniff import HEAD_BYTES
 from analyzer.readers.source import LogFile, Sources, expand
 from analyzer.readers.stream import Stream
@@ -58,13 +58,14 @@ class Opened:
     def counts(self) -> Counts:
         """Count the events of everything that is open, as the view has it."""
         read, kept, rejected, files = self.connection.execute(COUNTS[self.view]).fetchone()  # type: ignore[misc]
-        again = [report for report in self.intake.files if report.duplicate_of]
+        files_of_events = (report for report in self.intake.files if not FORMATS[report.format].document)
+        again = [report for report in files_of_events if report.duplicate_of]
         duplicate = sum(report.duplicate for report in again)
         return Counts(read + duplicate, kept, rejected, duplicate, files + len(again))
 
     def counts_now(self) -> Counts:
         """Count the events of the logs that were read just now."""
-        files = self.intake.files
+        files = [report for report in self.intake.files if not FORMATS[report.format].document]
         new = [report for report in files if not report.duplicate_of]
         duplicate = sum(report.duplicate for report in files)
         read = sum(report.read for report in files)

@@ -67,6 +67,8 @@ def cli() -> None:
     Examples:
       analyzer stats logs/                     hit rates and time saved
       analyzer stats logs/ --by day --since 30d
+      analyzer misses logs/                    why lookups missed, and what that cost
+      analyzer compare logs/                   did the last week change anything?
       analyzer load logs/ --into cache.duckdb  keep them; ask again in no time
       analyzer sql cache.duckdb "SELECT outcome, count(*) FROM lookups GROUP BY ALL"
       analyzer replay cache.duckdb             what an upload to the API would be

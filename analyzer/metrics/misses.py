@@ -123,9 +123,12 @@ def _with_causes(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*shown, "; ".join(failed + words))
 
 
-NAMED = "SELECT EXISTS (FROM name)"
+NAMED = """
+SELECT coalesce(avg((n.hash_id IS NOT NULL)::INTEGER), 0) > 0.5
+FROM miss LEFT JOIN name n USING (hash_id) WHERE list_contains($avoidable, class)
+"""
 
 
 def default_key(selected: Selected) -> str:
-    """Return what the costliest misses are told by: tasks, where any is known."""
-    return "task" if selected.ask(NAMED)[0][0] else "hash"
+    """Return what the costliest misses are told by: tasks, where most are known."""
+    return "task" if selected.ask(NAMED, avoidable=AVOIDABLE)[0][0] else "hash"

@@ -1,6 +1,12 @@
 """What `load` answers."""
 
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from analyzer.archive.file import FileReport
 from analyzer.archive.opening import Opened
+from analyzer.readers.formats import FORMATS
 from analyzer.report.report import Report, account
 from analyzer.table import BYTES, COUNT, TEXT, Heading, Table
 
@@ -13,16 +19,37 @@ FILE_COLUMNS = (
     Heading("kept", COUNT, "events now in the archive"),
     Heading("rejected", COUNT, "items that are no valid event"),
     Heading("duplicate", COUNT, "events not loaded again, as a file of the same content was loaded before"),
+    Heading("tasks", COUNT, "tasks of run summaries, now in the archive"),
     Heading("duplicate_of", TEXT, "that file", detail=True),
 )
 
 
 def load(opened: Opened) -> Report:
-    """Answer `load`: the table `files`, a row a file."""
-    rows = [
-        (r.name, r.format, r.compression, r.content.size_bytes, r.read, r.kept, r.rejected, r.duplicate, r.duplicate_of)
-        for r in opened.intake.files
-    ]
-    table = Table("files", FILE_COLUMNS, rows)
+    """Answer `load`: the table `files`, a row a log; documents of one kind in one directory share a row."""
+    table = Table("files", FILE_COLUMNS, list(_rows(opened.intake.files)))
     counts = opened.counts_now()
     return Report("load", account(counts, counts.kept), [table], table)
+
+
+def _rows(files: Sequence[FileReport]) -> Iterator[tuple[object, ...]]:
+    for (directory, format_name), group in groupby(files, _kind):
+        reports = list(group)
+        if not directory or len(reports) == 1:
+            yield from map(_row, reports)
+            continue
+        new = [report for report in reports if not report.duplicate_of]
+        size_bytes, tasks = sum(r.content.size_bytes for r in reports), sum(r.tasks for r in new)
+        known = f"{len(reports) - len(new):,} of them known already" if len(new) < len(reports) else None
+        name = f"{len(reports):,} files in {directory}"
+        yield name, format_name, reports[0].compression, size_bytes, 0, 0, 0, 0, tasks, known
+
+
+def _kind(report: FileReport) -> tuple[str, str]:
+    """Return what files share a row by: a log has its own, and no directory."""
+    return (str(Path(report.name).parent), report.format) if FORMATS[report.format].document else ("", report.name)
+
+
+def _row(r: FileReport) -> tuple[object, ...]:
+    size_bytes = r.content.size_bytes
+    events = (r.read, r.kept, r.rejected, r.duplicate)
+    return r.name, r.format, r.compression, size_bytes, *events, 0 if r.duplicate_of else r.tasks, r.duplicate_of
