@@ -16,7 +16,8 @@ from analyzer.errors import UsageError
 def command(inputs: SourceOptions, format_name: str | None, output: Path | None, force: bool) -> int:
     """Ask SQL (DuckDB's) of logs or of an archive.
 
-    The relations are events, lookups, sessions, runs, tasks, files and rejects. The query reads; it reaches no file and no network.
+    The relations are events, lookups, sessions, runs, tasks, files and rejects. The query reads; it reaches no file and
+    no network.
 
     \b
     Examples:

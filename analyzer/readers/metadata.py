@@ -5,6 +5,7 @@ from typing import Any
 
 from analyzer.errors import UnreadableError
 
+MOST = 2.0**52
 _OBJECT = re.compile(rb"\s*\{[^{}]*\}\s*")
 _KEYS = (b'"hash"', b'"duration"')
 
@@ -25,6 +26,6 @@ def document(found: Any) -> dict[str, Any] | None:
         UnreadableError: its values are of other types.
     """
     artifact, duration_ms = found["hash"], found["duration"]
-    if not isinstance(artifact, str) or not isinstance(duration_ms, int | float):
+    if not isinstance(artifact, str) or type(duration_ms) not in (int, float) or not duration_ms < MOST:
         raise UnreadableError("no metadata of an artifact: hash is a string and duration a number there")
     return {"hash": artifact, "duration_ms": duration_ms} if duration_ms > 0 else None

@@ -4,6 +4,7 @@ Every version since 1.10 is read. A summary says how a task was answered, not wh
 stands in the command where a version writes it there, and nowhere else.
 """
 
+import json
 import re
 from typing import Any
 
@@ -11,6 +12,9 @@ from analyzer.errors import UnreadableError
 from analyzer.readers.document import session_of
 
 _KEYS = (b'"turboVersion"', b'"tasks"')
+
+MOST = 2.0**52
+"""Numbers are less: times are milliseconds since 1970."""
 
 OUTCOMES: dict[tuple[Any, Any], int] = {("HIT", "LOCAL"): 1, ("HIT", "REMOTE"): 6, ("MISS", None): 10}
 """The events a client sends for a task, as the bits of `kinds`: LOCAL MISS and REMOTE HIT make 6, and so on."""
@@ -35,46 +39,62 @@ def document(found: Any) -> dict[str, Any] | None:
     """
     try:
         execution = found.get("execution")
-        if not execution:
-            return None
-        scm = found.get("scm") or {}
-        run = found.get("id") or f"{execution['startTime']}"
-        return {
-            "run": run,
-            "session": session_of(run),
-            "version": found.get("turboVersion"),
-            "command": execution.get("command") or None,
-            "branch": scm.get("branch") or None,
-            "sha": scm.get("sha") or None,
-            "user": found.get("user") or None,
-            "started_ms": execution["startTime"],
-            "ended_ms": execution["endTime"],
-            "exit_code": execution.get("exitCode"),
-            "forced": bool(_FORCE.search(execution.get("command") or "")),
-            "attempted": execution.get("attempted"),
-            "tasks": [_task(task) for task in found["tasks"] or () if task.get("hash")],
-        }
+        return _run(found, execution) if execution else None
     except (AttributeError, KeyError, TypeError) as error:
         raise UnreadableError(f"no run summary that is known ({type(error).__name__}: {error})") from None
+
+
+def _run(found: dict[str, Any], execution: dict[str, Any]) -> dict[str, Any]:
+    scm, command = found.get("scm") or {}, _text(execution, "command")
+    run = _text(found, "id") or f"{execution['startTime']}"
+    return {
+        "run": run,
+        "session": session_of(run),
+        "version": _text(found, "turboVersion"),
+        "command": command,
+        "branch": _text(scm, "branch"),
+        "sha": _text(scm, "sha"),
+        "user": _text(found, "user"),
+        "started_ms": _number(execution, "startTime", required=True),
+        "ended_ms": _number(execution, "endTime", required=True),
+        "exit_code": _number(execution, "exitCode"),
+        "forced": bool(_FORCE.search(command or "")),
+        "attempted": _number(execution, "attempted"),
+        "tasks": [_task(task) for task in found["tasks"] or ()],
+    }
 
 
 def _task(task: dict[str, Any]) -> dict[str, Any]:
     """Return a task. One that did not run, as an earlier one failed, has neither outcome nor times."""
     cache, execution = task.get("cache") or {}, task.get("execution") or {}
-    key = (cache.get("status"), cache.get("source") if cache.get("status") == "HIT" else None)
-    kinds = OUTCOMES.get(key)
+    status = cache.get("status")
+    kinds = OUTCOMES.get((status, cache.get("source") if status == "HIT" else None)) if execution else None
+    start, end = _number(execution, "startTime"), _number(execution, "endTime")
+    made = kinds == OUTCOMES["MISS", None] and start and end
     return {
-        "task": task.get("task") or task["taskId"].rpartition("#")[2],
-        "package": task.get("package") or None,
-        "hash": task["hash"],
-        "kinds": kinds if execution else None,
-        "time_saved_ms": cache.get("timeSaved") or None,
-        "execution_ms": _length(execution) if kinds == OUTCOMES["MISS", None] else None,
+        "task": _text(task, "task") or task["taskId"].rpartition("#")[2],
+        "package": _text(task, "package"),
+        "hash": _text(task, "hash", required=True),
+        "kinds": kinds,
+        "time_saved_ms": _number(cache, "timeSaved") or None,
+        "execution_ms": (end - start) or None if made else None,  # a task that was stopped may end as it starts
         "cacheable": (task.get("resolvedTaskDefinition") or {}).get("cache") is not False,
-        "exit_code": execution.get("exitCode"),
+        "exit_code": _number(execution, "exitCode"),
     }
 
 
-def _length(execution: dict[str, Any]) -> float | None:
-    start, end = execution.get("startTime"), execution.get("endTime")
-    return (end - start) or None if start and end else None  # a stopped task may end as it starts
+def _text(fields: dict[str, Any], key: str, *, required: bool = False) -> str | None:
+    """Return a text; None where it is empty or not there."""
+    value = fields.get(key) or None
+    if not isinstance(value, str) and (required or value is not None):
+        raise TypeError(f"{key} is {json.dumps(fields.get(key))[:40]}, where a text is expected")
+    return value
+
+
+def _number(fields: dict[str, Any], key: str, *, required: bool = False) -> Any:
+    """Return a number; None where it is not there."""
+    value = fields.get(key)
+    sound = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MOST
+    if not sound and (required or value is not None):
+        raise TypeError(f"{key} is {json.dumps(value)[:40]}, where a number is expected")
+    return value

@@ -138,6 +138,30 @@ def test_a_damaged_summary_is_an_error_that_names_it(cli: Cli, tmp_path: Path) -
     assert "sessions" in found.out
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tasks": [{"hash": "a"}]},
+        {"tasks": [{"taskId": "a#b", "hash": 12}]},
+        {"tasks": [{"taskId": "a#b"}]},
+        {"tasks": [{"taskId": 5, "hash": "h"}]},
+        {"tasks": {"a": 1}},
+        {"tasks": ["a"]},
+        {"execution": {"startTime": "soon", "endTime": 1}},
+        {"execution": {"startTime": 1, "endTime": -1}},
+        {"execution": {"startTime": 1, "endTime": 1e300}},
+        {"execution": [1]},
+        {"scm": "git"},
+        {"user": 7},
+    ],
+)
+def test_an_odd_summary_is_an_error_and_never_a_traceback(cli: Cli, log: Callable[..., Path], change: Any) -> None:
+    path = log(json.dumps(content(recording(RECORDED)[0]["path"]) | change), "odd.json")
+    found = cli("stats", path)
+    assert found.code == 3
+    assert f"{path}: no run summary that is known" in found.err
+
+
 def test_metadata_gives_durations(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "h1-meta.json").write_text('{"hash":"h1","duration":789,"sha":"abc"}')
     (tmp_path / "h2-meta.json").write_text('{"hash":"h2","duration":0}')

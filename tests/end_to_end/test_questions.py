@@ -1,4 +1,4 @@
-"""Log and run summaries of real clients together: each session is its run, and each miss has the class that was played."""
+"""Log and run summaries of real clients together: each session is its run, each miss of the class that was played."""
 
 from collections import Counter
 from typing import Any
