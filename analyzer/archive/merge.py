@@ -31,7 +31,8 @@ JOIN store.context c ON c.team_id IS NOT DISTINCT FROM k.team_id AND c.slug IS N
 SESSION_KEYS = """
 CREATE OR REPLACE TEMP TABLE session_key AS
 SELECT session_key, k.session, s.id IS NOT NULL AS known, coalesce(s.id,
-       (SELECT coalesce(max(id), 0) FROM store.session) + row_number() OVER (ORDER BY first_at))::INTEGER AS id
+       (SELECT coalesce(max(id), 0) FROM store.session)
+       + row_number() OVER (PARTITION BY s.id IS NULL ORDER BY first_at))::INTEGER AS id
 FROM (SELECT session_key, any_value(session)->>'$' AS session, min(happened_at) AS first_at
       FROM staged WHERE kind IS NOT NULL GROUP BY session_key) k LEFT JOIN store.session s USING (session)
 """
@@ -39,7 +40,8 @@ FROM (SELECT session_key, any_value(session)->>'$' AS session, min(happened_at) 
 HASH_KEYS = """
 CREATE OR REPLACE TEMP TABLE hash_key AS
 SELECT hash_key, k.hash, h.id IS NOT NULL AS known,
-       coalesce(h.id, (SELECT coalesce(max(id), 0) FROM store.hash) + row_number() OVER ())::INTEGER AS id
+       coalesce(h.id, (SELECT coalesce(max(id), 0) FROM store.hash)
+                      + row_number() OVER (PARTITION BY h.id IS NULL))::INTEGER AS id
 FROM (SELECT hash_key, any_value(hash)->>'$' AS hash FROM staged WHERE kind IS NOT NULL GROUP BY hash_key) k
 LEFT JOIN store.hash h USING (hash)
 """

@@ -10,6 +10,7 @@ from analyzer.cli.duration import Seconds
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.exits import Exit
 from analyzer.cli.filters import HELP, filter_options
+from analyzer.cli.number import Rate
 from analyzer.cli.output import check as check_output
 from analyzer.cli.output import output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
     from analyzer.report.report import Report
 
-RATE = click.FloatRange(0, 1)
+RATE = Rate()
 
 
 @click.command("check", epilog=f"{HELP} {EXITS}")
@@ -59,7 +60,8 @@ def command(
     with open_source(inputs, progress(), Purpose(selection.view)) as opened:
         report = check(opened, selection, wanted)
         write(report, written, output)
-        return code_of(opened.intake) or _tell(report)
+        missed = _tell(report)
+        return code_of(opened.intake) or missed
 
 
 def _tell(report: "Report") -> Exit:
@@ -69,7 +71,10 @@ def _tell(report: "Report") -> Exit:
 
     failed = False
     for name, verdict, found, wanted, lookups, unit in report.primary.rows:
-        words = f"{name.replace('_', ' ')} {human(found, unit)}, wanted at least {human(wanted, unit)}"
+        shown, limit = human(found, unit), human(wanted, unit)
+        if shown == limit and found != wanted:
+            shown, limit = f"{found:.6g}", f"{wanted:.6g}"
+        words = f"{name.replace('_', ' ')} {shown}, wanted at least {limit}"
         if verdict == FAILED:
             failed = True
             say.error(words)

@@ -35,7 +35,9 @@ def command(
     output: Path | None,
     force: bool,
 ) -> int:
-    """Compare two periods, filters or sources: whether the hit rate changed, where, and since when.
+    """Compare two periods, filters or sources.
+
+    It tells whether the hit rate changed or only the mix of lookups, by how much at least, where, and since when.
 
     A and B are FROM..UNTIL, or NAME=VALUE (team, ci, interactive, session, hash, status), or both with commas. Two
     sources and nothing else are compared with each other. Without sides, the last 7 days of the log are compared with

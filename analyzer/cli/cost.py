@@ -5,9 +5,11 @@ from typing import Any
 
 import click
 
+from analyzer.cli.number import Number
+
 COST_PER_MINUTE = click.option(
     "--cost-per-minute",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="MONEY",
     help="Put money beside time: what a minute of a task costs.",
 )

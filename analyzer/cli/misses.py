@@ -8,6 +8,7 @@ import click
 from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
+from analyzer.cli.number import Number
 from analyzer.cli.output import check, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @click.command("misses", epilog=f"{HELP} {EXITS}")
 @source_options()
 @click.option(
-    "--retention", type=click.FloatRange(min=0, min_open=True), default=7, show_default=True, metavar="DAYS",
+    "--retention", type=Number(min=0, max=3650, min_open=True), default=7, show_default=True, metavar="DAYS",
     help="How long the cache keeps artifacts.",
 )  # fmt: skip
 @click.option(
@@ -32,7 +33,7 @@ def command(
     inputs: SourceOptions, selection: "Selection", retention: float, by: str | None, limit: int,
     cost_per_minute: float | None, format_name: str | None, output: Path | None, force: bool,
 ) -> int:  # fmt: skip
-    """Why lookups missed, what that cost, and which misses were avoidable.
+    """Why lookups missed, and what that cost.
 
     \b
     Examples:

@@ -8,6 +8,7 @@ import click
 from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
+from analyzer.cli.number import Number
 from analyzer.cli.output import check, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @click.command("retention", epilog=f"{HELP} {EXITS}")
 @source_options()
 @click.option(
-    "--retention", type=click.FloatRange(min=0, min_open=True), default=7, show_default=True, metavar="DAYS",
+    "--retention", type=Number(min=0, max=3650, min_open=True), default=7, show_default=True, metavar="DAYS",
     help="How long artifacts are kept now.",
 )  # fmt: skip
 @COST_PER_MINUTE
@@ -29,7 +30,7 @@ def command(
     format_name: str | None, output: Path | None,
     force: bool,
 ) -> int:  # fmt: skip
-    """How the hit rate and time saved depend on how long artifacts are kept.
+    """Hit rate and time saved by how long artifacts are kept.
 
     The lookups of the remote cache are replayed against caches that keep artifacts for 1 to 90 days, counted from
     their upload (absolute, as Vercel's) or from their last use (sliding).

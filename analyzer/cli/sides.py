@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,38 +15,39 @@ if TYPE_CHECKING:
     from analyzer.report.compare import Sample
 
 NAMES = ("team", "ci", "interactive", "session", "hash", "status")
-_FILTER = re.compile(r"([a-z]+)=(.+)")
-_FLAGS = {"yes": True, "no": False}
+VALUES: dict[str, dict[str, Any]] = {
+    "interactive": {"yes": True, "no": False},
+    "status": {"ok": "ok", "failed": "failed"},
+}
+_FILTER = re.compile(r"([a-z_]+)=(.*)")
 
 
 def is_side(text: str) -> bool:
     """Tell whether an argument is a side, and no source.
 
     >>> is_side("2026-09-01..2026-09-08"), is_side("ci=GITLAB,team=web"), is_side("../logs"), is_side("a=b.ndjson")
-    (True, True, False, False)
+    (True, True, False, True)
     """
-    return not Path(text).exists() and all(map(_is_part, text.split(",")))
-
-
-def _is_part(part: str) -> bool:
-    found = _FILTER.fullmatch(part)
-    return found[1] in NAMES if found else ".." in part and "/" not in part and part != ".."
+    first = text.split(",", maxsplit=1)[0]
+    return not Path(text).exists() and bool(_FILTER.fullmatch(first) or (".." in first and "/" not in first))
 
 
 def sides(arguments: Sequence[str]) -> "tuple[tuple[str, ...], tuple[Sample, Sample] | None]":
     """Part arguments into sources and the two sides; no sides where none, or two sources, are named.
 
     Raises:
-        UsageError: there are one side, or more than two.
+        UsageError: there are one side, or more than two, or one that cannot be meant.
     """
     given = [argument for argument in arguments if is_side(argument)]
     sources = tuple(argument for argument in arguments if argument not in given)
+    samples = [_sample(f"{'AB'[number % 2]}: {text}", text) for number, text in enumerate(given)]
     if not given:
         return sources, None
-    if len(given) != 2:  # noqa: PLR2004  (A and B)
-        raise UsageError(f"{' '.join(given)}: two sides are compared, such as team=web team=mobile")
-    first, second = (_sample(f"{name}: {text}", text) for name, text in zip("AB", given, strict=True))
-    return sources, (first, second)
+    if len(samples) != 2:  # noqa: PLR2004  (A and B)
+        raise UsageError(
+            f"{' '.join(arguments)}: two sides are compared, such as team=web team=mobile, not {len(given)}"
+        )
+    return sources, (samples[0], samples[1])
 
 
 def _sample(name: str, text: str) -> "Sample":
@@ -54,17 +56,30 @@ def _sample(name: str, text: str) -> "Sample":
     filters: dict[str, Any] = {}
     for part in text.split(","):
         found = _FILTER.fullmatch(part)
-        if not found:
-            start, _, end = part.partition("..")
-            moments = {key: _moment(value) for key, value in (("since", start), ("until", end)) if value}
-            filters |= moments
-        elif found[1] == "interactive":
-            if found[2] not in _FLAGS:
-                raise UsageError(f"{part}: interactive=yes or interactive=no")
-            filters["interactive"] = _FLAGS[found[2]]
+        if found:
+            _add(filters, part, found[1], found[2])
         else:
-            filters[found[1]] = found[2] if found[1] == "status" else (*filters.get(found[1], ()), found[2])
+            start, dots, end = part.partition("..")
+            if not dots or not (start or end):
+                raise UsageError(f"{part}: a side is FROM..UNTIL or NAME=VALUE, NAME one of {', '.join(NAMES)}")
+            filters |= {key: _moment(value) for key, value in (("since", start), ("until", end)) if value}
+    if {"since", "until"} <= filters.keys() and filters["since"] >= filters["until"]:
+        raise UsageError(f"{text}: its end is not after its start")
     return Sample(name, filters)
+
+
+def _add(filters: dict[str, Any], part: str, name: str, value: str) -> None:
+    """Add NAME=VALUE; a name may come again, and either value is let through then."""
+    if name not in NAMES or not value:
+        near = get_close_matches(name, NAMES, n=1)
+        hint = f"; did you mean {near[0]}?" if near and near[0] != name else ""
+        raise UsageError(f"{part}: a side is NAME=VALUE, NAME one of {', '.join(NAMES)}{hint}")
+    if name not in VALUES:
+        filters[name] = (*filters.get(name, ()), value)
+    elif value in VALUES[name]:
+        filters[name] = VALUES[name][value]
+    else:
+        raise UsageError(f"{part}: {name} is {' or '.join(VALUES[name])}")
 
 
 def _moment(text: str) -> Any:

@@ -52,7 +52,9 @@ def command(
 
     written = check(format_name, output, inputs.rejects, force=force)
     names = [name for group in by for name in group.split(",")]
-    grouping = Grouping(names, tz, sort, limit, restore_ms)
+    by_time = sort and cost_per_minute is not None and sort.endswith("_cost")
+    column = f"{sort.removesuffix('_cost')}_ms" if sort and by_time else sort
+    grouping = Grouping(names, tz, column, limit, restore_ms)
     purpose = Purpose(selection.view, lookups_only=needs_lookups_only(selection, grouping))
     with open_source(inputs, progress(), purpose) as opened:
         write(priced(stats(opened, selection, grouping, explain=explain), cost_per_minute), written, output)

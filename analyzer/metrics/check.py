@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isclose
 
 from analyzer.metrics.rate import Rate
 from analyzer.metrics.side import Side
@@ -52,11 +53,11 @@ def _rows(wanted: Thresholds, sides: Sides) -> Iterator[tuple[object, ...]]:
     ):
         if limit is not None:
             value = rate.value
-            missed = value is not None and value < limit
+            missed = value is not None and _is_below(value, limit)
             yield name, _verdict(rate.lookups, least, missed=missed), value, limit, rate.lookups, RATIO
     if wanted.min_time_saved_ms is not None:
         lookups, saved_ms = whole.rate.lookups, whole.saved_ms
-        missed = saved_ms < wanted.min_time_saved_ms
+        missed = _is_below(saved_ms, wanted.min_time_saved_ms)
         yield "time_saved", _verdict(lookups, least, missed=missed), saved_ms, wanted.min_time_saved_ms, lookups, MS
     if wanted.max_drop is not None:
         yield _drop(wanted.max_drop, least, sides)
@@ -66,8 +67,13 @@ def _drop(limit: float, least: int, sides: Sides) -> tuple[object, ...]:
     before, after = sides.before.value, sides.after.value
     lookups = min(sides.before.lookups, sides.after.lookups)
     found = None if before is None or after is None else after - before
-    missed = found is not None and -found > limit
+    missed = found is not None and _is_below(found, -limit)
     return "hit_rate_change", _verdict(lookups, least, missed=missed), found, -limit, lookups, RATIO_CHANGE
+
+
+def _is_below(found: float, limit: float) -> bool:
+    """Tell whether a number is below another by more than binary fractions are off."""
+    return found < limit and not isclose(found, limit, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def _verdict(lookups: int, least: int, *, missed: bool) -> str:

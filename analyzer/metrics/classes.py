@@ -61,7 +61,8 @@ CLASSES = (
     MissClass("untimed", "without a time it cannot be said", "the log has no times"),
 )
 
-# Of a hash only what came before its last miss is looked at. At one moment a miss comes before a hit.
+# Of a hash only what came before its last miss is looked at. At one moment a miss comes before a hit, then the session
+# that was first seen first.
 MISSED = """
 CREATE OR REPLACE TEMP TABLE missed AS
 SELECT hash_id, max(first_at) AS last_miss_at FROM {selected} WHERE kinds & 13 = 8 GROUP BY hash_id
@@ -69,10 +70,11 @@ SELECT hash_id, max(first_at) AS last_miss_at FROM {selected} WHERE kinds & 13 =
 
 ASKED_BEFORE = """
 CREATE OR REPLACE TEMP TABLE asked_before AS
-SELECT session_id, hash_id, lag(first_at) OVER earlier AS before_at, lag(kinds & 4 > 0) OVER earlier AS was_hit
+SELECT l.session_id, hash_id, lag(l.first_at) OVER earlier AS before_at, lag(kinds & 4 > 0) OVER earlier AS was_hit
 FROM {lookup} l JOIN missed USING (hash_id) JOIN store.context c ON c.id = l.context_id
-WHERE kinds & 12 > 0 AND first_at <= last_miss_at
-WINDOW earlier AS (PARTITION BY hash_id, c.team ORDER BY first_at, kinds & 4, session_id)
+JOIN session_summary m ON m.session_id = l.session_id JOIN store.session s ON s.id = l.session_id
+WHERE kinds & 12 > 0 AND l.first_at <= last_miss_at
+WINDOW earlier AS (PARTITION BY hash_id, c.team ORDER BY l.first_at, kinds & 4, m.first_at, s.session)
 QUALIFY kinds & 5 = 0
 """
 

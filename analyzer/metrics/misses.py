@@ -68,9 +68,9 @@ TOP_COLUMNS = (
 KEYS = {
     "hash": (
         "m.hash_id",
-        "(SELECT hash FROM store.hash WHERE id = key), (SELECT n.name FROM name n WHERE n.hash_id = key)",
+        "(SELECT hash FROM store.hash WHERE id = g.key), (SELECT n.name FROM name n WHERE n.hash_id = g.key)",
     ),
-    "task": ("coalesce(n.name, '')", "nullif(key, '')"),
+    "task": ("coalesce(n.name, '')", "nullif(g.key, '')"),
 }
 KEY_COLUMNS = {
     "hash": (Heading("hash", HASH, "the artifact"), Heading("name", NAME, "the task that the hash is of")),
@@ -78,14 +78,16 @@ KEY_COLUMNS = {
 }
 
 TOP = """
-WITH failed AS (SELECT hash_id, count(*) AS failures FROM task WHERE exit_code <> 0 GROUP BY hash_id),
+WITH failed AS (
+    SELECT {key} AS key, count(*) AS failures
+    FROM task m LEFT JOIN name n USING (hash_id) WHERE exit_code <> 0 GROUP BY ALL),
 grouped AS (
     SELECT {key} AS key, coalesce(round(fsum(imputed_ms), 6), 0) AS avoidable_ms, count(*) AS misses,
            count(DISTINCT session_id) AS sessions, min(first_at) AS first_at, max(first_at) AS last_at,
-           {counts}, {times}, max(coalesce(failures, 0)) AS failures
-    FROM miss m LEFT JOIN name n USING (hash_id) LEFT JOIN failed USING (hash_id)
-    WHERE list_contains($avoidable, class) GROUP BY ALL)
-SELECT {label}, * EXCLUDE (key) FROM grouped ORDER BY avoidable_ms DESC, misses DESC, key LIMIT $limit
+           {counts}, {times}
+    FROM miss m LEFT JOIN name n USING (hash_id) WHERE list_contains($avoidable, class) GROUP BY ALL)
+SELECT {label}, g.* EXCLUDE (key), coalesce(failures, 0)
+FROM grouped g LEFT JOIN failed USING (key) ORDER BY avoidable_ms DESC, misses DESC, 1 LIMIT $limit
 """
 
 

@@ -9,6 +9,7 @@ from math import sqrt
 from statistics import NormalDist
 
 CONFIDENCE = 0.95
+ALIKE = 1e-9
 FEWEST_SESSIONS = 5
 """With fewer sessions no interval is told: nothing is known of how they differ."""
 
@@ -41,8 +42,19 @@ class Rate:
         rate = self.value
         if rate is None or self.sessions < FEWEST_SESSIONS:
             return None
-        squares = self.hits_squared - 2 * rate * self.lookups_times_hits + rate * rate * self.lookups_squared
-        return sqrt(max(squares, 0) * self.sessions / (self.sessions - 1)) / self.lookups
+        error = sqrt(self.squares(rate) * self.sessions / (self.sessions - 1)) / self.lookups
+        if error > ALIKE:
+            return error
+        # All sessions are alike, which few can be by chance: where all hit, or all miss, four others are allowed for.
+        if 0 < rate < 1:
+            return sqrt(rate * (1 - rate) / self.lookups)
+        cautious = (rate * self.sessions + 2) / (self.sessions + 4)
+        return sqrt(cautious * (1 - cautious) / (self.sessions + 4))
+
+    def squares(self, rate: float) -> float:
+        """Return the sum over sessions of the squares of what their hits differ from what `rate` makes of them."""
+        sum_of = self.hits_squared - 2 * rate * self.lookups_times_hits + rate * rate * self.lookups_squared
+        return max(sum_of, 0.0)
 
     @property
     def interval(self) -> tuple[float | None, float | None]:
@@ -73,6 +85,12 @@ class Change:
     errors: float | None
 
 
+def _freedom(before: Rate, after: Rate) -> float:
+    """Return the degrees of freedom of a difference of rates whose variances differ (Welch and Satterthwaite)."""
+    parts = [((side.error or 0) ** 2, side.sessions - 1) for side in (before, after)]
+    return sum(v for v, _ in parts) ** 2 / sum(v**2 / n for v, n in parts)
+
+
 def change(before: Rate, after: Rate) -> Change:
     """Compare two rates of different sessions."""
     if before.value is None or after.value is None:
@@ -81,11 +99,11 @@ def change(before: Rate, after: Rate) -> Change:
     if before.error is None or after.error is None:
         return Change(value, None, None, None)
     error = sqrt(before.error**2 + after.error**2)
-    reach = _t(before.sessions + after.sessions - 2) * error
+    reach = _t(_freedom(before, after)) * error
     return Change(value, value - reach, value + reach, value / error if error else None)
 
 
-def _t(freedom: int) -> float:
+def _t(freedom: float) -> float:
     """Return the two-sided quantile of Student's t, by its expansion around the normal one.
 
     >>> round(_t(8), 2), round(_t(1000), 2)

@@ -43,7 +43,8 @@ WHERE key >= $first_key AND key < $first_key + $keys
 """
 
 DURATIONS = """
-SELECT coalesce(duration_ms, 0) AS duration_ms FROM store.hash LEFT JOIN duration ON hash_id = id ORDER BY id
+SELECT coalesce(duration_ms, 0) AS duration_ms
+FROM range(1, $hashes) hashes(id) LEFT JOIN duration ON hash_id = id ORDER BY id
 """
 
 
@@ -116,10 +117,12 @@ def _uses(selected: Selected, observed: Observed, reach: int) -> Iterator[Uses]:
     span = observed.span_us // observed.tick_us
     width = span + reach + 1
     step = 1 << CODE_BITS - width.bit_length()
-    durations_ms = selected.frame(DURATIONS)["duration_ms"]
+    durations_ms = selected.frame(DURATIONS, hashes=hashes)["duration_ms"]
     for first_key in range(0, teams * hashes, step):
         at = {"first_key": first_key, "keys": step, "hashes": hashes, "width": width}
         codes = selected.frame(CODES, start=observed.start_us, tick_us=observed.tick_us, **at)["code"].sort()
+        if codes.is_empty():
+            continue
         hash_ids = (codes // (2 * width) + first_key) % hashes
         yield _timed(codes, durations_ms.gather(hash_ids - 1), width, span)
 

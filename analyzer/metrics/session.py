@@ -34,9 +34,10 @@ RUN_COLUMNS = (
 
 RUN = """
 SELECT s.session, any_value(r.run), any_value(r.command), any_value(r.branch), any_value(r.sha), any_value(r."user"),
-       any_value(l.team), any_value(l.ci), min(l.first_at), max(l.last_at), count(*), count(*) FILTER (kinds & 5 > 0),
-       count(*) FILTER (kinds & 5 > 0) / count(*), coalesce(round(fsum(l.duration_ms), 6), 0),
-       coalesce(round(fsum(m.imputed_ms), 6), 0),
+       min(l.team), min(l.ci), min(l.first_at), max(l.last_at), count(*), count(*) FILTER (kinds & 5 > 0),
+       count(*) FILTER (kinds & 5 > 0) / count(*),
+       CASE WHEN count(*) FILTER (kinds & 5 > 0) = 0 THEN 0 ELSE round(fsum(l.duration_ms), 6) END,
+       CASE WHEN count(*) FILTER (kinds & 5 = 0) = 0 THEN 0 ELSE round(fsum(m.imputed_ms), 6) END,
        coalesce(round(fsum(coalesce(l.duration_ms, m.imputed_ms)), 6), 0),
        count(coalesce(l.duration_ms, m.imputed_ms)) / count(*)
 FROM {selected} l JOIN store.session s ON s.id = l.session_id

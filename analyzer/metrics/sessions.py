@@ -2,7 +2,7 @@
 
 Time lost is the imputed time of a run's misses (see imputed). How far a hit rate lies from the pooled one of all
 selected lookups is told in standard errors of a rate of so many lookups: a run of three lookups with one hit is no
-outlier.
+outlier. Where hits or misses are there, and not one duration is known, their time is null.
 """
 
 from analyzer.archive.selection import Selected
@@ -12,9 +12,8 @@ from analyzer.table import COUNT, MS, NUMBER, RATIO, TEXT, TIME, Heading, Table
 PER_SESSION = """
 CREATE OR REPLACE TEMP TABLE per_session AS
 SELECT session_id, count(*) AS lookups, count(*) FILTER (kinds & 5 > 0) AS hits, min(first_at) AS first_at,
-       min(context_id) AS context_id, coalesce(round(fsum(l.duration_ms), 6), 0) AS saved_ms,
-       count(*) FILTER (kinds & 5 = 0) AS misses, count(d.duration_ms) AS imputed,
-       coalesce(round(fsum(d.duration_ms), 6), 0) AS lost_ms
+       CASE WHEN count(*) FILTER (kinds & 5 > 0) = 0 THEN 0 ELSE round(fsum(l.duration_ms), 6) END AS saved_ms,
+       CASE WHEN count(*) FILTER (kinds & 5 = 0) = 0 THEN 0 ELSE round(fsum(d.duration_ms), 6) END AS lost_ms
 FROM {selected} l LEFT JOIN duration d ON kinds & 5 = 0 AND d.hash_id = l.hash_id
 GROUP BY session_id
 """
@@ -58,11 +57,14 @@ WITH pooled AS (SELECT sum(hits) / sum(lookups) AS rate FROM per_session),
 told AS (
     SELECT p.*, (hits / lookups - rate) / nullif(sqrt(rate * (1 - rate) / lookups), 0) AS deviation
     FROM per_session p, pooled),
-chosen AS (SELECT * FROM told WHERE {where} ORDER BY {order}, session_id LIMIT $limit)
-SELECT s.session, hits / lookups, lookups, lost_ms, saved_ms, t.first_at, c.team, c.ci, r.branch, r.command, deviation
-FROM chosen t JOIN store.session s ON s.id = t.session_id JOIN store.context c ON c.id = t.context_id
+chosen AS (
+    SELECT t.*, s.session FROM told t JOIN store.session s ON s.id = t.session_id
+    WHERE {where} ORDER BY {order}, s.session LIMIT $limit)
+SELECT t.session, hits / t.lookups, t.lookups, lost_ms, saved_ms, t.first_at, c.team, c.ci, r.branch, r.command,
+       deviation
+FROM chosen t JOIN session_summary m ON m.session_id = t.session_id JOIN store.context c ON c.id = m.context_id
 LEFT JOIN (session_run k JOIN run r ON r.id = k.run_id) ON k.session_id = t.session_id
-ORDER BY {order}, s.session
+ORDER BY {order}, t.session
 """
 
 

@@ -51,6 +51,12 @@ class Grouping:
         """The parameters of the measures."""
         return dict(zip(("restore_local", "restore_remote"), self.restore_ms or (), strict=False))
 
+    def filled(self, sql: str) -> str:
+        """Return a measure's SQL with its parameters written out."""
+        for name, value in self.parameters.items():
+            sql = sql.replace(f"${name}", f"{value:g}")
+        return sql
+
 
 def totals(selected: Selected, grouping: Grouping) -> Table:
     """Return the table `totals`: one row, a column a measure."""
@@ -146,6 +152,7 @@ def definitions(grouping: Grouping) -> Table:
         Heading("sql", TEXT, "how an archive is asked for it (analyzer sql)"),
     )
     rows: list[tuple[Any, ...]] = [
-        (m.name, m.unit, m.definition, m.caveat or None, f"SELECT {m.sql} FROM lookups") for m in grouping.measures
+        (m.name, m.unit, m.definition, m.caveat or None, f"SELECT {grouping.filled(m.sql)} FROM lookups")
+        for m in grouping.measures
     ]
     return Table("definitions", columns, rows)

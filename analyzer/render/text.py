@@ -41,7 +41,8 @@ class Shown:
 def shown(table: Table, width: int | None = None) -> Shown:
     """Choose what people see: a lone row of totals stands upright; flags become a mark; measures that do not fit go."""
     if table.upright:
-        pairs = zip(table.columns, table.rows[0], strict=True)
+        lone = table.rows[0] if table.rows else (None,) * len(table.columns)
+        pairs = zip(table.columns, lone, strict=True)
         cells = [[_words(column), human(value, column.unit)] for column, value in pairs]
         return Shown((Heading("measure", TEXT, ""), Heading("value", COUNT, "")), cells, ())
     names = [column.name for column in table.columns]
@@ -83,7 +84,7 @@ def label_hashes(columns: Sequence[Heading], written: Sequence[list[str]]) -> No
 
 def _least_width(columns: Sequence[Heading], written: Sequence[Sequence[str]], places: list[int]) -> int:
     widths = [_column_width(columns[n], [row[n] for row in written]) for n in places]
-    return sum(widths) + 3 * len(widths) + 2
+    return sum(widths) + 3 * len(widths) + 5
 
 
 def _column_width(column: Heading, cells: Sequence[str]) -> int:
@@ -109,11 +110,16 @@ def write_table(report: Report, stream: BinaryIO) -> None:
     terminal = stream.isatty()
     text = io.TextIOWrapper(stream, encoding="utf-8", write_through=True)
     console = Console(file=text, width=None if terminal else WIDEST, highlight=False, markup=False)
-    for number, table in enumerate(report.tables):
+    for number, table in enumerate(_told(report)):
         if number:
-            console.print()
+            console.print(f"\n{table.name.replace('_', ' ')}:", style="bold")
         _print(console, table)
     text.detach()
+
+
+def _told(report: Report) -> list[Table]:
+    """Return the tables that say something: of an answer of several, those with rows, and the first."""
+    return [table for number, table in enumerate(report.tables) if table.rows or number == 0]
 
 
 def _print(console: "Console", table: Table) -> None:
@@ -166,7 +172,7 @@ def _print_upright(console: "Console", found: Shown) -> None:
 
 def write_markdown(report: Report, stream: BinaryIO) -> None:
     """Write every table in the way GitHub shows."""
-    for number, table in enumerate(report.tables):
+    for number, table in enumerate(_told(report)):
         found = shown(table)
         rows = [
             _row([_title(column) for column in found.columns]),

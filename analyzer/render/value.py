@@ -106,6 +106,8 @@ def span(milliseconds: float) -> str:
     >>> span(0), span(850), span(1500), span(61_000), span(93_784_000)
     ('0 s', '850 ms', '1.5 s', '1 min 1 s', '1 d 2 h')
     """
+    if milliseconds < 0:
+        return f"-{span(-milliseconds)}"
     if 0 < milliseconds < 999.5:  # noqa: PLR2004  (a second)
         return f"{milliseconds:.3g} ms"
     if milliseconds < 59_950:  # noqa: PLR2004  (a minute)

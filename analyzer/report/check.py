@@ -1,12 +1,10 @@
 """What `check` answers."""
 
-from dataclasses import replace
-
 from analyzer.archive.opening import Opened
 from analyzer.archive.selection import Selection
 from analyzer.metrics.check import Sides, Thresholds, checks
 from analyzer.metrics.side import measure
-from analyzer.report.compare import last_two_weeks
+from analyzer.report.compare import last_two_weeks, narrowed
 from analyzer.report.report import Report, answer, ask
 
 
@@ -17,7 +15,7 @@ def check(opened: Opened, selection: Selection, wanted: Thresholds) -> Report:
         UsageError: single events are chosen.
     """
     before, after = (
-        measure(ask(opened, replace(selection, **sample.filters), whole="check").selected).rate
+        measure(ask(opened, narrowed(selection, sample), whole="check").selected).rate
         for sample in last_two_weeks(opened, selection)
     )
     asked = ask(opened, selection)

@@ -7,13 +7,18 @@ from typing import Any
 
 from analyzer.archive.opening import Opened
 from analyzer.archive.selection import Selected, Selection
+from analyzer.errors import UsageError
 from analyzer.metrics.compare import compare as tables_of
 from analyzer.metrics.onset import onset
-from analyzer.metrics.side import days, measure
-from analyzer.report.report import Report, answer, ask
+from analyzer.metrics.side import Side, days, measure
+from analyzer.report.report import Asked, Report, answer, ask
 
 PERIOD = timedelta(days=7)
 LAST = "SELECT max(first_at) FROM {selected}"
+KEEP = """
+CREATE OR REPLACE TEMP TABLE side_{place} AS SELECT session_id, hash_id, kinds, first_at, events FROM {{selected}}
+"""
+SIDES = "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name LIKE 'side\\_%' ESCAPE '\\' ORDER BY 1"
 NOTHING = "{side} has no lookups: there is nothing to compare"
 
 
@@ -48,23 +53,52 @@ def compare(
     """Answer `compare` for two samples of one source, or for two sources that are open: four tables.
 
     Raises:
-        UsageError: single events are chosen.
+        UsageError: single events are chosen, or a filter is given for a side and for both.
     """
-    first, second = samples or last_two_weeks(opened[0], selection)
-    before, after = (
-        measure(ask(source, replace(selection, **sample.filters), whole="compare").selected)
-        for source, sample in zip((opened[0], opened[-1]), (first, second), strict=True)
-    )
-    began = onset(days(_span(opened[0], selection, first, second))) if first.is_period and second.is_period else None
-    tables = tables_of((first.name, second.name), (before, after), began, limit)
-    notes = [NOTHING.format(side=s.name) for s, side in ((first, before), (second, after)) if not side.rate.lookups]
-    reports = [answer("compare", ask(one, selection), tables, tables[0], notes) for one in opened]
-    return replace(reports[0], accounting=sum((one.accounting for one in reports[1:]), reports[0].accounting))
+    pair = samples or last_two_weeks(opened[0], selection)
+    asked = [
+        _side(source, selection, sample, place)
+        for place, (source, sample) in enumerate(zip((opened[0], opened[-1]), pair, strict=True))
+    ]
+    before, after = (side for _, side in asked)
+    periods = all(sample.is_period for sample in pair)
+    began = onset(days(_kept(asked[0][0]))) if periods and len(opened) == 1 else None
+    tables = tables_of((pair[0].name, pair[1].name), (before, after), began, limit)
+    notes = [NOTHING.format(side=s.name) for s, (_, side) in zip(pair, asked, strict=True) if not side.rate.lookups]
+    notes += [f"{limit:,} groups shown of each dimension (--limit)"] if _is_cut(before, after, limit) else []
+    reports = [
+        answer("compare", replace(asked[n][0], selected=_kept(asked[n][0])), tables, tables[0], notes * (n == 0))
+        for n in range(len(opened))
+    ]
+    accounting = sum((one.accounting for one in reports[1:]), reports[0].accounting)
+    return replace(reports[0], accounting=accounting, notes=[note for one in reports for note in one.notes])
 
 
-def _span(opened: Opened, selection: Selection, first: Sample, second: Sample) -> Selected:
-    """Select from the start of the earlier period to the end of the later one."""
-    starts, ends = ([sample.filters.get(name) for sample in (first, second)] for name in ("since", "until"))
-    since = min(filter(None, starts)) if all(starts) else None
-    until = max(filter(None, ends)) if all(ends) else None
-    return ask(opened, replace(selection, since=since, until=until)).selected
+def _side(opened: Opened, selection: Selection, sample: Sample, place: int) -> tuple[Asked, Side]:
+    """Measure a side, and keep which lookups it was made of."""
+    asked = ask(opened, narrowed(selection, sample), whole="compare")
+    side = measure(asked.selected)
+    asked.selected.execute(KEEP.format(place=place))
+    return asked, side
+
+
+def narrowed(selection: Selection, sample: Sample) -> Selection:
+    """Return the filters of both: a side never has more than --since, --until and the others let through."""
+    filters = dict(sample.filters)
+    for name, narrower in (("since", max), ("until", min)):
+        both = [moment for moment in (getattr(selection, name), filters.pop(name, None)) if moment]
+        filters |= {name: narrower(both)} if both else {}
+    for name in filters.keys() - {"since", "until"}:
+        if getattr(selection, name) not in ((), None):
+            raise UsageError(f"{sample.name}: --{name} is given for both sides; leave out one of the two")
+    return replace(selection, **filters)
+
+
+def _kept(asked: Asked) -> Selected:
+    """Return the lookups of the sides that were measured of this source, each once."""
+    tables = [f"FROM {name}" for (name,) in asked.opened.connection.execute(SIDES).fetchall()]
+    return replace(asked.selected, sql=f"SELECT DISTINCT * FROM ({' UNION ALL '.join(tables)})")
+
+
+def _is_cut(before: Side, after: Side, limit: int) -> bool:
+    return any(len(before.groups[name].keys() | after.groups[name].keys()) > limit for name in before.groups)

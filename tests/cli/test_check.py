@@ -1,0 +1,245 @@
+"""`check`: thresholds kept, missed, and on too little; what it ends with and what it says."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import RECORDED, Cli, Result, event
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+SCARCE = "not enough data"
+COLUMNS = ["check", "verdict", "found", "wanted", "lookups", "unit"]
+
+
+def lookups(session: str, hits: int, misses: int, day: float = 0, source: str = "REMOTE") -> list[dict[str, Any]]:
+    """A session of so many hits, of 100 ms each, and misses."""
+    moment = (START + timedelta(days=day)).isoformat(timespec="milliseconds")
+    kinds = ["HIT"] * hits + ["MISS"] * misses
+    return [
+        event(
+            sessionId=session, source=source, event=kind, hash=f"{source}-{n}",
+            duration=100 if kind == "HIT" else 0, timestamp=moment, slug="web",
+        )
+        for n, kind in enumerate(kinds)
+    ]  # fmt: skip
+
+
+# 80 of 100 remotely, 30 of 50 locally: 110 of 150 in all, and 11 s saved.
+MIXED = lookups("a", 80, 20) + lookups("b", 30, 20, 1, "LOCAL")
+# 90 of 100, then 85 of 100.
+FALLING = lookups("a", 90, 10, 0) + lookups("b", 85, 15, 8)
+
+
+def checked(cli: Cli, *arguments: object) -> tuple[int, list[tuple[Any, ...]]]:
+    result = cli("check", *arguments, "--format", "json")
+    return result.code, [tuple(row.values()) for row in result.table("checks")]
+
+
+def said(result: Result, kind: str) -> list[str]:
+    return [line.removeprefix(f"{kind}: ") for line in result.err.splitlines() if line.startswith(f"{kind}: ")]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "row"),
+    [
+        (["--min-hit-rate", "0.7"], 0, ("hit_rate", "ok", 110 / 150, 0.7, 150, "ratio")),
+        (["--min-hit-rate", "0.74"], 5, ("hit_rate", "failed", 110 / 150, 0.74, 150, "ratio")),
+        (["--min-hit-rate", "0.74", "--min-lookups", "151"], 0, ("hit_rate", SCARCE, 110 / 150, 0.74, 150, "ratio")),
+        (["--min-hit-rate", "0.74", "--min-lookups", "150"], 5, ("hit_rate", "failed", 110 / 150, 0.74, 150, "ratio")),
+        (["--min-remote-hit-rate", "0.8"], 0, ("remote_hit_rate", "ok", 0.8, 0.8, 100, "ratio")),
+        (["--min-remote-hit-rate", "0.81"], 5, ("remote_hit_rate", "failed", 0.8, 0.81, 100, "ratio")),
+        (["--min-remote-hit-rate", "1", "--min-lookups", "101"], 0, ("remote_hit_rate", SCARCE, 0.8, 1, 100, "ratio")),
+        (["--min-time-saved", "11s"], 0, ("time_saved", "ok", 11000, 11000, 150, "ms")),
+        (["--min-time-saved", "11.001s"], 5, ("time_saved", "failed", 11000, 11001, 150, "ms")),
+        (["--min-time-saved", "1h", "--min-lookups", "200"], 0, ("time_saved", SCARCE, 11000, 3600000, 150, "ms")),
+    ],
+)  # fmt: skip
+def test_thresholds(cli: Cli, log: Any, options: list[str], code: int, row: tuple[Any, ...]) -> None:
+    """One that is just kept is kept."""
+    found_code, (found,) = checked(cli, log(MIXED), *options)
+    assert found_code == code
+    assert dict(zip(COLUMNS, found, strict=True)) == pytest.approx(dict(zip(COLUMNS, row, strict=True)))
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [("0.051", "ok"), ("0.05", "ok"), ("0.049", "failed"), ("0", "failed")])
+def test_the_drop(cli: Cli, log: Any, limit: str, verdict: str) -> None:
+    """From 90 % to 85 % is a drop of 5 points, not of more."""
+    code, ((name, found_verdict, found, wanted, count, unit),) = checked(cli, log(FALLING), "--max-drop", limit)
+    assert (name, found_verdict, count, unit) == ("hit_rate_change", verdict, 100, "ratio change")
+    assert (found, wanted) == (pytest.approx(-0.05), -float(limit))
+    assert code == (5 if verdict == "failed" else 0)
+
+
+@pytest.mark.parametrize(("before", "after"), [(99, 94), (60, 55)])
+def test_the_drop_that_is_just_allowed(cli: Cli, log: Any, before: int, after: int) -> None:
+    path = log(lookups("a", before, 100 - before) + lookups("b", after, 100 - after, 8))
+    code, ((_, verdict, *_),) = checked(cli, path, "--max-drop", "0.05")
+    assert (code, verdict) == (0, "ok")
+
+
+def test_a_rise_is_no_drop(cli: Cli, log: Any) -> None:
+    path = log(lookups("a", 40, 60) + lookups("b", 90, 10, 8))
+    code, ((_, verdict, found, *_),) = checked(cli, path, "--max-drop", "0")
+    assert (code, verdict, found) == (0, "ok", pytest.approx(0.5))
+
+
+@pytest.mark.parametrize(("before", "after"), [(99, 100), (100, 99), (0, 100)])
+def test_a_drop_needs_enough_on_both_sides(cli: Cli, log: Any, before: int, after: int) -> None:
+    path = log(lookups("a", before, 0) + lookups("b", 0, after, 8))
+    code, ((_, verdict, found, _, count, _),) = checked(cli, path, "--max-drop", "0.1")
+    assert (code, verdict, count) == (0, "not enough data", min(before, after))
+    assert found == (-1 if before else None)
+    decided, ((_, verdict, *_),) = checked(cli, path, "--max-drop", "0.1", "--min-lookups", "1")
+    assert (decided, verdict) == ((5, "failed") if before else (0, "not enough data"))
+
+
+@pytest.mark.parametrize(("written", "milliseconds"), [("1.1h", 3_960_000), ("0.07s", 70)])
+def test_the_time_that_is_just_saved(cli: Cli, log: Any, written: str, milliseconds: int) -> None:
+    options = ["--min-time-saved", written, "--min-lookups", "1"]
+    assert checked(cli, log([event(duration=milliseconds)]), *options)[0] == 0
+    assert checked(cli, log([event(duration=milliseconds - 0.5)]), *options)[0] == 5
+
+
+def test_each_failed_threshold_is_a_line(cli: Cli, log: Any) -> None:
+    options = ["--min-hit-rate", "0.9", "--min-remote-hit-rate", "0.5", "--min-time-saved", "1h", "--max-drop", "0.01"]
+    result = cli("check", log(FALLING), *options, "--format", "json")
+    assert result.code == 5
+    assert [row["verdict"] for row in result.table("checks")] == ["failed", "ok", "failed", "failed"]
+    lines = said(result, "error")
+    assert [line.split(", wanted")[0] for line in lines] == [
+        "hit rate 87.5 %", "time saved 17.5 s", "hit rate change -5.0 points",
+    ]  # fmt: skip
+    assert [line.split("wanted ")[1] for line in lines] == ["at least 90.0 %", "at least 1 h", "at least -1.0 points"]
+    assert said(result, "note") == []
+
+
+def test_not_enough_data_is_a_note(cli: Cli, log: Any) -> None:
+    result = cli("check", log(MIXED), "--min-hit-rate", "0.9", "--min-lookups", "1000")
+    assert (result.code, said(result, "error")) == (0, [])
+    assert ["150" in line and "not enough data" in line for line in said(result, "note")] == [True]
+
+
+def test_what_is_kept_says_nothing(cli: Cli, log: Any) -> None:
+    result = cli("check", log(MIXED), "--min-hit-rate", "0.5", "--min-time-saved", "1s")
+    assert (result.code, result.err) == (0, "")
+
+
+@pytest.mark.parametrize("nothing", [["--team", "nobody"], ["--since", "2027-01-01"]])
+def test_no_lookups_at_all(cli: Cli, log: Any, nothing: list[str]) -> None:
+    """Nothing fails, and nothing is found: no rate of 0 %, and no time saved by nobody either."""
+    options = ["--min-hit-rate", "0.5", "--min-remote-hit-rate", "0.5", "--max-drop", "0.1", "--min-time-saved", "1s"]
+    result = cli("check", log(MIXED), *options, *nothing, "--min-lookups", "1", "--format", "json")
+    assert result.code == 0
+    rows = result.table("checks")
+    assert [(row["verdict"], row["lookups"]) for row in rows] == [("not enough data", 0)] * 4
+    assert [row["found"] for row in rows if row["check"] != "time_saved"] == [None] * 3
+    assert "the filters leave none" in result.err
+
+
+def test_an_empty_log(cli: Cli, log: Any) -> None:
+    """That a log has no event at all is no reason to fail, nor to be silent."""
+    result = cli("check", log(MIXED[:1]), "--min-hit-rate", "0.5", "--hash", "none")
+    assert (result.code, "not enough data" in result.err) == (0, True)
+
+
+def test_a_log_without_a_remote_event_has_no_remote_rate(cli: Cli, log: Any) -> None:
+    path = log(lookups("a", 100, 50, source="LOCAL"))
+    code, ((_, verdict, found, _, count, _),) = checked(cli, path, "--min-remote-hit-rate", "0.5")
+    assert (code, verdict, found, count) == (0, "not enough data", None, 0)
+
+
+def test_times_nobody_knows_are_not_time_saved(cli: Cli, log: Any) -> None:
+    rows = [one | {"duration": 0} for one in MIXED]
+    code, ((_, verdict, found, *_),) = checked(cli, log(rows), "--min-time-saved", "1s")
+    assert (code, verdict, found) == (5, "failed", 0)
+
+
+def test_filters(cli: Cli, log: Any) -> None:
+    path = log([*MIXED, *(one | {"slug": "data", "sessionId": "d"} for one in lookups("d", 0, 200, 2))])
+    assert checked(cli, path, "--min-hit-rate", "0.5")[0] == 5
+    assert checked(cli, path, "--min-hit-rate", "0.5", "--team", "web")[0] == 0
+    half = cli("check", path, "--min-hit-rate", "0.5", "--source", "LOCAL")
+    assert (half.code, "--source" in half.err) == (2, True)
+
+
+def test_since_holds_for_the_drop_too(cli: Cli, log: Any) -> None:
+    """What is before --since is in neither week: only the week from then on is left, and that is not enough."""
+    code, ((_, verdict, *_),) = checked(cli, log(FALLING), "--max-drop", "0.01", "--since", "2026-03-05")
+    assert (code, verdict) == (0, "not enough data")
+
+
+def test_run_summaries(cli: Cli, oracle: list[dict[str, Any]]) -> None:
+    runs = [run for run in oracle if run["summary_file"] and run["run"] in {"run001", "run006", "run010"}]
+    cached, total = (sum(run["printed"][name] for run in runs) for name in ("cached", "total"))
+    saved_ms = sum(run["summary"]["timeSaved_ms"] for run in runs)
+    paths = [RECORDED / "runs" / (run["summary_file"] + ".gz") for run in runs]
+    options = ["--min-hit-rate", str(cached / total), "--min-time-saved", f"{saved_ms / 1000}s"]
+    code, rows = checked(cli, *paths, *options)
+    assert [row[:5] for row in rows] == [
+        ("hit_rate", "ok", cached / total, cached / total, total), ("time_saved", "ok", saved_ms, saved_ms, total),
+    ]  # fmt: skip
+    assert code == 0
+    assert checked(cli, *paths, "--min-hit-rate", str(cached / total + 1e-6))[0] == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "nothing to check"),
+        (["--min-lookups", "5"], "nothing to check"),
+        (["--min-hit-rate", "80"], "did you mean 0.8?"),
+        (["--min-hit-rate", "-0.1"], "0<=x<=1"),
+        (["--min-hit-rate", "nan"], "nan"),
+        (["--max-drop", "nan"], "nan"),
+        (["--max-drop", "1.5"], "no rate from 0 to 1"),
+        (["--min-remote-hit-rate", "high"], "high"),
+        (["--min-time-saved", "0"], "longer than nothing"),
+        (["--min-time-saved", "-1h"], "-1h"),
+        (["--min-time-saved", "soon"], "30s"),
+        (["--min-hit-rate", "0.5", "--min-lookups", "0"], "x>=1"),
+    ],
+)
+def test_wrong_usage(cli: Cli, log: Any, options: list[str], words: str) -> None:
+    result = cli("check", log(MIXED), *options)
+    assert (result.code, result.out) == (2, "")
+    assert words in result.err
+
+
+def test_an_input_that_cannot_be_read_is_not_passed(cli: Cli, log: Any, tmp_path: Path) -> None:
+    result = cli("check", log(MIXED), tmp_path / "none.ndjson", "--min-hit-rate", "0.9")
+    assert result.code == 3
+    assert any("hit rate 73.3 %" in line for line in said(result, "error")), "what failed is said nevertheless"
+    assert cli("check", tmp_path / "none.ndjson", "--min-hit-rate", "0.9").code == 3
+
+
+def test_json(cli: Cli, log: Any) -> None:
+    document = json.loads(
+        cli("check", log(FALLING), "--max-drop", "0.2", "--min-time-saved", "1s", "--format", "json").out
+    )
+    assert document["command"] == "check"
+    assert document["input"] == {
+        "read": 200, "kept": 200, "rejected": 0, "filtered": 0, "duplicate": 0, "files": 1,
+    }  # fmt: skip
+    (table,) = document["tables"]
+    assert [column["name"] for column in table["columns"]] == COLUMNS
+    assert [set(row) for row in table["rows"]] == [set(COLUMNS)] * 2
+    assert [row["unit"] for row in table["rows"]] == ["ms", "ratio change"]
+
+
+@pytest.mark.parametrize("name", ["table", "markdown"])
+def test_people_read_values_with_their_unit(cli: Cli, log: Any, name: str) -> None:
+    options = ["--min-hit-rate", "0.5", "--max-drop", "0.2", "--min-time-saved", "1h"]
+    result = cli("check", log(FALLING), *options, "--format", name)
+    assert result.code == 5
+    assert all(words in result.out for words in ("87.5 %", "50.0 %", "-5.0 points", "-20.0 points", "17.5 s", "1 h"))
+
+
+def test_what_is_missed_by_little_does_not_read_as_kept(cli: Cli, log: Any) -> None:
+    """The words must tell what was found from what was wanted."""
+    result = cli("check", log(MIXED), "--min-hit-rate", "0.7334")
+    assert result.code == 5
+    (line,) = said(result, "error")
+    found, wanted = line.removeprefix("hit rate ").split(", wanted at least ")
+    assert found != wanted
