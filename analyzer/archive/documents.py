@@ -16,10 +16,10 @@ SPOOLED = """
 CREATE OR REPLACE TEMP TABLE document AS
 SELECT * FROM read_json($path, format='newline_delimited', auto_detect=false, hive_partitioning=false, columns={
     file_id: 'INTEGER', run: 'VARCHAR', session: 'VARCHAR', version: 'VARCHAR', command: 'VARCHAR', branch: 'VARCHAR',
-    sha: 'VARCHAR', "user": 'VARCHAR', started_ms: 'DOUBLE', ended_ms: 'DOUBLE', exit_code: 'INTEGER',
-    forced: 'BOOLEAN', attempted: 'INTEGER', hash: 'VARCHAR', duration_ms: 'DOUBLE',
+    sha: 'VARCHAR', "user": 'VARCHAR', started_ms: 'DOUBLE', ended_ms: 'DOUBLE', exit_code: 'BIGINT',
+    forced: 'BOOLEAN', attempted: 'DOUBLE', hash: 'VARCHAR', duration_ms: 'DOUBLE',
     tasks: 'STRUCT(task VARCHAR, package VARCHAR, hash VARCHAR, kinds UTINYINT, time_saved_ms DOUBLE,
-                   execution_ms DOUBLE, cacheable BOOLEAN, exit_code INTEGER)[]'})
+                   execution_ms DOUBLE, cacheable BOOLEAN, exit_code BIGINT)[]'})
 """
 
 # A run is known by its id: a summary that was written twice, or copied, is one run.
@@ -68,7 +68,8 @@ KEEP = (
     FROM new_task t JOIN store.hash h USING (hash)
     """,
     """
-    INSERT INTO store.artifact SELECT file_id, h.id, duration_ms FROM document JOIN store.hash h USING (hash)
+    INSERT INTO store.artifact
+    SELECT file_id, h.id, duration_ms FROM document JOIN store.hash h USING (hash) WHERE duration_ms > 0
     """,
     "DELETE FROM store.name",
     """
@@ -77,6 +78,8 @@ KEEP = (
     FROM (SELECT hash_id, min({'package': package, 'task': task}) AS named FROM store.task GROUP BY hash_id)
     """,
 )
+
+AGAIN = "SELECT count(run) - (SELECT count(*) FROM new_run) FROM document"
 
 STEPS = (NEW_RUNS, NEW_TASKS, NEW_HASHES, NEW_SESSIONS, NO_CONTEXT, *KEEP)
 
@@ -92,11 +95,17 @@ class Documents:
         with self._path.open("a", encoding="ascii") as file:
             file.write(json.dumps({"file_id": file_id, **found}) + "\n")
 
-    def merge(self) -> None:
-        """Take what was gathered into the tables, and find out again which session is which run."""
+    def merge(self) -> int:
+        """Take what was gathered into the tables, and find out again which session is which run.
+
+        Return how many summaries are of a run that is known by another one.
+        """
+        again = 0
         if self._path.exists():
             self._connection.execute(SPOOLED, {"path": str(self._path)})
             for step in STEPS:
                 self._connection.execute(step)
+            again = self._connection.execute(AGAIN).fetchone()[0]  # type: ignore[index]
             self._path.unlink()
         match(self._connection)
+        return again

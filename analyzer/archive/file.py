@@ -56,6 +56,7 @@ class Intake:
     errors: list[InputError] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     dry_runs: list[str] = field(default_factory=list)
+    same_runs: int = 0
 
 
 @dataclass(frozen=True, slots=True)

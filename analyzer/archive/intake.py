@@ -74,7 +74,7 @@ class Loader:
         for step in self.steps:
             parameters = {"first_file_id": self._first_id} if "$first_file_id" in step else None
             self.connection.execute(step, parameters)
-        self._documents.merge()
+        self.intake.same_runs += self._documents.merge()
         self.connection.execute("COMMIT")
         self._begin()
 

@@ -8,6 +8,7 @@ nearest first. Where the clocks of client and log differ by more, short runs mat
 false one.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -44,7 +45,7 @@ JOIN store.task t ON t.run_id = n.run_id AND t.hash_id = l.hash_id
 WHERE t.cacheable AND l.kinds & ~t.kinds = 0
 GROUP BY n.run_id, n.session_id, started_at, ended_at, n.first_at, n.last_at
 HAVING count(DISTINCT l.hash_id) BETWEEN any_value(n.lookups - unlisted) AND any_value(n.lookups)
-   AND count(DISTINCT l.hash_id) * 2 >= any_value(asked)
+   AND count(DISTINCT l.hash_id) * 2 >= greatest(any_value(asked), any_value(n.lookups))
 ORDER BY ALL
 """
 
@@ -83,14 +84,21 @@ def match(connection: "DuckDBPyConnection") -> None:
 
 def matches(pairs: list[Pair], coarse_ms: int) -> Iterator[tuple[int, int]]:
     """Yield (run, session), each at most once."""
+    in_time = [pair for pair in pairs if pair.after_start_ms >= -EARLY_MS - coarse_ms]
     runs: set[int] = set()
     sessions: set[int] = set()
-    for pair in sorted(pairs, key=_distance):
-        in_time = pair.after_start_ms >= -EARLY_MS - coarse_ms
-        if in_time and pair.run_id not in runs and pair.session_id not in sessions:
+    for pair in sorted(_lone(in_time) if coarse_ms else in_time, key=_distance):
+        if pair.run_id not in runs and pair.session_id not in sessions:
             runs.add(pair.run_id)
             sessions.add(pair.session_id)
             yield pair.run_id, pair.session_id
+
+
+def _lone(pairs: list[Pair]) -> list[Pair]:
+    """Return the pairs whose session and run have no other one that is as whole: coarse times tell no more."""
+    runs = Counter((pair.run_id, pair.missing) for pair in pairs)
+    sessions = Counter((pair.session_id, pair.missing) for pair in pairs)
+    return [p for p in pairs if runs[p.run_id, p.missing] == 1 and sessions[p.session_id, p.missing] == 1]
 
 
 def _distance(pair: Pair) -> tuple[int, int, int, int]:

@@ -58,7 +58,8 @@ class Opened:
     def counts(self) -> Counts:
         """Count the events of everything that is open, as the view has it."""
         read, kept, rejected, files = self.connection.execute(COUNTS[self.view]).fetchone()  # type: ignore[misc]
-        files_of_events = (report for report in self.intake.files if not FORMATS[report.format].document)
+        logs = self.intake.files if self.view == "events" else []
+        files_of_events = (report for report in logs if not FORMATS[report.format].document)
         again = [report for report in files_of_events if report.duplicate_of]
         duplicate = sum(report.duplicate for report in again)
         return Counts(read + duplicate, kept, rejected, duplicate, files + len(again))

@@ -32,11 +32,11 @@ CREATE TABLE store.session_summary (
     local_hits BIGINT, remote_hits BIGINT, misses BIGINT, local_only_misses BIGINT, time_saved_ms DOUBLE);
 CREATE TABLE store.run (
     id INTEGER, file_id INTEGER, run VARCHAR, version VARCHAR, command VARCHAR, branch VARCHAR, sha VARCHAR,
-    user VARCHAR, started_at TIMESTAMP, ended_at TIMESTAMP, exit_code INTEGER, forced BOOLEAN, attempted INTEGER,
+    user VARCHAR, started_at TIMESTAMP, ended_at TIMESTAMP, exit_code BIGINT, forced BOOLEAN, attempted BIGINT,
     session_id INTEGER);
 CREATE TABLE store.task (
     run_id INTEGER, position INTEGER, task VARCHAR, package VARCHAR, hash_id INTEGER, kinds UTINYINT,
-    time_saved_ms DOUBLE, execution_ms DOUBLE, cacheable BOOLEAN, exit_code INTEGER);
+    time_saved_ms DOUBLE, execution_ms DOUBLE, cacheable BOOLEAN, exit_code BIGINT);
 CREATE TABLE store.artifact (file_id INTEGER, hash_id INTEGER, duration_ms DOUBLE);
 CREATE TABLE store.match (run_id INTEGER, session_id INTEGER);
 CREATE TABLE store.name (hash_id INTEGER, name VARCHAR, task VARCHAR, package VARCHAR);

@@ -55,6 +55,17 @@ FROM lookup GROUP BY session_id
 
 # Of what may be sent again only the runs whose events never arrived, and that surely looked up what they say.
 ARRIVED = "DELETE FROM asked WHERE NOT unmatched"
+PERHAPS_ARRIVED = """
+CREATE OR REPLACE TEMP TABLE perhaps_arrived AS
+SELECT DISTINCT run_id FROM (
+    SELECT a.run_id, l.session_id
+    FROM asked a JOIN store.lookup l USING (hash_id) JOIN store.session_summary m ON m.session_id = l.session_id
+    WHERE a.unmatched AND l.kinds & ~a.kinds = 0
+      AND l.session_id NOT IN (SELECT session_id FROM store.match)
+      AND coalesce(abs(date_diff('hour', m.last_at, a.ended_at)) <= 24, true)
+    GROUP BY a.run_id, l.session_id HAVING count(DISTINCT l.hash_id) = any_value(m.lookups))
+"""
+HELD = "DELETE FROM asked WHERE run_id IN (FROM perhaps_arrived)"
 FORCED = "DELETE FROM asked WHERE run_id IN (FROM maybe_forced)"
 
 # All that the run asked for missed, and each of it had been built or hit in an earlier run.
@@ -100,7 +111,7 @@ def choose(connection: "DuckDBPyConnection", purpose: Purpose) -> Literal["event
         )
     if purpose.view == "events" or (events and purpose.view == "auto") or not runs:
         return "events"
-    gone = (ARRIVED, FORCED) if purpose.to_send else ()
+    gone = (ARRIVED, PERHAPS_ARRIVED, FORCED, HELD) if purpose.to_send else ()
     for statement in (ASKED, MAYBE_FORCED, *gone, EVENT, LOOKUP, SESSION_SUMMARY):
         connection.execute(statement)
     return "runs"

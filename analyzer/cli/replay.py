@@ -102,7 +102,8 @@ def _tell_of_other_journals(path: Path) -> None:
 
 
 RUNS = """
-SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM match), (SELECT count(*) FROM maybe_forced)
+SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM match), (SELECT count(*) FROM maybe_forced),
+       (SELECT count(*) FROM perhaps_arrived WHERE run_id NOT IN (FROM maybe_forced))
 """
 UNMATCHED = "SELECT count(*) FROM run WHERE id NOT IN (SELECT run_id FROM match)"
 
@@ -110,10 +111,15 @@ UNMATCHED = "SELECT count(*) FROM run WHERE id NOT IN (SELECT run_id FROM match)
 def _tell_of_runs(opened: "Opened") -> None:
     """Say which run summaries are sent as events, and which are not."""
     if opened.view == "runs":
-        runs, matched, forced = opened.connection.execute(RUNS).fetchone()  # type: ignore[misc]
+        runs, matched, forced, perhaps = opened.connection.execute(RUNS).fetchone()  # type: ignore[misc]
         say.note(
             f"events are made of run summaries: of {runs:,}, {matched:,} are left out as their events are in the log,"
-            f" and {forced:,} as they may have been run with --force, which reports nothing"
+            f" {forced:,} as they may have been run with --force, which reports nothing, and {perhaps:,} as a session"
+            " of the log fits them but for the time"
+        )
+        say.note(
+            "a summary does not say which caches were on: the events are those of a run with both. Do not replay a log"
+            " of these runs as well: it would count them twice"
         )
         return
     unmatched = opened.connection.execute(UNMATCHED).fetchone()[0]  # type: ignore[index]

@@ -122,6 +122,10 @@ def tell(found: "Opened", rejects: Path | None) -> None:
     if intake.dry_runs:
         count = len(intake.dry_runs)
         say.note(f"{count:,} dry run{'s' * (count > 1)} ignored, as nothing was run: {intake.dry_runs[0]}")
+    if intake.same_runs:
+        say.note(
+            f"run summaries whose id is known by another summary, which is the one that counts: {intake.same_runs:,}"
+        )
     _tell_rejects(found, rejects)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from analyzer.errors import UnreadableError
 
+BOM = b"\xef\xbb\xbf"
+
 Document = Callable[[Any], dict[str, Any] | None]
 """A reader of a parsed document: a row for the archive, or None where the document says nothing of a run."""
 
@@ -30,6 +32,8 @@ def parsed(data: bytes) -> Any:
         UnreadableError: it is cut off, or no JSON; the caller puts the file's name before it.
     """
     try:
-        return json.loads(data)
+        return json.loads(data.removeprefix(BOM))
     except (ValueError, RecursionError) as error:
+        if "Extra data" in str(error):
+            raise UnreadableError("several JSON documents in one file; a run summary is a file of its own") from None
         raise UnreadableError(f"no whole JSON document ({error}); fetch the file again") from None

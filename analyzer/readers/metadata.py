@@ -20,12 +20,14 @@ def shows(head: bytes) -> bool:
 
 
 def document(found: Any) -> dict[str, Any] | None:
-    """Return the hash and its duration; None where that is 0, which means unknown.
+    """Return the hash and its duration; 0 means unknown.
 
     Raises:
-        UnreadableError: its values are of other types.
+        UnreadableError: it is no such metadata.
     """
-    artifact, duration_ms = found["hash"], found["duration"]
-    if not isinstance(artifact, str) or type(duration_ms) not in (int, float) or not duration_ms < MOST:
+    fields = found if isinstance(found, dict) else {}
+    artifact, duration_ms = fields.get("hash"), fields.get("duration")
+    sound = isinstance(duration_ms, int | float) and not isinstance(duration_ms, bool) and abs(duration_ms) < MOST
+    if not isinstance(artifact, str) or not sound:
         raise UnreadableError("no metadata of an artifact: hash is a string and duration a number there")
-    return {"hash": artifact, "duration_ms": duration_ms} if duration_ms > 0 else None
+    return {"hash": artifact.encode("utf-8", "replace").decode(), "duration_ms": duration_ms}

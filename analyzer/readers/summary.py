@@ -9,12 +9,12 @@ import re
 from typing import Any
 
 from analyzer.errors import UnreadableError
-from analyzer.readers.document import session_of
+from analyzer.readers.document import BOM, session_of
 
-_KEYS = (b'"turboVersion"', b'"tasks"')
+_KEY, _BESIDE = b'"turboVersion"', (b'"execution"', b'"globalCacheInputs"', b'"tasks"')
 
-MOST = 2.0**52
-"""Numbers are less: times are milliseconds since 1970."""
+MOST = 253_402_214_400_000
+"""Numbers are less: times are milliseconds since 1970, and end with the year 9999."""
 
 OUTCOMES: dict[tuple[Any, Any], int] = {("HIT", "LOCAL"): 1, ("HIT", "REMOTE"): 6, ("MISS", None): 10}
 """The events a client sends for a task, as the bits of `kinds`: LOCAL MISS and REMOTE HIT make 6, and so on."""
@@ -28,7 +28,8 @@ def shows(head: bytes) -> bool:
     >>> shows(b'{"id": "3MUc", "version": "1", "turboVersion": "2.11.11", "tasks": []}')
     True
     """
-    return head.lstrip()[:1] == b"{" and all(key in head for key in _KEYS) and b'"sessionId"' not in head
+    start = head.removeprefix(BOM).lstrip()[:1]
+    return start == b"{" and _KEY in head and any(key in head for key in _BESIDE)
 
 
 def document(found: Any) -> dict[str, Any] | None:
@@ -57,7 +58,7 @@ def _run(found: dict[str, Any], execution: dict[str, Any]) -> dict[str, Any]:
         "user": _text(found, "user"),
         "started_ms": _number(execution, "startTime", required=True),
         "ended_ms": _number(execution, "endTime", required=True),
-        "exit_code": _number(execution, "exitCode"),
+        "exit_code": _exit_code(execution),
         "forced": bool(_FORCE.search(command or "")),
         "attempted": _number(execution, "attempted"),
         "tasks": [_task(task) for task in found["tasks"] or ()],
@@ -79,7 +80,7 @@ def _task(task: dict[str, Any]) -> dict[str, Any]:
         "time_saved_ms": _number(cache, "timeSaved") or None,
         "execution_ms": (end - start) or None if made else None,  # a task that was stopped may end as it starts
         "cacheable": (task.get("resolvedTaskDefinition") or {}).get("cache") is not False,
-        "exit_code": _number(execution, "exitCode"),
+        "exit_code": _exit_code(execution),
     }
 
 
@@ -88,7 +89,13 @@ def _text(fields: dict[str, Any], key: str, *, required: bool = False) -> str | 
     value = fields.get(key) or None
     if not isinstance(value, str) and (required or value is not None):
         raise TypeError(f"{key} is {json.dumps(fields.get(key))[:40]}, where a text is expected")
-    return value
+    return value and value.encode("utf-8", "replace").decode()
+
+
+def _exit_code(execution: dict[str, Any]) -> int | None:
+    """Return the exit code; on Windows it may be negative, or beyond 31 bits."""
+    value = execution.get("exitCode")
+    return value if type(value) is int and abs(value) < MOST else None
 
 
 def _number(fields: dict[str, Any], key: str, *, required: bool = False) -> Any:

@@ -110,9 +110,12 @@ def write_table(report: Report, stream: BinaryIO) -> None:
     terminal = stream.isatty()
     text = io.TextIOWrapper(stream, encoding="utf-8", write_through=True)
     console = Console(file=text, width=None if terminal else WIDEST, highlight=False, markup=False)
-    for number, table in enumerate(_told(report)):
+    told = _told(report)
+    for number, table in enumerate(told):
         if number:
-            console.print(f"\n{table.name.replace('_', ' ')}:", style="bold")
+            console.print()
+        if len(told) > 1 and not table.upright:
+            console.print(f"{table.name.replace('_', ' ')}:", style="bold")
         _print(console, table)
     text.detach()
 

@@ -73,4 +73,5 @@ def _views(opened: Opened) -> list[str]:
         f"{forced:,} of them missed all that had been built before and may have been run with --force, which turbo does"
         f" not record: their {tasks:,} tasks count as misses"
     )
-    return [f"answered from {runs:,} run summaries, not from events", *([maybe] if forced else [])]
+    said = f"answered from run summaries ({runs:,}), not from events; a miss is taken to have asked both caches"
+    return [said, *([maybe] if forced else [])]

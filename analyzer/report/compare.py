@@ -55,6 +55,8 @@ def compare(
     Raises:
         UsageError: single events are chosen, or a filter is given for a side and for both.
     """
+    if len({one.view for one in opened}) > 1:
+        raise UsageError("one side has events and the other run summaries only; compare like with like")
     pair = samples or last_two_weeks(opened[0], selection)
     asked = [
         _side(source, selection, sample, place)

@@ -77,7 +77,7 @@ def test_summaries_alone_give_what_turbo_printed(cli: Cli, folder: Path) -> None
         totals = found.table("totals")[0]
         assert (totals["hits"], totals["lookups"]) == (run["printed"]["cached"], len(asked)), run["desc"]
         assert found.json["view"] == "runs"
-        assert "answered from 1 run summaries" in found.err
+        assert "answered from run summaries (1)" in found.err
 
 
 def test_captured_summaries_alone_give_the_time_turbo_says_it_saved(cli: Cli) -> None:
@@ -150,6 +150,7 @@ def test_a_damaged_summary_is_an_error_that_names_it(cli: Cli, tmp_path: Path) -
         {"execution": {"startTime": "soon", "endTime": 1}},
         {"execution": {"startTime": 1, "endTime": -1}},
         {"execution": {"startTime": 1, "endTime": 1e300}},
+        {"execution": {"startTime": 1, "endTime": 2**51}},
         {"execution": [1]},
         {"scm": "git"},
         {"user": 7},
@@ -160,6 +161,38 @@ def test_an_odd_summary_is_an_error_and_never_a_traceback(cli: Cli, log: Callabl
     found = cli("stats", path)
     assert found.code == 3
     assert f"{path}: no run summary that is known" in found.err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"user": "J\ud800"},
+        {"id": "\ud800"},
+        {"execution": {"startTime": 1, "endTime": 2, "exitCode": 3221225786, "attempted": 10**12}},
+        {"execution": {"startTime": 1, "endTime": 2, "exitCode": -1073741510, "attempted": 1.5}},
+    ],
+)
+def test_odd_but_possible_values_are_taken(cli: Cli, log: Callable[..., Path], change: Any) -> None:
+    path = log("\ufeff" + json.dumps(content(recording(RECORDED)[0]["path"]) | change), "odd.json")
+    found = cli("stats", path, "--format", "json")
+    assert (found.code, found.table("totals")[0]["lookups"]) == (0, 37), found.err
+
+
+def test_a_second_summary_of_a_run_is_said(cli: Cli, log: Callable[..., Path]) -> None:
+    runs = [content(run["path"]) for run in recording(RECORDED)[:2]]
+    paths = [log(json.dumps(run | {"id": "same"}), f"{number}.json") for number, run in enumerate(runs)]
+    found = cli("stats", *paths, "--format", "json")
+    assert found.table("totals")[0]["sessions"] == 1
+    assert "which is the one that counts: 1" in found.err
+
+
+def test_times_in_whole_seconds_match_nothing_falsely(cli: Cli, log: Callable[..., Path]) -> None:
+    lines = [json.loads(line) for line in (RECORDED / "requests.ndjson").read_text().splitlines()]
+    whole = [line | {"received_at": line["received_at"][:19] + "Z"} for line in lines]
+    runs = recording(RECORDED)
+    found = matched(cli, log(whole), *(run["path"] for run in runs))
+    assert {run: session for run, session in found.items() if session}.items() <= truth(runs).items()
+    assert sum(session is not None for session in found.values()) > 20
 
 
 def test_metadata_gives_durations(cli: Cli, tmp_path: Path) -> None:

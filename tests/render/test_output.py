@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 from conftest import Cli, event
 
-from analyzer.metrics.stats import HEADINGS
+from analyzer.metrics.stats import Grouping
 from analyzer.render.text import shown
 from analyzer.table import Heading, Table
 
+HEADINGS = Grouping().headings
 EVENTS = [
     event(hash="a", duration=93_784_000, timestamp="2026-03-02T10:00:00Z", slug="web|<b>"),
     event(hash="b", event="MISS", timestamp="2026-03-03T10:00:00.5Z"),

@@ -66,7 +66,7 @@ def test_only_runs_whose_events_never_arrived_are_sent(
     made, found = sent(cli, tmp_path, monkeypatch, RUNS, LOG, "--view", "runs")
     assert len(made) == 2
     assert found.json["confirmed"] == sum(map(Counter.total, made.values())) == 74
-    assert "55 are left out as their events are in the log, and 4 as they may have been run with --force" in found.err
+    assert "55 are left out as their events are in the log, 4 as they may have been run with --force" in found.err
 
 
 def test_with_events_in_the_log_the_summaries_are_not_sent(
