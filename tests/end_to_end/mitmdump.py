@@ -17,35 +17,42 @@ from end_to_end.nginx import Proxy
 
 README = Path(__file__).parent.parent.parent / "README.md"
 VERCEL = "https://api.vercel.com"
+REPORTS, ALL = "~u /artifacts/events", "~all"
+"""Which requests are saved: those of the recipe, and every one."""
 
 
-def environment(directory: Path) -> Path:
-    """Make a virtual environment, and return the directory of its commands."""
-    subprocess.run([sys.executable, "-m", "venv", directory], check=True, capture_output=True)
-    return directory / "bin"
-
-
-def install(commands: Path) -> subprocess.CompletedProcess[str]:
-    """Install mitmproxy, which pins its dependencies and so has no place in the environment of the tests."""
-    pip = [commands / "python", "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"]
+def install(directory: Path) -> subprocess.CompletedProcess[str]:
+    """Install mitmproxy, which pins what it needs and so has no place in the environment of the tests."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True, capture_output=True)
+    pip = [sys.executable, "-m", "pip", "--python", commands(directory) / "python", "install", "--no-compile"]
     return subprocess.run([*pip, "mitmproxy>=11.0.2"], capture_output=True, text=True, check=False)
+
+
+def commands(directory: Path) -> Path:
+    """Where a virtual environment has its commands."""
+    return directory / "bin"
 
 
 def recipe() -> list[str]:
     """The README's command."""
-    found = re.search(r"\*\*Any proxy that saves HAR\*\*: `([^`]+)`", README.read_text())
+    found = re.search(r"`(mitmdump [^`]+)`", README.read_text())
     assert found, "the README has no recipe for HAR"
     return shlex.split(found[1])
 
 
 @contextmanager
-def in_front_of(cache: str, commands: Path, directory: Path, stop: signal.Signals = signal.SIGINT) -> Iterator[Proxy]:
-    """Run the recipe before a cache, given by its address; the log is there after it ended, on a signal."""
+def in_front_of(
+    cache: str, installed: Path, directory: Path, saved: str = REPORTS, stop: signal.Signals = signal.SIGINT
+) -> Iterator[Proxy]:
+    """Run the recipe before a cache, given by its address; it writes the log as it is stopped."""
     port = free_port()
     proxy = Proxy(f"http://127.0.0.1:{port}", directory / "events.har", directory / "printed")
     with proxy.errors.open("w") as printed:
         process = subprocess.Popen(
-            adapted(cache, commands, directory, port), cwd=directory, stdout=printed, stderr=subprocess.STDOUT
+            [*adapted(cache, installed, directory, port), *more],
+            cwd=directory,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
         )
     try:
         wait_for(port, process, proxy)
@@ -57,13 +64,13 @@ def in_front_of(cache: str, commands: Path, directory: Path, stop: signal.Signal
         process.wait()
 
 
-def adapted(cache: str, commands: Path, directory: Path, port: int) -> list[str]:
+def adapted(cache: str, installed: Path, directory: Path, port: int, saved: str) -> list[str]:
     """The recipe with another cache, a port of this machine alone, and no files in the home directory."""
     program, *options = recipe()
-    ours = [option.replace(VERCEL, cache) for option in options]
-    assert ours != options, f"the recipe does not name {VERCEL}"
+    assert all(any(shipped in option for option in options) for shipped in (VERCEL, REPORTS)), options
+    ours = [option.replace(VERCEL, cache).replace(REPORTS, saved) for option in options]
     address = ["--listen-host", "127.0.0.1", "--listen-port", str(port)]
-    return [str(commands / program), *ours, *address, "--set", f"confdir={directory / 'settings'}"]
+    return [str(commands(installed) / program), *ours, *address, "--set", f"confdir={directory / 'settings'}"]
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes], proxy: Proxy) -> None:

@@ -1,6 +1,7 @@
 """The README's recipe for HAR: what real clients do behind a real mitmdump is what the commands tell of its file."""
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,23 +10,24 @@ from typing import Any
 import httpx
 import pytest
 from conftest import Cli, event
-from npm import running
+from npm import TOKEN, running
 
 from end_to_end import mitmdump, monorepo
 from end_to_end.scenarios import Scenario, Stage, World
 from end_to_end.test_recipes import cacheable, milliseconds, sessions, stats
 
 EVENTS = "/v8/artifacts/events"
+REPORT = f"{EVENTS}?slug=acme"
 
 
 @pytest.fixture(scope="session")
-def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of mitmdump."""
-    found = mitmdump.environment(tmp_path_factory.mktemp("mitmproxy"))
-    installed = mitmdump.install(found)
-    if installed.returncode:
-        pytest.skip(f"mitmproxy cannot be installed: {installed.stderr.splitlines()[-1]}")
-    return found
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment that has mitmproxy."""
+    directory = tmp_path_factory.mktemp("mitmproxy")
+    done = mitmdump.install(directory)
+    if done.returncode:
+        pytest.skip(f"mitmproxy cannot be installed: {done.stderr.splitlines()[-1]}")
+    return directory
 
 
 @pytest.fixture(scope="session")
@@ -37,11 +39,11 @@ def plain(npm_commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="session")
-def saved(plain: World, commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+def saved(plain: World, installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
     """One developer: nothing cached, all cached, and all in the remote cache alone."""
     directory = tmp_path_factory.mktemp("har")
     (directory / "summaries").mkdir()
-    with mitmdump.in_front_of(plain.cache, commands, directory) as proxy:
+    with mitmdump.in_front_of(plain.cache, installed, directory) as proxy:
         on = Stage(plain, "acme", directory, proxy)
         client = on.client("laptop")
         cold, warm = client.run("cold"), client.run("warm")
@@ -54,12 +56,10 @@ def entries(har: Path) -> list[dict[str, Any]]:
     return found
 
 
-def test_nothing_is_lost_among_the_artifacts(cli: Cli, saved: Scenario) -> None:
-    """The file holds every request, artifacts up and down included; each report is in it once, with all its events."""
+def test_the_file_has_the_reports_and_no_artifact(cli: Cli, saved: Scenario) -> None:
     requests = [entry["request"] for entry in entries(saved.log)]
-    assert {request["method"] for request in requests} >= {"GET", "PUT", "POST"}
-    reports = [json.loads(request["postData"]["text"]) for request in requests if EVENTS in request["url"]]
-    assert [len(report) for report in reports] == [30, 15, 30]
+    assert [EVENTS in request["url"] for request in requests] == [True] * len(saved.runs)
+    assert [len(json.loads(request["postData"]["text"])) for request in requests] == [30, 15, 30]
     expected = {"read": 75, "kept": 75, "rejected": 0, "filtered": 0, "duplicate": 0, "files": 1}
     assert stats(cli, saved).json["input"] == expected
 
@@ -91,14 +91,31 @@ def test_every_run_summary_is_matched_to_its_session(cli: Cli, saved: Scenario) 
     assert matched == dict(zip(ids, [row["session"] for row in sessions(cli, saved)], strict=True))
 
 
-def test_stopped_by_a_service_manager_it_saves_too(cli: Cli, plain: World, commands: Path, tmp_path: Path) -> None:
+def test_stopped_by_a_service_manager_it_saves_too(cli: Cli, plain: World, installed: Path, tmp_path: Path) -> None:
     """SIGTERM instead of Ctrl-C; and odd characters, CI and a refusal are kept as they were."""
     odd = 'a "quoted" \\ name,\n\u2028 é 😀 \x01'
     content = json.dumps([event(sessionId=odd)], ensure_ascii=False).encode()
     headers = {"authorization": "Bearer wrong", "content-type": "application/json", "x-artifact-client-ci": "GITLAB"}
-    with mitmdump.in_front_of(plain.cache, commands, tmp_path, signal.SIGTERM) as proxy:
-        refused = httpx.post(f"{proxy.url}{EVENTS}?slug=acme", content=content, headers=headers)
+    with mitmdump.in_front_of(plain.cache, installed, tmp_path, stop=signal.SIGTERM) as proxy:
+        refused = httpx.post(proxy.url + REPORT, content=content, headers=headers)
     query = 'SELECT "sessionId", ci, status, slug FROM events'
     found = json.loads(cli("sql", proxy.log, query, "--format", "ndjson").out)
     assert found == {"sessionId": odd, "ci": "GITLAB", "status": refused.status_code, "slug": "acme"}
     assert refused.status_code in {401, 403}
+
+
+UNREAD = pytest.mark.xfail(reason="what follows an entry of over a million characters is lost", raises=AssertionError)
+
+
+@pytest.mark.parametrize("size", [100_000, pytest.param(1_000_000, marks=UNREAD)])
+def test_artifacts_in_the_file_hide_no_report(
+    cli: Cli, plain: World, installed: Path, tmp_path: Path, size: int
+) -> None:
+    """Without the recipe's filter the file has every artifact whole, in up to four times its size."""
+    headers, url = {"authorization": f"Bearer {TOKEN}"}, f"/v8/artifacts/{size:016x}?slug=acme"
+    artifact = {"content": os.urandom(size), "headers": headers | {"content-type": "application/octet-stream"}}
+    with mitmdump.in_front_of(plain.cache, installed, tmp_path, mitmdump.ALL) as proxy:
+        sent = httpx.put(proxy.url + url, **artifact), httpx.post(proxy.url + REPORT, json=[event()], headers=headers)
+    assert [answer.is_success for answer in sent] == [True, True]
+    result = cli("stats", proxy.log, "--format", "json")
+    assert (result.err, result.json["input"]["kept"], result.json["input"]["rejected"]) == ("", 1, 0)
