@@ -48,12 +48,8 @@ def in_front_of(
     port = free_port()
     proxy = Proxy(f"http://127.0.0.1:{port}", directory / "events.har", directory / "printed")
     with proxy.errors.open("w") as printed:
-        process = subprocess.Popen(
-            [*adapted(cache, installed, directory, port), *more],
-            cwd=directory,
-            stdout=printed,
-            stderr=subprocess.STDOUT,
-        )
+        command = adapted(cache, installed, directory, port, saved)
+        process = subprocess.Popen(command, cwd=directory, stdout=printed, stderr=subprocess.STDOUT)
     try:
         wait_for(port, process, proxy)
         yield proxy
