@@ -86,7 +86,8 @@ CREATE TABLE outcome AS
 SELECT *, started_at BETWEEN getvariable('outage') AND getvariable('outage') + INTERVAL 30 HOUR AS is_outage,
        max(CASE WHEN NOT keeps_nothing THEN started_at END) OVER (PARTITION BY slug, hash ORDER BY started_at, i
            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS team_had_it_at,
-       CASE WHEN slug = 'data' THEN date_trunc('week', started_at - INTERVAL 60 HOUR) + INTERVAL 60 HOUR END AS purged_at,
+       CASE WHEN slug = 'data' THEN date_trunc('week', started_at - INTERVAL 60 HOUR) + INTERVAL 60 HOUR
+       END AS purged_at,
        max(CASE WHEN NOT keeps_nothing THEN started_at END) OVER (PARTITION BY machine, hash ORDER BY started_at, i
            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS machine_had_it_at
 FROM (SELECT * EXCLUDE (name), substr(md5(concat(name, '/', version, CASE WHEN edited THEN branch END,
