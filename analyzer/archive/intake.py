@@ -99,9 +99,7 @@ class Loader:
         except OSError as error:
             raise UnreadableError(f"{file.name}: {error.strerror or error}; check its path and permissions") from None
         report = FileReport(file.name, format_name, stream.compression, content)
-        if not self._is_known(report):
-            self._stage(report, stream, head)
-        return None if report.name in self.intake.dry_runs[-1:] else report
+        return report if self._is_known(report) or self._stage(report, stream, head) else None
 
     def _content(self, stream: Stream) -> Content:
         return content_of(stream)
@@ -126,13 +124,13 @@ class Loader:
             report.duplicate_of, report.read = found
         return found is not None
 
-    def _stage(self, report: FileReport, stream: Stream, head: bytes) -> None:
+    def _stage(self, report: FileReport, stream: Stream, head: bytes) -> bool:
+        """Stage a file; tell whether there was anything in it to be kept."""
         document = FORMATS[report.format].document
         file_id = self.next_id
         self.next_id += 1
         if document:
-            self._keep_document(document, report, stream, file_id)
-            return
+            return self._keep_document(document, report, stream, file_id)
         plain = self.filler.fill(report, stream, head, file_id)
         report.read, report.kept = self.connection.execute(
             "SELECT count(*), count(kind) FROM staged WHERE file_id = $file_id", {"file_id": file_id}
@@ -148,19 +146,21 @@ class Loader:
             absent = [theirs for theirs in self._reading.columns.values() if theirs.encode() not in head]
             report.notes.extend(f"no {theirs} in its first lines, which --map names" for theirs in absent)
         self._record(report, file_id, sum(unknown.values()), stream.damage)
+        return True
 
-    def _keep_document(self, document: Document, report: FileReport, stream: Stream, file_id: int) -> None:
-        """Keep a file that is one document; a dry run is none that is kept, and is found again another time."""
+    def _keep_document(self, document: Document, report: FileReport, stream: Stream, file_id: int) -> bool:
+        """Keep a file that is one document; of a dry run nothing is kept."""
         try:
             found = document(parsed(b"".join(stream.chunks())))
         except UnreadableError as error:
             raise UnreadableError(f"{report.name}: {error}") from None
         if found is None:
             self.intake.dry_runs.append(report.name)
-            return
+            return False
         report.tasks = len(found.get("tasks", ()))
         self._documents.add(file_id, found)
         self._record(report, file_id, 0, None)
+        return True
 
     def _record(self, report: FileReport, file_id: int, unknown_keys: int, damage: str | None) -> None:
         content = report.content

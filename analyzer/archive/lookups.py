@@ -71,10 +71,11 @@ class LookupsLoader(Loader):
         self.connection.execute(f"CREATE TABLE store.part_{self._parts} AS {sql}", parameters or None)
         return f"store.part_{self._parts}"
 
-    def _stage(self, report: FileReport, stream: Stream, head: bytes) -> None:
-        if not self._summed(report, stream, head):
-            report.content = super()._content(stream)
-            super()._stage(report, stream, head)
+    def _stage(self, report: FileReport, stream: Stream, head: bytes) -> bool:
+        if self._summed(report, stream, head):
+            return True
+        report.content = super()._content(stream)
+        return super()._stage(report, stream, head)
 
     def _summed(self, report: FileReport, stream: Stream, head: bytes) -> bool:
         """Read a file straight into a part; False where that cannot be proven right."""

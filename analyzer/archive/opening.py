@@ -14,7 +14,7 @@ from analyzer.archive.lookups import LookupsLoader
 from analyzer.archive.reading import Reading
 from analyzer.archive.view import ANY_QUESTION, Purpose, choose
 from analyzer.errors import UsageError
-from analyzer.readers.formats import FORMATS, document_of
+from analyzer.readers.formats import DOCUMENTS, document_of
 from analyzer.readers.sniff import HEAD_BYTES
 from analyzer.readers.source import LogFile, Sources, expand
 from analyzer.readers.stream import Stream
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 COUNTS = {
-    "events": """
+    "events": f"""
         SELECT coalesce(sum(read), 0)::BIGINT, coalesce(sum(kept), 0)::BIGINT,
                coalesce(sum(rejected), 0)::BIGINT, count(*)
-        FROM store.file WHERE format NOT IN ('runs', 'metadata')""",
+        FROM store.file WHERE format NOT IN {DOCUMENTS}""",
     "runs": "SELECT count(*), count(*), 0::BIGINT, count(DISTINCT file_id) FROM event",
 }
 
@@ -59,14 +59,13 @@ class Opened:
         """Count the events of everything that is open, as the view has it."""
         read, kept, rejected, files = self.connection.execute(COUNTS[self.view]).fetchone()  # type: ignore[misc]
         logs = self.intake.files if self.view == "events" else []
-        files_of_events = (report for report in logs if not FORMATS[report.format].document)
-        again = [report for report in files_of_events if report.duplicate_of]
+        again = [report for report in logs if report.duplicate_of and report.format not in DOCUMENTS]
         duplicate = sum(report.duplicate for report in again)
         return Counts(read + duplicate, kept, rejected, duplicate, files + len(again))
 
     def counts_now(self) -> Counts:
         """Count the events of the logs that were read just now."""
-        files = [report for report in self.intake.files if not FORMATS[report.format].document]
+        files = [report for report in self.intake.files if report.format not in DOCUMENTS]
         new = [report for report in files if not report.duplicate_of]
         duplicate = sum(report.duplicate for report in files)
         read = sum(report.read for report in files)

@@ -8,13 +8,13 @@ task that was looked up is the events that a client sends for it, at the end of 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from analyzer.archive.merge import LOOKUPS
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 View = Literal["auto", "events", "runs"]
-
 
 NO_CONTEXT = "(SELECT min(id) FROM store.context WHERE team IS NULL AND ci IS NULL AND interactive IS NULL)"
 
@@ -36,13 +36,7 @@ SELECT file_id, position * 2 - (kind <= 2)::INTEGER AS position, ended_at AS hap
 FROM asked JOIN (SELECT unnest([1, 2, 4, 8]) AS kind) ON kinds & kind > 0
 """
 
-LOOKUP = """
-CREATE OR REPLACE TEMP TABLE lookup AS
-SELECT session_id, hash_id, min(happened_at) AS first_at, max(happened_at) AS last_at, bit_or(kind) AS kinds,
-       max(CASE WHEN duration_ms > 0 THEN duration_ms END) AS duration_ms, min(context_id) AS context_id,
-       count(*) AS events
-FROM event GROUP BY session_id, hash_id
-"""
+LOOKUP = f"CREATE OR REPLACE TEMP TABLE lookup AS {LOOKUPS.format(events='event')}"
 
 SESSION_SUMMARY = """
 CREATE OR REPLACE TEMP TABLE session_summary AS

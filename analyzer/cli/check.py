@@ -46,7 +46,7 @@ def command(
     Examples:
       analyzer check sample_data --min-hit-rate 0.8
       analyzer check sample_data --max-drop 0.05 --team platform
-      analyzer check .turbo/runs --min-hit-rate 0.6 --min-lookups 30
+      analyzer check sample_data/runs --min-hit-rate 0.6 --min-lookups 30
     """
     from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.metrics.check import Thresholds  # noqa: PLC0415

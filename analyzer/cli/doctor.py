@@ -28,8 +28,8 @@ def command(
     \b
     Examples:
       analyzer doctor sample_data
-      analyzer doctor cache.duckdb --since 30d
-      analyzer doctor logs/ --format json
+      analyzer doctor sample_data --since 2026-11-01
+      analyzer doctor sample_data --format json
     """
     from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.report.doctor import doctor  # noqa: PLC0415

@@ -8,7 +8,7 @@ import click
 from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
-from analyzer.cli.number import Number
+from analyzer.cli.keeping import RETENTION
 from analyzer.cli.output import check, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("misses", epilog=f"{HELP} {EXITS}")
 @source_options()
-@click.option(
-    "--retention", type=Number(min=0, max=3650, min_open=True), default=7, show_default=True, metavar="DAYS",
-    help="How long the cache keeps artifacts.",
-)  # fmt: skip
+@RETENTION
 @click.option(
     "--by", type=click.Choice(["task", "hash"]), help="What the costliest are told by. Default: task, if known."
 )

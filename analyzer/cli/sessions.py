@@ -10,7 +10,7 @@ import click
 from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
-from analyzer.cli.number import Number
+from analyzer.cli.keeping import RETENTION
 from analyzer.cli.output import check, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 @click.command("sessions", epilog=f"{HELP} {EXITS}")
 @source_options("[SOURCE]... [ID]")
 @click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many of each kind.")
-@click.option(
-    "--retention", type=Number(min=0, max=3650, min_open=True), default=7, show_default=True, metavar="DAYS",
-    help="How long the cache keeps artifacts; with an ID.",
-)  # fmt: skip
+@RETENTION
 @COST_PER_MINUTE
 @filter_options
 @output_options

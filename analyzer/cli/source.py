@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from analyzer.archive.view import Purpose
 
 FORMAT_NAMES = ("ndjson", "batches", "array", "requests", "har", "csv", "tsv", "parquet", "runs", "metadata")
-DOCUMENTS = ("runs", "metadata")
 FIRST_TOLD = 3
 REJECTS = """
 SELECT f.name, line, item, reason, text FROM store.reject JOIN store.file f ON f.id = file_id WHERE file_id >= $first
@@ -131,6 +130,8 @@ def tell(found: "Opened", rejects: Path | None) -> None:
 
 def _tell_duplicates(again: "list[FileReport]") -> None:
     """Say which files were known by their content; of many, the first."""
+    from analyzer.readers.formats import DOCUMENTS  # noqa: PLC0415
+
     for report in again[:FIRST_TOLD]:
         known = f"the same content as {report.duplicate_of}" if report.duplicate_of != report.name else "known already"
         what = f"its {report.read:,} events count once" if report.format not in DOCUMENTS else "it counts once"

@@ -39,6 +39,9 @@ FORMATS = {
     )
 }
 
+DOCUMENTS = tuple(one.name for one in FORMATS.values() if one.document)
+"""The formats that hold no events."""
+
 
 def document_of(head: bytes) -> str | None:
     """Name the format of a document that holds no events; None where the file is none."""

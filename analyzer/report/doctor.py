@@ -20,6 +20,7 @@ COLUMNS = (
 """The count is a plain number: with text alone, a table too wide for a terminal is written a record a block."""
 
 NOTHING = "nothing found wrong with the log"
+EMPTY = "there are no events to look at"
 
 
 def doctor(opened: Opened, selection: Selection) -> Report:
@@ -32,7 +33,8 @@ def doctor(opened: Opened, selection: Selection) -> Report:
     """
     asked = ask(opened, selection, whole="doctor")
     table = Table("findings", COLUMNS, list(_rows(asked.selected)))
-    return answer("doctor", asked, [table], notes=[] if table.rows else [NOTHING])
+    said = NOTHING if opened.counts().read else EMPTY
+    return answer("doctor", asked, [table], notes=[] if table.rows else [said])
 
 
 def _rows(selected: Selected) -> Iterator[tuple[Any, ...]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from analyzer.archive.file import FileReport
 from analyzer.archive.opening import Opened
-from analyzer.readers.formats import FORMATS
+from analyzer.readers.formats import DOCUMENTS
 from analyzer.report.report import Report, account
 from analyzer.table import BYTES, COUNT, TEXT, Heading, Table
 
@@ -46,7 +46,7 @@ def _rows(files: Sequence[FileReport]) -> Iterator[tuple[object, ...]]:
 
 def _kind(report: FileReport) -> tuple[str, str]:
     """Return what files share a row by: a log has its own, and no directory."""
-    return (str(Path(report.name).parent), report.format) if FORMATS[report.format].document else ("", report.name)
+    return (str(Path(report.name).parent), report.format) if report.format in DOCUMENTS else ("", report.name)
 
 
 def _row(r: FileReport) -> tuple[object, ...]:

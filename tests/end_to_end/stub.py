@@ -1,13 +1,14 @@
 """A cache in memory that answers reports as it is told to, and that returns the durations of artifacts."""
 
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
+
+from loopback import served
 
 Artifact = tuple[bytes, str | None]
 """Bytes and `x-artifact-duration`."""
@@ -71,16 +72,5 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving(stub: Stub, tls: ssl.SSLContext | None = None) -> Iterator[Stub]:
     handler = type("Bound", (Handler,), {"stub": stub})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    if tls:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    server.daemon_threads = True
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]  (a client that leaves is no news)
-    stub.url = f"http{'s' * bool(tls)}://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with served(handler, 0, tls) as stub.url:
         yield stub
-    finally:
-        server.shutdown()
-        server.server_close()

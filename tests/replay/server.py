@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from loopback import served
 
 TOKEN = "secret-token-1234567890"  # noqa: S105  (of this server alone)
 REQUIRED = {"sessionId": str, "source": str, "hash": str, "event": str}
@@ -158,19 +160,8 @@ class Handler(BaseHTTPRequestHandler):
 def serving(strict: Strict, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Strict]:
     """Serve on a port of this machine, a free one unless one is named."""
     handler = type("Bound", (Handler,), {"strict": strict})
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    if tls:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    server.daemon_threads = True
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]  (a client that leaves is no news)
-    strict.url = f"http{'s' * bool(tls)}://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with served(handler, port, tls) as strict.url:
         yield strict
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def http_date(seconds: float) -> str:
