@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analyzer.cli.ahead import ahead
 from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
@@ -44,7 +43,6 @@ def command(
     from analyzer.report.retention import retention as answer  # noqa: PLC0415
 
     written = check(format_name, output, inputs.rejects, force=force)
-    ahead("polars")
     with open_source(inputs, progress(), Purpose(selection.view)) as opened:
         write(priced(answer(opened, selection, retention), cost_per_minute), written, output)
         return code_of(opened.intake)

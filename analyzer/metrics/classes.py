@@ -68,13 +68,19 @@ CREATE OR REPLACE TEMP TABLE missed AS
 SELECT hash_id, max(first_at) AS last_miss_at FROM {selected} WHERE kinds & 13 = 8 GROUP BY hash_id
 """
 
+SESSION_PLACE = """
+CREATE OR REPLACE TEMP TABLE session_place AS
+SELECT m.session_id, row_number() OVER (ORDER BY m.first_at, s.session) AS place
+FROM session_summary m JOIN store.session s ON s.id = m.session_id
+"""
+
 ASKED_BEFORE = """
 CREATE OR REPLACE TEMP TABLE asked_before AS
 SELECT l.session_id, hash_id, lag(l.first_at) OVER earlier AS before_at, lag(kinds & 4 > 0) OVER earlier AS was_hit
 FROM {lookup} l JOIN missed USING (hash_id) JOIN store.context c ON c.id = l.context_id
-JOIN session_summary m ON m.session_id = l.session_id JOIN store.session s ON s.id = l.session_id
+JOIN session_place p ON p.session_id = l.session_id
 WHERE kinds & 12 > 0 AND l.first_at <= last_miss_at
-WINDOW earlier AS (PARTITION BY hash_id, c.team ORDER BY l.first_at, kinds & 4, m.first_at, s.session)
+WINDOW earlier AS (PARTITION BY hash_id, c.team ORDER BY l.first_at, kinds & 4, p.place)
 QUALIFY kinds & 5 = 0
 """
 
@@ -103,5 +109,5 @@ def classify(selected: Selected, retention_days: float) -> None:
     What was asked before is looked up in the whole log, whatever lookups are selected.
     """
     impute(selected.connection)
-    for statement in (MISSED, ASKED_BEFORE, CLASSED):
+    for statement in (MISSED, SESSION_PLACE, ASKED_BEFORE, CLASSED):
         selected.execute(statement.replace("{lookup}", selected.lookup), retention_us=round(retention_days * DAY_US))
