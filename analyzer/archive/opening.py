@@ -57,7 +57,7 @@ class Opened:
 
     def counts(self) -> Counts:
         """Count the events of everything that is open, as the view has it."""
-        read, kept, rejected, files = self.connection.execute(COUNTS[self.view]).fetchone()  # type: ignore[misc]
+        read, kept, rejected, files = self.connection.execute(COUNTS[self.view]).fetchall()[0]
         logs = self.intake.files if self.view == "events" else []
         again = [report for report in logs if report.duplicate_of and report.format not in DOCUMENTS]
         duplicate = sum(report.duplicate for report in again)

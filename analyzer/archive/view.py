@@ -98,7 +98,7 @@ def choose(connection: "DuckDBPyConnection", purpose: Purpose) -> Literal["event
     Raises:
         UsageError: run summaries are asked for, and there are none.
     """
-    events, runs = connection.execute(THERE).fetchone()  # type: ignore[misc]
+    events, runs = connection.execute(THERE).fetchall()[0]
     if purpose.view == "runs" and not runs:
         raise UsageError(
             "--view runs: no run summary among the input; turbo run … --summarize writes .turbo/runs/*.json"

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.output import check, output_options, write
-from analyzer.cli.sides import sides
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 
 if TYPE_CHECKING:
@@ -53,9 +53,10 @@ def command(
     from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.report.compare import Sample, compare  # noqa: PLC0415
     from analyzer.report.cost import priced  # noqa: PLC0415
+    from analyzer.report.sides import sides  # noqa: PLC0415
 
     written = check(format_name, output, inputs.rejects, force=force)
-    sources, samples = sides(inputs.sources)
+    sources, samples = sides(inputs.sources, datetime.now(UTC))
     apart = [sources]
     if samples is None and len(sources) == 2:  # noqa: PLR2004  (A and B)
         apart = [(one,) for one in sources]

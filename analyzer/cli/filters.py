@@ -1,17 +1,15 @@
 """The filters that every command has, and how times are written."""
 
-import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from analyzer.moment import moment
+
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
-
-_AGO = re.compile(r"(\d+)([dhw])")
-_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
 class Moment(click.ParamType[datetime]):
@@ -23,16 +21,10 @@ class Moment(click.ParamType[datetime]):
         """Return naive UTC."""
         if isinstance(value, datetime):
             return value
-        ago = _AGO.fullmatch(value)
         try:
-            if ago:
-                return datetime.now(UTC).replace(tzinfo=None) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-            moment = datetime.fromisoformat(value)
-            return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-        except (ValueError, OverflowError):
-            self.fail(
-                f"{value!r} is no time: write 2026-08-31, 2026-08-31T12:00Z, or how long ago: 36h, 7d, 4w", param, ctx
-            )
+            return moment(value, datetime.now(UTC))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 _OPTIONS = (

@@ -16,8 +16,8 @@ from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
-    from analyzer.replay.journal import Journal
-    from analyzer.replay.settings import Settings
+    from analyzer.delivery.journal import Journal
+    from analyzer.delivery.settings import Settings
     from analyzer.table import Table
 
 _JOURNAL = click.option(
@@ -43,7 +43,7 @@ def command() -> None:
 
 
 def _open(path: Path, *, read_only: bool = True) -> "Journal":
-    from analyzer.replay.journal import Journal  # noqa: PLC0415
+    from analyzer.delivery.journal import Journal  # noqa: PLC0415
 
     if not path.is_file():
         here = sorted(str(one) for one in path.parent.glob("*replay.sqlite"))
@@ -62,7 +62,7 @@ def status(path: Path, format_name: str | None, output: Path | None, force: bool
     Example:
       analyzer journal status --journal cache.replay.sqlite --format json
     """
-    from analyzer.replay.tables import destinations_table, uncertain_table  # noqa: PLC0415
+    from analyzer.delivery.tables import destinations_table, uncertain_table  # noqa: PLC0415
 
     written = check(format_name, output, None, force=force)
     with _open(path) as journal:
@@ -97,7 +97,7 @@ def resolve(path: Path, how: str | None, dead_letters: str | None, chunk_id: int
       analyzer journal resolve --uncertain delivered
       analyzer journal resolve --uncertain resend --chunk 17
     """
-    from analyzer.replay.journal import CONFIRMED, DEAD, UNCERTAIN  # noqa: PLC0415
+    from analyzer.delivery.journal import CONFIRMED, DEAD, UNCERTAIN  # noqa: PLC0415
 
     if (how is None) == (dead_letters is None):
         raise UsageError("say what to do: --uncertain resend|delivered|dead-letter, or --dead-letters resend")
@@ -146,9 +146,9 @@ def _fit(
     selection: "Selection",
 ) -> None:  # fmt: skip
     """Say what the journal knows of the events of SOURCE, and what it knows of besides."""
-    from analyzer.replay.queue import Wanted  # noqa: PLC0415
-    from analyzer.replay.session import Session  # noqa: PLC0415
-    from analyzer.replay.target import Overrides  # noqa: PLC0415
+    from analyzer.delivery.queue import Wanted  # noqa: PLC0415
+    from analyzer.delivery.session import Session  # noqa: PLC0415
+    from analyzer.delivery.target import Overrides  # noqa: PLC0415
 
     overrides = Overrides(*team, default_team_id=settings.team_id, default_slug=settings.slug)
     with open_source(inputs, progress()) as opened:

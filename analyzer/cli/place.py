@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analyzer.readers.source import is_archive
 
 if TYPE_CHECKING:
-    from analyzer.replay.settings import Settings
+    from analyzer.delivery.settings import Settings
 
 DEFAULT_JOURNAL = Path("cache-replay.sqlite")
 
@@ -22,7 +22,7 @@ def settings_of(api: str | None, token_file: Path | None) -> "Settings":
     """Find the settings in this process's surroundings."""
     from platformdirs import user_config_path  # noqa: PLC0415
 
-    from analyzer.replay.settings import Surroundings, settings  # noqa: PLC0415
+    from analyzer.delivery.settings import Surroundings, settings  # noqa: PLC0415
 
     around = Surroundings(os.environ, Path.cwd(), user_config_path("turborepo", appauthor=False, roaming=True))
     return settings(api, token_file, around)

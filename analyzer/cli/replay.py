@@ -1,6 +1,5 @@
 """`analyzer replay`."""
 
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,20 +11,20 @@ from analyzer.cli.exits import REPLAY_HELP, Exit
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.output import check, output_options, write
 from analyzer.cli.place import journal_of, settings_of
-from analyzer.cli.replay_options import Options, replay_options, require_sane
+from analyzer.cli.replay_options import Options, replay_options
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
-from analyzer.errors import JournalError, UsageError
+from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
     from analyzer.archive.opening import Opened
     from analyzer.archive.selection import Selection
+    from analyzer.delivery.execution import Executed
+    from analyzer.delivery.journal import Journal
+    from analyzer.delivery.policy import Stopped
+    from analyzer.delivery.session import Account, Session
+    from analyzer.delivery.settings import Settings
+    from analyzer.delivery.tables import Where
     from analyzer.render.formats import Output
-    from analyzer.replay.journal import Journal
-    from analyzer.replay.letters import DeadLetters
-    from analyzer.replay.policy import Stopped
-    from analyzer.replay.session import Account, Session
-    from analyzer.replay.settings import Settings
-    from analyzer.replay.tables import Where
     from analyzer.table import Table
 
 
@@ -50,12 +49,14 @@ def command(
       analyzer replay cache.duckdb --execute --slug new-team --requests-per-minute 60
     """
     from analyzer.archive.view import Purpose  # noqa: PLC0415
-    from analyzer.replay.journal import Journal  # noqa: PLC0415
-    from analyzer.replay.session import Session  # noqa: PLC0415
-    from analyzer.replay.settings import NO_TOKEN  # noqa: PLC0415
+    from analyzer.delivery.journal import Journal  # noqa: PLC0415
+    from analyzer.delivery.sane import require_names, require_rate  # noqa: PLC0415
+    from analyzer.delivery.session import Session  # noqa: PLC0415
+    from analyzer.delivery.settings import NO_TOKEN  # noqa: PLC0415
 
     written = check(format_name, output, inputs.rejects, force=force)
-    require_sane(options)
+    require_names({"--as-ci": options.as_ci, "--slug": options.slug, "--team-id": options.team_id})
+    require_rate("--requests-per-minute", options.requests_per_minute)
     settings = settings_of(options.api, options.token_file)
     if options.execute and not settings.token:
         raise UsageError(NO_TOKEN)
@@ -86,7 +87,7 @@ LESS_MEMORY = "SET memory_limit = '250MB'"
 
 
 def _where(session: "Session", path: Path, *, known: bool) -> "Where":
-    from analyzer.replay.tables import Where  # noqa: PLC0415
+    from analyzer.delivery.tables import Where  # noqa: PLC0415
 
     teams = [team or "no team" for team in session.tallies]
     named = teams[0] if len(teams) == 1 else f"{len(teams)} teams"
@@ -128,8 +129,8 @@ def _tell_of_runs(opened: "Opened") -> None:
 
 
 def _wanted(options: Options, selection: "Selection", settings: "Settings") -> Any:
-    from analyzer.replay.queue import Wanted  # noqa: PLC0415
-    from analyzer.replay.target import Overrides  # noqa: PLC0415
+    from analyzer.delivery.queue import Wanted  # noqa: PLC0415
+    from analyzer.delivery.target import Overrides  # noqa: PLC0415
 
     overrides = Overrides(
         options.team_id, options.slug, options.as_ci, options.as_interactive, settings.team_id, settings.slug
@@ -148,7 +149,7 @@ def _nameless(session: "Session") -> list[str]:
 def _show_plan(
     session: "Session", opened: "Opened", where: "Where", options: Options, written: "Output", output: Path | None
 ) -> None:
-    from analyzer.replay.tables import plan_table, teams_table  # noqa: PLC0415
+    from analyzer.delivery.tables import plan_table, teams_table  # noqa: PLC0415
 
     plan, account = session.plan(), session.account(None)
     tables = [plan_table(plan, account, where, options.requests_per_minute, options.chunk_size)]
@@ -163,44 +164,26 @@ def _execute(
     written: "Output", output: Path | None,
 ) -> Exit:  # fmt: skip
     from analyzer.cli.sending import follow  # noqa: PLC0415
-    from analyzer.replay.letters import DeadLetters  # noqa: PLC0415
-    from analyzer.replay.policy import Policy, Stop  # noqa: PLC0415
-    from analyzer.replay.tables import account_table  # noqa: PLC0415
-    from analyzer.replay.transport import Server, Transport  # noqa: PLC0415
+    from analyzer.delivery.execution import execute  # noqa: PLC0415
+    from analyzer.delivery.policy import Policy  # noqa: PLC0415
+    from analyzer.delivery.tables import account_table  # noqa: PLC0415
+    from analyzer.delivery.transport import Server  # noqa: PLC0415
 
     policy = Policy(
         options.requests_per_minute, options.concurrency, options.retries, options.retry_for, options.max_requests,
-        options.max_duration, options.max_uncertain, options.on_uncertain == "resend",
+        options.max_duration, options.max_uncertain, options.on_uncertain == "resend", options.preflight,
     )  # fmt: skip
-    session.queue.lengths()
-    began, sound = time.monotonic(), True
     server = Server(settings.api, settings.token, options.ca_file)
-    letters_path = options.dead_letters or journal.path.with_suffix(".dead-letters.ndjson")
-    with DeadLetters(letters_path) as letters, Transport(server) as transport:
-        sender = session.sender(transport, journal, policy, letters.put)
-        wanted = options.preflight and (session.tally.unsent or (session.resend and session.tally.uncertain))
-        refused = session.preflight(transport) if wanted else None
-        if refused:
-            sender.settler.stop(refused.stop, refused.words)
-        else:
-            try:
-                follow(session, sender)
-            except (JournalError, OSError) as error:
-                sound = False
-                sender.settler.stop(Stop.FAILED, f"{error}; what was under way will be uncertain")
-    settler = sender.settler
-    if sound:
-        session.close(journal, settler.counts, settler.last_error)
-    account = session.account(settler.counts, time.monotonic() - began)
-    notes = [*_nameless(session), *_notes(account, letters, journal)]
-    _report(opened, session, account, [account_table(account, where)], notes, written, output)
+    done = execute(session, journal, policy, server, options.dead_letters, follow)
+    account, tables = done.account, [account_table(done.account, where)]
+    _report(opened, session, account, tables, [*_nameless(session), *_notes(done, journal)], written, output)
     left = account.unsent + (account.uncertain if session.resend else 0)
-    return _ended(account, left, settler.stopped)
+    return _ended(account, left, done.stopped)
 
 
 def _ended(account: "Account", left: int, stopped: "Stopped | None") -> Exit:
     """Say why a run stopped, where it did, and return what it ends with."""
-    from analyzer.replay.policy import Stop  # noqa: PLC0415
+    from analyzer.delivery.policy import Stop  # noqa: PLC0415
 
     if account.unsent and not stopped:
         say.error("events are left unsent without a reason, which is a bug in analyzer; run this again")
@@ -216,8 +199,9 @@ def _ended(account: "Account", left: int, stopped: "Stopped | None") -> Exit:
     return Exit.DEAD_LETTERS if account.dead_lettered else Exit.OK
 
 
-def _notes(account: "Account", letters: "DeadLetters", journal: "Journal") -> list[str]:
-    notes = [f"refused: {letters.first}; all that was refused is in {letters.path}"] if letters.first else []
+def _notes(done: "Executed", journal: "Journal") -> list[str]:
+    account = done.account
+    notes = [f"refused: {done.refused}; all that was refused is in {done.dead_letters}"] if done.refused else []
     if account.uncertain:
         notes.append(
             f"{account.uncertain:,} events may or may not have been taken, and are held: `analyzer journal status"

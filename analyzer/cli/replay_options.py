@@ -1,6 +1,5 @@
 """The options of `analyzer replay` beyond SOURCE, filters and output."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -9,11 +8,8 @@ from typing import Any
 import click
 
 from analyzer.cli.duration import Seconds
-from analyzer.errors import UsageError
-from analyzer.event import MAX_CI_LENGTH
 
 FILE = click.Path(path_type=Path, dir_okay=False)
-LEAST_RATE = 0.01
 
 
 class Count(click.IntRange):
@@ -141,20 +137,3 @@ def replay_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         option(gathered)
     return gathered
-
-
-def require_sane(options: Options) -> None:
-    """Refuse what no request can carry, and rates that are none.
-
-    Raises:
-        UsageError: a value that the server could only refuse.
-    """
-    named = {"--as-ci": options.as_ci, "--slug": options.slug, "--team-id": options.team_id}
-    for name, value in named.items():
-        if value is not None and (not value.strip() or value != value.strip() or not value.isprintable()):
-            raise UsageError(f"{name} {value!r}: empty, or with characters that no request carries")
-    if len(options.as_ci or "") > MAX_CI_LENGTH:
-        raise UsageError(f"--as-ci: longer than {MAX_CI_LENGTH} characters, which the API refuses")
-    rate = options.requests_per_minute
-    if math.isnan(rate) or 0 < rate < LEAST_RATE:
-        raise UsageError(f"--requests-per-minute {rate}: at least {LEAST_RATE}, or 0 for no limit")

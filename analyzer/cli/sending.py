@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from analyzer.cli import say
 
 if TYPE_CHECKING:
-    from analyzer.replay.sender import Sender
-    from analyzer.replay.session import Session
+    from analyzer.delivery.sender import Sender
+    from analyzer.delivery.session import Session
 
 LINE_SECONDS = 60.0
 
@@ -19,7 +19,7 @@ LINE_SECONDS = 60.0
 @contextmanager
 def interruptible(sender: "Sender") -> Iterator[None]:
     """Let the first Ctrl-C, or SIGTERM, end the run after the requests under way; a second Ctrl-C ends the program."""
-    from analyzer.replay.policy import Stop  # noqa: PLC0415
+    from analyzer.delivery.policy import Stop  # noqa: PLC0415
 
     def stop(_signal: int, _frame: Any) -> None:
         signal.signal(signal.SIGINT, before)

@@ -7,11 +7,27 @@ import json
 import math
 from datetime import date, time, timedelta
 from decimal import Decimal
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from analyzer.render.value import plain
 from analyzer.report.report import Report
-from analyzer.table import Table
+from analyzer.table import (
+    BYTES,
+    COUNT,
+    FACTOR,
+    FLAG,
+    MONEY,
+    MONEY_CHANGE,
+    MS,
+    MS_CHANGE,
+    RATIO,
+    RATIO_CHANGE,
+    TIME,
+    Table,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SCHEMA_VERSION = 1
 NATIVE = (bool, int, float, str, date, time, timedelta, Decimal, bytes, list, dict, type(None))
@@ -74,9 +90,19 @@ def _field(value: Any) -> Any:
 
 def write_parquet(report: Report, stream: BinaryIO) -> None:
     """Write the primary table, times as UTC timestamps."""
+    frame(report.primary).write_parquet(stream)
+
+
+def frame(table: Table) -> "pl.DataFrame":
+    """Return a table as a data frame, each column of the type of its unit: times are naive UTC."""
     import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
 
-    table = report.primary
+    ratios = (RATIO, MS, RATIO_CHANGE, MS_CHANGE, FACTOR, MONEY, MONEY_CHANGE)
+    types: dict[str, pl.DataType] = {COUNT: pl.Int64(), BYTES: pl.Int64(), TIME: pl.Datetime("us"), FLAG: pl.Boolean()}
+    types |= dict.fromkeys(ratios, pl.Float64())
     names = [column.name for column in table.columns]
     rows = [[value if isinstance(value, NATIVE) else str(value) for value in row] for row in table.rows]
-    pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None).write_parquet(stream)
+    made = pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None)
+    casts = [pl.col(column.name).cast(types[column.unit]) for column in table.columns if column.unit in types]
+    empty = [pl.col(name).cast(pl.String) for name, kind in made.schema.items() if kind == pl.Null]
+    return made.with_columns(empty).with_columns(casts)

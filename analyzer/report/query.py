@@ -1,11 +1,15 @@
 """What `sql` answers."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from analyzer.archive.opening import Opened
 from analyzer.errors import QueryError
 from analyzer.report.report import Report, account
 from analyzer.table import NUMBER, TEXT, Heading, Table
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, Statement
 
 QUERIES = frozenset({"SELECT"})
 
@@ -20,11 +24,7 @@ def query(opened: Opened, sql: str) -> Report:
 
     connection = opened.connection
     try:
-        statements = connection.extract_statements(sql)
-        if len(statements) != 1 or statements[0].type.name not in QUERIES:
-            raise QueryError("only one query is taken: SELECT, WITH, FROM, DESCRIBE, SUMMARIZE or SHOW")
-        connection.execute("SET lock_configuration = true")
-        result = connection.execute(statements[0])
+        result = connection.execute(only_query(connection, sql))
         columns = [Heading(name, _unit(str(kind)), str(kind)) for name, kind, *_ in result.description or ()]
         if any("TIME ZONE" in column.description for column in columns):
             result = connection.execute(_without_time_zones(sql, columns))
@@ -37,6 +37,21 @@ def query(opened: Opened, sql: str) -> Report:
     table = Table("result", columns, rows)
     counts = opened.counts()
     return Report("sql", account(counts, counts.kept), [table], table)
+
+
+def only_query(connection: "DuckDBPyConnection", sql: str) -> "Statement":
+    """Return the one query of a text; from here on no query changes what this connection may do.
+
+    Raises:
+        QueryError: it is no query, or more than one.
+        duckdb.Error: it cannot be parsed.
+    """
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1 or statements[0].type.name not in QUERIES:
+        raise QueryError("only one query is taken: SELECT, WITH, FROM, DESCRIBE, SUMMARIZE or SHOW")
+    if not connection.execute("SELECT current_setting('lock_configuration')").fetchall()[0][0]:
+        connection.execute("SET lock_configuration = true")
+    return statements[0]
 
 
 def _without_time_zones(sql: str, columns: Sequence[Heading]) -> str:

@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 from analyzer.cli import main
-from analyzer.replay.journal import Journal
-from analyzer.replay.transport import Transport
+from analyzer.delivery.journal import Journal
+from analyzer.delivery.transport import Transport
 
 STEPS = ("before the journal", "after it", "during the request", "after the answer", "after the outcome")
 

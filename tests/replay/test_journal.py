@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli, event
 
+from analyzer.delivery.journal import CONFIRMED, UNCERTAIN, Ended, Journal
 from analyzer.errors import JournalError
-from analyzer.replay.journal import CONFIRMED, UNCERTAIN, Ended, Journal
 from replay.conftest import Replay
 from replay.server import TOKEN, Strict
 

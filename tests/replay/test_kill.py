@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from analyzer.archive.opening import Observer, opened
 from analyzer.archive.reading import Reading
 from analyzer.archive.selection import Selection
-from analyzer.replay.chunk import Chunk
-from analyzer.replay.journal import Ended, Journal
-from analyzer.replay.outcome import Kind, Outcome
-from analyzer.replay.policy import Policy
-from analyzer.replay.queue import Wanted
-from analyzer.replay.sender import Sender
-from analyzer.replay.session import Session
-from analyzer.replay.settle import Clock
-from analyzer.replay.transport import Server, Transport
+from analyzer.delivery.chunk import Chunk
+from analyzer.delivery.journal import Ended, Journal
+from analyzer.delivery.outcome import Kind, Outcome
+from analyzer.delivery.policy import Policy
+from analyzer.delivery.queue import Wanted
+from analyzer.delivery.sender import Sender
+from analyzer.delivery.session import Session
+from analyzer.delivery.settle import Clock
+from analyzer.delivery.transport import Server, Transport
 from replay.conftest import Replay
 from replay.killed import STEPS
 from replay.server import TOKEN, Strict, serving
@@ -167,7 +167,7 @@ def once(log: Path, path: Path, strict: Strict, wanted: Wanted, policy: Policy, 
 
 
 def chunks(count: int) -> Iterator[Chunk]:
-    from analyzer.replay.target import Context
+    from analyzer.delivery.target import Context
 
     return (Chunk(Context(), "{}", n.to_bytes(16, "big")) for n in range(count))
 
@@ -186,7 +186,7 @@ def test_outcomes_are_written_before_a_wait(tmp_path: Path) -> None:
             written.append("sent")
             return Outcome(Kind.CONFIRMED, 200)
 
-    from analyzer.replay.sender import Route
+    from analyzer.delivery.sender import Route
 
     with Watched(tmp_path / "j") as journal, Sent(Server("http://localhost", "t")) as transport:
         ids = journal.destinations("http://localhost", [""], make=True)

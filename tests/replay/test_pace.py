@@ -2,13 +2,13 @@
 
 import random
 
-from analyzer.replay.chunk import Chunk
-from analyzer.replay.outcome import Kind, Outcome
-from analyzer.replay.pace import Pace, backoff_seconds
-from analyzer.replay.policy import Policy, Stop
-from analyzer.replay.settle import Clock, Settler
-from analyzer.replay.supply import Job
-from analyzer.replay.target import Context
+from analyzer.delivery.chunk import Chunk
+from analyzer.delivery.outcome import Kind, Outcome
+from analyzer.delivery.pace import Pace, backoff_seconds
+from analyzer.delivery.policy import Policy, Stop
+from analyzer.delivery.settle import Clock, Settler
+from analyzer.delivery.supply import Job
+from analyzer.delivery.target import Context
 
 
 class Hand:

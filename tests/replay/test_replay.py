@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli, event
 
-from analyzer.replay import transport
-from analyzer.replay.journal import Journal
+from analyzer.delivery import transport
+from analyzer.delivery.journal import Journal
 from replay.conftest import Replay
 from replay.server import Strict, http_date
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli
 
+from analyzer.delivery.settings import Surroundings, address, settings
+from analyzer.delivery.target import Context, Overrides
 from analyzer.errors import UsageError
-from analyzer.replay.settings import Surroundings, address, settings
-from analyzer.replay.target import Context, Overrides
 
 
 def around(tmp_path: Path, environment: dict[str, str], **files: Any) -> Surroundings:

@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
+from analyzer.delivery.chunk import Chunk
+from analyzer.delivery.outcome import Kind, Outcome, kind_of, seconds_of
+from analyzer.delivery.target import Context
+from analyzer.delivery.transport import Server, Transport
 from analyzer.errors import UsageError
-from analyzer.replay.chunk import Chunk
-from analyzer.replay.outcome import Kind, Outcome, kind_of, seconds_of
-from analyzer.replay.target import Context
-from analyzer.replay.transport import Server, Transport
 from replay.server import TOKEN, Strict, serving
 
 CHUNK = Chunk(Context("team_1", "a&b=ü", "CI\u00e9", interactive=True), '{"a":1}\n{"b":2}', bytes(32))

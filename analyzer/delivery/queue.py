@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from analyzer.archive.selection import Selection, run, select
+from analyzer.delivery.chunk import AROUND_BYTES, Chunk, spans
+from analyzer.delivery.journal import UNCERTAIN, split
+from analyzer.delivery.target import Context, Overrides, distinct
 from analyzer.errors import UsageError
-from analyzer.replay.chunk import AROUND_BYTES, Chunk, spans
-from analyzer.replay.journal import UNCERTAIN, split
-from analyzer.replay.target import Context, Overrides, distinct
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

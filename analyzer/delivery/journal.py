@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from analyzer.delivery.chunk import DIGEST_BYTES
 from analyzer.errors import JournalError
-from analyzer.replay.chunk import DIGEST_BYTES
 
 VERSION = 1
 PAGE_BYTES = 16384

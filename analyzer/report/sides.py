@@ -2,17 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import click
-
-from analyzer.cli.filters import Moment
 from analyzer.errors import UsageError
-
-if TYPE_CHECKING:
-    from analyzer.report.compare import Sample
+from analyzer.moment import moment
+from analyzer.report.compare import Sample
 
 NAMES = ("team", "ci", "interactive", "session", "hash", "status")
 VALUES: dict[str, dict[str, Any]] = {
@@ -32,7 +29,7 @@ def is_side(text: str) -> bool:
     return not Path(text).exists() and bool(_FILTER.fullmatch(first) or (".." in first and "/" not in first))
 
 
-def sides(arguments: Sequence[str]) -> "tuple[tuple[str, ...], tuple[Sample, Sample] | None]":
+def sides(arguments: Sequence[str], now: datetime) -> tuple[tuple[str, ...], tuple[Sample, Sample] | None]:
     """Part arguments into sources and the two sides; no sides where none, or two sources, are named.
 
     Raises:
@@ -40,7 +37,7 @@ def sides(arguments: Sequence[str]) -> "tuple[tuple[str, ...], tuple[Sample, Sam
     """
     given = [argument for argument in arguments if is_side(argument)]
     sources = tuple(argument for argument in arguments if argument not in given)
-    samples = [_sample(f"{'AB'[number % 2]}: {text}", text) for number, text in enumerate(given)]
+    samples = [sample(f"{'AB'[number % 2]}: {text}", text, now) for number, text in enumerate(given)]
     if not given:
         return sources, None
     if len(samples) != 2:  # noqa: PLR2004  (A and B)
@@ -50,9 +47,12 @@ def sides(arguments: Sequence[str]) -> "tuple[tuple[str, ...], tuple[Sample, Sam
     return sources, (samples[0], samples[1])
 
 
-def _sample(name: str, text: str) -> "Sample":
-    from analyzer.report.compare import Sample  # noqa: PLC0415
+def sample(name: str, text: str, now: datetime) -> Sample:
+    """Return a side by what is written of it.
 
+    Raises:
+        UsageError: it cannot be meant.
+    """
     filters: dict[str, Any] = {}
     for part in text.split(","):
         found = _FILTER.fullmatch(part)
@@ -62,7 +62,7 @@ def _sample(name: str, text: str) -> "Sample":
             start, dots, end = part.partition("..")
             if not dots or not (start or end):
                 raise UsageError(f"{part}: a side is FROM..UNTIL or NAME=VALUE, NAME one of {', '.join(NAMES)}")
-            filters |= {key: _moment(value) for key, value in (("since", start), ("until", end)) if value}
+            filters |= {key: _moment(value, now) for key, value in (("since", start), ("until", end)) if value}
     if {"since", "until"} <= filters.keys() and filters["since"] >= filters["until"]:
         raise UsageError(f"{text}: its end is not after its start")
     return Sample(name, filters)
@@ -82,8 +82,8 @@ def _add(filters: dict[str, Any], part: str, name: str, value: str) -> None:
         raise UsageError(f"{part}: {name} is {' or '.join(VALUES[name])}")
 
 
-def _moment(text: str) -> Any:
+def _moment(text: str, now: datetime) -> datetime:
     try:
-        return Moment().convert(text, None, None)
-    except click.BadParameter as error:
-        raise UsageError(error.message) from None
+        return moment(text, now)
+    except ValueError as error:
+        raise UsageError(str(error)) from None

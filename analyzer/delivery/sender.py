@@ -8,14 +8,14 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from analyzer.replay.chunk import DIGEST_BYTES, Chunk
-from analyzer.replay.journal import Ended, Journal
-from analyzer.replay.outcome import Kind, Outcome
-from analyzer.replay.pace import Pace
-from analyzer.replay.policy import Policy, Stop
-from analyzer.replay.settle import Clock, Counts, DeadLetter, Settler, said
-from analyzer.replay.supply import Job, Supply
-from analyzer.replay.transport import Transport
+from analyzer.delivery.chunk import DIGEST_BYTES, Chunk
+from analyzer.delivery.journal import Ended, Journal
+from analyzer.delivery.outcome import Kind, Outcome
+from analyzer.delivery.pace import Pace
+from analyzer.delivery.policy import Policy, Stop
+from analyzer.delivery.settle import Clock, Counts, DeadLetter, Settler, said
+from analyzer.delivery.supply import Job, Supply
+from analyzer.delivery.transport import Transport
 
 LONGEST_WAIT_SECONDS = 3600.0
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
 
-from analyzer.replay.chunk import Chunk
+from analyzer.delivery.chunk import Chunk
 
 AHEAD_CHUNKS = 200
 WAIT_SECONDS = 0.05

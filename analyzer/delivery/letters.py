@@ -5,9 +5,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from analyzer.delivery.chunk import Chunk
+from analyzer.delivery.outcome import Outcome
 from analyzer.errors import UsageError
-from analyzer.replay.chunk import Chunk
-from analyzer.replay.outcome import Outcome
 
 
 class DeadLetters:

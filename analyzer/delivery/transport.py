@@ -12,10 +12,10 @@ from typing import Any, Self
 
 import httpx
 
+from analyzer.delivery.chunk import Chunk
+from analyzer.delivery.outcome import Kind, Outcome, kind_of, seconds_of
+from analyzer.delivery.target import Context
 from analyzer.errors import UsageError
-from analyzer.replay.chunk import Chunk
-from analyzer.replay.outcome import Kind, Outcome, kind_of, seconds_of
-from analyzer.replay.target import Context
 
 EVENTS_PATH = "/v8/artifacts/events"
 STATUS_PATH = "/v8/artifacts/status"

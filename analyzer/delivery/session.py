@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from analyzer.delivery.chunk import AROUND_BYTES
+from analyzer.delivery.journal import Journal
+from analyzer.delivery.outcome import Kind, remedy_of
+from analyzer.delivery.policy import Policy, Stop, Stopped
+from analyzer.delivery.queue import Queue, Tally, Wanted
+from analyzer.delivery.sender import Route, Sender
+from analyzer.delivery.settle import Clock, Counts, DeadLetter, said
+from analyzer.delivery.transport import Transport
 from analyzer.errors import AccountingError
-from analyzer.replay.chunk import AROUND_BYTES
-from analyzer.replay.journal import Journal
-from analyzer.replay.outcome import Kind, remedy_of
-from analyzer.replay.policy import Policy, Stop, Stopped
-from analyzer.replay.queue import Queue, Tally, Wanted
-from analyzer.replay.sender import Route, Sender
-from analyzer.replay.settle import Clock, Counts, DeadLetter, said
-from analyzer.replay.transport import Transport
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from analyzer.replay.queue import Tally
-from analyzer.replay.session import Account, Plan
+from analyzer.delivery.queue import Tally
+from analyzer.delivery.session import Account, Plan
 from analyzer.table import BYTES, COUNT, MS, RATIO, TEXT, TIME, Heading, Table
 
 PLANS_PER_MINUTE = (100, 10_000)

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from analyzer.replay.chunk import Chunk
-from analyzer.replay.journal import CONFIRMED, UNCERTAIN
-from analyzer.replay.outcome import Kind, Outcome, remedy_of
-from analyzer.replay.pace import Pace, backoff_seconds
-from analyzer.replay.policy import MOST_PROBES, MOST_REFUSED, Policy, Stop, Stopped
-from analyzer.replay.supply import Job
+from analyzer.delivery.chunk import Chunk
+from analyzer.delivery.journal import CONFIRMED, UNCERTAIN
+from analyzer.delivery.outcome import Kind, Outcome, remedy_of
+from analyzer.delivery.pace import Pace, backoff_seconds
+from analyzer.delivery.policy import MOST_PROBES, MOST_REFUSED, Policy, Stop, Stopped
+from analyzer.delivery.supply import Job
 
 DeadLetter = Callable[[Chunk, Outcome], None]
 Settled = tuple[str | None, list[Job]]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from analyzer.replay.target import Context
+from analyzer.delivery.target import Context
 
 DIGEST_BYTES = 16
 AROUND_BYTES = 2

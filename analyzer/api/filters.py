@@ -1,0 +1,75 @@
+"""The filters that every question takes, with the names they have on the command line."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any, Literal, TypedDict
+
+from analyzer.archive.selection import Selection
+from analyzer.archive.view import View
+from analyzer.errors import UsageError
+from analyzer.moment import EXPECTED, moment, utc
+
+
+class Filters(TypedDict, total=False):
+    """Filters; what is left out lets everything pass.
+
+    `since` (inclusive) and `until` (exclusive) are ISO 8601 text, `36h`, `7d` or `4w` before now, or a `datetime`; UTC
+    where they have no offset. `team`, `ci`, `session`, `hash` and `where` take one value or several. `source`, `event`,
+    `status` and `where` choose single events before lookups are formed; the others choose whole lookups.
+    """
+
+    since: str | datetime | None
+    until: str | datetime | None
+    team: str | Sequence[str]
+    ci: str | Sequence[str]
+    interactive: bool | None
+    session: str | Sequence[str]
+    hash: str | Sequence[str]
+    source: Literal["LOCAL", "REMOTE"] | None
+    event: Literal["HIT", "MISS"] | None
+    status: Literal["ok", "failed"] | None
+    where: str | Sequence[str]
+
+
+TIMES = ("since", "until")
+MANY = ("team", "ci", "session", "hash", "where")
+CHOICES = {"source": ("LOCAL", "REMOTE"), "event": ("HIT", "MISS"), "status": ("ok", "failed"),
+           "interactive": (True, False)}  # fmt: skip
+
+
+def selection_of(filters: Filters, view: View) -> Selection:
+    """Return the selection that filters mean.
+
+    Raises:
+        UsageError: an unknown filter, or a value that cannot be meant.
+    """
+    return Selection(**{name: _value(name, value) for name, value in filters.items()}, view=view)
+
+
+def texts(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one value, or several, as several."""
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _value(name: str, value: Any) -> Any:
+    if name not in Filters.__annotations__:
+        near = get_close_matches(name, Filters.__annotations__, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Filters.__annotations__)}"
+        raise UsageError(f"{name}: no such filter; {hint}")
+    if name in MANY:
+        return texts(value or ())
+    if name in TIMES:
+        return _moment(name, value)
+    if value is not None and value not in CHOICES[name]:
+        raise UsageError(f"{name}={value!r}: {' or '.join(map(repr, CHOICES[name]))} is expected")
+    return value
+
+
+def _moment(name: str, value: Any) -> datetime | None:
+    if value is None or isinstance(value, datetime):
+        return value and utc(value)
+    try:
+        return moment(value, datetime.now(UTC))
+    except (TypeError, ValueError):
+        raise UsageError(f"{name}={value!r} is no time: {EXPECTED}") from None

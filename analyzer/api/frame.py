@@ -1,0 +1,75 @@
+"""Tables and relations as Polars data frames."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from analyzer.errors import QueryError, UsageError
+from analyzer.render.data import frame
+from analyzer.report.query import only_query
+from analyzer.report.report import Report
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+WINDOW = 1_000_000
+"""Events, or sessions' lookups, that are read at a time."""
+
+
+def scanned(relation: str, key: str, step: int, connection: Callable[[], "DuckDBPyConnection"]) -> pl.LazyFrame:
+    """Return a relation as a lazy frame, read in windows of `step` values of its integer column `key`.
+
+    Only the columns that the query needs are read, and no more windows than it asks for.
+    """
+
+    def batches(
+        columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        names = ", ".join(f'"{name}"' for name in columns) if columns else "*"
+        query = f"SELECT {names} FROM {relation} WHERE {key} >= $start AND {key} < $end"
+        with connection().cursor() as cursor:
+            for start in range(0, _last(cursor, relation, key) + 1, step):
+                frame = pl.DataFrame(cursor.sql(query, params={"start": start, "end": start + step}))
+                if n_rows is not None:
+                    frame, n_rows = frame.head(n_rows), n_rows - min(n_rows, frame.height)
+                yield frame if predicate is None else frame.filter(predicate)
+                if n_rows == 0:
+                    return
+
+    with connection().cursor() as cursor:
+        schema = pl.DataFrame(cursor.sql(f"FROM {relation} LIMIT 0")).schema
+    return register_io_source(batches, schema=schema, is_pure=True, explain_name=f"analyzer {relation}")
+
+
+def _last(connection: "DuckDBPyConnection", relation: str, key: str) -> int:
+    ((last,),) = connection.execute(f"SELECT max({key}) FROM {relation}").fetchall()
+    return -1 if last is None else int(last)
+
+
+def asked(connection: "DuckDBPyConnection", sql: str) -> pl.DataFrame:
+    """Return what a query of DuckDB's SQL gives; it reads the relations of the log, no file and no network.
+
+    Raises:
+        QueryError: the SQL does not run, or is no query.
+    """
+    import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
+
+    try:
+        only_query(connection, sql)
+        return pl.DataFrame(connection.sql(sql))
+    except duckdb.Error as error:
+        raise QueryError(str(error)) from None
+
+
+def table_of(report: Report, name: str | None) -> pl.DataFrame:
+    """Return a table of an answer: the one of a name, else its main one.
+
+    Raises:
+        UsageError: the answer has no such table.
+    """
+    found = {one.name: one for one in report.tables}
+    if name is not None and name not in found:
+        raise UsageError(f"table={name!r}: {report.command} has {', '.join(found)}")
+    return frame(found[name] if name else report.primary)

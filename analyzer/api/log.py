@@ -1,0 +1,308 @@
+"""A log that is open for questions: the same that the command line answers, as Polars data frames."""
+
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self, Unpack
+
+import polars as pl
+
+from analyzer.api.filters import Filters, selection_of, texts
+from analyzer.api.frame import WINDOW, asked, scanned, table_of
+from analyzer.archive.file import Accounting
+from analyzer.archive.opening import Observer, Opened, loaded, opened
+from analyzer.archive.reading import Reading
+from analyzer.archive.selection import Selection
+from analyzer.archive.view import Purpose, View
+from analyzer.errors import InputError, UsageError
+from analyzer.metrics.stats import Grouping
+from analyzer.report.compare import Sample, compare
+from analyzer.report.cost import priced
+from analyzer.report.doctor import doctor
+from analyzer.report.misses import misses
+from analyzer.report.report import Report
+from analyzer.report.retention import retention as retention_of
+from analyzer.report.sessions import one_session, sessions
+from analyzer.report.sides import sample
+from analyzer.report.stats import stats
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+SESSIONS_AT_A_TIME = 20_000
+
+
+def load(
+    *sources: str | Path,
+    into: str | Path | None = None,
+    format: str | None = None,  # noqa: A002  (what the command line calls it)
+    columns: Mapping[str, str] | None = None,
+    strict: bool = False,
+    view: View = "auto",
+) -> "Log":
+    """Open logs, or one archive, for questions; with `into`, keep the logs in that archive first.
+
+    Args:
+        sources: files, directories (recursive) and globs, plain, gzip or zstd; or one archive (`*.duckdb`).
+        into: an archive, made where there is none; a file that is in it already adds nothing.
+        format: read every file as this format; else content tells.
+        columns: the files' names for columns of events, such as `{"timestamp": "created_at"}`.
+        strict: fail on the first invalid event, instead of counting it as rejected.
+        view: what answers: `events`, `runs` (turbo's run summaries), or `auto`, events where there are any.
+
+    Raises:
+        UsageError: no source, or values that cannot be meant.
+        InputError: a file that cannot be read, or nothing that is a log.
+        RejectedError: `strict`, and an event was rejected.
+        ArchiveError: the archive is locked, foreign or of another version.
+
+    >>> with load("sample_data/runs") as log:
+    ...     log.stats()["lookups"].item()
+    2783
+    """
+    names = [str(source) for source in sources]
+    if not names:
+        raise UsageError("no source: name a log, a directory, a glob or an archive (*.duckdb)")
+    reading = Reading(format, dict(columns or {}), strict)
+    if into is not None:
+        with loaded(names, Path(into), reading, Observer()) as made:
+            _require(made, names)
+        names = [str(into)]
+    return Log(names, reading, view)
+
+
+def _require(found: Opened, names: Sequence[str]) -> None:
+    if found.intake.errors:
+        raise found.intake.errors[0]
+    if not found.intake.files:
+        raise InputError(f"no event log in {', '.join(names)}; name files, directories or globs that hold some")
+
+
+class _Held:
+    """What is open, until it is closed: lazy frames keep it alive, and the end of the program closes it."""
+
+    def __init__(self, stack: ExitStack, found: Opened) -> None:
+        self._open: list[Opened] = [found]
+        self.close = weakref.finalize(self, _close, stack, self._open)
+
+    def opened(self) -> Opened:
+        """Return what is open."""
+        if not self._open:
+            raise UsageError("the log is closed; open it again with analyzer.load")
+        return self._open[0]
+
+    def connection(self) -> "DuckDBPyConnection":
+        """Return the connection to it."""
+        return self.opened().connection
+
+
+def _close(stack: ExitStack, found: list[Opened]) -> None:
+    found.clear()
+    stack.close()
+
+
+class Log:
+    """A log that is open. `analyzer.load` makes one; `with` or `close` ends it.
+
+    Each question takes the filters of `Filters` by keyword, and gives its main table as a `polars.DataFrame`; `table`
+    names another one of the answer. Ratios are between 0 and 1, times naive UTC, `_ms` are milliseconds of task time,
+    and null is what cannot be known. After a question `notes` has what must be said beside it, and `accounting` where
+    the events went.
+
+    Every question raises a `UsageError` where an argument cannot be meant, and a `QueryError` where the SQL of `where`
+    does not run.
+    """
+
+    def __init__(self, names: Sequence[str], reading: Reading, view: View) -> None:
+        with ExitStack() as stack:
+            found = stack.enter_context(opened(names, reading, Observer(), Purpose(view)))
+            if not Path(names[0]).is_file() or found.intake.files or found.intake.errors:
+                _require(found, names)
+            self._held, self._view = _Held(stack.pop_all(), found), view
+        self.notes: Sequence[str] = ()
+        counts = found.counts()
+        self.accounting = Accounting(counts.read, counts.kept, counts.rejected, 0, counts.duplicate, counts.files)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the log; its lazy frames can no longer be collected."""
+        self._held.close()
+
+    def stats(
+        self,
+        *,
+        by: str | Sequence[str] = (),
+        tz: str = "UTC",
+        sort: str | None = None,
+        limit: int | None = None,
+        restore_cost: tuple[float, float] | None = None,
+        cost_per_minute: float | None = None,
+        table: Literal["totals"] | None = None,
+        **filters: Unpack[Filters],
+    ) -> pl.DataFrame:
+        """Hit rates and time saved: a row, or one for each group of `by`.
+
+        Args:
+            by: `hour`, `day`, `week`, `month`, `ci`, `team`, `interactive`, `session`, `hash`, `task`, `package`,
+                `branch`, `user` or `source`; several, or with commas.
+            tz: IANA time zone of the buckets.
+            sort: a column; `-` before it for the largest first.
+            limit: only the first so many groups.
+            restore_cost: milliseconds that restoring a local and a remote hit takes; adds `net_saved_ms`.
+            cost_per_minute: adds money beside times.
+            table: `totals`, also where there are groups.
+            filters: see `Filters`.
+
+        >>> with load("sample_data") as log:
+        ...     log.stats(by="ci", sort="-lookups", limit=2)["ci"].to_list()
+        ['GITHUB_ACTIONS', None]
+        """
+        names = [name for group in texts(by) for name in group.split(",")]
+        grouping = Grouping(names, tz, sort, limit, restore_cost)
+        return self._answer(stats(self._held.opened(), self._chosen(filters), grouping), cost_per_minute, table)
+
+    def misses(
+        self,
+        *,
+        retention: float = 7,
+        by: Literal["task", "hash"] | None = None,
+        limit: int = 10,
+        cost_per_minute: float | None = None,
+        table: Literal["misses", "classes", "top"] | None = None,
+        **filters: Unpack[Filters],
+    ) -> pl.DataFrame:
+        """Why lookups missed: `classes` (a row a class), or `misses` (totals), or `top` (the costliest).
+
+        Args:
+            retention: days that the cache keeps artifacts now.
+            by: what `top` is told by; tasks where most are known, else hashes.
+            limit: how many of the costliest.
+            cost_per_minute: adds money beside times.
+            table: another table of the answer.
+            filters: see `Filters`.
+        """
+        report = misses(self._held.opened(), self._chosen(filters), retention, by, limit)
+        return self._answer(report, cost_per_minute, table)
+
+    def retention(
+        self,
+        *,
+        retention: float = 7,
+        cost_per_minute: float | None = None,
+        table: Literal["curve", "steps"] | None = None,
+        **filters: Unpack[Filters],
+    ) -> pl.DataFrame:
+        """Hit rate and time saved by how long artifacts are kept: `curve`, or `steps` from `retention` days."""
+        report = retention_of(self._held.opened(), self._chosen(filters), retention)
+        return self._answer(report, cost_per_minute, table)
+
+    def sessions(
+        self,
+        id: str | None = None,  # noqa: A002  (what the command line calls it)
+        *,
+        limit: int = 10,
+        retention: float = 7,
+        cost_per_minute: float | None = None,
+        table: str | None = None,
+        **filters: Unpack[Filters],
+    ) -> pl.DataFrame:
+        """Return runs that stand out (`low_hit_rate`, `time_lost`, `percentiles`), or one (`lookups`, `session`).
+
+        Args:
+            id: the id of a session or of a run, or as much of its start as no other has.
+            limit: how many of each kind.
+            retention: days that the cache keeps artifacts now.
+            cost_per_minute: adds money beside times.
+            table: another table of the answer.
+            filters: see `Filters`.
+        """
+        found, chosen = self._held.opened(), self._chosen(filters)
+        report = one_session(found, chosen, id, retention) if id else sessions(found, chosen, limit)
+        return self._answer(report, cost_per_minute, table)
+
+    def compare(
+        self,
+        a: str | None = None,
+        b: "str | Log | None" = None,
+        *,
+        limit: int = 5,
+        cost_per_minute: float | None = None,
+        table: Literal["change", "sides", "effects", "groups"] | None = None,
+        **filters: Unpack[Filters],
+    ) -> pl.DataFrame:
+        """Compare two sides: `change`, or `sides`, `effects` (rate and mix), `groups`.
+
+        Args:
+            a: `FROM..UNTIL`, or `NAME=VALUE` (team, ci, interactive, session, hash, status), or both with commas.
+            b: the same; or another log, which this one is compared with. Without sides, the last 7 days of the log
+                are compared with the 7 before.
+            limit: groups of each dimension.
+            cost_per_minute: adds money beside times.
+            table: another table of the answer.
+            filters: see `Filters`.
+        """
+        logs = [self, b] if isinstance(b, Log) else [self]
+        report = compare([log._held.opened() for log in logs], self._chosen(filters), _samples(a, b), limit)  # noqa: SLF001  (its own kind)
+        return self._answer(report, cost_per_minute, table)
+
+    def doctor(self, **filters: Unpack[Filters]) -> pl.DataFrame:
+        """Return what is wrong with the log itself, a row a finding; no rows where nothing is."""
+        return self._answer(doctor(self._held.opened(), self._chosen(filters)), None, None)
+
+    def sql(self, query: str) -> pl.DataFrame:
+        """Return what DuckDB's SQL gives over `events`, `lookups`, `sessions`, `runs`, `tasks`, `files`, `rejects`.
+
+        Raises:
+            QueryError: the SQL does not run, or is no query.
+
+        >>> with load("sample_data") as log:
+        ...     log.sql("SELECT count(*) AS n FROM lookups WHERE outcome = 'miss' AND team = 'web'")["n"].item() > 0
+        True
+        """
+        return asked(self._held.connection(), query)
+
+    def events(self) -> pl.LazyFrame:
+        """All events of the log, a row each, read from it as they are collected: it may be larger than memory.
+
+        Columns are those of the relation `events`: the five of the API, `timestamp` (naive UTC), `teamId`, `slug`,
+        `team`, `ci`, `interactive`, `status`, `file` and `position`. Rows come in no promised order.
+        """
+        return scanned("events", "position", WINDOW, self._held.connection)
+
+    def lookups(self) -> pl.LazyFrame:
+        """All lookups of the log, a row each, read from it as they are collected: it may be larger than memory.
+
+        Columns are those of the relation `lookups`: `session`, `hash`, `outcome` (`local_hit`, `remote_hit`, `miss`),
+        `local_only_miss`, `duration_ms` (known duration of a hit), `first_at`, `last_at` (naive UTC), team, CI, `task`
+        and `package` where known, `events`. Rows come in no promised order.
+
+        >>> with load("sample_data") as log:
+        ...     log.lookups().select((pl.col("outcome") != "miss").mean().round(2)).collect().item()
+        0.87
+        """
+        frame = scanned("lookups", "session_id", SESSIONS_AT_A_TIME, self._held.connection)
+        return frame.drop("kinds", "session_id", "hash_id")
+
+    def _chosen(self, filters: Filters) -> Selection:
+        return selection_of(filters, self._view)
+
+    def _answer(self, report: Report, cost_per_minute: float | None, table: str | None) -> pl.DataFrame:
+        self.notes, self.accounting = tuple(report.notes), report.accounting
+        return table_of(priced(report, cost_per_minute), table)
+
+
+def _samples(a: str | None, b: "str | Log | None") -> tuple[Sample, Sample] | None:
+    if isinstance(b, Log):
+        return Sample("A", {}), Sample("B", {})
+    if (a is None) != (b is None):
+        raise UsageError("two sides are compared: name both, or none")
+    now = datetime.now(UTC)
+    return None if a is None or b is None else (sample(f"A: {a}", a, now), sample(f"B: {b}", b, now))

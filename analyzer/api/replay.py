@@ -1,0 +1,144 @@
+"""Upload of events from Python: the plan, or what a run came to."""
+
+from collections import deque
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Unpack
+
+from analyzer.api.filters import Filters, selection_of
+from analyzer.archive.opening import Observer, opened
+from analyzer.archive.reading import Reading
+from analyzer.archive.view import Purpose, View
+from analyzer.delivery.execution import execute as run
+from analyzer.delivery.journal import Journal
+from analyzer.delivery.policy import Policy
+from analyzer.delivery.queue import Wanted
+from analyzer.delivery.sane import require_counts, require_names, require_rate
+from analyzer.delivery.sender import Sender
+from analyzer.delivery.session import Account, Plan, Session
+from analyzer.delivery.settings import NO_TOKEN, address
+from analyzer.delivery.target import Overrides
+from analyzer.delivery.transport import Server
+from analyzer.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where the selected events stand, and the plan or the run that says so.
+
+    `account` counts events: selected = confirmed + dead_lettered + uncertain + unsent, earlier runs included. `plan` is
+    what a run would send, without `execute`. `stopped` says why a run ended with events unsent, `refused` names the
+    first event that the server refused; the file `dead_letters` has all of them.
+    """
+
+    account: Account
+    plan: Plan | None = None
+    stopped: str | None = None
+    refused: str | None = None
+    dead_letters: Path | None = None
+
+
+def replay(
+    *sources: str | Path,
+    api: str,
+    token: str = "",
+    journal: str | Path,
+    execute: bool = False,
+    team_id: str | None = None,
+    slug: str | None = None,
+    as_ci: str | None = None,
+    as_interactive: bool | None = None,
+    limit: int | None = None,
+    keep_repeats: bool = False,
+    chunk_size: int = 100,
+    max_bytes: int = 1 << 20,
+    requests_per_minute: float = 30,
+    concurrency: int = 1,
+    retries: int = 8,
+    retry_seconds: float = 300,
+    max_requests: int | None = None,
+    max_seconds: float | None = None,
+    max_uncertain: int = 3,
+    on_uncertain: Literal["hold", "resend"] = "hold",
+    preflight: bool = True,
+    dead_letters: str | Path | None = None,
+    ca_file: str | Path | None = None,
+    view: View = "auto",
+    **filters: Unpack[Filters],
+) -> Outcome:
+    """Upload selected events to the API, in chunks, and none of them twice; without `execute`, only plan it.
+
+    The server stamps events with the time they arrive, for good. The journal knows what was sent where: call this
+    again, after a kill or with another selection, and only what is not there yet is sent.
+
+    Args:
+        sources: logs, or one archive, as for `load`.
+        api: the server, such as `https://api.vercel.com`; nothing is read from the environment.
+        token: its bearer token; needed to execute.
+        journal: the file that keeps what was sent; made where there is none.
+        execute: send.
+        team_id: send to this team, whatever the log says; `slug`, `as_ci`, `as_interactive` alike.
+        slug: the same, by the team's slug.
+        as_ci: send as from this CI.
+        as_interactive: send as (not) interactive.
+        limit: only the first so many events of the selection.
+        keep_repeats: send an event as often as a log has it.
+        chunk_size: most events a request.
+        max_bytes: most bytes a body.
+        requests_per_minute: how often a request starts; 0 is no limit.
+        concurrency: requests at a time.
+        retries: attempts after the first, where events were surely not taken.
+        retry_seconds: longest time for these.
+        max_requests: stop after so many.
+        max_seconds: stop after so long.
+        max_uncertain: stop after so many unclear answers in a row.
+        on_uncertain: what to do where it is not known whether events were taken; `resend` may deliver them twice.
+        preflight: ask the server first whether caching is on.
+        dead_letters: the file for events that the server refuses; beside the journal by default.
+        ca_file: certificate of a private authority, PEM.
+        view: as for `load`.
+        filters: see `Filters`.
+
+    Raises:
+        UsageError: values that cannot be meant, or no token to execute with.
+        InputError: a file that cannot be read.
+        JournalError: the journal is in use, damaged, or cannot be written.
+        AccountingError: the counts do not add up, which is a bug of this package.
+
+    >>> plan = replay("sample_data", api="https://cache.example.com", journal="none.sqlite", team="web").plan
+    >>> plan.requests >= plan.events / 100
+    True
+    """
+    if execute and not token:
+        raise UsageError(NO_TOKEN)
+    require_names({"as_ci": as_ci, "slug": slug, "team_id": team_id})
+    require_rate("requests_per_minute", requests_per_minute)
+    counts = {"limit": limit, "chunk_size": chunk_size, "max_bytes": max_bytes, "concurrency": concurrency}
+    require_counts(counts | {"max_requests": max_requests, "max_uncertain": max_uncertain})
+    server, path = Server(address(api), token, Path(ca_file) if ca_file else None), Path(journal)
+    overrides = Overrides(team_id, slug, as_ci, as_interactive)
+    wanted = Wanted(selection_of(filters, view), overrides, limit, keep_repeats, chunk_size, max_bytes)
+    policy = Policy(
+        requests_per_minute, concurrency, retries, retry_seconds, max_requests, max_seconds, max_uncertain,
+        on_uncertain == "resend", preflight,
+    )  # fmt: skip
+    with ExitStack() as stack:
+        known = stack.enter_context(Journal(path, read_only=not execute)) if execute or path.exists() else None
+        names, purpose = [str(source) for source in sources], Purpose(view, to_send=True)
+        found = stack.enter_context(opened(names, Reading(), Observer(), purpose))
+        if found.intake.errors:
+            raise found.intake.errors[0]
+        session = Session(found.connection, wanted, server.api)
+        session.consult(known, execute=execute, resend=on_uncertain == "resend")
+        if not execute or known is None:
+            return Outcome(session.account(None), plan=session.plan())
+        letters = Path(dead_letters) if dead_letters else None
+        done = run(session, known, policy, server, letters, _follow)
+        words = done.stopped.words if done.stopped else None
+        return Outcome(done.account, None, words, done.refused or None, done.dead_letters if done.refused else None)
+
+
+def _follow(session: Session, sender: Sender) -> None:
+    """Let a run go to its end."""
+    deque(session.run(sender), maxlen=0)

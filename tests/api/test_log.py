@@ -1,0 +1,197 @@
+"""The Python API answers what the command line answers, prints nothing, and raises errors of its own."""
+
+import inspect
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from conftest import Cli, event, ndjson
+
+import analyzer
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "sample_data"
+
+NAMES = {
+    "AccountingError", "AnalyzerError", "ArchiveError", "Filters", "InputError", "JournalError", "Log", "NotALogError",
+    "Outcome", "QueryError", "RejectedError", "UnreadableError", "UsageError", "load", "replay",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("api") / "cache.duckdb"
+    analyzer.load(SAMPLE, into=path).close()
+    return path
+
+
+def test_the_exported_names() -> None:
+    assert set(analyzer.__all__) == NAMES
+    assert all(getattr(analyzer, name) is not None for name in NAMES)
+    errors = [getattr(analyzer, name) for name in NAMES if name.endswith("Error")]
+    assert all(issubclass(error, analyzer.AnalyzerError) for error in errors)
+    with pytest.raises(AttributeError, match="no attribute 'laod'"):
+        analyzer.laod  # type: ignore[attr-defined]  # noqa: B018
+
+
+QUESTIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "stats": ({"by": "day", "since": "2026-10-01", "team": ["web", "mobile"]},
+              ["--by", "day", "--since", "2026-10-01", "--team", "web", "--team", "mobile"]),
+    "misses": ({"ci": "GITHUB_ACTIONS", "table": "top", "limit": 4}, ["--ci", "GITHUB_ACTIONS", "--limit", "4"]),
+    "retention": ({"retention": 14, "cost_per_minute": 0.1}, ["--retention", "14", "--cost-per-minute", "0.1"]),
+    "sessions": ({"table": "percentiles", "until": datetime(2026, 11, 1, tzinfo=UTC)}, ["--until", "2026-11-01"]),
+    "compare": ({"a": "team=web", "b": "team=platform", "table": "groups"}, ["team=web", "team=platform"]),
+    "doctor": ({"since": "2026-09-15T00:00Z"}, ["--since", "2026-09-15"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_it_answers_what_the_command_line_answers(name: str, archive: Path, cli: Cli) -> None:
+    asked, arguments = QUESTIONS[name]
+    told = cli(name, archive, *arguments, "--format", "json").json
+    with analyzer.load(archive) as log:
+        frame = getattr(log, name)(**asked)
+        assert log.accounting.read == told["input"]["read"]
+        assert log.accounting.kept == told["input"]["kept"]
+    tables = {table["name"]: table["rows"] for table in told["tables"]}
+    primary = {"stats": "by_day", "retention": "curve", "doctor": "findings"}
+    rows = tables[asked.get("table", primary.get(name))]
+    assert rows
+    times = [name for name, kind in frame.schema.items() if kind == pl.Datetime]
+    read = [{**row, **{time: row[time] and datetime.fromisoformat(row[time]) for time in times}} for row in rows]
+    utc = frame.with_columns(pl.col(times).dt.replace_time_zone("UTC"))
+    assert utc.to_dicts() == read
+
+
+def test_columns_have_the_type_of_their_unit(archive: Path) -> None:
+    with analyzer.load(archive) as log:
+        empty = log.stats(by="team", until="2001-01-01")
+        totals = log.stats()
+        assert empty.height == 0
+        assert "the filters leave none" in " ".join([*log.notes, *_notes(log)])
+    types = {"lookups": pl.Int64, "hit_rate": pl.Float64, "time_saved_ms": pl.Float64, "first_at": pl.Datetime("us")}
+    assert {name: totals.schema[name] for name in types} == types
+    assert {name: empty.schema[name] for name in types} == types
+    assert empty.schema["team"] == pl.String
+
+
+def _notes(log: analyzer.Log) -> list[str]:
+    log.stats(until="2001-01-01")
+    return list(log.notes)
+
+
+def test_lazy_frames_stream_the_whole_log(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analyzer.api.log.WINDOW", 1000)
+    monkeypatch.setattr("analyzer.api.log.SESSIONS_AT_A_TIME", 77)
+    with analyzer.load(archive) as log:
+        for name, lazy in (("events", log.events()), ("lookups", log.lookups())):
+            whole = log.sql(f"FROM {name}")
+            columns = lazy.collect_schema().names()
+            found = lazy.collect(engine="streaming")
+            assert found.height == whole.height > 1000
+            assert found.sort(columns).equals(whole.select(columns).sort(columns))
+        rate = log.lookups().select((pl.col("outcome") != "miss").mean()).collect().item()
+        assert rate == pytest.approx(log.stats()["hit_rate"].item())
+        assert log.events().filter(pl.col("team") == "web").select("hash").head(5).collect().shape == (5, 1)
+        assert log.events().head(3).collect().height == 3
+
+
+def test_lazy_frames_read_no_more_than_is_asked(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from analyzer.api import frame
+
+    read: list[int] = []
+    real = frame.pl.DataFrame
+    monkeypatch.setattr("analyzer.api.log.WINDOW", 1000)
+    with analyzer.load(archive) as log:
+        lazy = log.events()
+        monkeypatch.setattr(frame.pl, "DataFrame", lambda relation: read.append(1) or real(relation))
+        assert lazy.head(3).collect().height == 3
+    assert len(read) == 1
+
+
+def test_a_lazy_frame_outlives_its_log_but_not_its_closing(tmp_path: Path) -> None:
+    (path := tmp_path / "log.ndjson").write_text(ndjson([event(hash=str(number)) for number in range(9)]))
+    assert analyzer.load(path).events().collect().height == 9
+    log = analyzer.load(path)
+    lazy = log.events()
+    log.close()
+    with pytest.raises(analyzer.UsageError, match="the log is closed"):
+        log.stats()
+    with pytest.raises(Exception, match="the log is closed"):
+        lazy.collect()
+
+
+def test_nothing_is_printed_not_even_at_the_end() -> None:
+    code = (
+        "import analyzer\nlog = analyzer.load('sample_data')\nlazy = log.lookups()\nframe = log.stats(by='day')\n"
+        "found = lazy.collect()\nlog.misses(); log.retention(); log.sessions(); log.compare(); log.doctor()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_importing_costs_nothing() -> None:
+    code = "import sys, analyzer; assert not {'duckdb', 'polars', 'httpx', 'click'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_it_reads_no_environment(monkeypatch: pytest.MonkeyPatch, archive: Path, tmp_path: Path) -> None:
+    monkeypatch.setenv("TURBO_TEAM", "elsewhere")
+    outcome = analyzer.replay(archive, api="https://cache.example.com", journal=tmp_path / "j.sqlite", team="web")
+    assert outcome.plan
+    assert set(outcome.plan.requests_by_team) == {"web"}
+
+
+WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "no such filter": ({"tema": "web"}, analyzer.UsageError, "tema: no such filter; did you mean team?"),
+    "no time": ({"since": "30m"}, analyzer.UsageError, "since='30m' is no time"),
+    "no choice": ({"source": "REMOT"}, analyzer.UsageError, "source='REMOT': 'LOCAL' or 'REMOTE'"),
+    "no table": ({"table": "classes"}, analyzer.UsageError, "table='classes': stats has totals"),
+    "no dimension": ({"by": "tem"}, analyzer.UsageError, "did you mean team?"),
+    "no SQL": ({"where": "duration >"}, analyzer.QueryError, "where"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_errors_of_arguments(name: str, archive: Path) -> None:
+    arguments, kind, words = WRONG[name]
+    with analyzer.load(archive) as log, pytest.raises(kind) as raised:
+        log.stats(**arguments)
+    assert words in str(raised.value)
+
+
+def test_errors_of_sources(tmp_path: Path, archive: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello\n")
+    (tmp_path / "bad.ndjson").write_text(ndjson([event(), event(duration="12")]))
+    with pytest.raises(analyzer.UsageError, match="no source"):
+        analyzer.load()
+    with pytest.raises(analyzer.UnreadableError, match="no such file"):
+        analyzer.load(tmp_path / "missing")
+    with pytest.raises(analyzer.NotALogError):
+        analyzer.load(tmp_path / "notes.txt")
+    with pytest.raises(analyzer.RejectedError):
+        analyzer.load(tmp_path / "bad.ndjson", strict=True)
+    with pytest.raises(analyzer.QueryError):
+        analyzer.load(archive).sql("DROP TABLE events")
+    with analyzer.load(tmp_path / "bad.ndjson") as log:
+        assert (log.accounting.kept, log.accounting.rejected) == (1, 1)
+        assert log.sql("SELECT reason FROM rejects").height == 1
+
+
+def test_two_logs_are_compared(tmp_path: Path) -> None:
+    for name, hits in (("a", 3), ("b", 1)):
+        events = [event(hash=str(n), event="HIT" if n < hits else "MISS", sessionId=f"{name}{n}") for n in range(4)]
+        (tmp_path / name).write_text(ndjson(events))
+    with analyzer.load(tmp_path / "a") as a, analyzer.load(tmp_path / "b") as b:
+        assert a.compare(b=b, table="sides")["hit_rate"].to_list() == [0.75, 0.25]
+
+
+def test_every_public_thing_says_what_it_is() -> None:
+    methods = [one for name, one in inspect.getmembers(analyzer.Log, inspect.isfunction) if not name.startswith("_")]
+    assert len(methods) >= 10
+    for one in [analyzer.load, analyzer.replay, analyzer.Log, analyzer.Outcome, *methods]:
+        assert inspect.getdoc(one), one

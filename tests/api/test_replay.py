@@ -1,0 +1,44 @@
+"""Upload from Python, against the strict server."""
+
+from pathlib import Path
+
+import pytest
+from replay.server import TOKEN, Strict, serving
+
+import analyzer
+
+SAMPLE = Path(__file__).parents[2] / "sample_data"
+
+
+def test_a_plan_then_a_run_then_nothing(tmp_path: Path) -> None:
+    journal = tmp_path / "j.sqlite"
+    with serving(Strict()) as strict:
+        chosen = {"api": strict.url, "token": TOKEN, "journal": journal, "team": "web", "until": "2026-09-10"}
+        plan = analyzer.replay(SAMPLE, **chosen).plan
+        assert plan
+        assert not journal.exists()
+        done = analyzer.replay(SAMPLE, **chosen, execute=True, requests_per_minute=0)
+        again = analyzer.replay(SAMPLE, **chosen, execute=True, requests_per_minute=0)
+    assert (done.stopped, done.refused, done.plan) == (None, None, None)
+    assert done.account.confirmed == done.account.selected == plan.events == len(strict.events()) > 0
+    assert done.account.requests == plan.requests
+    assert (again.account.confirmed, again.account.confirmed_now) == (plan.events, 0)
+
+
+def test_a_run_that_stops_says_why(tmp_path: Path) -> None:
+    with serving(Strict()) as strict:
+        done = analyzer.replay(
+            SAMPLE, api=strict.url, token="wrong", journal=tmp_path / "j", execute=True, team="web"  # noqa: S106
+        )  # fmt: skip
+    assert done.stopped
+    assert done.account.unsent == done.account.selected
+    assert strict.events() == []
+
+
+def test_what_cannot_be_meant(tmp_path: Path) -> None:
+    for arguments in ({"execute": True}, {"chunk_size": 0}, {"requests_per_minute": -1}, {"as_ci": "x" * 51}):
+        with pytest.raises(analyzer.UsageError):
+            analyzer.replay(SAMPLE, api="https://cache.example.com", journal=tmp_path / "j", **arguments)
+    with pytest.raises(analyzer.UsageError, match="in the clear"):
+        analyzer.replay(SAMPLE, api="http://cache.example.com", journal=tmp_path / "j")
+    assert not (tmp_path / "j").exists()
