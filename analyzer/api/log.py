@@ -151,8 +151,8 @@ class Log:
         """Hit rates and time saved: a row, or one for each group of `by`.
 
         Args:
-            by: `hour`, `day`, `week`, `month`, `ci`, `team`, `interactive`, `session`, `hash`, `task`, `package`,
-                `branch`, `user` or `source`; several, or with commas.
+            by: `hour`, `day`, `week`, `month`, `weekday`, `hour_of_day`, `ci`, `team`, `interactive`, `session`,
+                `hash`, `task`, `package`, `branch`, `user` or `source`; several, or with commas.
             tz: IANA time zone of the buckets.
             sort: a column; `-` before it for the largest first.
             limit: only the first so many groups.

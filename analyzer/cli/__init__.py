@@ -17,6 +17,7 @@ COMMANDS = (
     "sessions",
     "compare",
     "check",
+    "report",
     "load",
     "sql",
     "replay",

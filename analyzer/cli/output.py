@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from analyzer.render.formats import Output
     from analyzer.report.report import Report
 
-NAMES = ("table", "markdown", "csv", "json", "ndjson", "parquet")
+DISTRIBUTION = "cache-event-analyzer"
+NAMES = ("table", "markdown", "html", "csv", "json", "ndjson", "parquet")
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,7 +38,9 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def check(format_name: str | None, output: Path | None, rejects: Path | None, *, force: bool) -> "Output":
+def check(
+    format_name: str | None, output: Path | None, rejects: Path | None, *, force: bool, default: str = "table"
+) -> "Output":
     """Find the format, and refuse what cannot be written, before any work is done.
 
     Raises:
@@ -54,9 +58,11 @@ def check(format_name: str | None, output: Path | None, rejects: Path | None, *,
         raise UsageError(
             f"{output}: no format has the suffix {output.suffix!r}; say one with --format {'|'.join(NAMES)}"
         )
-    found = OUTPUTS[format_name or by_suffix or "table"]
+    found = OUTPUTS[format_name or by_suffix or default]
     if found.binary and not output and sys.stdout.isatty():
         raise UsageError(f"--format {found.name} is not for a terminal; write it to a file with -o")
+    if any(find_spec(package) is None for package in found.packages):
+        raise UsageError(f"--format {found.name}: install what draws charts: pip install '{DISTRIBUTION}[report]'")
     return found
 
 

@@ -14,7 +14,10 @@ from analyzer.cli.source import SourceOptions, code_of, open_source, progress, s
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
 
-DIMENSIONS = "hour, day, week, month, ci, team, interactive, session, hash, task, package, branch, user, source"
+DIMENSIONS = (
+    "hour, day, week, month, weekday, hour_of_day, ci, team, interactive, session, hash, task, package, branch, user,"
+    " source"
+)
 
 
 @click.command("stats", epilog=f"{HELP} {EXITS}")

@@ -61,6 +61,9 @@ HOUR = Dimension(
 )
 
 
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
 def _of_hash(column: str) -> str:
     return f"(SELECT {column} FROM name WHERE name.hash_id = x.hash_id)"
 
@@ -76,6 +79,18 @@ DIMENSIONS = {
         _bucket("day", "%Y-%m-%d", "day of the first event"),
         _bucket("week", "%Y-%m-%d", "week of the first event, by its Monday"),
         _bucket("month", "%Y-%m", "month of the first event"),
+        Dimension(
+            "weekday",
+            "weekday of the first event",
+            "isodow({local})",
+            f"coalesce({list(WEEKDAYS)}[{{key}}], 'unknown')",
+        ),
+        Dimension(
+            "hour_of_day",
+            "hour of the first event, of any day",
+            "hour({local})",
+            "coalesce(printf('%02d', {key}), 'unknown')",
+        ),
         Dimension("ci", "CI vendor the client detected; none is not the same as a developer's machine", "ci"),
         Dimension("team", "slug, else teamId", "team"),
         Dimension("interactive", "whether the client said that a person was at the terminal", "interactive"),

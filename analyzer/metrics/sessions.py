@@ -81,3 +81,23 @@ def sessions(selected: Selected, limit: int) -> list[Table]:
 
 def _outliers(selected: Selected, name: str, where: str, order: str, limit: int) -> Table:
     return Table(name, OUTLIER_COLUMNS, selected.ask(OUTLIERS.format(where=where, order=order), limit=limit))
+
+
+SCATTER_COLUMNS = (
+    Heading("lookups", COUNT, "lookups of a session, on average over these"),
+    Heading("hit_rate", RATIO, "their pooled hit rate"),
+    Heading("sessions", COUNT, "sessions of about this size and hit rate"),
+    Heading("time_lost_ms", MS, "what the tasks of their misses took, where that is known or imputed"),
+    Heading("outlier", TEXT, "the session, where it stands out; it is among the others too"),
+)
+
+SCATTER = """
+SELECT round(avg(lookups))::BIGINT, sum(hits) / sum(lookups), count(*), round(fsum(lost_ms), 6), NULL
+FROM per_session GROUP BY floor(2 * log2(lookups)), floor(20 * hits / lookups) ORDER BY ALL
+"""
+
+
+def scatter(selected: Selected, outliers: Table) -> Table:
+    """Return the table `scatter`: sessions of like size and hit rate a row, and the outliers of `sessions` besides."""
+    named = [(lookups, rate, 1, lost_ms, session) for session, rate, lookups, lost_ms, *_ in outliers.rows]
+    return Table("scatter", SCATTER_COLUMNS, [*selected.ask(SCATTER), *named])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from analyzer.render import data, text
+from analyzer.render import data, html, text
 from analyzer.report.report import Report
 
 
@@ -16,6 +16,8 @@ class Output:
     suffixes: tuple[str, ...]
     write: Callable[[Report, BinaryIO], None]
     binary: bool = False
+    packages: tuple[str, ...] = ()
+    """Packages of the extra `report` that the writer needs."""
 
 
 OUTPUTS = {
@@ -23,6 +25,7 @@ OUTPUTS = {
     for output in (
         Output("table", (".txt",), text.write_table),
         Output("markdown", (".md",), text.write_markdown),
+        Output("html", (".html", ".htm"), html.write_html, packages=("altair", "jinja2", "vl_convert")),
         Output("csv", (".csv",), data.write_csv),
         Output("json", (".json",), data.write_json),
         Output("ndjson", (".ndjson", ".jsonl"), data.write_ndjson),

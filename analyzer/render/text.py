@@ -1,13 +1,15 @@
 """Tables for people: on a terminal, and as Markdown."""
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from analyzer.render.value import NOTHING, NUMERIC, human
+from analyzer.render.value import NOTHING, NUMERIC, human, written
 from analyzer.report.report import Report
-from analyzer.table import BY_ROW, COUNT, FLAG, HASH, NAME, NUMBER, TEXT, Heading, Table
+from analyzer.section import Chart
+from analyzer.table import BY_ROW, COUNT, FLAG, HASH, NAME, NUMBER, RATIO, TEXT, Heading, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,15 +38,21 @@ class Shown:
     columns: Sequence[Heading]
     cells: Sequence[Sequence[str]]
     notes: Sequence[str]
+    values: Sequence[Sequence[Any]]
 
 
 def shown(table: Table, width: int | None = None) -> Shown:
     """Choose what people see: a lone row of totals stands upright; flags become a mark; measures that do not fit go."""
     if table.upright:
         lone = table.rows[0] if table.rows else (None,) * len(table.columns)
-        pairs = zip(table.columns, lone, strict=True)
+        pairs = list(zip(table.columns, lone, strict=True))
         cells = [[_words(column), human(value, column.unit)] for column, value in pairs]
-        return Shown((Heading("measure", TEXT, ""), Heading("value", COUNT, "")), cells, ())
+        return Shown(
+            (Heading("measure", TEXT, ""), Heading("value", COUNT, "")),
+            cells,
+            (),
+            [(column.name, value) for column, value in zip(table.columns, lone, strict=True)],
+        )
     names = [column.name for column in table.columns]
     units = [[row[names.index("unit")] if c.unit == BY_ROW else c.unit for c in table.columns] for row in table.rows]
     written = [[human(*cell) for cell in zip(*row, strict=True)] for row in zip(table.rows, units, strict=True)]
@@ -67,8 +75,9 @@ def shown(table: Table, width: int | None = None) -> Shown:
     hidden = [
         column.name for place, column in enumerate(table.columns) if place not in places and column.unit not in UNSEEN
     ]
-    notes = marks + ([f"not shown: {', '.join(hidden)}; --format csv has all"] if hidden else [])
-    return Shown([table.columns[n] for n in places], [[row[n] for n in places] for row in written], notes)
+    notes = marks + ([f"not shown: {', '.join(hidden)}; --format json has all"] if hidden else [])
+    cells = [[row[n] for n in places] for row in written]
+    return Shown([table.columns[n] for n in places], cells, notes, [[row[n] for n in places] for row in table.rows])
 
 
 def label_hashes(columns: Sequence[Heading], written: Sequence[list[str]]) -> None:
@@ -90,11 +99,11 @@ def _least_width(columns: Sequence[Heading], written: Sequence[Sequence[str]], p
 def _column_width(column: Heading, cells: Sequence[str]) -> int:
     """Return the least width of a column: its longest cell, folded where it is text, and its title's longest word."""
     longest = max(map(len, cells), default=0)
-    word = max(map(len, _title(column).split()), default=0)
+    word = max(map(len, title_of(column).split()), default=0)
     return max(word, longest if column.unit else min(longest, TEXT_CHARS))
 
 
-def _title(column: Heading) -> str:
+def title_of(column: Heading) -> str:
     """Write a column's name in words; the name of a column of SQL stays as it is."""
     return column.name if column.unit in (TEXT, NUMBER, HASH) else _words(column)
 
@@ -141,7 +150,7 @@ def _print(console: "Console", table: Table) -> None:
         if table.upright:
             least = min(least, UPRIGHT_CHARS)
         justify: Literal["left", "right"] = "right" if column.unit in NUMERIC else "left"
-        grid.add_column(_title(column), justify=justify, min_width=least, overflow="fold")
+        grid.add_column(title_of(column), justify=justify, min_width=least, overflow="fold")
     for row in found.cells:
         grid.add_row(*(Text(cell) for cell in row))
     # A line too long for the terminal is broken by the terminal; a number cut short would be a wrong one.
@@ -157,7 +166,7 @@ def _folds(found: Shown, width: int) -> bool:
         return True
     if any(column.unit not in (TEXT, NUMBER) for column in found.columns):
         return False
-    rows = [[_title(column) for column in found.columns], *found.cells]
+    rows = [[title_of(column) for column in found.columns], *found.cells]
     widths = [max(len(row[n]) for row in rows) for n in range(len(found.columns))]
     return sum(widths) + 3 * len(widths) > width
 
@@ -166,24 +175,74 @@ def _print_upright(console: "Console", found: Shown) -> None:
     """Write a record a block, a field a line."""
     from rich.text import Text  # noqa: PLC0415
 
-    indent = max(len(_title(column)) for column in found.columns) + 2
+    indent = max(len(title_of(column)) for column in found.columns) + 2
     for row in found.cells:
         for column, cell in zip(found.columns, row, strict=True):
-            console.print(Text(f"{_title(column):{indent}}{cell}"), soft_wrap=True)
+            console.print(Text(f"{title_of(column):{indent}}{cell}"), soft_wrap=True)
         console.print()
 
 
 def write_markdown(report: Report, stream: BinaryIO) -> None:
-    """Write every table in the way GitHub shows."""
-    for number, table in enumerate(_told(report)):
-        found = shown(table)
-        rows = [
-            _row([_title(column) for column in found.columns]),
-            _row(["---:" if column.unit in NUMERIC else "---" for column in found.columns]),
-            *(_row(row) for row in found.cells),
-        ]
-        notes = [f"\n{note.replace('*', chr(92) + '*')}" for note in found.notes]
-        stream.write(("\n" * bool(number) + "\n".join([*rows, *notes]) + "\n").encode())
+    """Write every table in the way GitHub shows; a page with its headings, sentences and sparklines, tables cut."""
+    if report.sections:
+        stream.write(("\n".join(_page(report)) + "\n").encode())
+        return
+    stream.writelines(
+        ("\n" * bool(number) + "\n".join(_markdown(table)) + "\n").encode()
+        for number, table in enumerate(_told(report))
+    )
+
+
+def _markdown(table: Table, most: int | None = None, *, last: bool = False) -> Iterator[str]:
+    found = shown(table)
+    rows = found.cells[-most:] if most and last else found.cells[:most]
+    yield _row([title_of(column) for column in found.columns])
+    yield _row(["---:" if column.unit in NUMERIC else "---" for column in found.columns])
+    yield from (_row(row) for row in rows)
+    yield from (f"\n{_plain(note)}" for note in found.notes)
+    if most and len(found.cells) > most:
+        which = "last" if last else "first"
+        yield f"\nthe {which} {most} of {len(found.cells):,} rows are shown; the page (-o report.html) has all"
+
+
+MOST_ROWS = 12
+
+
+def _page(report: Report) -> Iterator[str]:
+    """Write a page: what a chart shows over time is a sparkline here."""
+    yield "# Remote build cache report\n"
+    yield from (f"- **{one.label}: {human(one.value, one.unit)}.** {_plain(written(one.meaning))}"
+                for one in report.headlines)  # fmt: skip
+    tables = {table.name: table for table in report.tables}
+    for section in report.sections:
+        table = tables[section.table]
+        yield f"\n## {section.heading}\n"
+        yield from (f"{_plain(written(words))}\n" for words in section.words)
+        yield from (f"{chart.title}: {line}\n" for chart in section.charts if (line := sparkline(chart, table)))
+        if table.rows:
+            yield from _markdown(table, MOST_ROWS, last=any(sparkline(chart, table) for chart in section.charts))
+    yield from (f"\n> {_plain(note)}" for note in report.notes)
+
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+LONGEST_LINE = 60
+
+
+def sparkline(chart: Chart, table: Table) -> str:
+    """Write a chart over time in a line of blocks, the latest last; empty for charts of another kind."""
+    if chart.series or chart.kind not in ("stack", "line"):
+        return ""
+    names = [column.name for column in table.columns]
+    unit = table.columns[names.index(chart.y[0])].unit
+    values = [sum(row[names.index(name)] or 0 for name in chart.y) for row in table.rows][-LONGEST_LINE:]
+    most = max([*values, 1e-9]) if unit != RATIO else 1
+    blocks = "".join(BLOCKS[min(int(value / most * len(BLOCKS)), len(BLOCKS) - 1)] for value in values)
+    return f"{blocks} (last {human(values[-1], unit)})" if values else ""
+
+
+def _plain(text: str) -> str:
+    """Return text that Markdown leaves as it is."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text.replace("\n", " "))
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from analyzer.section import Words
 from analyzer.table import BY_ROW, BYTES, COUNT, FACTOR, MONEY, MONEY_CHANGE, MS, MS_CHANGE, NUMBER, RATIO, RATIO_CHANGE
 
 NOTHING = "—"
@@ -32,6 +33,15 @@ def human(value: Any, unit: str) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S} UTC"
     return f"{value:,}" if unit == COUNT else str(value)
+
+
+def written(words: Words) -> str:
+    """Write a sentence with its values.
+
+    >>> written(Words("{} of {} lookups", [(0.5, "ratio"), (1200, "count")]))
+    '50.0 % of 1,200 lookups'
+    """
+    return words.text.format(*(human(value, unit) for value, unit in words.values))
 
 
 def points(change: float) -> str:

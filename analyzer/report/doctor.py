@@ -32,9 +32,14 @@ def doctor(opened: Opened, selection: Selection) -> Report:
         UsageError: single events are chosen.
     """
     asked = ask(opened, selection, whole="doctor")
-    table = Table("findings", COLUMNS, list(_rows(asked.selected)))
+    table = findings(asked.selected)
     said = NOTHING if opened.counts().read else EMPTY
     return answer("doctor", asked, [table], notes=[] if table.rows else [said])
+
+
+def findings(selected: Selected) -> Table:
+    """Return the table `findings`."""
+    return Table("findings", COLUMNS, list(_rows(selected)))
 
 
 def _rows(selected: Selected) -> Iterator[tuple[Any, ...]]:

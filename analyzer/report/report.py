@@ -9,6 +9,7 @@ from analyzer.archive.opening import Counts, Opened
 from analyzer.archive.selection import Selected, Selection, select
 from analyzer.errors import UsageError
 from analyzer.report.caution import cautions
+from analyzer.section import Headline, Section
 from analyzer.table import Table
 
 KEPT = "SELECT coalesce(sum(events), 0)::BIGINT FROM {selected}"
@@ -16,7 +17,10 @@ KEPT = "SELECT coalesce(sum(events), 0)::BIGINT FROM {selected}"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A command's answer. `primary` is the table that formats of a single table show; JSON has `facts` beside it."""
+    """A command's answer. `primary` is the table that formats of a single table show; JSON has `facts` beside it.
+
+    A page has its answer in `headlines`, and `sections` that show its tables.
+    """
 
     command: str
     accounting: Accounting
@@ -24,6 +28,8 @@ class Report:
     primary: Table
     notes: Sequence[str] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    headlines: Sequence[Headline] = ()
+    sections: Sequence[Section] = ()
 
 
 def account(counts: Counts, kept: int) -> Accounting:
@@ -54,10 +60,15 @@ def ask(opened: Opened, selection: Selection, whole: str = "") -> Asked:
 
 
 def answer(
-    command: str, asked: Asked, tables: Sequence[Table], primary: Table | None = None, notes: Sequence[str] = ()
+    command: str,
+    asked: Asked,
+    tables: Sequence[Table],
+    primary: Table | None = None,
+    notes: Sequence[str] = (),
+    **page: Any,
 ) -> Report:
     """Return the report of a question; its primary table is the first, unless one is named."""
     counts, kept = asked.opened.counts(), asked.selected.ask(KEPT)[0][0]
     said = cautions(asked.opened, asked.selection, counts.kept, kept)
     facts = {"view": asked.opened.view}
-    return Report(command, account(counts, kept), tables, primary or tables[0], [*said, *notes], facts)
+    return Report(command, account(counts, kept), tables, primary or tables[0], [*said, *notes], facts, **page)

@@ -1,0 +1,53 @@
+"""What a page is made of besides tables: sentences, numbers that answer at once, charts, and sections."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A sentence with a `{}` for each value; who shows it writes the values, each in its unit."""
+
+    text: str
+    values: Sequence[tuple[Any, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """A number that answers a question: what it is, its value and unit, and what that means in a sentence."""
+
+    label: str
+    value: Any
+    unit: str
+    meaning: Words
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """How a table is drawn, by the names of its columns.
+
+    `stack`: bars over time, a part of each for each column of `y`. `line`: `y` over `x`, a line for each value of
+    `series`, dashed where `mark` is set. `rank`: a bar for each value of `x`. `points`: `y` against `x`, each as large
+    as `size`, those with a `mark` named by it. `heat`: a cell for each `x` and `y`, coloured by `value`.
+    """
+
+    kind: Literal["stack", "line", "rank", "points", "heat"]
+    title: str
+    description: str
+    x: str
+    y: Sequence[str]
+    series: str | None = None
+    mark: str | None = None
+    size: str | None = None
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A question of a page: its heading, the answer in words, the name of the table that has it, and its charts."""
+
+    heading: str
+    words: Sequence[Words]
+    table: str
+    charts: Sequence[Chart] = ()

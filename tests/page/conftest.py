@@ -1,0 +1,34 @@
+"""A real Chromium that reads a page, and what it saw."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PACKAGES = ("playwright-core@1.65.1", "axe-core@4.14.1")
+AUDIT = Path(__file__).with_name("audit.cjs")
+
+
+@pytest.fixture(scope="session")
+def audit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], dict[str, Any]]:
+    chromium = shutil.which("chromium")
+    if not chromium or not shutil.which("npm"):
+        pytest.skip("Chromium or Node.js is not installed")
+    directory = tmp_path_factory.mktemp("browser")
+    install = ["npm", "install", "--no-fund", "--no-audit", "--prefix", str(directory), *PACKAGES]
+    subprocess.run(install, check=True, capture_output=True)
+    environment = {**os.environ, "NODE_PATH": str(directory / "node_modules")}
+
+    def read(page: Path) -> dict[str, Any]:
+        done = subprocess.run(
+            ["node", AUDIT, page.resolve(), chromium], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+    return read

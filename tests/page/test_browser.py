@@ -1,0 +1,54 @@
+"""The page in a real browser: as a reader on a desk, on a phone, in the dark, with a keyboard, with a screen reader."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Cli, event, ndjson
+
+SAMPLE = Path(__file__).parents[2] / "sample_data"
+EVIL = '<script>window.injected = 1</script><img src=https://evil.example/x onerror="window.injected = 2">\'"&'
+
+Audit = Callable[[Path], dict[str, Any]]
+
+
+def seen_of(sources: list[Path], directory: Path, audit: Audit, cli: Cli) -> dict[str, Any]:
+    page = directory / "report.html"
+    result = cli("report", *sources, "-o", page, "--cost-per-minute", "0.01")
+    assert result.code == 0, result.err
+    assert page.stat().st_size < 1_000_000
+    return audit(page)
+
+
+@pytest.mark.parametrize("kind", ["sample data", "malicious names"])
+def test_a_page_in_a_browser(kind: str, tmp_path: Path, audit: Audit, cli: Cli) -> None:
+    sources = [SAMPLE]
+    if kind == "malicious names":
+        events = [
+            event(sessionId=f"{EVIL}{n % 7}", hash=f"h{n % 50}", event="HIT" if n % 3 else "MISS",
+                  source="REMOTE" if n % 2 else "LOCAL", slug=EVIL if n % 4 else "good", ci=EVIL[:50],
+                  timestamp=f"2026-09-{n % 20 + 1:02d}T12:00:00Z")
+            for n in range(400)
+        ]  # fmt: skip
+        (tmp_path / "log.ndjson").write_text(ndjson(events))
+        sources = [tmp_path / "log.ndjson"]
+    seen = seen_of(sources, tmp_path, audit, cli)
+    assert seen["console"] == []
+    assert all(url.startswith("file://") for url in seen["requests"])
+    assert seen["injected"] is None
+    assert {name: pixels for name, pixels in seen["overflows"].items() if pixels > 0} == {}
+    assert {name: found for name, found in seen["audits"].items() if found} == {}
+    assert seen["papers"]["light"] != seen["papers"]["dark"]
+    assert seen["folded"] > seen["stillFolded"]
+    numbers = [float(value) for value in seen["ascending"] if value is not None]
+    assert numbers == sorted(numbers)
+    assert len(set(numbers)) > 1
+    assert [float(value) for value in seen["descending"] if value is not None] == sorted(numbers, reverse=True)
+    assert seen["sort"] == "ascending"
+    assert len(seen["copied"].splitlines()) == seen["firstTable"] > 1
+    assert "\t" in seen["copied"]
+    assert seen["drawings"] >= 6
+    assert seen["ink"] == "rgb(0, 114, 178)"
+    assert seen["printedButtons"] == 0
+    assert (EVIL in seen["text"]) == (kind == "malicious names")

@@ -1,0 +1,146 @@
+"""What the page says: the numbers of the commands, the period before, and nothing where nothing can be said."""
+
+import re
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import RECORDED, Cli, event, ndjson
+
+SAMPLE = Path(__file__).parents[2] / "sample_data"
+FORMATS = ("html", "markdown", "json", "table", "csv")
+
+
+def test_the_page_has_the_numbers_of_the_commands(cli: Cli) -> None:
+    filters = ["--team", "web", "--since", "2026-09-20", "--until", "2026-11-10"]
+    page = cli("report", SAMPLE, *filters, "--format", "json")
+    assert page.code == 0, page.err
+    stats = cli("stats", SAMPLE, *filters, "--by", "day", "--format", "json")
+    misses = cli("misses", SAMPLE, *filters, "--limit", "15", "--format", "json")
+    (totals,), (missed,) = stats.table("totals"), misses.table("misses")
+    told = {row["measure"]: row["value"] for row in page.table("answer")}
+    assert told["hit_rate"] == totals["hit_rate"]
+    assert told["time_saved"] == totals["time_saved_ms"]
+    assert told["avoidable_time"] == missed["avoidable_time_ms"]
+    by_day = {row["day"]: row for row in stats.table("by_day")}
+    for row in page.table("hit_rate_over_time"):
+        day = by_day[row["day"]]
+        assert row["hit_rate"] == day["hit_rate"]
+        assert row["local_share"] + row["remote_share"] == pytest.approx(day["hit_rate"])
+    saved = page.table("time_saved_over_time")
+    assert saved[-1]["cumulative_time_saved_ms"] == pytest.approx(totals["time_saved_ms"])
+    assert {row["class"]: row["misses"] for row in page.table("classes")} == {
+        row["class"]: row["misses"] for row in misses.table("classes")
+    }
+    assert page.table("top") == misses.table("top")
+    assert page.table("curve") == cli("retention", SAMPLE, *filters, "--format", "json").table("curve")
+    assert page.table("findings") == cli("doctor", SAMPLE, *filters, "--format", "json").table("findings")
+    week = page.table("by_weekday_and_hour")
+    assert sum(row["lookups"] for row in week) == totals["lookups"]
+    spread = [row for row in page.table("scatter") if row["outlier"] is None]
+    assert sum(row["sessions"] for row in spread) == totals["sessions"]
+    assert page.json["input"] == stats.json["input"]
+
+
+def test_the_period_before_is_as_long(cli: Cli) -> None:
+    page = cli("report", SAMPLE, "--team", "web", "--since", "2026-09-10", "--until", "2026-09-20", "--format", "json")
+    before, after = page.table("sides")
+    assert before["side"] == "Before (2026-08-31 00:00 to 2026-09-10 00:00 UTC)"
+    compared = cli(
+        "compare", SAMPLE, "2026-08-31..2026-09-10", "2026-09-10..2026-09-20", "--team", "web", "--format", "json"
+    )
+    names = set(before) - {"side"}
+    wanted = compared.table("sides")
+    assert [{name: row[name] for name in names} for row in (before, after)] == [
+        {name: row[name] for name in names} for row in wanted
+    ]
+
+
+def test_without_a_period_the_last_week_is_compared(cli: Cli) -> None:
+    page = cli("report", SAMPLE, "--format", "json")
+    assert page.table("sides") == cli("compare", SAMPLE, "--format", "json").table("sides")
+
+
+LOGS: dict[str, list[dict[str, Any]]] = {
+    "one event": [event()],
+    "one miss at a time": [event(event="MISS", timestamp="2026-09-01T00:00:00Z")],
+    "no duration is known": [event(duration=0, hash=str(n), timestamp="2026-09-01T00:00:00Z") for n in range(3)],
+    "local alone": [
+        event(hash=str(n), sessionId=str(n % 3), timestamp=f"2026-09-0{n + 1}T00:00:00Z") for n in range(9)
+    ],
+    "no times": [event(hash=str(n), source="REMOTE", sessionId=str(n % 3)) for n in range(9)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("name", LOGS)
+def test_logs_that_say_little(name: str, format_name: str, log: Any, cli: Cli) -> None:
+    result = cli("report", log(LOGS[name]), "--format", format_name)
+    assert result.code == 0, result.err
+    assert "Traceback" not in result.err
+    assert not re.search(r"\b(nan|None|inf)\b", result.out)
+
+
+def test_what_cannot_be_known_is_a_dash_with_the_reason(log: Any, cli: Cli) -> None:
+    page = cli("report", log(LOGS["no duration is known"]), "--format", "markdown").out
+    assert "- **Time saved: —.** No hit has a known duration" in page
+    assert "- **Hit rate: 100.0 %.**" in page
+    nothing = cli("report", log(LOGS["one event"]), "--until", "2001-01-01", "--format", "markdown").out
+    assert "- **Hit rate: —.** There are no lookups to tell it of." in nothing
+
+
+@pytest.mark.parametrize("source", [RECORDED / "runs", RECORDED / "requests.ndjson", RECORDED / "events.har"])
+def test_recordings(source: Path, cli: Cli, tmp_path: Path) -> None:
+    assert cli("report", source, "-o", tmp_path / "page.html").code == 0
+    text = (tmp_path / "page.html").read_text()
+    assert text.count("<svg") == text.count("</svg>") >= 3
+
+
+def test_markdown_is_small_and_has_sparklines(cli: Cli) -> None:
+    page = cli("report", SAMPLE, "--format", "markdown").out
+    assert len(page.encode()) < 60_000
+    assert re.search(r"^Hit rate by day: [▁▂▃▄▅▆▇█]+ \(last .* %\)$", page, re.MULTILINE)
+    headings = re.findall(r"^## (.*)$", page, re.MULTILINE)
+    assert headings[:3] == ["What changed", "Hit rate over time", "Time saved"]
+    assert headings[-3:] == ["Data quality", "Definitions", "Provenance"]
+
+
+def test_names_stay_text_in_markdown(log: Any, cli: Cli) -> None:
+    evil = "</h1><script>x</script>[a](javascript:b)|`c`"
+    events = [event(slug=evil if n % 2 else "good", hash=str(n), source="REMOTE") for n in range(300)]
+    page = cli("report", log(events), "--format", "markdown").out
+    assert "<script>" not in page
+    assert "\\[a\\](javascript:b)" in page
+
+
+def test_single_events_cannot_be_chosen(cli: Cli) -> None:
+    result = cli("report", SAMPLE, "--source", "REMOTE")
+    assert result.code == 2
+    assert "analyzer report needs both events of a lookup" in result.err
+
+
+def test_without_the_extra_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, cli: Cli, log: Any, tmp_path: Path
+) -> None:
+    real = util.find_spec
+    monkeypatch.setattr("analyzer.cli.output.find_spec", lambda name: None if name == "altair" else real(name))
+    result = cli("report", log([event()]), "-o", tmp_path / "page.html")
+    assert result.code == 2
+    assert "pip install 'cache-event-analyzer[report]'" in result.err
+    assert cli("report", log([event()]), "--format", "markdown").code == 0
+
+
+def test_the_page_forbids_the_network(cli: Cli, log: Any, tmp_path: Path) -> None:
+    (tmp_path / "more.ndjson").write_text(ndjson([event(hash="more")]))
+    assert cli("report", log([event()]), tmp_path / "more.ndjson", "-o", tmp_path / "page.html").code == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "default-src 'none'" in page
+    assert not re.search(r"(?:src|href)=\"(?!#)", page)
+
+
+def test_other_answers_can_be_pages_too(cli: Cli, tmp_path: Path) -> None:
+    assert cli("stats", SAMPLE, "--by", "team", "-o", tmp_path / "stats.html").code == 0
+    page = (tmp_path / "stats.html").read_text()
+    assert page.count("<table>") == 2
+    assert "<svg" not in page
