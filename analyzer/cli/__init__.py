@@ -1,6 +1,7 @@
 """The command line. Commands and the libraries under them are imported only when they run."""
 
 import sys
+import time
 from importlib import import_module
 
 import click
@@ -22,6 +23,7 @@ COMMANDS = (
     "sql",
     "replay",
     "journal",
+    "completion",
 )
 """Each command, and the module of its name, in the order of the help."""
 
@@ -41,8 +43,9 @@ class Commands(click.Group):
         """Import a command."""
         if name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"analyzer.cli.{name}").command
-        return command
+        from analyzer.cli.loudness import louder  # noqa: PLC0415
+
+        return louder(import_module(f"analyzer.cli.{name}").command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -58,10 +61,14 @@ class Commands(click.Group):
 
 
 @click.group(
-    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=ALL_HELP
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=ALL_HELP,
 )
 @click.version_option(package_name="cache-event-analyzer", prog_name="analyzer")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Understand a remote build cache from its usage events, offline.
 
     \b
@@ -74,6 +81,10 @@ def cli() -> None:
       analyzer sql cache.duckdb "SELECT outcome, count(*) FROM lookups GROUP BY ALL"
       analyzer replay cache.duckdb             what an upload to the API would be
     """
+    if ctx.invoked_subcommand is None:
+        from analyzer.cli.start import SCREEN  # noqa: PLC0415
+
+        click.echo(SCREEN, nl=False)
 
 
 def main() -> None:
@@ -81,15 +92,25 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:  # noqa: C901  (a branch an error)
-    """Run a command line and return its exit code; errors of this package become one line."""
+def run(arguments: list[str]) -> int:
+    """Run a command line and return its exit code."""
+    say.choose(say.Level.USUAL)
+    began = time.monotonic()
+    code = _run(arguments)
+    say.detail(f"took {time.monotonic() - began:.2f} s")
+    return code
+
+
+def _run(arguments: list[str]) -> int:  # noqa: C901  (a branch an error)
+    """Run a command line; errors of this package become one line."""
     try:
         result = cli.main(args=arguments, prog_name="analyzer", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return Exit.USAGE
     except click.UsageError as error:
-        error.show()
+        where = error.ctx.command_path if error.ctx else "analyzer"
+        say.error(f"{error.format_message().rstrip('.')}; see {where} --help")
         return Exit.USAGE
     except AnalyzerError as error:
         say.error(str(error))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analyzer.cli.completion import known
 from analyzer.moment import moment
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ class Moment(click.ParamType[datetime]):
 _OPTIONS = (
     click.option("--since", type=Moment(), help="From this time on: ISO 8601, or 36h, 7d, 4w before now."),
     click.option("--until", type=Moment(), help="Before this time."),
-    click.option("--team", multiple=True, help="Slug or teamId. Repeatable."),
-    click.option("--ci", multiple=True, help="CI vendor, such as GITHUB_ACTIONS. Repeatable."),
+    click.option("--team", multiple=True, shell_complete=known, help="Slug or teamId. Repeatable."),
+    click.option("--ci", multiple=True, shell_complete=known, help="CI vendor, such as GITHUB_ACTIONS. Repeatable."),
     click.option(
         "--interactive/--no-interactive",
         default=None,

@@ -112,6 +112,9 @@ def tell(found: "Opened", rejects: Path | None) -> None:
     for error in intake.errors:
         say.error(str(error))
     for report in intake.files:
+        say.detail(
+            f"{report.name}: {report.format}, {report.read:,} read, {report.kept:,} kept, {report.rejected:,} rejected"
+        )
         for text in report.notes:
             say.note(f"{report.name}: {text}")
     _tell_duplicates([report for report in intake.files if report.duplicate_of])
@@ -183,7 +186,7 @@ def progress() -> "Observer":
     """Return an observer that draws on stderr where that is a terminal."""
     from analyzer.archive.opening import Observer  # noqa: PLC0415
 
-    if not sys.stderr.isatty():
+    if say.is_quiet() or not sys.stderr.isatty():
         return Observer()
     from analyzer.cli.progress import Bar  # noqa: PLC0415
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analyzer.cli.completion import dimensions
 from analyzer.cli.cost import COST_PER_MINUTE, RestoreCost
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
@@ -22,7 +23,13 @@ DIMENSIONS = (
 
 @click.command("stats", epilog=f"{HELP} {EXITS}")
 @source_options()
-@click.option("--by", multiple=True, metavar="DIM", help=f"Group by {DIMENSIONS}. Repeatable, or with commas.")
+@click.option(
+    "--by",
+    multiple=True,
+    metavar="DIM",
+    shell_complete=dimensions,
+    help=f"Group by {DIMENSIONS}. Repeatable, or with commas.",
+)
 @click.option("--tz", default="UTC", show_default=True, help="IANA time zone of the buckets; times of filters are UTC.")
 @click.option("--sort", metavar="COLUMN", help="Sort groups by this column; -COLUMN for the largest first.")
 @click.option("--limit", type=click.IntRange(min=1), help="Show only the first so many groups.")

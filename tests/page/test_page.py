@@ -13,7 +13,7 @@ FORMATS = ("html", "markdown", "json", "table", "csv")
 
 
 def test_the_page_has_the_numbers_of_the_commands(cli: Cli) -> None:
-    filters = ["--team", "web", "--since", "2026-09-20", "--until", "2026-11-10"]
+    filters = ["--team", "data", "--since", "2026-09-20", "--until", "2026-11-10"]
     page = cli("report", SAMPLE, *filters, "--format", "json")
     assert page.code == 0, page.err
     stats = cli("stats", SAMPLE, *filters, "--by", "day", "--format", "json")

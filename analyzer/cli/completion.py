@@ -1,0 +1,68 @@
+"""`analyzer completion`, and what the shell is told of values."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from analyzer.cli.exits import HELP as EXITS
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+SHELLS = ("bash", "zsh", "fish")
+MOST = 100
+
+
+@click.command("completion", short_help="Print what completes commands in your shell.", epilog=EXITS)
+@click.argument("shell", type=click.Choice(SHELLS))
+def command(shell: str) -> None:
+    """Print a script that lets your shell complete commands, options and values.
+
+    Values are formats, dimensions of --by, and the teams and CI vendors of an archive that the line names.
+
+    \b
+    Examples:
+      eval "$(analyzer completion bash)"
+      analyzer completion zsh > ~/.analyzer-completion
+      analyzer completion fish > ~/.config/fish/completions/analyzer.fish
+    """
+    from click.shell_completion import get_completion_class  # noqa: PLC0415
+
+    from analyzer.cli import cli  # noqa: PLC0415  (this command is one of its own)
+
+    found = get_completion_class(shell)
+    if found is not None:
+        click.echo(found(cli, {}, "analyzer", "_ANALYZER_COMPLETE").source())
+
+
+def dimensions(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Complete the last of dimensions with commas."""
+    from analyzer.metrics.dimension import DIMENSIONS  # noqa: PLC0415
+
+    before, comma, last = incomplete.rpartition(",")
+    return _items([f"{before}{comma}{name}" for name in DIMENSIONS if name.startswith(last)])
+
+
+def known(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Complete a team or CI vendor by what the archive that the line names has; logs are not read for this."""
+    from analyzer.archive.database import archive, workspace  # noqa: PLC0415
+    from analyzer.errors import AnalyzerError  # noqa: PLC0415
+    from analyzer.readers.source import is_archive  # noqa: PLC0415
+
+    named = [Path(source) for source in ctx.params.get("sources") or () if is_archive(Path(source))]
+    if not named:
+        return []
+    query = f"SELECT DISTINCT {param.name} FROM store.context WHERE starts_with({param.name}, $start) ORDER BY 1"
+    try:
+        with workspace() as scratch, archive(named[0], scratch, read_only=True) as connection:
+            found = connection.execute(f"{query} LIMIT {MOST}", {"start": incomplete}).fetchall()
+    except AnalyzerError:
+        return []
+    return _items([value for (value,) in found])
+
+
+def _items(values: list[str]) -> "list[CompletionItem]":
+    from click.shell_completion import CompletionItem  # noqa: PLC0415
+
+    return [CompletionItem(value) for value in values]
