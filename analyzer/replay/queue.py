@@ -1,8 +1,9 @@
 """Which events are to be sent, in what order, and which of them the journal knows already.
 
 An event is known by its content, (sessionId, source, event, hash, duration, which repeat), at a destination: the MD5
-of its JSON text and the repeat's number. Repeats are counted within a file, so that what stands in two overlapping
-logs is one event. All of it is worked out by DuckDB, which spills to disk: a selection may be larger than memory.
+of its JSON text and the repeat's number (see `identity`). Repeats are counted within a file, so that what stands in two
+overlapping logs is one event. All of it is worked out by DuckDB, which spills to disk: a selection may be larger than
+memory.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from analyzer.archive.selection import Selection, run, select
 from analyzer.errors import UsageError
 from analyzer.replay.chunk import AROUND_BYTES, Chunk, spans
+from analyzer.replay.identity import DIGEST, ITEM, NAMED
 from analyzer.replay.journal import UNCERTAIN, split
 from analyzer.replay.target import Context, Overrides, distinct
 
@@ -50,18 +52,6 @@ GROUP BY ALL
 """  # noqa: E501  (a column a line, or nearly)
 
 LIMITED = "CREATE OR REPLACE TEMP TABLE selected AS FROM selected ORDER BY place LIMIT $limit"
-
-ITEM = """
-'{"sessionId":' || to_json(s.session) || CASE kind WHEN 1 THEN ',"source":"LOCAL","event":"HIT","hash":'
-    WHEN 2 THEN ',"source":"LOCAL","event":"MISS","hash":' WHEN 4 THEN ',"source":"REMOTE","event":"HIT","hash":'
-    ELSE ',"source":"REMOTE","event":"MISS","hash":' END || to_json(h.hash)
-    || CASE WHEN duration_ms IS NULL THEN '' WHEN duration_ms = trunc(duration_ms) AND duration_ms < 9e15
-            THEN ',"duration":' || duration_ms::BIGINT ELSE ',"duration":' || to_json(duration_ms) END || '}'
-"""
-"""An event as it is sent: the five keys, in the order clients write them, without a duration that is not known."""
-
-DIGEST = f"md5(({ITEM}) || '#' || repeat)"
-NAMED = "JOIN store.session s ON s.id = session_id JOIN store.hash h ON h.id = hash_id"
 
 KNOWN = """
 INSERT INTO known SELECT $destination, $state, unnest($digests::VARCHAR[])
