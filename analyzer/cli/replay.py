@@ -103,7 +103,7 @@ def _tell_of_other_journals(path: Path) -> None:
 
 RUNS = """
 SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM match), (SELECT count(*) FROM maybe_forced),
-       (SELECT count(*) FROM perhaps_arrived WHERE run_id NOT IN (FROM maybe_forced))
+       (SELECT count(DISTINCT run_id) FROM perhaps_arrived WHERE run_id NOT IN (FROM maybe_forced))
 """
 UNMATCHED = "SELECT count(*) FROM run WHERE id NOT IN (SELECT run_id FROM match)"
 
@@ -113,13 +113,13 @@ def _tell_of_runs(opened: "Opened") -> None:
     if opened.view == "runs":
         runs, matched, forced, perhaps = opened.connection.execute(RUNS).fetchone()  # type: ignore[misc]
         say.note(
-            f"events are made of run summaries: of {runs:,}, {matched:,} are left out as their events are in the log,"
-            f" {forced:,} as they may have been run with --force, which reports nothing, and {perhaps:,} as a session"
-            " of the log fits them but for the time"
+            f"events are made of run summaries: of {runs:,}, {matched:,} are left out as their events are in"
+            f" the log, {forced:,} as they may have been run with --force, which reports nothing, and {perhaps:,} as a"
+            " session of the log fits them but for the time"
         )
         say.note(
-            "a summary does not say which caches were on: the events are those of a run with both. Do not replay a log"
-            " of these runs as well: it would count them twice"
+            "a summary does not say which caches were on: the events are those of a run with both. That a log holds the"
+            " same runs shows only where both are in SOURCE: one of them sent alone may count twice what went before"
         )
         return
     unmatched = opened.connection.execute(UNMATCHED).fetchone()[0]  # type: ignore[index]
@@ -155,7 +155,8 @@ def _show_plan(
     if len(session.tallies) > 1:
         tables.append(teams_table(session.tallies, plan))
     notes = ["nothing was sent: --execute sends; the server will stamp the events with the time they arrive, for good"]
-    _report(opened, session, account, tables, [*_nameless(session), *notes], written, output)
+    notes = [*_nameless(session), *session.queue.made.said(), *notes]
+    _report(opened, session, account, tables, notes, written, output)
 
 
 def _execute(
@@ -192,7 +193,9 @@ def _execute(
     if sound:
         session.close(journal, settler.counts, settler.last_error)
     account = session.account(settler.counts, time.monotonic() - began)
-    notes = [*_nameless(session), *_notes(account, letters, journal)]
+    made = session.queue.made
+    in_journal = account.uncertain - made.uncertain
+    notes = [*_nameless(session), *made.said(), *_notes(in_journal, letters, journal)]
     _report(opened, session, account, [account_table(account, where)], notes, written, output)
     left = account.unsent + (account.uncertain if session.resend else 0)
     return _ended(account, left, settler.stopped)
@@ -216,11 +219,11 @@ def _ended(account: "Account", left: int, stopped: "Stopped | None") -> Exit:
     return Exit.DEAD_LETTERS if account.dead_lettered else Exit.OK
 
 
-def _notes(account: "Account", letters: "DeadLetters", journal: "Journal") -> list[str]:
+def _notes(uncertain: int, letters: "DeadLetters", journal: "Journal") -> list[str]:
     notes = [f"refused: {letters.first}; all that was refused is in {letters.path}"] if letters.first else []
-    if account.uncertain:
+    if uncertain:
         notes.append(
-            f"{account.uncertain:,} events may or may not have been taken, and are held: `analyzer journal status"
+            f"{uncertain:,} events may or may not have been taken, and are held: `analyzer journal status"
             f" --journal {journal.path}` lists them, `analyzer journal resolve` settles them"
         )
     return notes
