@@ -76,6 +76,14 @@ SELECT run_id FROM asked a LEFT JOIN known k USING (hash_id) JOIN store.run r ON
 WHERE a.unmatched GROUP BY run_id HAVING bool_and(a.kinds = 10 AND coalesce(k.known_at <= r.started_at, false))
 """
 
+# Nor did a session arrive that only got answers that mean: not recorded. Its events are sent as the log has them.
+REFUSED = """
+CREATE OR REPLACE TEMP TABLE refused AS
+SELECT session_id FROM store.event WHERE session_id IN (SELECT session_id FROM store.match)
+GROUP BY session_id HAVING bool_and(coalesce(status BETWEEN 400 AND 499 AND status <> 408, false))
+"""
+OF_REFUSED = "INSERT INTO event FROM store.event WHERE session_id IN (FROM refused)"
+
 THERE = "SELECT EXISTS (FROM store.lookup), EXISTS (FROM store.run)"
 
 
@@ -85,7 +93,7 @@ class Purpose:
 
     With `lookups_only` the questions are about lookups and their times: logs are read for nothing else, unless run
     summaries are among them. With `to_send`, run summaries are only those whose events never arrived and that were not,
-    perhaps, forced.
+    perhaps, forced; where the log shows that all of a run's events were refused, these themselves.
     """
 
     view: View = "auto"
@@ -110,6 +118,7 @@ def choose(connection: "DuckDBPyConnection", purpose: Purpose) -> Literal["event
     if purpose.view == "events" or (events and purpose.view == "auto") or not runs:
         return "events"
     gone = (ARRIVED, PERHAPS_ARRIVED, FORCED, HELD) if purpose.to_send else ()
-    for statement in (ASKED, MAYBE_FORCED, *gone, EVENT, LOOKUP, SESSION_SUMMARY):
+    back = (REFUSED, OF_REFUSED) if purpose.to_send else ()
+    for statement in (ASKED, MAYBE_FORCED, *gone, EVENT, *back, LOOKUP, SESSION_SUMMARY):
         connection.execute(statement)
     return "runs"

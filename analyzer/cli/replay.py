@@ -103,7 +103,8 @@ def _tell_of_other_journals(path: Path) -> None:
 
 RUNS = """
 SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM match), (SELECT count(*) FROM maybe_forced),
-       (SELECT count(DISTINCT run_id) FROM perhaps_arrived WHERE run_id NOT IN (FROM maybe_forced))
+       (SELECT count(DISTINCT run_id) FROM perhaps_arrived WHERE run_id NOT IN (FROM maybe_forced)),
+       (SELECT count(*) FROM refused)
 """
 UNMATCHED = "SELECT count(*) FROM run WHERE id NOT IN (SELECT run_id FROM match)"
 
@@ -111,12 +112,14 @@ UNMATCHED = "SELECT count(*) FROM run WHERE id NOT IN (SELECT run_id FROM match)
 def _tell_of_runs(opened: "Opened") -> None:
     """Say which run summaries are sent as events, and which are not."""
     if opened.view == "runs":
-        runs, matched, forced, perhaps = opened.connection.execute(RUNS).fetchone()  # type: ignore[misc]
+        runs, matched, forced, perhaps, refused = opened.connection.execute(RUNS).fetchone()  # type: ignore[misc]
         say.note(
-            f"events are made of run summaries: of {runs:,}, {matched:,} are left out as their events are in"
+            f"events are made of run summaries: of {runs:,}, {matched - refused:,} are left out as their events are in"
             f" the log, {forced:,} as they may have been run with --force, which reports nothing, and {perhaps:,} as a"
             " session of the log fits them but for the time"
         )
+        if refused:
+            say.note(f"of {refused:,} runs the log shows all events refused (4xx): they are sent as the log has them")
         say.note(
             "a summary does not say which caches were on: the events are those of a run with both. That a log holds the"
             " same runs shows only where both are in SOURCE: one of them sent alone may count twice what went before"

@@ -1,5 +1,6 @@
 """Run summaries replayed: the events turbo would have sent, of the runs whose events never arrived."""
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -182,3 +183,47 @@ def test_what_was_refused_of_a_run_may_be_sent_of_its_session(replay: Replay, st
 def test_elsewhere_nothing_was_delivered(replay: Replay) -> None:
     replay(RUNS, "--slug", "acme")
     assert accounted(replay(LOG, RUNS, "--slug", "other"))["confirmed_now"] == 4115
+
+
+STATUSES = {"refused": [403], "throttled": [429, 400], "failed": [500], "timeout": [408], "closed": [0],
+            "moved": [308], "half": [403, 200], "unknown": [None]}  # fmt: skip
+
+
+@pytest.mark.parametrize("statuses", STATUSES.values(), ids=STATUSES)
+def test_of_runs_that_were_refused_the_clients_own_events_are_sent(
+    statuses: list[int | None], cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = Counter(json.loads(line)["body"][0]["sessionId"] for line in LOG.read_text().splitlines())
+    session = next(session for session, requests in many.items() if requests > 1)
+    given = iter(statuses * many[session])
+
+    def answer(request: dict[str, Any]) -> None:
+        if request["body"][0]["sessionId"] == session:
+            request["status"] = next(given)
+
+    made, found = sent(cli, tmp_path, monkeypatch, RUNS, written(tmp_path, answer), "--view", "runs")
+    never_arrived = all(status in (400, 403, 429) for status in statuses)
+    assert made.get(session) == (recorded()[session] if never_arrived else None)
+    assert len(made) == 2 + never_arrived
+    assert f"{55 - never_arrived} are left out as their events are in the log" in found.err
+    assert ("of 1 runs the log shows all events refused (4xx)" in found.err) is never_arrived
+
+
+def test_a_log_is_replayed_whatever_it_was_answered(replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    answers = itertools.cycle([200, 403, 500, 0, 429, None])
+    log = written(tmp_path, lambda request: request.update(status=next(answers)))
+    assert accounted(replay(log, execute=False))["unsent"] == 4115
+    failed = accounted(replay(log, "--status", "failed"))["confirmed_now"]
+    assert 0 < failed == len(strict.taken) < 4115
+    assert accounted(replay(log))["confirmed_now"] == 4115 - failed
+    assert len(set(strict.taken)) == len(strict.taken) == 4115
+
+
+def test_a_refused_session_is_no_second_delivery_of_its_run(
+    replay: Replay, strict: Strict, tmp_path: Path, oracle: list[dict[str, Any]]
+) -> None:
+    replay(RUNS, "--slug", "acme")
+    log = written(tmp_path, lambda request: request.update(status=403))
+    found = accounted(replay(log, RUNS, "--view", "runs", "--slug", "acme"))
+    assert found["confirmed"] == found["selected"] > found["confirmed_now"] > 0
+    assert {count for run in lookups(strict, oracle).values() for count in run.values()} == {1}
