@@ -1,6 +1,7 @@
 """Upload of events from Python: the plan, or what a run came to."""
 
 from collections import deque
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ class Outcome:
 
     `account` counts events: selected = confirmed + dead_lettered + uncertain + unsent, earlier runs included. `plan` is
     what a run would send, without `execute`. `stopped` says why a run ended with events unsent, `refused` names the
-    first event that the server refused; the file `dead_letters` has all of them.
+    first event that the server refused; the file `dead_letters` has all of them. `notes` say what is not sent, and why.
     """
 
     account: Account
@@ -37,6 +38,7 @@ class Outcome:
     stopped: str | None = None
     refused: str | None = None
     dead_letters: Path | None = None
+    notes: Sequence[str] = ()
 
 
 def replay(
@@ -132,11 +134,12 @@ def replay(
         session = Session(found.connection, wanted, server.api)
         session.consult(known, execute=execute, resend=on_uncertain == "resend")
         if not execute or known is None:
-            return Outcome(session.account(None), plan=session.plan())
+            return Outcome(session.account(None), plan=session.plan(), notes=session.queue.made.said())
         letters = Path(dead_letters) if dead_letters else None
         done = run(session, known, policy, server, letters, _follow)
         words = done.stopped.words if done.stopped else None
-        return Outcome(done.account, None, words, done.refused or None, done.dead_letters if done.refused else None)
+        letters = done.dead_letters if done.refused else None
+        return Outcome(done.account, None, words, done.refused or None, letters, session.queue.made.said())
 
 
 def _follow(session: Session, sender: Sender) -> None:

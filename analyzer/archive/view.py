@@ -22,18 +22,23 @@ NO_CONTEXT = "(SELECT min(id) FROM store.context WHERE team IS NULL AND ci IS NU
 ASKED = f"""
 CREATE OR REPLACE TEMP TABLE asked AS
 SELECT r.id AS run_id, r.file_id, t.position, r.ended_at, coalesce(k.session_id, r.session_id) AS session_id, t.hash_id,
-       t.kinds, t.time_saved_ms, coalesce(m.context_id, {NO_CONTEXT}) AS context_id, k.session_id IS NULL AS unmatched
+       t.kinds, t.time_saved_ms, coalesce(m.context_id, {NO_CONTEXT}) AS context_id, k.session_id IS NULL AS unmatched,
+       r.session_id AS own_session_id
 FROM store.run r JOIN store.task t ON t.run_id = r.id
 LEFT JOIN store.match k ON k.run_id = r.id LEFT JOIN store.session_summary m ON m.session_id = k.session_id
 WHERE t.cacheable AND NOT r.forced AND t.kinds IS NOT NULL
 """
 
-EVENT = """
+MADE = """
+SELECT a.*, kind::UTINYINT AS kind, CASE WHEN kind IN (1, 4) THEN coalesce(time_saved_ms, 0) ELSE 0 END AS duration_ms
+FROM asked a JOIN (SELECT unnest([1, 2, 4, 8]) AS kind) ON kinds & kind > 0
+"""
+
+EVENT = f"""
 CREATE OR REPLACE TEMP TABLE event AS
-SELECT file_id, position * 2 - (kind <= 2)::INTEGER AS position, ended_at AS happened_at, session_id, hash_id,
-       kind::UTINYINT AS kind, CASE WHEN kind IN (1, 4) THEN coalesce(time_saved_ms, 0) ELSE 0 END AS duration_ms,
-       context_id, NULL::INTEGER AS status
-FROM asked JOIN (SELECT unnest([1, 2, 4, 8]) AS kind) ON kinds & kind > 0
+SELECT file_id, position * 2 - (kind <= 2)::INTEGER AS position, ended_at AS happened_at, session_id, hash_id, kind,
+       duration_ms, context_id, NULL::INTEGER AS status
+FROM ({MADE})
 """
 
 LOOKUP = f"CREATE OR REPLACE TEMP TABLE lookup AS {LOOKUPS.format(events='event')}"
@@ -51,15 +56,14 @@ FROM lookup GROUP BY session_id
 ARRIVED = "DELETE FROM asked WHERE NOT unmatched"
 PERHAPS_ARRIVED = """
 CREATE OR REPLACE TEMP TABLE perhaps_arrived AS
-SELECT DISTINCT run_id FROM (
-    SELECT a.run_id, l.session_id
-    FROM asked a JOIN store.lookup l USING (hash_id) JOIN store.session_summary m ON m.session_id = l.session_id
-    WHERE a.unmatched AND l.kinds & ~a.kinds = 0
-      AND l.session_id NOT IN (SELECT session_id FROM store.match)
-      AND coalesce(abs(date_diff('hour', m.last_at, a.ended_at)) <= 24, true)
-    GROUP BY a.run_id, l.session_id HAVING count(DISTINCT l.hash_id) = any_value(m.lookups))
+SELECT a.run_id, l.session_id
+FROM asked a JOIN store.lookup l USING (hash_id) JOIN store.session_summary m ON m.session_id = l.session_id
+WHERE a.unmatched AND l.kinds & ~a.kinds = 0
+  AND l.session_id NOT IN (SELECT session_id FROM store.match)
+  AND coalesce(abs(date_diff('hour', m.last_at, a.ended_at)) <= 24, true)
+GROUP BY a.run_id, l.session_id HAVING count(DISTINCT l.hash_id) = any_value(m.lookups)
 """
-HELD = "DELETE FROM asked WHERE run_id IN (FROM perhaps_arrived)"
+HELD = "DELETE FROM asked WHERE run_id IN (SELECT run_id FROM perhaps_arrived)"
 FORCED = "DELETE FROM asked WHERE run_id IN (FROM maybe_forced)"
 
 # All that the run asked for missed, and each of it had been built or hit in an earlier run.
@@ -72,6 +76,14 @@ SELECT run_id FROM asked a LEFT JOIN known k USING (hash_id) JOIN store.run r ON
 WHERE a.unmatched GROUP BY run_id HAVING bool_and(a.kinds = 10 AND coalesce(k.known_at <= r.started_at, false))
 """
 
+# Nor did a session arrive that only got answers that mean: not recorded. Its events are sent as the log has them.
+REFUSED = """
+CREATE OR REPLACE TEMP TABLE refused AS
+SELECT session_id FROM store.event WHERE session_id IN (SELECT session_id FROM store.match)
+GROUP BY session_id HAVING bool_and(coalesce(status BETWEEN 400 AND 499 AND status <> 408, false))
+"""
+OF_REFUSED = "INSERT INTO event FROM store.event WHERE session_id IN (FROM refused)"
+
 THERE = "SELECT EXISTS (FROM store.lookup), EXISTS (FROM store.run)"
 
 
@@ -81,7 +93,7 @@ class Purpose:
 
     With `lookups_only` the questions are about lookups and their times: logs are read for nothing else, unless run
     summaries are among them. With `to_send`, run summaries are only those whose events never arrived and that were not,
-    perhaps, forced.
+    perhaps, forced; where the log shows that all of a run's events were refused, these themselves.
     """
 
     view: View = "auto"
@@ -106,6 +118,7 @@ def choose(connection: "DuckDBPyConnection", purpose: Purpose) -> Literal["event
     if purpose.view == "events" or (events and purpose.view == "auto") or not runs:
         return "events"
     gone = (ARRIVED, PERHAPS_ARRIVED, FORCED, HELD) if purpose.to_send else ()
-    for statement in (ASKED, MAYBE_FORCED, *gone, EVENT, LOOKUP, SESSION_SUMMARY):
+    back = (REFUSED, OF_REFUSED) if purpose.to_send else ()
+    for statement in (ASKED, MAYBE_FORCED, *gone, EVENT, *back, LOOKUP, SESSION_SUMMARY):
         connection.execute(statement)
     return "runs"

@@ -154,14 +154,16 @@ def _fit(
     with open_source(inputs, progress()) as opened:
         session = Session(opened.connection, Wanted(selection, overrides), settings.api)
         session.consult(journal)
-    tally = session.tally
+    tally, made = session.tally, session.queue.made
     say.note(
         f"for {settings.api}: {tally.selected:,} events selected = {tally.confirmed:,} confirmed"
         f" + {tally.dead_lettered:,} dead-lettered"
         f" + {tally.uncertain:,} uncertain + {tally.unsent:,} unsent"
     )
+    for words in made.said():
+        say.note(words)
     held = sum(sum(row[2:5]) for row in journal.summary() if row[0] == settings.api)
-    elsewhere = held - tally.confirmed - tally.dead_lettered - tally.uncertain
+    elsewhere = held - tally.confirmed - tally.dead_lettered - tally.uncertain + made.confirmed + made.uncertain
     if elsewhere:
         say.note(f"{elsewhere:,} more events went there that SOURCE and filters do not give")
     others = sorted({row[0] for row in journal.summary()} - {settings.api})

@@ -104,7 +104,8 @@ def _tell_of_other_journals(path: Path) -> None:
 
 RUNS = """
 SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM match), (SELECT count(*) FROM maybe_forced),
-       (SELECT count(*) FROM perhaps_arrived WHERE run_id NOT IN (FROM maybe_forced))
+       (SELECT count(DISTINCT run_id) FROM perhaps_arrived WHERE run_id NOT IN (FROM maybe_forced)),
+       (SELECT count(*) FROM refused)
 """
 UNMATCHED = "SELECT count(*) FROM run WHERE id NOT IN (SELECT run_id FROM match)"
 
@@ -112,15 +113,17 @@ UNMATCHED = "SELECT count(*) FROM run WHERE id NOT IN (SELECT run_id FROM match)
 def _tell_of_runs(opened: "Opened") -> None:
     """Say which run summaries are sent as events, and which are not."""
     if opened.view == "runs":
-        runs, matched, forced, perhaps = opened.connection.execute(RUNS).fetchone()  # type: ignore[misc]
+        runs, matched, forced, perhaps, refused = opened.connection.execute(RUNS).fetchone()  # type: ignore[misc]
         say.note(
-            f"events are made of run summaries: of {runs:,}, {matched:,} are left out as their events are in the log,"
-            f" {forced:,} as they may have been run with --force, which reports nothing, and {perhaps:,} as a session"
-            " of the log fits them but for the time"
+            f"events are made of run summaries: of {runs:,}, {matched - refused:,} are left out as their events are in"
+            f" the log, {forced:,} as they may have been run with --force, which reports nothing, and {perhaps:,} as a"
+            " session of the log fits them but for the time"
         )
+        if refused:
+            say.note(f"of {refused:,} runs the log shows all events refused (4xx): they are sent as the log has them")
         say.note(
-            "a summary does not say which caches were on: the events are those of a run with both. Do not replay a log"
-            " of these runs as well: it would count them twice"
+            "a summary does not say which caches were on: the events are those of a run with both. That a log holds the"
+            " same runs shows only where both are in SOURCE: one of them sent alone may count twice what went before"
         )
         return
     unmatched = opened.connection.execute(UNMATCHED).fetchone()[0]  # type: ignore[index]
@@ -156,7 +159,8 @@ def _show_plan(
     if len(session.tallies) > 1:
         tables.append(teams_table(session.tallies, plan))
     notes = ["nothing was sent: --execute sends; the server will stamp the events with the time they arrive, for good"]
-    _report(opened, session, account, tables, [*_nameless(session), *notes], written, output)
+    notes = [*_nameless(session), *session.queue.made.said(), *notes]
+    _report(opened, session, account, tables, notes, written, output)
 
 
 def _execute(
@@ -175,8 +179,9 @@ def _execute(
     )  # fmt: skip
     server = Server(settings.api, settings.token, options.ca_file)
     done = execute(session, journal, policy, server, options.dead_letters, follow)
-    account, tables = done.account, [account_table(done.account, where)]
-    _report(opened, session, account, tables, [*_nameless(session), *_notes(done, journal)], written, output)
+    account, made = done.account, session.queue.made
+    notes = [*_nameless(session), *made.said(), *_notes(done, account.uncertain - made.uncertain, journal)]
+    _report(opened, session, account, [account_table(account, where)], notes, written, output)
     left = account.unsent + (account.uncertain if session.resend else 0)
     return _ended(account, left, done.stopped)
 
@@ -199,12 +204,11 @@ def _ended(account: "Account", left: int, stopped: "Stopped | None") -> Exit:
     return Exit.DEAD_LETTERS if account.dead_lettered else Exit.OK
 
 
-def _notes(done: "Executed", journal: "Journal") -> list[str]:
-    account = done.account
+def _notes(done: "Executed", uncertain: int, journal: "Journal") -> list[str]:
     notes = [f"refused: {done.refused}; all that was refused is in {done.dead_letters}"] if done.refused else []
-    if account.uncertain:
+    if uncertain:
         notes.append(
-            f"{account.uncertain:,} events may or may not have been taken, and are held: `analyzer journal status"
+            f"{uncertain:,} events may or may not have been taken, and are held: `analyzer journal status"
             f" --journal {journal.path}` lists them, `analyzer journal resolve` settles them"
         )
     return notes

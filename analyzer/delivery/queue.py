@@ -1,8 +1,9 @@
 """Which events are to be sent, in what order, and which of them the journal knows already.
 
 An event is known by its content, (sessionId, source, event, hash, duration, which repeat), at a destination: the MD5
-of its JSON text and the repeat's number. Repeats are counted within a file, so that what stands in two overlapping
-logs is one event. All of it is worked out by DuckDB, which spills to disk: a selection may be larger than memory.
+of its JSON text and the repeat's number (see `identity`; `made` for those with another name). Repeats are counted
+within a file, so that what stands in two overlapping logs is one event. All of it is worked out by DuckDB, which
+spills to disk: a selection may be larger than memory.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.archive.selection import Selection, run, select
 from analyzer.delivery.chunk import AROUND_BYTES, Chunk, spans
-from analyzer.delivery.journal import UNCERTAIN, split
+from analyzer.delivery.identity import DIGEST, ITEM, NAMED
+from analyzer.delivery.journal import CONFIRMED, UNCERTAIN, split
+from analyzer.delivery.made import Made, find
 from analyzer.delivery.target import Context, Overrides, distinct
 from analyzer.errors import UsageError
 
@@ -51,18 +54,6 @@ GROUP BY ALL
 
 LIMITED = "CREATE OR REPLACE TEMP TABLE selected AS FROM selected ORDER BY place LIMIT $limit"
 
-ITEM = """
-'{"sessionId":' || to_json(s.session) || CASE kind WHEN 1 THEN ',"source":"LOCAL","event":"HIT","hash":'
-    WHEN 2 THEN ',"source":"LOCAL","event":"MISS","hash":' WHEN 4 THEN ',"source":"REMOTE","event":"HIT","hash":'
-    ELSE ',"source":"REMOTE","event":"MISS","hash":' END || to_json(h.hash)
-    || CASE WHEN duration_ms IS NULL THEN '' WHEN duration_ms = trunc(duration_ms) AND duration_ms < 9e15
-            THEN ',"duration":' || duration_ms::BIGINT ELSE ',"duration":' || to_json(duration_ms) END || '}'
-"""
-"""An event as it is sent: the five keys, in the order clients write them, without a duration that is not known."""
-
-DIGEST = f"md5(({ITEM}) || '#' || repeat)"
-NAMED = "JOIN store.session s ON s.id = session_id JOIN store.hash h ON h.id = hash_id"
-
 KNOWN = """
 INSERT INTO known SELECT $destination, $state, unnest($digests::VARCHAR[])
 """
@@ -71,7 +62,9 @@ NOTHING_KNOWN = "CREATE OR REPLACE TEMP TABLE known (destination INTEGER, state 
 
 COMPARED = f"""
 CREATE OR REPLACE TEMP TABLE compared AS
-SELECT e.*, k.state FROM selected e {NAMED} LEFT JOIN known k ON k.destination = e.destination AND k.digest = {DIGEST}
+SELECT e.*, least(k.state, d.state) AS state, k.state IS NULL AND d.state IS NOT NULL AS made
+FROM selected e LEFT JOIN delivered d USING (destination, session_id, hash_id, kind, repeat)
+{NAMED} LEFT JOIN known k ON k.destination = e.destination AND k.digest = {DIGEST}
 """
 
 MARKED = "CREATE OR REPLACE TEMP VIEW marked AS FROM compared"
@@ -79,6 +72,10 @@ MARKED_TO_RESEND = f"""
 CREATE OR REPLACE TEMP VIEW marked AS SELECT * REPLACE (nullif(state, '{UNCERTAIN}') AS state) FROM compared
 """
 UNMARKED = "CREATE OR REPLACE TEMP VIEW marked AS SELECT *, NULL::VARCHAR AS state FROM selected"
+
+OF_MADE = """
+SELECT count(*) FILTER (state = $confirmed), count(*) FILTER (state = $uncertain) FROM compared WHERE made
+"""
 
 COUNTS = """
 SELECT destination, coalesce(state, 'unsent'), count(*), sum(copies)::BIGINT FROM {marked} GROUP BY ALL ORDER BY ALL
@@ -142,7 +139,7 @@ class Queue:
     """The selected events, in the temporary tables of an open archive or of logs read just now."""
 
     def __init__(self, connection: "DuckDBPyConnection", wanted: Wanted) -> None:
-        self.connection, self.wanted = connection, wanted
+        self.connection, self.wanted, self.made = connection, wanted, Made()
         self._target()
         self._select()
 
@@ -198,7 +195,9 @@ class Queue:
         """
         known = self._rows("SELECT count(*) FROM known")[0][0]
         if known:
+            find(self.connection, resend=resend)
             self.connection.execute(COMPARED)
+            self.made = Made(*self._rows(OF_MADE, {"confirmed": CONFIRMED, "uncertain": UNCERTAIN})[0])
         self.connection.execute((MARKED_TO_RESEND if resend else MARKED) if known else UNMARKED)
         counts: dict[str, dict[str, int]] = {team: {} for team in self.teams}
         self.kept = 0
