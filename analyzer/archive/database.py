@@ -76,7 +76,8 @@ def _connect(path: Path | None, scratch: Path, *, read_only: bool) -> "DuckDBPyC
     except duckdb.Error as error:
         raise ArchiveError(_why_not(path, str(error))) from None
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")
+    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()[0][0]:
+        connection.execute("SET enable_progress_bar = false")
     return connection
 
 
