@@ -5,10 +5,18 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
+from analyzer.readers.bounds import Bounds
 from analyzer.readers.item import CUT, Item, numbered, skip_space, value_end
 
 WINDOW_CHARS = 1 << 20
-"""Text held at once; an item may be longer only up to here."""
+"""Text held at once."""
+
+LONGEST_CHARS = 1 << 26
+"""A value may be longer than the window up to here; of a longer one only the beginning is kept."""
+
+TOO_LONG = f"longer than {LONGEST_CHARS >> 20} Mi characters, which is not read"
+NEAR_CHARS = 8
+"""So near to the end of the text a problem may be that there is no more of it yet."""
 
 _NEXT_OBJECT = re.compile(r"\}\s*,\s*(?=\{)")
 
@@ -67,9 +75,34 @@ class Window:
                 # A number or a word at the window's edge may go on behind it.
                 if end < len(self.text) or not self.fill():
                     return self._cut_out(end), None
-            except json.JSONDecodeError:
-                if len(self.text) - self.place >= WINDOW_CHARS or not self.fill():
-                    return self._broken()
+            except json.JSONDecodeError as error:
+                if len(self.text) - self.place < WINDOW_CHARS and self.fill():
+                    continue
+                whole = self._long() if self._goes_on(error) else None
+                return whole or self._broken()
+
+    def _goes_on(self, error: json.JSONDecodeError) -> bool:
+        """Tell whether a value may be whole, had more of it been read."""
+        is_near = error.pos >= len(self.text) - NEAR_CHARS
+        is_nested = self.text[self.place : self.place + 1] in ("{", "[")
+        return is_nested and not self.ended and (is_near or error.msg.startswith("Unterminated string"))
+
+    def _long(self) -> tuple[str, str | None] | None:
+        """Return the value at this place, longer than the window, and move past it; None where it is broken."""
+        bounds = Bounds()
+        parts, kept, line = [], 0, self.line
+        while (end := bounds.end_in(self.text, self.place)) is None and not bounds.broken:
+            parts += [self.text[self.place :]] if kept < LONGEST_CHARS else []
+            kept += len(self.text) - self.place
+            self.advance(len(self.text))
+            if not self.fill():
+                return "".join(parts), CUT
+        if end is None:
+            self.text, self.place, self.line = "".join([*parts, self.text[self.place :]]), 0, line
+            return None
+        parts.append(self._cut_out(end))
+        text = "".join(parts)
+        return (text, None if _is_json(text) else "not JSON") if kept < LONGEST_CHARS else (text, TOO_LONG)
 
     def _broken(self) -> tuple[str, str]:
         found = _NEXT_OBJECT.search(self.text, self.place)
@@ -118,3 +151,10 @@ def _elements_of_one(window: Window) -> Iterator[Item]:
 def items(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
     """Yield each element of the array as an item."""
     return numbered(elements(Window(chunks)))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return value_end(text, 0) == len(text)
+    except json.JSONDecodeError:
+        return False

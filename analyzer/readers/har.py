@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from analyzer.readers.array import Window
+from analyzer.readers.array import TOO_LONG, Window
 from analyzer.readers.item import CUT, Item, numbered
-from analyzer.readers.request import context_of, is_events_request, items_of_body, query_of
+from analyzer.readers.request import PATH, context_of, is_events_request, items_of_body, query_of
 
+METHOD_AND_URL = re.compile(r'"method"\s*:\s*"[A-Z]+"\s*,\s*"url"\s*:\s*"[^"\\]*"')
 ENTRIES = re.compile(r'"entries"\s*:\s*\[')
 
 
@@ -20,7 +21,7 @@ def items(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item
 
 def _items(window: Window) -> Iterator[Item]:
     if not window.seek(ENTRIES):
-        yield Item(window.line, None, window.text[window.place :], problem="a HAR without entries")
+        yield Item(window.line, None, "", problem="a HAR without entries")
         return
     while (found := window.skip(",")) != "]":
         line = window.line
@@ -28,10 +29,10 @@ def _items(window: Window) -> Iterator[Item]:
             yield Item(line, None, "", problem=CUT)
             return
         text, problem = window.take()
-        if problem:
-            yield Item(line, None, text, problem=problem)
-            continue
-        yield from of_entry(line, text)
+        if not problem:
+            yield from of_entry(line, text)
+        elif problem != TOO_LONG or may_report(text):
+            yield Item(line, None, told(text), problem=problem)
 
 
 def of_entry(line: int, text: str) -> Iterator[Item]:
@@ -46,9 +47,24 @@ def of_entry(line: int, text: str) -> Iterator[Item]:
         status = (entry.get("response") or {}).get("status")
         body = _body(request.get("postData") or {})
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
-        yield Item(line, None, text, problem="not a HAR entry")
+        yield Item(line, None, told(text), problem="not a HAR entry")
         return
     yield from items_of_body(line, body, context_of(query, headers, status, entry.get("startedDateTime")))
+
+
+def told(text: str) -> str:
+    """Return what may be told of an entry that cannot be read: method and URL; its headers may hold a token.
+
+    >>> told('{"request": {"method": "PUT", "url": "/v8/artifacts/1", "headers": [{"name": "authorization"')
+    '"method": "PUT", "url": "/v8/artifacts/1"'
+    """
+    found = METHOD_AND_URL.search(text)
+    return found[0] if found else ""
+
+
+def may_report(text: str) -> bool:
+    """Tell whether an entry of which only the beginning is known may be a request that reports events."""
+    return not METHOD_AND_URL.search(text) or PATH in told(text)
 
 
 def _pairs(pairs: Any) -> dict[str, Any]:

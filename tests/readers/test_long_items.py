@@ -1,0 +1,123 @@
+"""Values longer than what is read at once: one item each, wherever they stand, and no token in what is rejected."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Cli, event
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analyzer.readers import array, har
+from analyzer.readers.array import Window, elements
+from analyzer.readers.bounds import Bounds
+
+TOKEN = "secret-token-of-the-team"  # noqa: S105  (of nobody)
+
+
+def entry(number: int, filler: str = "", path: str = "/v8/artifacts/events") -> dict[str, Any]:
+    body = json.dumps([event(hash=f"h{number}")]) if path.endswith("events") else filler
+    headers = [
+        {"name": "authorization", "value": f"Bearer {TOKEN}"},
+        {"name": "x-artifact-client-ci", "value": "DRONE"},
+    ]
+    return {
+        "startedDateTime": "2026-09-01T00:00:00Z",
+        "request": {"method": "POST" if path.endswith("events") else "PUT", "url": f"https://c.example{path}",
+                    "headers": headers, "postData": {"text": body}},
+        "response": {"status": 200, "content": {"text": filler}},
+    }  # fmt: skip
+
+
+FILLERS = {
+    "base64": "QUJD" * 400_000,
+    "quotes and brackets": '"]},{\\' * 300_000,
+    "other letters": "😀é\n" * 400_000,
+}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("packed", ["plain", "gzip"])
+@pytest.mark.parametrize("filler", FILLERS)
+def test_long_entries_of_a_har_hide_no_report(
+    filler: str, packed: str, indent: int | None, tmp_path: Path, cli: Cli
+) -> None:
+    text, long = FILLERS[filler], "/v8/artifacts/0123"
+    entries = [entry(0, text, long), entry(1), entry(2, text, long), entry(3, text), entry(4), entry(5, text, long)]
+    content = json.dumps({"log": {"version": "1.2", "entries": entries}}, indent=indent).encode()
+    (path := tmp_path / "log.har").write_bytes(gzip.compress(content, 1) if packed == "gzip" else content)
+    result = cli("sql", path, "SELECT hash, ci FROM events ORDER BY hash", "--format", "csv")
+    assert (result.err, result.out) == ("", "hash,ci\nh1,DRONE\nh3,DRONE\nh4,DRONE\n")
+
+
+@pytest.mark.parametrize("broken", ["cut", "a comma less", "a quote less"])
+def test_a_broken_har_shows_no_token(broken: str, tmp_path: Path, cli: Cli) -> None:
+    entries = [entry(0), entry(1, FILLERS["base64"], "/v8/artifacts/1"), entry(2), entry(3)]
+    text = json.dumps({"log": {"entries": entries}})
+    spoiled = {
+        "cut": text[: len(text) - 700],
+        "a comma less": text.replace('"QUJD', '"a" "QUJD', 1),
+        "a quote less": text.replace('QJD"', "QJD", 1).replace('"headers"', '"headers', 1),
+    }[broken]
+    (path := tmp_path / "log.har").write_text(spoiled)
+    result = cli("stats", path, "--rejects", tmp_path / "rejects.ndjson", "--format", "json")
+    assert result.json["input"]["rejected"] > 0
+    assert TOKEN not in (tmp_path / "rejects.ndjson").read_text() + result.err + result.out
+
+
+def test_an_entry_beyond_all_measure_is_one_reject_where_it_may_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
+) -> None:
+    for module in (array, har):
+        monkeypatch.setattr(module, "LONGEST_CHARS", 3 << 20, raising=False)
+    text = "x" * (5 << 20)
+    entries = [entry(0), entry(1, text, "/v8/artifacts/1"), entry(2, text), entry(3)]
+    (path := tmp_path / "log.har").write_text(json.dumps({"log": {"entries": entries}}))
+    result = cli("stats", path, "--rejects", tmp_path / "rejects.ndjson", "--format", "json")
+    assert (result.json["input"]["kept"], result.json["input"]["rejected"]) == (2, 1)
+    (reject,) = (json.loads(line) for line in (tmp_path / "rejects.ndjson").read_text().splitlines())
+    assert reject["reason"].startswith("longer than ")
+    assert reject["text"] == '"method": "POST", "url": "https://c.example/v8/artifacts/events"'
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_long_item_of_an_array_is_one_item(indent: int | None, log: Any, cli: Cli) -> None:
+    events = [event(hash="a"), event(hash="b" * 3_000_000), {**event(hash="c"), "more": [FILLERS["base64"]]}, event()]
+    result = cli("stats", log(json.dumps(events, indent=indent)), "--format", "json")
+    assert (result.json["input"]["kept"], result.json["input"]["rejected"]) == (4, 0)
+
+
+TEXTS = st.text(st.sampled_from('ab"\\{}[],:\n é😀'), max_size=30)
+VALUES = st.recursive(
+    st.none() | st.integers() | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(values=st.lists(st.dictionaries(TEXTS, VALUES, max_size=5), max_size=6), indent=st.sampled_from([None, 1]),
+       window=st.integers(1, 40), piece=st.integers(1, 9))  # fmt: skip
+def test_windows_of_any_size_give_the_same_items(
+    values: list[Any], indent: int | None, window: int, piece: int
+) -> None:
+    content = json.dumps(values, indent=indent, ensure_ascii=False).encode()
+    pieces = iter([content[start : start + piece] for start in range(0, len(content), piece)])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(array, "WINDOW_CHARS", window)
+        found = list(elements(Window(pieces)))
+    assert [one.problem for one in found] == [None] * len(values)
+    assert [json.loads(one.text) for one in found] == values
+
+
+@given(value=st.dictionaries(TEXTS, VALUES, min_size=1), piece=st.integers(1, 9), after=TEXTS)
+def test_bounds(value: dict[str, Any], piece: int, after: str) -> None:
+    text = json.dumps(value)
+    bounds, place = Bounds(), 0
+    for start in range(0, len(text + after), piece):
+        end = bounds.end_in((text + after)[start : start + piece])
+        if end is not None:
+            place = start + end
+            break
+    assert place == len(text)
