@@ -52,3 +52,24 @@ def test_the_notebooks_snippet(tmp_path: Path) -> None:
     code = f"{snippet[1]}\nassert by_team.height > 4, by_team"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_python_of_the_readme(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    code = f"{snippet}\nassert min(by_day.height, why.height, curve.height, slow.height, local.height) > 2"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_steps_of_github_actions(tmp_path: Path) -> None:
+    """Those of `analyzer`, over recorded runs where turbo leaves its own."""
+    shutil.copytree(ROOT / "sample_data" / "runs", tmp_path / ".turbo" / "runs")
+    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    steps = re.findall(r"run: (analyzer .*)", example)
+    assert len(steps) == 2
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+    for step in steps:
+        subprocess.run(["bash", "-ec", step], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert (tmp_path / "summary.md").read_text().startswith("# Remote build cache report\n\n- **Hit rate: ")

@@ -50,7 +50,8 @@ def known(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[
     from analyzer.errors import AnalyzerError  # noqa: PLC0415
     from analyzer.readers.source import is_archive  # noqa: PLC0415
 
-    named = [Path(source) for source in ctx.params.get("sources") or () if is_archive(Path(source))]
+    words = [*(ctx.params.get("sources") or ()), *ctx.args]
+    named = [Path(word) for word in words if is_archive(Path(word))]
     if not named:
         return []
     query = f"SELECT DISTINCT {param.name} FROM store.context WHERE starts_with({param.name}, $start) ORDER BY 1"

@@ -1,0 +1,105 @@
+"""The first screen, completion, how much is said, and errors in one line."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from conftest import Cli, event
+
+from analyzer.cli import COMMANDS
+from analyzer.cli import cli as program
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_first_screens_examples_run_as_they_stand(cli: Cli, tmp_path: Path) -> None:
+    screen = cli()
+    assert (screen.code, screen.err) == (0, "")
+    examples = re.findall(r"(analyzer \w+ sample_data.*)", screen.out)
+    assert len(examples) == 5
+    shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for example in examples:
+        command = ["bash", "-c", example]
+        done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, check=False)
+        assert done.returncode == 0, (example, done.stderr)
+
+
+def below(command: click.Command | None, name: str) -> list[str]:
+    found = [name]
+    for child in command.commands if isinstance(command, click.Group) else ():
+        found += below(command.commands[child], f"{name} {child}")
+    return found
+
+
+EVERY = [path for name in COMMANDS for path in below(program.get_command(click.Context(program), name), name)]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_command_has_an_example_and_says_how_loud(name: str, cli: Cli) -> None:
+    text = cli(*name.split(), "--help").out
+    assert re.search(r"Examples?[^\n]*:\n.*analyzer", text), text
+    assert all(option in text for option in ("--quiet", "--verbose", "--debug"))
+
+
+def completed(words: str, directory: Path) -> list[str]:
+    environment = {
+        **os.environ, "COMP_WORDS": f"analyzer {words}", "COMP_CWORD": str(len(words.split())),
+        "_ANALYZER_COMPLETE": "bash_complete",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "analyzer"], cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    return [line.partition(",")[2] for line in done.stdout.split()]
+
+
+def test_completion(log: Any, cli: Cli, tmp_path: Path) -> None:
+    events = [event(slug=team, ci=ci, hash=team) for team, ci in (("web", "GITLAB"), ("wide", "DRONE"), ("x", "DRONE"))]
+    assert cli("load", log(events), "--into", tmp_path / "a.duckdb").code == 0
+    assert completed("stats a.duckdb --team w", tmp_path) == ["web", "wide"]
+    assert completed("misses a.duckdb --ci D", tmp_path) == ["DRONE"]
+    assert completed("stats log.ndjson --team w", tmp_path) == []
+    assert completed("stats --by day,te", tmp_path) == ["day,team"]
+    assert completed("report --format m", tmp_path) == ["markdown"]
+    assert completed("mis", tmp_path) == ["misses"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str, cli: Cli) -> None:
+    assert "_ANALYZER_COMPLETE" in cli("completion", shell).out
+
+
+def test_how_much_is_said(log: Any, cli: Cli) -> None:
+    path = log([event(), event(duration="12")])
+    assert cli("stats", path, "--quiet").err == ""
+    assert "1 of 2 events rejected" in cli("stats", path).err
+    told = cli("stats", path, "--verbose").err
+    assert f"detail: {path}: ndjson, 2 read, 1 kept, 1 rejected" in told
+    assert re.search(r"detail: took \d+\.\d\d s", told)
+    assert "error: " in cli("stats", f"{path}.missing", "--quiet").err
+    assert "Traceback" not in cli("stats", path, "--by", "nothing").err
+    assert "Traceback" in cli("stats", path, "--by", "nothing", "--debug").err
+    assert "detail" not in cli("stats", path).err
+
+
+WRONG = {
+    ("stat",): "error: No such command 'stat'. Did you mean 'stats'?; see analyzer --help",
+    ("stats", "x", "--teem", "web"): "error: No such option '--teem'",
+    ("load", "x"): "error: Missing option '--into'; see analyzer load --help",
+    ("stats", "x", "--format", "jsn"): "error: Invalid value for '--format'",
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
+def test_a_wrong_command_line_is_one_line(arguments: tuple[str, ...], cli: Cli) -> None:
+    result = cli(*arguments)
+    assert result.code == 2
+    assert result.err.startswith(WRONG[arguments])
+    assert result.err.count("\n") == 1
