@@ -23,7 +23,7 @@ LATE_MS = 5000
 """How long after its run's end a session's last event may arrive: clients send a refused batch again after 2 s."""
 
 SECOND_MS = 1000
-"""What is added where the log has whole seconds only, cut down."""
+"""What is added where a session has whole seconds only, cut down."""
 
 FITTING = f"""
 WITH asked AS (
@@ -38,7 +38,8 @@ near AS (
                        AND a.ended_at + INTERVAL {LATE_MS} MILLISECONDS
     WHERE m.lookups <= a.lookups + unlisted)
 SELECT n.run_id, n.session_id, epoch_ms(n.first_at) - epoch_ms(started_at), epoch_ms(n.last_at) - epoch_ms(ended_at),
-       any_value(asked) - count(DISTINCT l.hash_id)
+       any_value(asked) - count(DISTINCT l.hash_id),
+       epoch_us(n.first_at) % 1000000 = 0 AND epoch_us(n.last_at) % 1000000 = 0
 FROM near n
 JOIN (SELECT * FROM store.lookup WHERE session_id IN (SELECT session_id FROM near)) l ON l.session_id = n.session_id
 JOIN store.task t ON t.run_id = n.run_id AND t.hash_id = l.hash_id
@@ -49,16 +50,12 @@ HAVING count(DISTINCT l.hash_id) BETWEEN any_value(n.lookups - unlisted) AND any
 ORDER BY ALL
 """
 
-WHOLE_SECONDS = """
-SELECT coalesce(bool_and(epoch_us(last_at) % 1000000 = 0), false) FROM store.session_summary
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Pair:
     """A session that fits a run: how long after the run's start and end its first and last events came.
 
-    `missing` is the number of tasks that the session does not report.
+    `missing` is the number of tasks that the session does not report; `coarse` tells that its times are whole seconds.
     """
 
     run_id: int
@@ -66,15 +63,19 @@ class Pair:
     after_start_ms: int
     after_end_ms: int
     missing: int
+    coarse: bool
+
+    @property
+    def is_in_time(self) -> bool:
+        """Whether the session began in its run, as far as clocks tell."""
+        return self.after_start_ms >= -EARLY_MS - (SECOND_MS if self.coarse else 0)
 
 
 def match(connection: "DuckDBPyConnection") -> None:
     """Fill the table `match` anew."""
     if not connection.execute("SELECT count(*) FROM store.run").fetchone()[0]:  # type: ignore[index]
         return
-    whole = connection.execute(WHOLE_SECONDS).fetchone()[0]  # type: ignore[index]
-    pairs = [Pair(*row) for row in connection.execute(FITTING).fetchall()]
-    matched = list(matches(pairs, SECOND_MS if whole else 0))
+    matched = list(matches([Pair(*row) for row in connection.execute(FITTING).fetchall()]))
     connection.execute("DELETE FROM store.match")
     connection.execute(
         "INSERT INTO store.match SELECT unnest($runs::INTEGER[]), unnest($sessions::INTEGER[])",
@@ -82,23 +83,25 @@ def match(connection: "DuckDBPyConnection") -> None:
     )
 
 
-def matches(pairs: list[Pair], coarse_ms: int) -> Iterator[tuple[int, int]]:
+def matches(pairs: list[Pair]) -> Iterator[tuple[int, int]]:
     """Yield (run, session), each at most once."""
-    in_time = [pair for pair in pairs if pair.after_start_ms >= -EARLY_MS - coarse_ms]
+    in_time = [pair for pair in pairs if pair.is_in_time]
     runs: set[int] = set()
     sessions: set[int] = set()
-    for pair in sorted(_lone(in_time) if coarse_ms else in_time, key=_distance):
+    for pair in sorted(_sure(in_time), key=_distance):
         if pair.run_id not in runs and pair.session_id not in sessions:
             runs.add(pair.run_id)
             sessions.add(pair.session_id)
             yield pair.run_id, pair.session_id
 
 
-def _lone(pairs: list[Pair]) -> list[Pair]:
-    """Return the pairs whose session and run have no other one that is as whole: coarse times tell no more."""
+def _sure(pairs: list[Pair]) -> list[Pair]:
+    """Return pairs of fine times, and of coarse ones those whose session and run have no other that is as whole."""
     runs = Counter((pair.run_id, pair.missing) for pair in pairs)
     sessions = Counter((pair.session_id, pair.missing) for pair in pairs)
-    return [p for p in pairs if runs[p.run_id, p.missing] == 1 and sessions[p.session_id, p.missing] == 1]
+    return [
+        p for p in pairs if not p.coarse or (runs[p.run_id, p.missing] == 1 and sessions[p.session_id, p.missing] == 1)
+    ]
 
 
 def _distance(pair: Pair) -> tuple[int, int, int, int]:

@@ -18,14 +18,23 @@ View = Literal["auto", "events", "runs"]
 
 NO_CONTEXT = "(SELECT min(id) FROM store.context WHERE team IS NULL AND ci IS NULL AND interactive IS NULL)"
 
-# A run that was matched keeps its session's name, team and CI.
+# The caches that a matched session asked: a summary does not say which were on.
+CACHES = """
+SELECT session_id, max(kinds & 3) > 0 AS local, max(kinds & 12) > 0 AS remote
+FROM store.lookup WHERE session_id IN (SELECT session_id FROM store.match) GROUP BY session_id
+"""
+
+# A run that was matched keeps its session's name, team and CI, and what it asked.
 ASKED = f"""
 CREATE OR REPLACE TEMP TABLE asked AS
 SELECT r.id AS run_id, r.file_id, t.position, r.ended_at, coalesce(k.session_id, r.session_id) AS session_id, t.hash_id,
-       t.kinds, t.time_saved_ms, coalesce(m.context_id, {NO_CONTEXT}) AS context_id, k.session_id IS NULL AS unmatched,
+       coalesce(nullif(t.kinds & (CASE WHEN local THEN 3 ELSE 0 END | CASE WHEN remote THEN 12 ELSE 0 END), 0), t.kinds)
+           AS kinds,
+       t.time_saved_ms, coalesce(m.context_id, {NO_CONTEXT}) AS context_id, k.session_id IS NULL AS unmatched,
        r.session_id AS own_session_id
 FROM store.run r JOIN store.task t ON t.run_id = r.id
 LEFT JOIN store.match k ON k.run_id = r.id LEFT JOIN store.session_summary m ON m.session_id = k.session_id
+LEFT JOIN ({CACHES}) c ON c.session_id = k.session_id
 WHERE t.cacheable AND NOT r.forced AND t.kinds IS NOT NULL
 """
 

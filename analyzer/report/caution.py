@@ -35,6 +35,8 @@ def _chosen(opened: Opened, selection: Selection, there_are: int, kept: int) -> 
     for name, values in (("teams", teams), ("CI vendors", vendors)):
         known = [value for value in values or () if value is not None]
         there += f"; {name}: {', '.join(known[:10])}" if known else ""
+    if opened.view == "runs" and (selection.team or selection.ci or selection.status):
+        there += "; run summaries name no team, CI or status, only those that match a session do"
     return [f"the filters leave none of {there_are:,} events; {there}"]
 
 
@@ -46,9 +48,20 @@ def _untimed(opened: Opened, selection: Selection) -> list[str]:
     return [f"{untimed:,} events without a time are left out by the time filter"] if untimed else []
 
 
+ARTIFACTS = "SELECT count(*) FROM artifact"
+
+
+def _empty(opened: Opened, there_are: int) -> list[str]:
+    """Say why there is nothing to answer from, where the input is artifacts' metadata alone."""
+    artifacts = 0 if there_are else run(opened.connection, ARTIFACTS, {})[0][0]
+    alone = f"{artifacts:,} artifacts' metadata say how long tasks took, and hold no lookup"
+    return [f"{alone}: name an event log or run summaries too"] if artifacts else []
+
+
 def cautions(opened: Opened, selection: Selection, there_are: int, kept: int) -> list[str]:
     """Return the notes on an answer about `kept` of the events `there_are`."""
-    return _early(opened) + _untimed(opened, selection) + _chosen(opened, selection, there_are, kept) + _views(opened)
+    of_log = _early(opened) + _empty(opened, there_are) + _untimed(opened, selection)
+    return of_log + _chosen(opened, selection, there_are, kept) + _views(opened)
 
 
 RUNS = """
@@ -73,5 +86,8 @@ def _views(opened: Opened) -> list[str]:
         f"{forced:,} of them missed all that had been built before and may have been run with --force, which turbo does"
         f" not record: their {tasks:,} tasks count as misses"
     )
-    said = f"answered from run summaries ({runs:,}), not from events; a miss is taken to have asked both caches"
+    said = (
+        f"answered from run summaries ({runs:,}), not from events; a miss is taken to have asked both caches, unless"
+        " its session shows one alone"
+    )
     return [said, *([maybe] if forced else [])]
