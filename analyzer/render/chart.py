@@ -5,6 +5,7 @@ Colours are CSS variables of the page, so that one drawing is light and dark. Te
 
 import re
 from collections.abc import Sequence
+from math import log2
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -140,8 +141,20 @@ def _short(value: Any) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
+def _by_place(rows: Sequence[dict[str, Any]], chart: Chart) -> list[list[dict[str, Any]]]:
+    """Gather rows so near to each other that their names would lie over one another."""
+    places: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for row in rows:
+        places.setdefault((round(2 * log2(row[chart.x])), round(20 * row[chart.y[0]])), []).append(row)
+    return list(places.values())
+
+
 def _points(chart: Chart, columns: dict[str, Heading], rows: Sequence[dict[str, Any]]) -> Any:
-    values = [{**row, "label": str(row[chart.mark or ""] or "")[:LABEL_CHARS]} for row in rows]
+    mark = chart.mark or ""
+    values = [{**row, "label": ""} for row in rows if not row[mark]]
+    for place in _by_place([row for row in rows if row[mark]], chart):
+        more = f" +{len(place) - 1}" if len(place) > 1 else ""
+        values.append({**place[0], "label": f"{str(place[0][mark])[:LABEL_CHARS]}{more}"})
     if not values:
         return None
     x = alt.X(f"{chart.x}:Q", title=f"{chart.x} of a session", scale=alt.Scale(type="log"), axis=alt.Axis(grid=False))
@@ -152,7 +165,7 @@ def _points(chart: Chart, columns: dict[str, Heading], rows: Sequence[dict[str, 
     return (
         others.mark_circle(color=COLOURS[0], opacity=0.55).encode(size=size)
         + named.mark_point(color=COLOURS[1], size=70, filled=True, shape="diamond")
-        + named.mark_text(align="left", dx=8, color="currentColor", fontSize=12).encode(text="label:N")
+        + named.mark_text(dy=-12, color="currentColor", fontSize=12).encode(text="label:N")
     )
 
 

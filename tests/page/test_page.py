@@ -87,7 +87,10 @@ def test_what_cannot_be_known_is_a_dash_with_the_reason(log: Any, cli: Cli) -> N
     assert "- **Time saved: —.** No hit has a known duration" in page
     assert "- **Hit rate: 100.0 %.**" in page
     nothing = cli("report", log(LOGS["one event"]), "--until", "2001-01-01", "--format", "markdown").out
-    assert "- **Hit rate: —.** There are no lookups to tell it of." in nothing
+    assert nothing.count(": —.** There are no lookups to tell it of.") == 3
+    missed = cli("report", log(LOGS["one miss at a time"]), "--format", "markdown").out
+    assert "- **Time saved: 0 s.** No lookup was a hit." in missed
+    assert "- **Avoidable time: —.** No miss has a duration" in missed
 
 
 @pytest.mark.parametrize("source", [RECORDED / "runs", RECORDED / "requests.ndjson", RECORDED / "events.har"])
