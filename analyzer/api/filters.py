@@ -58,12 +58,19 @@ def _value(name: str, value: Any) -> Any:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Filters.__annotations__)}"
         raise UsageError(f"{name}: no such filter; {hint}")
     if name in MANY:
-        return texts(value or ())
+        return _texts(name, value or ())
     if name in TIMES:
         return _moment(name, value)
     if value is not None and value not in CHOICES[name]:
         raise UsageError(f"{name}={value!r}: {' or '.join(map(repr, CHOICES[name]))} is expected")
     return value
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    found = texts(value) if isinstance(value, str | Sequence) else (value,)
+    if not all(isinstance(one, str) for one in found):
+        raise UsageError(f"{name}={value!r}: text is expected, or several")
+    return found
 
 
 def _moment(name: str, value: Any) -> datetime | None:

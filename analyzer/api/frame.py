@@ -1,6 +1,6 @@
 """Tables and relations as Polars data frames."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -58,9 +58,25 @@ def asked(connection: "DuckDBPyConnection", sql: str) -> pl.DataFrame:
 
     try:
         only_query(connection, sql)
-        return pl.DataFrame(connection.sql(sql))
+        found = connection.sql(sql)
+        _require_columns(found.columns, [str(kind) for kind in found.types])
+        return pl.DataFrame(found)
     except duckdb.Error as error:
         raise QueryError(str(error)) from None
+
+
+NOT_HELD = ("INTERVAL", "UNION(", "TIME WITH TIME ZONE")
+
+
+def _require_columns(names: Sequence[str], types: Sequence[str]) -> None:
+    """Refuse columns that no data frame has."""
+    if len(set(names)) < len(names):
+        raise QueryError(f"two columns have one name ({', '.join(names)}); name them apart with AS")
+    for name, kind in zip(names, types, strict=True):
+        if any(kind.startswith(one) or one in kind.replace("TIMESTAMP WITH", "") for one in NOT_HELD):
+            raise QueryError(
+                f"column {name} is of type {kind}, which no data frame has; cast it, such as {name}::VARCHAR"
+            )
 
 
 def table_of(report: Report, name: str | None) -> pl.DataFrame:

@@ -12,13 +12,17 @@ import polars as pl
 
 from analyzer.api.filters import Filters, selection_of, texts
 from analyzer.api.frame import WINDOW, asked, scanned, table_of
+from analyzer.api.values import require_choice, require_count, require_days, require_number
 from analyzer.archive.file import Accounting
 from analyzer.archive.opening import Observer, Opened, loaded, opened
 from analyzer.archive.reading import Reading
 from analyzer.archive.selection import Selection
-from analyzer.archive.view import Purpose, View
+from analyzer.archive.view import VIEWS, Purpose, View
 from analyzer.errors import InputError, UsageError
+from analyzer.event import NAMES
+from analyzer.metrics.misses import KEYS
 from analyzer.metrics.stats import Grouping
+from analyzer.readers.formats import FORMATS
 from analyzer.report.compare import Sample, compare
 from analyzer.report.cost import priced
 from analyzer.report.doctor import doctor
@@ -66,8 +70,14 @@ def load(
     names = [str(source) for source in sources]
     if not names:
         raise UsageError("no source: name a log, a directory, a glob or an archive (*.duckdb)")
+    require_choice("format", format, FORMATS)
+    require_choice("view", view, VIEWS)
+    for name in columns or {}:
+        require_choice("columns", name, NAMES)
     reading = Reading(format, dict(columns or {}), strict)
     if into is not None:
+        if not Path(into).parent.is_dir():
+            raise UsageError(f"into={str(into)!r}: there is no directory {Path(into).parent}; make it first")
         with loaded(names, Path(into), reading, Observer()) as made:
             _require(made, names)
         names = [str(into)]
@@ -165,7 +175,12 @@ class Log:
         ...     log.stats(by="ci", sort="-lookups", limit=2)["ci"].to_list()
         ['GITHUB_ACTIONS', None]
         """
-        names = [name for group in texts(by) for name in group.split(",")]
+        require_count("limit", limit)
+        if restore_cost is not None and len(restore_cost) != len(("local", "remote")):
+            raise UsageError(f"restore_cost={restore_cost!r}: milliseconds of a local and of a remote hit are expected")
+        for cost in restore_cost or ():
+            require_number("restore_cost", cost)
+        names = [name for group in texts(by or ()) for name in group.split(",")]
         grouping = Grouping(names, tz, sort, limit, restore_cost)
         return self._answer(stats(self._held.opened(), self._chosen(filters), grouping), cost_per_minute, table)
 
@@ -189,6 +204,9 @@ class Log:
             table: another table of the answer.
             filters: see `Filters`.
         """
+        require_days(retention)
+        require_count("limit", limit)
+        require_choice("by", by, KEYS)
         report = misses(self._held.opened(), self._chosen(filters), retention, by, limit)
         return self._answer(report, cost_per_minute, table)
 
@@ -200,7 +218,19 @@ class Log:
         table: Literal["curve", "steps"] | None = None,
         **filters: Unpack[Filters],
     ) -> pl.DataFrame:
-        """Hit rate and time saved by how long artifacts are kept: `curve`, or `steps` from `retention` days."""
+        """Hit rate and time saved by how long artifacts are kept: `curve`, or `steps` from `retention` days.
+
+        `curve` has a row a policy (`absolute`, from the upload; `sliding`, from the last use) and `days`, with
+        `remote_hit_rate`, `hits`, `time_saved_ms`, `time_saved_a_week_ms`, `artifacts` (stored on average) and
+        `extrapolated` (longer than half the log). No rows where no lookup asked the remote cache at a known time.
+
+        Args:
+            retention: days that the cache keeps artifacts now.
+            cost_per_minute: adds money beside times.
+            table: another table of the answer.
+            filters: see `Filters`.
+        """
+        require_days(retention)
         report = retention_of(self._held.opened(), self._chosen(filters), retention)
         return self._answer(report, cost_per_minute, table)
 
@@ -224,6 +254,8 @@ class Log:
             table: another table of the answer.
             filters: see `Filters`.
         """
+        require_days(retention)
+        require_count("limit", limit)
         found, chosen = self._held.opened(), self._chosen(filters)
         report = one_session(found, chosen, id, retention) if id else sessions(found, chosen, limit)
         return self._answer(report, cost_per_minute, table)
@@ -249,6 +281,7 @@ class Log:
             table: another table of the answer.
             filters: see `Filters`.
         """
+        require_count("limit", limit)
         logs = [self, b] if isinstance(b, Log) else [self]
         report = compare([log._held.opened() for log in logs], self._chosen(filters), _samples(a, b), limit)  # noqa: SLF001  (its own kind)
         return self._answer(report, cost_per_minute, table)
@@ -295,6 +328,7 @@ class Log:
         return selection_of(filters, self._view)
 
     def _answer(self, report: Report, cost_per_minute: float | None, table: str | None) -> pl.DataFrame:
+        require_number("cost_per_minute", cost_per_minute)
         self.notes, self.accounting = tuple(report.notes), report.accounting
         return table_of(priced(report, cost_per_minute), table)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Literal, Unpack
 
 from analyzer.api.filters import Filters, selection_of
+from analyzer.api.values import require_choice, require_number
 from analyzer.archive.opening import Observer, opened
 from analyzer.archive.reading import Reading
-from analyzer.archive.view import Purpose, View
+from analyzer.archive.view import VIEWS, Purpose, View
 from analyzer.delivery.execution import execute as run
 from analyzer.delivery.journal import Journal
 from analyzer.delivery.policy import Policy
@@ -118,6 +119,12 @@ def replay(
     require_rate("requests_per_minute", requests_per_minute)
     counts = {"limit": limit, "chunk_size": chunk_size, "max_bytes": max_bytes, "concurrency": concurrency}
     require_counts(counts | {"max_requests": max_requests, "max_uncertain": max_uncertain})
+    require_choice("view", view, VIEWS)
+    require_choice("on_uncertain", on_uncertain, ("hold", "resend"))
+    for name, value in (("retries", retries), ("retry_seconds", retry_seconds), ("max_seconds", max_seconds)):
+        require_number(name, value)
+    if not sources:
+        raise UsageError("no source: name a log, a directory, a glob or an archive (*.duckdb)")
     server, path = Server(address(api), token, Path(ca_file) if ca_file else None), Path(journal)
     overrides = Overrides(team_id, slug, as_ci, as_interactive)
     wanted = Wanted(selection_of(filters, view), overrides, limit, keep_repeats, chunk_size, max_bytes)

@@ -6,7 +6,7 @@ task that was looked up is the events that a client sends for it, at the end of 
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from analyzer.archive.merge import LOOKUPS
 from analyzer.errors import UsageError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 View = Literal["auto", "events", "runs"]
+VIEWS: tuple[View, ...] = get_args(View)
 
 NO_CONTEXT = "(SELECT min(id) FROM store.context WHERE team IS NULL AND ci IS NULL AND interactive IS NULL)"
 

@@ -195,3 +195,37 @@ def test_every_public_thing_says_what_it_is() -> None:
     assert len(methods) >= 10
     for one in [analyzer.load, analyzer.replay, analyzer.Log, analyzer.Outcome, *methods]:
         assert inspect.getdoc(one), one
+
+
+BAD: dict[str, dict[str, Any]] = {
+    "stats": {"limit": 0, "restore_cost": (1,), "cost_per_minute": float("nan"), "tz": "Mars", "team": 5, "since": 5},
+    "misses": {"by": "foo", "limit": -1, "retention": -1, "table": "top classes"},
+    "retention": {"retention": float("inf"), "cost_per_minute": -1},
+    "sessions": {"id": "zzz", "limit": True, "retention": "7"},
+    "compare": {"a": "team=web", "limit": 0, "interactive": "yes"},
+}
+
+
+@pytest.mark.parametrize(("name", "argument"), [(name, one) for name, bad in BAD.items() for one in bad])
+def test_what_cannot_be_meant_is_a_usage_error(name: str, argument: str, archive: Path) -> None:
+    with analyzer.load(archive) as log, pytest.raises(analyzer.UsageError):
+        getattr(log, name)(**{argument: BAD[name][argument]})
+
+
+@pytest.mark.parametrize(
+    "bad", [{"format": "foo"}, {"columns": {"x": "y"}}, {"view": "bad"}, {"into": "/nope/a.duckdb"}]
+)
+def test_what_cannot_be_loaded_so(bad: dict[str, Any]) -> None:
+    with pytest.raises(analyzer.UsageError):
+        analyzer.load(SAMPLE, **bad)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["SELECT INTERVAL 1 DAY AS i", "SELECT 1 AS a, 2 AS a", "SELECT TIMETZ '10:00+02' AS t", "SELECT 1; SELECT 2"],
+)
+def test_sql_that_no_data_frame_holds(sql: str, archive: Path) -> None:
+    with analyzer.load(archive) as log:
+        with pytest.raises(analyzer.QueryError):
+            log.sql(sql)
+        assert log.sql("SELECT TIMESTAMPTZ '2026-01-01 00:00+00' AS t, [1] AS l, {'a': 1} AS s").height == 1

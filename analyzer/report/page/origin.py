@@ -5,6 +5,7 @@ from analyzer.metrics.stats import Grouping
 from analyzer.metrics.stats import definitions as measures
 from analyzer.report.doctor import findings
 from analyzer.report.page.question import Parts, Subject, chosen
+from analyzer.report.report import KEPT, account
 from analyzer.section import Section, Words
 from analyzer.table import BYTES, COUNT, TEXT, TIME, Heading, Table
 
@@ -42,9 +43,10 @@ def provenance(subject: Subject) -> Parts:
     asked, question = subject.asked, subject.question
     first_at, last_at = asked.selected.ask(COVERED)[0]
     told = [Words("Events of the answer are from {} to {}.", [(first_at, TIME), (last_at, TIME)])]
-    count = asked.opened.counts()
-    text = "{} events were read: {} valid, {} rejected, {} duplicates; filters then leave what the answer is of."
-    told.append(Words(text, [(number, COUNT) for number in (count.read, count.kept, count.rejected, count.duplicate)]))
+    count = account(asked.opened.counts(), asked.selected.ask(KEPT)[0][0])
+    text = "{} events read = {} kept + {} rejected + {} filtered + {} duplicate."
+    numbers = (count.read, count.kept, count.rejected, count.filtered, count.duplicate)
+    told.append(Words(text, [(number, COUNT) for number in numbers]))
     there = run(asked.opened.connection, FILE_COUNT, {})[0][0]
     if there > MOST_FILES:
         told.append(Words("The first {} of {} files are listed.", [(MOST_FILES, COUNT), (there, COUNT)]))

@@ -1,0 +1,55 @@
+"""What arguments of questions can be: the bounds that the command line has for its options."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+from math import isfinite
+from typing import Any
+
+from analyzer.errors import UsageError
+
+MOST_DAYS = 3650
+
+
+def require_number(name: str, value: Any, least: float = 0, most: float | None = None, *, above: bool = False) -> None:
+    """Refuse what is no finite number of at least `least`, or `above` it, and at most `most`; None is no number given.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if value is None:
+        return
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    if not is_number or value < least or (above and value == least) or (most is not None and value > most):
+        bounds = f"{'more than' if above else 'at least'} {least:g}" + (f", at most {most:g}" if most else "")
+        raise UsageError(f"{name}={value!r}: a number is expected, {bounds}")
+
+
+def require_count(name: str, value: Any) -> None:
+    """Refuse what is no whole number from 1 on; None is none given.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise UsageError(f"{name}={value!r}: a whole number from 1 on is expected")
+
+
+def require_choice(name: str, value: Any, choices: Collection[str]) -> None:
+    """Refuse what is none of the choices; None is none given.
+
+    Raises:
+        UsageError: it is none; the nearest is named.
+    """
+    if value is not None and value not in choices:
+        near = get_close_matches(str(value), choices, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"{', '.join(choices)} are known"
+        raise UsageError(f"{name}={value!r}: {hint}")
+
+
+def require_days(days: Any) -> None:
+    """Refuse what is no time for which artifacts are kept.
+
+    Raises:
+        UsageError: it is none.
+    """
+    require_number("retention", days, most=MOST_DAYS, above=True)
