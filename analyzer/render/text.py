@@ -84,7 +84,12 @@ def label_hashes(columns: Sequence[Heading], written: Sequence[list[str]]) -> No
 
 def _least_width(columns: Sequence[Heading], written: Sequence[Sequence[str]], places: list[int]) -> int:
     widths = [_column_width(columns[n], [row[n] for row in written]) for n in places]
-    return sum(widths) + 3 * len(widths) + 5
+    return sum(widths) + _spaces(len(widths))
+
+
+def _spaces(columns: int) -> int:
+    """Return how much of a line is between so many columns, and at its ends."""
+    return 3 * columns - 1
 
 
 def _column_width(column: Heading, cells: Sequence[str]) -> int:
@@ -136,19 +141,34 @@ def _print(console: "Console", table: Table) -> None:
         return
     box = None if table.upright else SIMPLE_HEAD
     grid = RichTable(box=box, pad_edge=False, header_style="bold", show_header=box is not None)
-    for place, column in enumerate(found.columns):
-        least = _column_width(column, [row[place] for row in found.cells])
-        if table.upright:
-            least = min(least, UPRIGHT_CHARS)
+    spaces = 2 * (len(found.columns) - 1) if table.upright else _spaces(len(found.columns))
+    widths = _widths(found, console.width - spaces, UPRIGHT_CHARS if table.upright else WIDEST)
+    for column, width in zip(found.columns, widths, strict=True):
         justify: Literal["left", "right"] = "right" if column.unit in NUMERIC else "left"
-        grid.add_column(_title(column), justify=justify, min_width=least, overflow="fold")
+        grid.add_column(_title(column), justify=justify, width=width, overflow="fold")
     for row in found.cells:
         grid.add_row(*(Text(cell) for cell in row))
     # A line too long for the terminal is broken by the terminal; a number cut short would be a wrong one.
-    console.width = max(console.width, console.measure(grid).minimum)
+    console.width = max(console.width, sum(widths) + spaces)
     console.print(grid)
     for note in found.notes:
         console.print(Text(note), style="dim")
+
+
+def _widths(found: Shown, room: int, most: int) -> list[int]:
+    """Return each column's width: what it needs, `most` at most, and from the left what it has use for of the rest.
+
+    Rich itself does not keep to least widths where room is scarce, and cuts what is beyond the screen.
+    """
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    cells = [[row[place] for row in found.cells] for place in range(len(found.columns))]
+    columns = list(zip(found.columns, cells, strict=True))
+    widths = [min(_column_width(*column), most) for column in columns]
+    for place, (column, written) in enumerate(columns):
+        wanted = max(map(cell_len, [_title(column), *written]))
+        widths[place] += max(min(wanted - widths[place], room - sum(widths)), 0)
+    return widths
 
 
 def _folds(found: Shown, width: int) -> bool:
