@@ -42,7 +42,7 @@ COMMANDS = [
     (["sessions"], {"low_hit_rate": ["time_lost", "time_saved"], "time_lost": ["time_lost", "time_saved"],
                     "percentiles": ["time_saved", "time_lost"]}),
     (["compare"], {"change": ["time_saved_change", "time_lost_change"], "sides": ["time_saved", "time_lost"],
-                   "effects": [], "groups": []}),
+                   "effects": [], "by_team": []}),
 ]  # fmt: skip
 
 

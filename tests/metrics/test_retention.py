@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from test_recordings import flat
 
 from analyzer.metrics.curve import CURVE_COLUMNS, STEP_COLUMNS
-from analyzer.render.text import shown
+from analyzer.render.shown import shown
 from analyzer.table import Table
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -13,7 +13,8 @@ from conftest import Cli, event
 
 from analyzer.archive.file import Accounting
 from analyzer.metrics.stats import Grouping
-from analyzer.render.text import shown, write_table
+from analyzer.render.shown import shown
+from analyzer.render.text import write_table
 from analyzer.report.report import Report
 from analyzer.table import RATIO, Heading, Table
 
