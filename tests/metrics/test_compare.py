@@ -350,17 +350,23 @@ def test_data_formats_keep_the_bounds_apart(cli: Cli, log: Any) -> None:
     assert high > value == 0
 
 
-def test_tasks_are_told_where_summaries_name_them(cli: Cli) -> None:
+@pytest.mark.parametrize("by", ["task", "package"])
+def test_tasks_are_told_where_summaries_name_them(cli: Cli, by: str) -> None:
+    """They are called what `stats --by` calls them, and hold the same lookups."""
     summaries = sorted((RECORDED / "runs").iterdir())[:12]
     middle = "2026-11-23T04:34:00Z"
-    result = asked(cli, RECORDED / "requests.ndjson", *summaries, f"..{middle}", f"{middle}..")
-    row = next(row for row in result.table("effects") if row["by"] == "task")
+    log = [RECORDED / "requests.ndjson", *summaries]
+    result = asked(cli, *log, f"..{middle}", f"{middle}..", "--limit", 100)
+    row = next(row for row in result.table("effects") if row["by"] == by)
     (told,) = result.table("change")
     assert row["rate_effect"] + row["mix_effect"] == pytest.approx(told["hit_rate_change"], abs=1e-12)
-    named = [row["task"] for row in result.table("by_task")]
-    assert len(named) == 5
-    assert all(name is None or name.endswith(("#build", "#lint", "#test")) for name in named)
-    assert any(named)
+    found = {row[by]: (row["lookups_a"], row["lookups_b"]) for row in result.table(f"by_{by}")}
+    halves = [
+        {row[by]: row["lookups"] for row in cli("stats", *log, "--by", by, *half, "--format", "json").table(f"by_{by}")}
+        for half in (["--until", middle], ["--since", middle])
+    ]
+    assert found == {name: tuple(half.get(name, 0) for half in halves) for name in halves[0].keys() | halves[1].keys()}
+    assert {"build", "lint", "test"} <= found.keys() if by == "task" else len(found) > 3
 
 
 # --- the day a change began ------------------------------------------------------------------------------------------
