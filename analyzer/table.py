@@ -19,25 +19,37 @@ BY_ROW = "by row"
 HASH, NAME = "hash", "name"
 """The unit of a hash, and of the name of the task it is of: where people read, `web#build (43b7f843…)` is both."""
 
+BOUNDS, A_TO_B = "bounds", "a to b"
+"""Columns that people read in one cell: a value and its bounds, `81.9 % (79.7…84.1)`; A's value and B's, `2 → 3`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A column of a table: name, unit and meaning. A `detail` is left out where people read, and said to be."""
+    """A column of a table: name, unit and meaning. A `detail` is left out where people read, and said to be.
+
+    One that is `read_with` BOUNDS or A_TO_B is read in one cell with the two columns, or the one, that follow it.
+    """
 
     name: str
     unit: str
     description: str
     detail: bool = False
+    read_with: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table: rows are tuples in the order of the columns; values raw, null where there is no answer.
 
-    One that is `upright` has one row, which people read from top to bottom.
+    One that is `upright` has few rows, which people read from top to bottom; of several, the first cell names each.
     """
 
     name: str
     columns: Sequence[Heading]
     rows: Sequence[tuple[Any, ...]]
     upright: bool = False
+
+    @property
+    def is_list(self) -> bool:
+        """Whether people read it as a list of names and values: it is upright, and has no two rows."""
+        return self.upright and len(self.rows) <= 1

@@ -215,10 +215,10 @@ class Log:
         *,
         retention: float = 7,
         cost_per_minute: float | None = None,
-        table: Literal["curve", "steps"] | None = None,
+        table: Literal["observed", "curve", "steps"] | None = None,
         **filters: Unpack[Filters],
     ) -> pl.DataFrame:
-        """Hit rate and time saved by how long artifacts are kept: `curve`, or `steps` from `retention` days.
+        """Hit rate and time saved by how long artifacts are kept: `curve`, `steps` from `retention` days, `observed`.
 
         `curve` has a row a policy (`absolute`, from the upload; `sliding`, from the last use) and `days`, with
         `remote_hit_rate`, `hits`, `time_saved_ms`, `time_saved_a_week_ms`, `artifacts` (stored on average) and
@@ -267,10 +267,10 @@ class Log:
         *,
         limit: int = 5,
         cost_per_minute: float | None = None,
-        table: Literal["change", "sides", "effects", "groups"] | None = None,
+        table: str | None = None,
         **filters: Unpack[Filters],
     ) -> pl.DataFrame:
-        """Compare two sides: `change`, or `sides`, `effects` (rate and mix), `groups`.
+        """Compare two sides: `change`, `sides`, `effects` (rate and mix), `by_team`, `by_ci`, `by_task` and so on.
 
         Args:
             a: `FROM..UNTIL`, or `NAME=VALUE` (team, ci, interactive, session, hash, status), or both with commas.

@@ -31,7 +31,7 @@ RATE = Rate()
 @click.option("--min-time-saved", type=Seconds(), help="Least time saved: 30m, 10h, 2d.")
 @click.option(
     "--min-lookups", type=click.IntRange(min=1), default=100, show_default=True,
-    help="With fewer lookups nothing fails: not enough data.",
+    help="With fewer lookups (misses, where the remote cache was never asked) nothing fails: not enough data.",
 )  # fmt: skip
 @filter_options
 @output_options
@@ -75,9 +75,12 @@ def _tell(report: "Report") -> Exit:
         if shown == limit and found != wanted:
             shown, limit = f"{found:.6g}", f"{wanted:.6g}"
         words = f"{name.replace('_', ' ')} {shown}, wanted at least {limit}"
+        unasked = name == "remote_hit_rate" and found is None
+        words += ": the remote cache was never asked" if unasked else ""
+        counted = f"{lookups:,} {'misses' if unasked else 'lookups'}"
         if verdict == FAILED:
             failed = True
-            say.error(words)
+            say.error(f"{words}, by {counted}: analyzer doctor says more" if unasked else words)
         elif verdict != OK:
-            say.note(f"{words}: not enough data, only {lookups:,} lookups")
+            say.note(f"{words}: not enough data, only {counted}")
     return Exit.THRESHOLD if failed else Exit.OK

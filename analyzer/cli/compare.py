@@ -38,6 +38,7 @@ def command(
     """Compare two periods, filters or sources.
 
     It tells whether the hit rate changed or only the mix of lookups, by how much at least, where, and since when.
+    In brackets: 95 % intervals. X → Y: X in A, Y in B.
 
     A and B are FROM..UNTIL, or NAME=VALUE (team, ci, interactive, session, hash, status), or both with commas. Two
     sources and nothing else are compared with each other. Without sides, the last 7 days of the log are compared with

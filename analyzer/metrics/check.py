@@ -15,14 +15,17 @@ COLUMNS = (
     Heading("verdict", TEXT, "ok, failed, or not enough data to say"),
     Heading("found", BY_ROW, "what the log shows"),
     Heading("wanted", BY_ROW, "the threshold"),
-    Heading("lookups", COUNT, "lookups it rests on; of a drop, the fewer of both sides"),
+    Heading("lookups", COUNT, "what it rests on: of a drop, the fewer of both; or the misses, if none asked remotely"),
     Heading("unit", TEXT, "the unit of what is found and wanted", detail=True),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What is wanted; None is not checked. With fewer than `min_lookups` nothing fails."""
+    """What is wanted; None is not checked. With fewer than `min_lookups` nothing fails.
+
+    A remote cache that so many misses never asked does: it is off, or not reached.
+    """
 
     min_hit_rate: float | None = None
     min_remote_hit_rate: float | None = None
@@ -47,14 +50,15 @@ def checks(wanted: Thresholds, sides: Sides) -> Table:
 
 def _rows(wanted: Thresholds, sides: Sides) -> Iterator[tuple[object, ...]]:
     least, whole = wanted.min_lookups, sides.whole
-    for name, rate, limit in (
-        ("hit_rate", whole.rate, wanted.min_hit_rate),
-        ("remote_hit_rate", whole.remote, wanted.min_remote_hit_rate),
+    misses = whole.rate.lookups - whole.rate.hits
+    for name, rate, limit, unasked in (
+        ("hit_rate", whole.rate, wanted.min_hit_rate, 0),
+        ("remote_hit_rate", whole.remote, wanted.min_remote_hit_rate, misses),
     ):
         if limit is not None:
-            value = rate.value
-            missed = value is not None and _is_below(value, limit)
-            yield name, _verdict(rate.lookups, least, missed=missed), value, limit, rate.lookups, RATIO
+            value, lookups = rate.value, rate.lookups or unasked
+            missed = value is None or _is_below(value, limit)
+            yield name, _verdict(lookups, least, missed=missed), value, limit, lookups, RATIO
     if wanted.min_time_saved_ms is not None:
         lookups, saved_ms = whole.rate.lookups, whole.saved_ms
         missed = _is_below(saved_ms, wanted.min_time_saved_ms)

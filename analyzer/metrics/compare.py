@@ -3,18 +3,35 @@
 from collections.abc import Sequence
 from datetime import date
 
+from analyzer.metrics.dimension import DIMENSIONS
 from analyzer.metrics.effects import Effect, effects
 from analyzer.metrics.rate import change
 from analyzer.metrics.side import COMPARED, Side
-from analyzer.table import COUNT, MS, MS_CHANGE, RATIO, RATIO_CHANGE, TEXT, TIME, Heading, Table
+from analyzer.table import A_TO_B, BOUNDS, COUNT, MS, MS_CHANGE, RATIO, RATIO_CHANGE, TEXT, TIME, Heading, Table
+
+
+def _bounded(name: str, unit: str, description: str) -> tuple[Heading, Heading, Heading]:
+    """Return the headings of a value and of the bounds it lies between."""
+    return (
+        Heading(name, unit, description, read_with=BOUNDS),
+        Heading(f"{name}_low", unit, "with 95 % confidence it is no lower; sessions are what is drawn"),
+        Heading(f"{name}_high", unit, "and no higher"),
+    )
+
+
+def _a_to_b(name: str, unit: str, description: str) -> tuple[Heading, Heading]:
+    """Return the headings of a value in A and in B."""
+    return (
+        Heading(f"{name}_a", unit, f"{description} in A", read_with=A_TO_B),
+        Heading(f"{name}_b", unit, f"{description} in B"),
+    )
+
 
 SIDE_COLUMNS = (
     Heading("side", TEXT, "what is compared"),
     Heading("sessions", COUNT, "its runs"),
     Heading("lookups", COUNT, "its lookups"),
-    Heading("hit_rate", RATIO, "hits / lookups"),
-    Heading("hit_rate_low", RATIO, "with 95 % confidence the rate is no lower; sessions are what is drawn"),
-    Heading("hit_rate_high", RATIO, "and no higher"),
+    *_bounded("hit_rate", RATIO, "hits / lookups"),
     Heading("remote_hit_rate", RATIO, "lookups with a REMOTE HIT / lookups with any REMOTE event"),
     Heading("time_saved_ms", MS, "what its hits saved, where the duration is known"),
     Heading("time_lost_ms", MS, "what the tasks of its misses took, where that is known or imputed"),
@@ -23,12 +40,8 @@ SIDE_COLUMNS = (
 )
 
 CHANGE_COLUMNS = (
-    Heading("hit_rate_change", RATIO_CHANGE, "the hit rate of B less that of A"),
-    Heading("hit_rate_change_low", RATIO_CHANGE, "with 95 % confidence it is no lower"),
-    Heading("hit_rate_change_high", RATIO_CHANGE, "and no higher"),
-    Heading("remote_hit_rate_change", RATIO_CHANGE, "the remote hit rate of B less that of A"),
-    Heading("remote_hit_rate_change_low", RATIO_CHANGE, "with 95 % confidence it is no lower"),
-    Heading("remote_hit_rate_change_high", RATIO_CHANGE, "and no higher"),
+    *_bounded("hit_rate_change", RATIO_CHANGE, "the hit rate of B less that of A"),
+    *_bounded("remote_hit_rate_change", RATIO_CHANGE, "the remote hit rate of B less that of A"),
     Heading("time_saved_change_ms", MS_CHANGE, "time saved of B less that of A"),
     Heading("time_lost_change_ms", MS_CHANGE, "time lost of B less that of A"),
     Heading("change", TEXT, "whether the hit rate has changed at all"),
@@ -44,27 +57,25 @@ EFFECT_COLUMNS = (
 )
 
 GROUP_COLUMNS = (
-    Heading("by", TEXT, "the dimension"),
-    Heading("group", TEXT, "the task, CI vendor or team"),
-    Heading("effect", RATIO_CHANGE, "what it adds to the change of the hit rate"),
-    Heading("rate_effect", RATIO_CHANGE, "through its own hit rate"),
-    Heading("mix_effect", RATIO_CHANGE, "through its share of the lookups"),
-    Heading("hit_rate_a", RATIO, "its hit rate in A"),
-    Heading("hit_rate_b", RATIO, "its hit rate in B"),
-    Heading("lookups_a", COUNT, "its lookups in A"),
-    Heading("lookups_b", COUNT, "its lookups in B"),
+    *_a_to_b("hit_rate", RATIO, "its hit rate"),
+    Heading("rate_effect", RATIO_CHANGE, "what it adds to the change of the hit rate through its own"),
+    Heading("mix_effect", RATIO_CHANGE, "what it adds through its share of the lookups"),
+    *_a_to_b("lookups", COUNT, "its lookups"),
+    Heading("effect", RATIO_CHANGE, "both effects"),
 )
 
 
 def compare(names: tuple[str, str], sides: tuple[Side, Side], began: date | None, limit: int) -> list[Table]:
-    """Return the tables `change`, `sides`, `effects` and `groups`."""
+    """Return the tables `change`, `sides` and `effects`, and by each dimension one of its groups, such as `by_team`."""
     by = {name: effects(sides[0].groups[name], sides[1].groups[name]) for name in COMPARED}
     told = {name: found for name, found in by.items() if any(one.group is not None for one in found)}
     return [
         Table("change", CHANGE_COLUMNS, [_change(*sides, began)], upright=True),
-        Table("sides", SIDE_COLUMNS, [_side(name, side) for name, side in zip(names, sides, strict=True)]),
+        Table(
+            "sides", SIDE_COLUMNS, [_side(name, side) for name, side in zip(names, sides, strict=True)], upright=True
+        ),
         Table("effects", EFFECT_COLUMNS, [_effect(name, found) for name, found in told.items()]),
-        Table("groups", GROUP_COLUMNS, [row for name, found in told.items() for row in _groups(name, found[:limit])]),
+        *(_groups(name, found[:limit]) for name, found in told.items()),
     ]
 
 
@@ -93,11 +104,13 @@ def _effect(name: str, found: Sequence[Effect]) -> tuple[object, ...]:
     return name, rate_effect + mix_effect, rate_effect, mix_effect, len(found)
 
 
-def _groups(name: str, found: Sequence[Effect]) -> list[tuple[object, ...]]:
-    return [
+def _groups(name: str, found: Sequence[Effect]) -> Table:
+    columns = (Heading(name, TEXT, DIMENSIONS[name].description), *GROUP_COLUMNS)
+    rows = [
         (
-            *(name, one.group, one.total, one.rate_effect, one.mix_effect, one.rate_before, one.rate_after),
-            *(one.lookups_before, one.lookups_after),
+            *(one.group, one.rate_before, one.rate_after, one.rate_effect, one.mix_effect),
+            *(one.lookups_before, one.lookups_after, one.total),
         )
         for one in found
     ]
+    return Table(f"by_{name}", columns, rows)

@@ -10,6 +10,12 @@ from analyzer.table import COUNT, FACTOR, FLAG, MS, MS_CHANGE, NUMBER, RATIO, RA
 DAYS = (1, 2, 3, 5, 7, 10, 14, 21, 30, 45, 60, 90)
 WEEK_US = 7 * DAY_US
 
+OBSERVED_COLUMNS = (
+    Heading("remote_lookups", COUNT, "lookups that asked the remote cache at a known time"),
+    Heading("remote_hits", COUNT, "those with a REMOTE HIT"),
+    Heading("remote_hit_rate", RATIO, "the log's own: remote_hits / remote_lookups"),
+)
+
 CURVE_COLUMNS = (
     Heading("policy", TEXT, "absolute: kept so long after the upload; sliding: so long after the last use"),
     Heading("days", NUMBER, "how long artifacts are kept"),
@@ -33,14 +39,19 @@ STEP_COLUMNS = (
 Points = dict[tuple[str, float], Kept]
 
 
-def retention(selected: Selected, days: float) -> tuple[list[Table], Observed | None]:
-    """Return the tables `curve` and `steps`, the latter from `days`, and what the log itself shows."""
+def retention(selected: Selected, days: float) -> list[Table]:
+    """Return the tables `observed`, `curve` and `steps`, the last from `days`."""
     observed = observe(selected)
     every = sorted({*DAYS, days})
     points = replayed(selected, observed, every) if observed else {}
+    own = [(observed.lookups, observed.hits, observed.hits / observed.lookups)] if observed else []
     rows = [_row(policy, day, points, observed) for policy in POLICIES for day in every] if observed else []
     steps = list(_steps(points, observed, every, days)) if observed else []
-    return [Table("curve", CURVE_COLUMNS, rows), Table("steps", STEP_COLUMNS, steps)], observed
+    return [
+        Table("observed", OBSERVED_COLUMNS, own, upright=True),
+        Table("curve", CURVE_COLUMNS, rows),
+        Table("steps", STEP_COLUMNS, steps),
+    ]
 
 
 def _row(policy: str, day: float, points: Points, observed: Observed) -> tuple[object, ...]:

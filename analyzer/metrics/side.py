@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from analyzer.archive.selection import Selected
-from analyzer.metrics.dimension import DIMENSIONS
+from analyzer.metrics.dimension import DIMENSIONS, UTC, Dimension
 from analyzer.metrics.imputed import impute
 from analyzer.metrics.rate import MOMENTS, Rate
 
-COMPARED = ("task", "ci", "team")
+COMPARED = ("task", "package", "ci", "team")
 """The dimensions by which a change is told apart."""
 
 PER_SESSION = """
@@ -56,13 +56,13 @@ def measure(selected: Selected) -> Side:
     impute(selected.connection)
     rate, remote = (Rate(*selected.ask(question)[0]) for question in (RATE, REMOTE_RATE))
     first_at, last_at, saved_ms, lost_ms = selected.ask(TIMES)[0]
-    groups = {name: _groups(selected, name) for name in COMPARED}
+    groups = {name: _groups(selected, DIMENSIONS[name]) for name in COMPARED}
     return Side(rate, remote, first_at, last_at, saved_ms, lost_ms, groups)
 
 
-def _groups(selected: Selected, name: str) -> dict[str | None, tuple[int, int]]:
-    key = "(SELECT name FROM name WHERE name.hash_id = x.hash_id)" if name == "task" else DIMENSIONS[name].keyed("UTC")
-    return {group: (lookups, hits) for group, lookups, hits in selected.ask(GROUPS.format(key=key))}
+def _groups(selected: Selected, by: Dimension) -> dict[str | None, tuple[int, int]]:
+    found = selected.ask(GROUPS.format(key=by.keyed(UTC)))
+    return {group: (lookups, hits) for group, lookups, hits in found}
 
 
 def days(selected: Selected) -> list[tuple[date, Rate]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from analyzer.render import data, html, text
+from analyzer.render import data, html, markdown, text
 from analyzer.report.report import Report
 
 
@@ -24,7 +24,7 @@ OUTPUTS = {
     output.name: output
     for output in (
         Output("table", (".txt",), text.write_table),
-        Output("markdown", (".md",), text.write_markdown),
+        Output("markdown", (".md",), markdown.write_markdown),
         Output("html", (".html", ".htm"), html.write_html, packages=("altair", "jinja2", "vl_convert")),
         Output("csv", (".csv",), data.write_csv),
         Output("json", (".json",), data.write_json),

@@ -5,7 +5,7 @@ import hashlib
 from importlib import resources
 from typing import Any, BinaryIO
 
-from analyzer.render.text import shown, title_of
+from analyzer.render.shown import shown, title
 from analyzer.render.value import NUMERIC, human, written
 from analyzer.report.report import Report
 from analyzer.section import Headline, Section
@@ -47,11 +47,11 @@ def _section(section: Section, table: Table) -> dict[str, Any]:
         "charts": [{"title": one.title, "description": one.description, "svg": made} for one, made in drawn if made],
         "title": table.name.replace("_", " "),
         "notes": " ".join(found.notes),
-        "columns": [{"title": title_of(column), "description": column.description, "kind": _kind(column)}
+        "columns": [{"title": title(column), "description": column.description, "kind": _kind(column)}
                     for column in found.columns],
         "rows": [[{"text": text, "kind": _kind(column), "raw": _raw(value)}
                   for text, value, column in zip(cells, values, found.columns, strict=True)]
-                 for cells, values in zip(found.cells, found.values, strict=True)],
+                 for cells, values in zip(found.cells, found.values or found.cells, strict=True)],
     }  # fmt: skip
 
 

@@ -1,15 +1,12 @@
 """Tables for people: on a terminal, and as Markdown."""
 
 import io
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from analyzer.render.value import NOTHING, NUMERIC, human, written
+from analyzer.render.shown import Shown, column_width, least_width, shown, spaces_of, title
+from analyzer.render.value import NUMERIC
 from analyzer.report.report import Report
-from analyzer.section import Chart
-from analyzer.table import BY_ROW, COUNT, FLAG, HASH, NAME, NUMBER, RATIO, TEXT, Heading, Table
+from analyzer.table import NUMBER, TEXT, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,99 +14,8 @@ if TYPE_CHECKING:
 WIDEST = 10_000
 """The width of a pipe: nothing is folded or left out in it."""
 
-
 UPRIGHT_CHARS = 24
 """The least width of values that are read from top to bottom: a time fits, a long text is folded."""
-
-TEXT_CHARS = 12
-"""Text may be folded down to this width; numbers never are."""
-
-
-HASH_CHARS = 8
-"""What is left of a hash beside its name."""
-
-UNSEEN = (FLAG, NAME)
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What people see of a table: some of its columns, each cell written; and what is said below it."""
-
-    columns: Sequence[Heading]
-    cells: Sequence[Sequence[str]]
-    notes: Sequence[str]
-    values: Sequence[Sequence[Any]]
-
-
-def shown(table: Table, width: int | None = None) -> Shown:
-    """Choose what people see: a lone row of totals stands upright; flags become a mark; measures that do not fit go."""
-    if table.upright:
-        lone = table.rows[0] if table.rows else (None,) * len(table.columns)
-        pairs = list(zip(table.columns, lone, strict=True))
-        cells = [[_words(column), human(value, column.unit)] for column, value in pairs]
-        return Shown(
-            (Heading("measure", TEXT, ""), Heading("value", COUNT, "")),
-            cells,
-            (),
-            [(column.name, value) for column, value in zip(table.columns, lone, strict=True)],
-        )
-    names = [column.name for column in table.columns]
-    units = [[row[names.index("unit")] if c.unit == BY_ROW else c.unit for c in table.columns] for row in table.rows]
-    written = [[human(*cell) for cell in zip(*row, strict=True)] for row in zip(table.rows, units, strict=True)]
-    label_hashes(table.columns, written)
-    flags = [place for place, column in enumerate(table.columns) if column.unit == FLAG]
-    marks = []
-    for flag in flags:
-        marked = [row for row, cells in zip(written, table.rows, strict=True) if cells[flag]]
-        marks += [f"* {table.columns[flag].name}: {table.columns[flag].description}"] if marked else []
-        for row in marked:
-            row[0] += " *"
-    places = [place for place, column in enumerate(table.columns) if not column.detail and column.unit not in UNSEEN]
-    while (
-        width
-        and len(places) > 1
-        and table.columns[places[-1]].unit
-        and _least_width(table.columns, written, places) > width
-    ):
-        places.pop()
-    hidden = [
-        column.name for place, column in enumerate(table.columns) if place not in places and column.unit not in UNSEEN
-    ]
-    notes = marks + ([f"not shown: {', '.join(hidden)}; --format json has all"] if hidden else [])
-    cells = [[row[n] for n in places] for row in written]
-    return Shown([table.columns[n] for n in places], cells, notes, [[row[n] for n in places] for row in table.rows])
-
-
-def label_hashes(columns: Sequence[Heading], written: Sequence[list[str]]) -> None:
-    """Put the name before its hash, where there is one: `web#build (43b7f843…)`."""
-    units = [column.unit for column in columns]
-    if NAME not in units:
-        return
-    at, name = units.index(HASH), units.index(NAME)
-    for cells in written:
-        if cells[name] != NOTHING:
-            cells[at] = f"{cells[name]} ({cells[at][:HASH_CHARS]}…)"
-
-
-def _least_width(columns: Sequence[Heading], written: Sequence[Sequence[str]], places: list[int]) -> int:
-    widths = [_column_width(columns[n], [row[n] for row in written]) for n in places]
-    return sum(widths) + 3 * len(widths) + 5
-
-
-def _column_width(column: Heading, cells: Sequence[str]) -> int:
-    """Return the least width of a column: its longest cell, folded where it is text, and its title's longest word."""
-    longest = max(map(len, cells), default=0)
-    word = max(map(len, title_of(column).split()), default=0)
-    return max(word, longest if column.unit else min(longest, TEXT_CHARS))
-
-
-def title_of(column: Heading) -> str:
-    """Write a column's name in words; the name of a column of SQL stays as it is."""
-    return column.name if column.unit in (TEXT, NUMBER, HASH) else _words(column)
-
-
-def _words(column: Heading) -> str:
-    return column.name.removesuffix("_ms").removesuffix("_at").replace("_", " ")
 
 
 def write_table(report: Report, stream: BinaryIO) -> None:
@@ -119,17 +25,17 @@ def write_table(report: Report, stream: BinaryIO) -> None:
     terminal = stream.isatty()
     text = io.TextIOWrapper(stream, encoding="utf-8", write_through=True)
     console = Console(file=text, width=None if terminal else WIDEST, highlight=False, markup=False)
-    told = _told(report)
-    for number, table in enumerate(told):
+    tables = told(report)
+    for number, table in enumerate(tables):
         if number:
             console.print()
-        if len(told) > 1 and not table.upright:
+        if len(tables) > 1 and not table.is_list:
             console.print(f"{table.name.replace('_', ' ')}:", style="bold")
         _print(console, table)
     text.detach()
 
 
-def _told(report: Report) -> list[Table]:
+def told(report: Report) -> list[Table]:
     """Return the tables that say something: of an answer of several, those with rows, and the first."""
     return [table for number, table in enumerate(report.tables) if table.rows or number == 0]
 
@@ -140,33 +46,48 @@ def _print(console: "Console", table: Table) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     found = shown(table, console.width)
-    if len(found.columns) > 1 and _folds(found, console.width) and not table.upright:
+    if len(found.columns) > 1 and _folds(found, console.width) and not table.is_list:
         _print_upright(console, found)
         return
-    box = None if table.upright else SIMPLE_HEAD
+    box = None if table.is_list else SIMPLE_HEAD
     grid = RichTable(box=box, pad_edge=False, header_style="bold", show_header=box is not None)
-    for place, column in enumerate(found.columns):
-        least = _column_width(column, [row[place] for row in found.cells])
-        if table.upright:
-            least = min(least, UPRIGHT_CHARS)
+    spaces = 2 * (len(found.columns) - 1) if table.is_list else spaces_of(len(found.columns))
+    widths = _widths(found, console.width - spaces, UPRIGHT_CHARS if table.is_list else WIDEST)
+    for column, width in zip(found.columns, widths, strict=True):
         justify: Literal["left", "right"] = "right" if column.unit in NUMERIC else "left"
-        grid.add_column(title_of(column), justify=justify, min_width=least, overflow="fold")
+        grid.add_column(title(column), justify=justify, width=width, overflow="fold")
     for row in found.cells:
         grid.add_row(*(Text(cell) for cell in row))
     # A line too long for the terminal is broken by the terminal; a number cut short would be a wrong one.
-    console.width = max(console.width, console.measure(grid).minimum)
+    console.width = max(console.width, sum(widths) + spaces)
     console.print(grid)
     for note in found.notes:
         console.print(Text(note), style="dim")
 
 
+def _widths(found: Shown, room: int, most: int) -> list[int]:
+    """Return each column's width: what it needs, `most` at most, and from the left what it has use for of the rest.
+
+    Rich itself does not keep to least widths where room is scarce, and cuts what is beyond the screen.
+    """
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    cells = [[row[place] for row in found.cells] for place in range(len(found.columns))]
+    columns = list(zip(found.columns, cells, strict=True))
+    widths = [min(column_width(*column), most) for column in columns]
+    for place, (column, written) in enumerate(columns):
+        wanted = max(cell_len(line) for text in [title(column), *written] for line in text.splitlines() or [""])
+        widths[place] += max(min(wanted - widths[place], room - sum(widths)), 0)
+    return widths
+
+
 def _folds(found: Shown, width: int) -> bool:
     """Tell whether a table is wider than the screen, a folded one too or one of text alone: better read upright."""
-    if _least_width(found.columns, found.cells, list(range(len(found.columns)))) > width:
+    if least_width(found.columns, found.cells, list(range(len(found.columns)))) > width:
         return True
     if any(column.unit not in (TEXT, NUMBER) for column in found.columns):
         return False
-    rows = [[title_of(column) for column in found.columns], *found.cells]
+    rows = [[title(column) for column in found.columns], *found.cells]
     widths = [max(len(row[n]) for row in rows) for n in range(len(found.columns))]
     return sum(widths) + 3 * len(widths) > width
 
@@ -175,75 +96,8 @@ def _print_upright(console: "Console", found: Shown) -> None:
     """Write a record a block, a field a line."""
     from rich.text import Text  # noqa: PLC0415
 
-    indent = max(len(title_of(column)) for column in found.columns) + 2
+    indent = max(len(title(column)) for column in found.columns) + 2
     for row in found.cells:
         for column, cell in zip(found.columns, row, strict=True):
-            console.print(Text(f"{title_of(column):{indent}}{cell}"), soft_wrap=True)
+            console.print(Text(f"{title(column):{indent}}{cell}"), soft_wrap=True)
         console.print()
-
-
-def write_markdown(report: Report, stream: BinaryIO) -> None:
-    """Write every table in the way GitHub shows; a page with its headings, sentences and sparklines, tables cut."""
-    if report.sections:
-        stream.write(("\n".join(_page(report)) + "\n").encode())
-        return
-    stream.writelines(
-        ("\n" * bool(number) + "\n".join(_markdown(table)) + "\n").encode()
-        for number, table in enumerate(_told(report))
-    )
-
-
-def _markdown(table: Table, most: int | None = None, *, last: bool = False) -> Iterator[str]:
-    found = shown(table)
-    rows = found.cells[-most:] if most and last else found.cells[:most]
-    yield _row([title_of(column) for column in found.columns])
-    yield _row(["---:" if column.unit in NUMERIC else "---" for column in found.columns])
-    yield from (_row(row) for row in rows)
-    yield from (f"\n{_plain(note)}" for note in found.notes)
-    if most and len(found.cells) > most:
-        which = "last" if last else "first"
-        yield f"\nthe {which} {most} of {len(found.cells):,} rows are shown; the page (-o report.html) has all"
-
-
-MOST_ROWS = 12
-
-
-def _page(report: Report) -> Iterator[str]:
-    """Write a page: what a chart shows over time is a sparkline here."""
-    yield "# Remote build cache report\n"
-    yield from (f"- **{one.label}: {human(one.value, one.unit)}.** {_plain(written(one.meaning))}"
-                for one in report.headlines)  # fmt: skip
-    tables = {table.name: table for table in report.tables}
-    for section in report.sections:
-        table = tables[section.table]
-        yield f"\n## {section.heading}\n"
-        yield from (f"{_plain(written(words))}\n" for words in section.words)
-        yield from (f"{chart.title}: {line}\n" for chart in section.charts if (line := sparkline(chart, table)))
-        if table.rows:
-            yield from _markdown(table, MOST_ROWS, last=any(sparkline(chart, table) for chart in section.charts))
-    yield from (f"\n> {_plain(note)}" for note in report.notes)
-
-
-BLOCKS = "▁▂▃▄▅▆▇█"
-LONGEST_LINE = 60
-
-
-def sparkline(chart: Chart, table: Table) -> str:
-    """Write a chart over time in a line of blocks, the latest last; empty for charts of another kind."""
-    if chart.series or chart.kind not in ("stack", "line"):
-        return ""
-    names = [column.name for column in table.columns]
-    unit = table.columns[names.index(chart.y[0])].unit
-    values = [sum(row[names.index(name)] or 0 for name in chart.y) for row in table.rows][-LONGEST_LINE:]
-    most = max([*values, 1e-9]) if unit != RATIO else 1
-    blocks = "".join(BLOCKS[min(int(value / most * len(BLOCKS)), len(BLOCKS) - 1)] for value in values)
-    return f"{blocks} (last {human(values[-1], unit)})" if values else ""
-
-
-def _plain(text: str) -> str:
-    """Return text that Markdown leaves as it is."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text.replace("\n", " "))
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;") for cell in cells) + " |"

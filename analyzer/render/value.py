@@ -1,10 +1,25 @@
 """Values as people read them, and as data formats write them."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from analyzer.section import Words
-from analyzer.table import BY_ROW, BYTES, COUNT, FACTOR, MONEY, MONEY_CHANGE, MS, MS_CHANGE, NUMBER, RATIO, RATIO_CHANGE
+from analyzer.table import (
+    A_TO_B,
+    BOUNDS,
+    BY_ROW,
+    BYTES,
+    COUNT,
+    FACTOR,
+    MONEY,
+    MONEY_CHANGE,
+    MS,
+    MS_CHANGE,
+    NUMBER,
+    RATIO,
+    RATIO_CHANGE,
+)
 
 NOTHING = "—"
 _SPANS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
@@ -88,6 +103,37 @@ def money_change(value: float) -> str:
     ('+12.00', '-1,234.50')
     """
     return f"{value:+,.2f}"
+
+
+def bounded(value: Any, low: Any, high: Any, unit: str) -> str:
+    """Write a value and the bounds it lies between, where they are known.
+
+    >>> bounded(0.819, 0.797, 0.841, "ratio"), bounded(0.093, -0.01, 0.158, "ratio change")
+    ('81.9 % (79.7…84.1)', '+9.3 points (-1.0…+15.8)')
+    >>> bounded(0.5, None, None, "ratio"), bounded(None, None, None, "ratio")
+    ('50.0 %', '—')
+    """
+    if low is None or high is None:
+        return human(value, unit)
+    return f"{human(value, unit)} ({_bare(low, unit)}…{_bare(high, unit)})"
+
+
+def a_to_b(a: Any, b: Any, unit: str) -> str:
+    """Write what was one value in A and is another in B.
+
+    >>> a_to_b(0.951, 0.63, "ratio"), a_to_b(0.951, None, "ratio"), a_to_b(8769, 0, "count")
+    ('95.1 → 63.0 %', '95.1 % → —', '8,769 → 0')
+    """
+    return f"{human(a, unit) if b is None else _bare(a, unit)} → {human(b, unit)}"
+
+
+def _bare(value: Any, unit: str) -> str:
+    """Write a value without its unit, which stands beside it."""
+    return human(value, unit).removesuffix({RATIO: " %", RATIO_CHANGE: " points"}.get(unit, ""))
+
+
+TOGETHER: dict[str, tuple[int, Callable[..., str]]] = {"": (1, human), BOUNDS: (3, bounded), A_TO_B: (2, a_to_b)}
+"""How many columns are read in a cell, and how it is written, by what a heading is `read_with`."""
 
 
 def _sign(change: float) -> str:

@@ -44,7 +44,7 @@ QUESTIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "misses": ({"ci": "GITHUB_ACTIONS", "table": "top", "limit": 4}, ["--ci", "GITHUB_ACTIONS", "--limit", "4"]),
     "retention": ({"retention": 14, "cost_per_minute": 0.1}, ["--retention", "14", "--cost-per-minute", "0.1"]),
     "sessions": ({"table": "percentiles", "until": datetime(2026, 11, 1, tzinfo=UTC)}, ["--until", "2026-11-01"]),
-    "compare": ({"a": "team=web", "b": "team=platform", "table": "groups"}, ["team=web", "team=platform"]),
+    "compare": ({"a": "team=web", "b": "team=platform", "table": "by_ci"}, ["team=web", "team=platform"]),
     "doctor": ({"since": "2026-09-15T00:00Z"}, ["--since", "2026-09-15"]),
 }  # fmt: skip
 

@@ -144,10 +144,31 @@ def test_an_empty_log(cli: Cli, log: Any) -> None:
     assert (result.code, "not enough data" in result.err) == (0, True)
 
 
-def test_a_log_without_a_remote_event_has_no_remote_rate(cli: Cli, log: Any) -> None:
-    path = log(lookups("a", 100, 50, source="LOCAL"))
-    code, ((_, verdict, found, _, count, _),) = checked(cli, path, "--min-remote-hit-rate", "0.5")
-    assert (code, verdict, found, count) == (0, "not enough data", None, 0)
+@pytest.mark.parametrize(
+    ("hits", "misses", "code", "verdict", "kind", "words"),
+    [
+        (50, 100, 5, "failed", "error", "the remote cache was never asked, by 100 misses"),
+        (50, 99, 0, SCARCE, "note", "the remote cache was never asked: not enough data, only 99 misses"),
+        (200, 0, 0, SCARCE, "note", "the remote cache was never asked: not enough data, only 0 misses"),
+    ],
+)
+def test_a_remote_cache_that_was_never_asked(
+    cli: Cli, log: Any, hits: int, misses: int, code: int, verdict: str, kind: str, words: str
+) -> None:
+    """It has no rate; that misses did not ask it is as bad as none found, that hits did not says nothing."""
+    path = log(lookups("a", hits, misses, source="LOCAL"))
+    result = cli("check", path, "--min-remote-hit-rate", "0.5", "--format", "json")
+    (row,) = result.table("checks")
+    assert (result.code, row["verdict"], row["found"], row["lookups"]) == (code, verdict, None, misses)
+    (line,) = said(result, kind)
+    assert line.startswith(f"remote hit rate —, wanted at least 50.0 %: {words}")
+
+
+def test_a_remote_cache_that_was_asked_once_was_asked(cli: Cli, log: Any) -> None:
+    path = log(lookups("a", 0, 150, source="LOCAL") + lookups("a", 0, 1))
+    result = cli("check", path, "--min-remote-hit-rate", "0.5")
+    assert (result.code, said(result, "error")) == (0, [])
+    assert said(result, "note") == ["remote hit rate 0.0 %, wanted at least 50.0 %: not enough data, only 1 lookups"]
 
 
 def test_times_nobody_knows_are_not_time_saved(cli: Cli, log: Any) -> None:

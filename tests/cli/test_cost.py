@@ -38,11 +38,11 @@ COMMANDS = [
      {"totals": ["time_saved", "net_saved"], "by_day_ci": ["time_saved", "net_saved"]}),
     (["misses"], {"misses": ["imputed_time", "avoidable_time", "time_saved"], "classes": ["imputed_time"],
                   "top": ["avoidable_time"]}),
-    (["retention"], {"curve": ["time_saved", "time_saved_a_week"], "steps": ["saved_a_week_change"]}),
+    (["retention"], {"observed": [], "curve": ["time_saved", "time_saved_a_week"], "steps": ["saved_a_week_change"]}),
     (["sessions"], {"low_hit_rate": ["time_lost", "time_saved"], "time_lost": ["time_lost", "time_saved"],
                     "percentiles": ["time_saved", "time_lost"]}),
     (["compare"], {"change": ["time_saved_change", "time_lost_change"], "sides": ["time_saved", "time_lost"],
-                   "effects": [], "groups": []}),
+                   "effects": [], "by_team": []}),
 ]  # fmt: skip
 
 

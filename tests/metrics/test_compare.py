@@ -4,6 +4,7 @@ import json
 import math
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from conftest import RECORDED, Cli, Result, event
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analyzer.metrics.compare import compare
 from analyzer.metrics.effects import effects
 from analyzer.metrics.onset import onset
 from analyzer.metrics.rate import Rate, change
+from analyzer.metrics.side import Side
+from analyzer.render.shown import shown, title
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -307,27 +311,62 @@ def test_effects_of_a_log(cli: Cli, log: Any) -> None:
         assert row["rate_effect"] + row["mix_effect"] == pytest.approx(row["hit_rate_change"], abs=1e-12)
     assert (rows["team"]["rate_effect"], rows["team"]["groups"]) == (pytest.approx(0), 2)
     assert (rows["ci"]["mix_effect"], rows["ci"]["groups"]) == (pytest.approx(0), 1)
-    groups = {(row["by"], row["group"]): row for row in result.table("groups")}
-    web = groups["team", "web"]
+    web = next(row for row in result.table("by_team") if row["team"] == "web")
     assert (web["hit_rate_a"], web["hit_rate_b"], web["lookups_a"], web["lookups_b"]) == (0.2, 0.2, 90, 10)
     assert web["effect"] == pytest.approx(web["mix_effect"]) == pytest.approx(-0.8 * (0.2 - 0.55))
-    assert [row["by"] for row in asked(cli, path, f"..{at(1)}", f"{at(1)}..", "--limit", 1).table("groups")] == [
-        "ci",
-        "team",
-    ]
+    one = asked(cli, path, f"..{at(1)}", f"{at(1)}..", "--limit", 1)
+    assert [table["name"] for table in one.json["tables"]] == ["change", "sides", "effects", "by_ci", "by_team"]
+    assert [len(one.table(name)) for name in ("by_ci", "by_team")] == [1, 1]
 
 
-def test_tasks_are_told_where_summaries_name_them(cli: Cli) -> None:
+TEAMS: dict[str | None, Run] = {"a-team-of-a-long-name": (98_765, 93_000), None: (2, 1)}
+SIDE = Side(rate_of([(10, 3), (10, 9)] * 5), rate_of([(9, 3), (9, 5)] * 5), None, None, 9e7, 9e6, {"team": TEAMS})
+
+
+def test_a_screen_of_80_columns_shows_what_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left out but the sum of two effects that are shown, and the times of first and last lookups."""
+    monkeypatch.setattr("analyzer.metrics.compare.COMPARED", ("team",))
+    after = replace(SIDE, groups={"team": {**TEAMS, "a-team-of-a-long-name": (12_345, 1_234)}})
+    names = ("A: 2026-10-12..2026-10-26", "B: 2026-10-26..2026-11-09")
+    found = {table.name: shown(table, 80) for table in compare(names, (SIDE, after), None, 5)}
+    assert found["change"].cells[0] == ["hit rate change", "0.0 points (-29.7…+29.7)"]
+    measures = {row[0]: row[1:] for row in found["sides"].cells}
+    assert measures["hit rate"] == ["60.0 % (37.4…82.6)"] * 2
+    assert {"lookups", "remote hit rate", "time saved", "time lost"} < measures.keys()
+    assert found["sides"].notes == ["not shown: first_at, last_at; --format json has all"]
+    groups = found["by_team"]
+    assert [title(column) for column in groups.columns] == ["team", "hit rate", "rate effect", "mix effect", "lookups"]
+    assert groups.cells[0] == [
+        "a-team-of-a-long-name", "94.2 → 10.0 %", "-84.2 points", "0.0 points", "98,765 → 12,345",
+    ]  # fmt: skip
+
+
+def test_data_formats_keep_the_bounds_apart(cli: Cli, log: Any) -> None:
+    path = log(runs("a", 0, [(10, 5), (10, 6)] * 5) + runs("b", 1, [(10, 5), (10, 6)] * 5))
+    (header, row) = cli("compare", path, f"..{at(1)}", f"{at(1)}..", "--format", "csv").out.splitlines()
+    assert header.startswith("hit_rate_change,hit_rate_change_low,hit_rate_change_high,remote_hit_rate_change,")
+    value, low, high = map(float, row.split(",")[:3])
+    assert -low == pytest.approx(high)
+    assert high > value == 0
+
+
+@pytest.mark.parametrize("by", ["task", "package"])
+def test_tasks_are_told_where_summaries_name_them(cli: Cli, by: str) -> None:
+    """They are called what `stats --by` calls them, and hold the same lookups."""
     summaries = sorted((RECORDED / "runs").iterdir())[:12]
     middle = "2026-11-23T04:34:00Z"
-    result = asked(cli, RECORDED / "requests.ndjson", *summaries, f"..{middle}", f"{middle}..")
-    row = next(row for row in result.table("effects") if row["by"] == "task")
+    log = [RECORDED / "requests.ndjson", *summaries]
+    result = asked(cli, *log, f"..{middle}", f"{middle}..", "--limit", 100)
+    row = next(row for row in result.table("effects") if row["by"] == by)
     (told,) = result.table("change")
     assert row["rate_effect"] + row["mix_effect"] == pytest.approx(told["hit_rate_change"], abs=1e-12)
-    named = [row["group"] for row in result.table("groups") if row["by"] == "task"]
-    assert len(named) == 5
-    assert all(name is None or name.endswith(("#build", "#lint", "#test")) for name in named)
-    assert any(named)
+    found = {row[by]: (row["lookups_a"], row["lookups_b"]) for row in result.table(f"by_{by}")}
+    halves = [
+        {row[by]: row["lookups"] for row in cli("stats", *log, "--by", by, *half, "--format", "json").table(f"by_{by}")}
+        for half in (["--until", middle], ["--since", middle])
+    ]
+    assert found == {name: tuple(half.get(name, 0) for half in halves) for name in halves[0].keys() | halves[1].keys()}
+    assert {"build", "lint", "test"} <= found.keys() if by == "task" else len(found) > 3
 
 
 # --- the day a change began ------------------------------------------------------------------------------------------
@@ -547,7 +586,8 @@ def test_a_side_with_nothing_on_it(cli: Cli, log: Any) -> None:
     rates = [value for name, value in told.items() if "rate" in name]
     assert rates == [None] * 6
     assert (told["change"], told["change_began"]) == ("not enough sessions to tell", None)
-    assert result.table("effects") == result.table("groups") == []
+    assert [table["name"] for table in result.json["tables"]] == ["change", "sides", "effects"]
+    assert result.table("effects") == []
     table = cli("compare", log(MIXED), "team=nobody", "team=web")
     assert (table.code, "nan" in table.out, "0.0 points" in table.out) == (0, False, False)
 

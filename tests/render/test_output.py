@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import polars as pl
 import pytest
 from conftest import Cli, event
 
+from analyzer.archive.file import Accounting
 from analyzer.metrics.stats import Grouping
-from analyzer.render.text import shown
-from analyzer.table import Heading, Table
+from analyzer.render.shown import shown
+from analyzer.render.text import write_table
+from analyzer.report.report import Report
+from analyzer.table import RATIO, Heading, Table
 
 HEADINGS = Grouping().headings
 EVENTS = [
@@ -46,9 +50,39 @@ def test_no_number_is_cut_in_a_narrow_terminal(columns: int) -> None:
     found = shown(table, columns)
     assert found.columns[0].name == "day"
     widths = [max(len(row[n]) for row in found.cells) for n in range(len(found.columns))]
-    assert sum(widths) + 3 * len(widths) <= columns
+    assert sum(widths) + 3 * len(widths) - 1 <= columns
     left_out = {heading.name for heading in HEADINGS} - {heading.name for heading in found.columns}
     assert all(name in found.notes[-1] for name in left_out)
+
+
+class Screen(io.BytesIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def on_screen(table: Table, columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the lines that a terminal of so many columns shows of a table."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    screen = Screen()
+    write_table(Report("test", Accounting(0, 0, 0, 0, 0, 0), [table], table), screen)
+    return re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue().decode()).splitlines()
+
+
+@pytest.mark.parametrize("columns", range(44, 120, 3))
+def test_a_terminal_cuts_no_number(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Titles are folded and measures left out, but what is shown is whole, and no line is broken."""
+    headings = [Heading("side", "", ""), *(Heading(f"remote_hit_rate_{n}", RATIO, "") for n in range(8))]
+    table = Table("sides", headings, [("A: the 7 days before", *[0.819] * 8), ("B", *[0.911] * 8)])
+    lines = on_screen(table, columns, monkeypatch)
+    assert max(map(len, lines)) <= columns
+    count = len(shown(table, columns).columns) - 1
+    assert [[line.count(rate) for rate in ("81.9 %", "91.1 %")] for line in lines if "%" in line] == [
+        [count, 0],
+        [0, count],
+    ]
 
 
 def test_markdown_escapes(cli: Cli, log: Any) -> None:

@@ -9,8 +9,8 @@ from analyzer.table import FACTOR, MS_CHANGE, RATIO_CHANGE
 def keeping(subject: Subject) -> Parts:
     """Give the section of the retention curve, where lookups asked the remote cache."""
     days = subject.question.retention_days
-    (curve, steps), observed = retention(subject.asked.selected, days)
-    if not observed:
+    observed, curve, steps = retention(subject.asked.selected, days)
+    if not observed.rows:
         return
     told = [Words("Every miss is taken to be uploaded. What is longer than half the log can be shown only in part.")]
     longer = [step for step in steps.rows if step[0] == "absolute" and _days(step[1]) >= 2 * days]
