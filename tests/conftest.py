@@ -14,6 +14,8 @@ import pytest
 
 from analyzer.cli import run
 
+pytest.register_assert_rewrite("log_of_misses")
+
 RECORDED = Path(__file__).parent / "recorded"
 
 
@@ -50,6 +52,13 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
             return Result(code, out.getvalue().decode(), err.getvalue().decode())
 
     return call
+
+
+def report_of(cli: Cli, *arguments: object) -> Result:
+    """What a command answers, as JSON."""
+    result = cli(*arguments, "--format", "json")
+    assert result.code == 0, result.err
+    return result
 
 
 def event(**changes: Any) -> dict[str, Any]:

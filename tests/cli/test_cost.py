@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import RECORDED, Cli, Result, event
+from conftest import RECORDED, Cli, Result, event, report_of
 
 HOUR = 3_600_000
 
@@ -46,12 +46,6 @@ COMMANDS = [
 ]  # fmt: skip
 
 
-def asked(cli: Cli, *arguments: object) -> Result:
-    result = cli(*arguments, "--format", "json")
-    assert result.code == 0, result.err
-    return result
-
-
 def without_money(result: Result) -> dict[str, Any]:
     document = result.json
     for table in document["tables"]:
@@ -70,7 +64,10 @@ def test_money_is_time_by_the_cost_of_a_minute(
     """Behind each column of time stands its money, and nothing else changes."""
     (name, *options), cost = command, 0.008
     path = log(EVENTS)
-    plain, priced = asked(cli, name, path, *options), asked(cli, name, path, *options, "--cost-per-minute", cost)
+    plain, priced = (
+        report_of(cli, name, path, *options),
+        report_of(cli, name, path, *options, "--cost-per-minute", cost),
+    )
     assert without_money(priced) == plain.json
     amounts = []
     for table in priced.json["tables"]:
@@ -87,9 +84,9 @@ def test_money_is_time_by_the_cost_of_a_minute(
 
 def test_money_by_hand(cli: Cli, log: Any) -> None:
     """h1, twice, h2 and h4: 60 minutes, 777 ms, 20 and 15 minutes, at 2 a minute."""
-    (totals,) = asked(cli, "stats", log(EVENTS), "--cost-per-minute", 2).table("totals")
+    (totals,) = report_of(cli, "stats", log(EVENTS), "--cost-per-minute", 2).table("totals")
     assert totals["time_saved_cost"] == pytest.approx(2 * (95 + 777 / 60_000))
-    rows = asked(cli, "stats", log(EVENTS), "--by", "team", "--cost-per-minute", 2).table("by_team")
+    rows = report_of(cli, "stats", log(EVENTS), "--by", "team", "--cost-per-minute", 2).table("by_team")
     assert {row["team"]: row["time_saved_cost"] for row in rows} == {
         "web": pytest.approx(160 + 2 * 777 / 60_000), "data": 30,
     }  # fmt: skip
@@ -97,7 +94,7 @@ def test_money_by_hand(cli: Cli, log: Any) -> None:
 
 def test_money_of_one_session(cli: Cli, log: Any) -> None:
     """What is not known costs null, not 0."""
-    result = asked(cli, "sessions", log(EVENTS), "c", "--cost-per-minute", 3)
+    result = report_of(cli, "sessions", log(EVENTS), "c", "--cost-per-minute", 3)
     (told,) = result.table("session")
     assert (told["time_saved_cost"], told["time_lost_cost"], told["warm_cache_saves_cost"]) == (45, 180, 225)
     assert {row["hash"]: (row["duration_ms"], row["duration_cost"]) for row in result.table("lookups")} == {
@@ -106,14 +103,14 @@ def test_money_of_one_session(cli: Cli, log: Any) -> None:
 
 
 def test_what_costs_nothing(cli: Cli, log: Any) -> None:
-    (totals,) = asked(cli, "stats", log(EVENTS), "--cost-per-minute", 0).table("totals")
+    (totals,) = report_of(cli, "stats", log(EVENTS), "--cost-per-minute", 0).table("totals")
     assert totals["time_saved_cost"] == 0
 
 
 def test_null_stays_null(cli: Cli, log: Any) -> None:
     """The log has one moment, and so no weeks."""
     path = log([miss("a", "h1", timestamp=DAYS[0]), hit("b", "h1", "REMOTE", duration=5, timestamp=DAYS[0])])
-    rows = asked(cli, "retention", path, "--cost-per-minute", 1).table("curve")
+    rows = report_of(cli, "retention", path, "--cost-per-minute", 1).table("curve")
     assert {(row["time_saved_a_week_ms"], row["time_saved_a_week_cost"]) for row in rows} == {(None, None)}
 
 
@@ -130,7 +127,7 @@ def test_money_for_people(cli: Cli, log: Any) -> None:
 
 def test_groups_are_sorted_by_money(cli: Cli, log: Any) -> None:
     """A column that is shown is one to sort by."""
-    result = asked(cli, "stats", log(EVENTS), "--by", "team", "--cost-per-minute", 2, "--sort", "time_saved_cost")
+    result = report_of(cli, "stats", log(EVENTS), "--by", "team", "--cost-per-minute", 2, "--sort", "time_saved_cost")
     assert [row["team"] for row in result.table("by_team")] == ["data", "web"]
 
 
@@ -155,7 +152,7 @@ def test_a_cost_that_is_none(cli: Cli, log: Any, command: str, cost: str) -> Non
 
 
 def net(cli: Cli, path: Any, cost: str, *options: str) -> float:
-    return asked(cli, "stats", path, "--restore-cost", cost, *options).table("totals")[0]["net_saved_ms"]
+    return report_of(cli, "stats", path, "--restore-cost", cost, *options).table("totals")[0]["net_saved_ms"]
 
 
 @pytest.mark.parametrize(
@@ -191,29 +188,29 @@ def test_a_lookup_found_in_both_caches_is_restored_locally(cli: Cli, log: Any) -
 
 def test_nothing_known_is_nothing_saved(cli: Cli, log: Any) -> None:
     """As time saved is 0 there, with a coverage of 0."""
-    (totals,) = asked(cli, "stats", log([hit("a", "h", duration=0)]), "--restore-cost", "local=40").table("totals")
+    (totals,) = report_of(cli, "stats", log([hit("a", "h", duration=0)]), "--restore-cost", "local=40").table("totals")
     assert (totals["time_saved_ms"], totals["net_saved_ms"], totals["duration_coverage"]) == (0, 0, 0)
 
 
 def test_net_savings_of_groups_add_up(cli: Cli, log: Any) -> None:
     options = ["--restore-cost", "local=40,remote=600", "--cost-per-minute", "0.5"]
     for by in ("team", "session", "hash", "day", "source"):
-        result = asked(cli, "stats", log(EVENTS), "--by", by, *options)
+        result = report_of(cli, "stats", log(EVENTS), "--by", by, *options)
         (totals,) = result.table("totals")
         rows = result.table(f"by_{by}")
         assert sum(row["net_saved_ms"] for row in rows) == pytest.approx(totals["net_saved_ms"])
         assert sum(row["net_saved_cost"] for row in rows) == pytest.approx(totals["net_saved_cost"])
     by_source = {row["source"]: row["net_saved_ms"] for row in rows}
     assert by_source == {"LOCAL": HOUR * 5 / 4 - 80, "REMOTE": HOUR / 3 + 777 - 1200}
-    ordered = asked(cli, "stats", log(EVENTS), "--by", "hash", *options, "--sort", "-net_saved_ms").table("by_hash")
+    ordered = report_of(cli, "stats", log(EVENTS), "--by", "hash", *options, "--sort", "-net_saved_ms").table("by_hash")
     assert [row["hash"] for row in ordered][:3] == ["h1", "h2", "h4"]
 
 
 def test_net_savings_of_recordings(cli: Cli) -> None:
-    (totals,) = asked(cli, "stats", RECORDED / "requests.ndjson", "--restore-cost", "local=1,remote=100").table(
+    (totals,) = report_of(cli, "stats", RECORDED / "requests.ndjson", "--restore-cost", "local=1,remote=100").table(
         "totals"
     )
-    rows = asked(cli, "stats", RECORDED / "requests.ndjson", "--by", "hash").table("by_hash")
+    rows = report_of(cli, "stats", RECORDED / "requests.ndjson", "--by", "hash").table("by_hash")
     assert totals["time_saved_ms"] == pytest.approx(sum(row["time_saved_ms"] for row in rows))
     known = totals["duration_coverage"] * totals["hits"]
     least, most = totals["time_saved_ms"] - 100 * known, totals["time_saved_ms"] - known
@@ -221,15 +218,15 @@ def test_net_savings_of_recordings(cli: Cli) -> None:
 
 
 def test_without_the_option_there_are_no_net_savings(cli: Cli, log: Any) -> None:
-    assert "net_saved" not in json.dumps(asked(cli, "stats", log(EVENTS), "--by", "team").json)
+    assert "net_saved" not in json.dumps(report_of(cli, "stats", log(EVENTS), "--by", "team").json)
 
 
 def test_the_definition_of_net_savings_runs_as_it_is_told(cli: Cli, log: Any, tmp_path: Any) -> None:
     archive = tmp_path / "a.duckdb"
     cli("load", log(EVENTS), "--into", archive)
-    result = asked(cli, "stats", archive, "--restore-cost", "local=40,remote=600", "--explain")
+    result = report_of(cli, "stats", archive, "--restore-cost", "local=40,remote=600", "--explain")
     told = next(row for row in result.table("definitions") if row["name"] == "net_saved_ms")
-    answer = asked(cli, "sql", archive, told["sql"]).table("result")[0]
+    answer = report_of(cli, "sql", archive, told["sql"]).table("result")[0]
     assert list(answer.values()) == [result.table("totals")[0]["net_saved_ms"]]
 
 

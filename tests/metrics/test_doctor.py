@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import RECORDED, Cli, event, ndjson
+from conftest import RECORDED, Cli, event, ndjson, report_of
 
 from analyzer.metrics import doctor
 from analyzer.metrics.doctor.findings import FINDINGS
@@ -42,9 +42,7 @@ def hourly(hours: range, *lookups: str, name: str = "s", **changes: Any) -> Iter
 
 
 def rows(cli: Cli, *arguments: object) -> list[dict[str, Any]]:
-    result = cli("doctor", *arguments, "--format", "json")
-    assert result.code == 0, result.err
-    return result.table("findings")
+    return report_of(cli, "doctor", *arguments).table("findings")
 
 
 def found(cli: Cli, *arguments: object) -> dict[str, str]:

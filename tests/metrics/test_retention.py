@@ -10,7 +10,7 @@ from typing import Any
 import brute_misses
 import brute_retention as slow
 import pytest
-from conftest import RECORDED, Cli, event, ndjson
+from conftest import RECORDED, Cli, event, ndjson, report_of
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from test_recordings import flat
@@ -50,9 +50,7 @@ def uses(answers: str, *days: float | timedelta, name: str = "h", team: str | No
 
 
 def answered(cli: Cli, *arguments: object) -> Any:
-    result = cli("retention", *arguments, "--format", "json")
-    assert result.code == 0, result.err
-    return result
+    return report_of(cli, "retention", *arguments)
 
 
 def hits(cli: Cli, *arguments: object) -> dict[str, dict[float, int]]:

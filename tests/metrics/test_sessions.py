@@ -1,22 +1,13 @@
-"""`sessions`: runs that stand out and how runs spread, by hand and by brute force; and one run in full."""
+"""`sessions` by hand: runs that stand out, how runs spread, and one run in full."""
 
-import gzip
-import json
 import math
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import brute
-import brute_misses
 import pytest
-from conftest import RECORDED, Cli, Result, event, ndjson
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from test_recordings import flat
+from conftest import Cli, event, report_of
 
 DAY = "2026-03-02T09:00:{:02d}Z"
-PERCENTILES = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 
 
 def sent(session: str, source: str, kind: str, name: str, second: int, **more: Any) -> dict[str, Any]:
@@ -39,15 +30,9 @@ BY_HAND = [
 ]
 
 
-def asked(cli: Cli, *arguments: object) -> Result:
-    result = cli("sessions", *arguments, "--format", "json")
-    assert result.code == 0, result.err
-    return result
-
-
 def test_outliers_by_hand(cli: Cli, log: Any) -> None:
     """The pooled rate is 3 of 6. The duration of h2 is the longest one known, that of h3 is not known."""
-    result = asked(cli, log(BY_HAND))
+    result = report_of(cli, "sessions", log(BY_HAND))
     low = result.table("low_hit_rate")
     assert [row["session"] for row in low] == ["c", "b"]
     assert [row["deviation"] for row in low] == pytest.approx([-1, (1 / 3 - 1 / 2) / math.sqrt(1 / 12)])
@@ -64,8 +49,8 @@ def test_outliers_by_hand(cli: Cli, log: Any) -> None:
 
 
 def test_percentiles_by_hand(cli: Cli, log: Any) -> None:
-    rows = asked(cli, log(BY_HAND)).table("percentiles")
-    assert [row["percentile"] for row in rows] == list(PERCENTILES)
+    rows = report_of(cli, "sessions", log(BY_HAND)).table("percentiles")
+    assert [row["percentile"] for row in rows] == ["p5", "p25", "p50", "p75", "p95"]
     assert [row["lookups"] for row in rows] == [1, 1, 2, 3, 3]
     assert [row["hit_rate"] for row in rows] == pytest.approx([1 / 30, 1 / 6, 1 / 3, 2 / 3, 14 / 15])
     assert [row["time_saved_ms"] for row in rows] == pytest.approx([25, 125, 250, 325, 385])
@@ -80,34 +65,34 @@ def run_of(session: str, lookups: int, hits: int, **more: Any) -> list[dict[str,
 def test_a_short_run_is_no_outlier_against_a_long_one(cli: Cli, log: Any) -> None:
     """1 of 3 is a lower rate than 50 of 100, but of 468 of 520 in all, 90 %, it is much less of a surprise."""
     path = log(run_of("short", 3, 1) + run_of("long", 100, 50) + run_of("rest", 417, 417))
-    low = asked(cli, path).table("low_hit_rate")
+    low = report_of(cli, "sessions", path).table("low_hit_rate")
     assert [row["session"] for row in low] == ["long", "short"]
     expected = [(0.5 - 0.9) / math.sqrt(0.09 / 100), (1 / 3 - 0.9) / math.sqrt(0.09 / 3)]
     assert [row["deviation"] for row in low] == pytest.approx(expected)
-    assert [row["session"] for row in asked(cli, path, "--limit", 1).table("low_hit_rate")] == ["long"]
+    assert [row["session"] for row in report_of(cli, "sessions", path, "--limit", 1).table("low_hit_rate")] == ["long"]
 
 
 def test_nothing_stands_out_where_all_hit(cli: Cli, log: Any) -> None:
-    result = asked(cli, log(run_of("a", 4, 4) + run_of("b", 2, 2)))
+    result = report_of(cli, "sessions", log(run_of("a", 4, 4) + run_of("b", 2, 2)))
     assert (result.table("low_hit_rate"), result.table("time_lost")) == ([], [])
     assert {row["hit_rate"] for row in result.table("percentiles")} == {1}
 
 
 def test_nothing_stands_out_where_all_miss(cli: Cli, log: Any) -> None:
-    result = asked(cli, log(run_of("a", 4, 0) + run_of("b", 2, 0)))
+    result = report_of(cli, "sessions", log(run_of("a", 4, 0) + run_of("b", 2, 0)))
     assert (result.table("low_hit_rate"), result.table("time_lost")) == ([], [])
     assert {row["hit_rate"] for row in result.table("percentiles")} == {0}
 
 
 def test_one_session_is_every_percentile_of_itself(cli: Cli, log: Any) -> None:
-    result = asked(cli, log(run_of("only", 4, 3)))
+    result = report_of(cli, "sessions", log(run_of("only", 4, 3)))
     assert result.table("low_hit_rate") == []
     rows = [{key: value for key, value in row.items() if key != "percentile"} for row in result.table("percentiles")]
     assert rows == [{"lookups": 4, "hit_rate": 0.75, "time_saved_ms": 30, "time_lost_ms": None}] * 5
 
 
 def test_no_sessions_have_no_percentiles(cli: Cli, log: Any) -> None:
-    result = asked(cli, log(BY_HAND), "--team", "nobody")
+    result = report_of(cli, "sessions", log(BY_HAND), "--team", "nobody")
     assert [table["rows"] for table in result.json["tables"]] == [[], [], []]
 
 
@@ -115,12 +100,12 @@ def test_unknown_durations_do_not_lower_the_percentiles_of_time(cli: Cli, log: A
     """Of three runs all durations are unknown, of two known: what a run saves at the median is not 0."""
     unknown = [one for n in range(3) for one in run_of(f"u{n}", 2, 2, duration=0)]
     known = [one for n in range(2) for one in run_of(f"k{n}", 2, 2, duration=50)]
-    rows = asked(cli, log(unknown + known)).table("percentiles")
+    rows = report_of(cli, "sessions", log(unknown + known)).table("percentiles")
     assert next(row for row in rows if row["percentile"] == "p50")["time_saved_ms"] == 100
 
 
 def test_unknown_durations_are_no_time_lost(cli: Cli, log: Any) -> None:
-    rows = asked(cli, log(run_of("a", 3, 0) + run_of("b", 3, 3, duration=0)))
+    rows = report_of(cli, "sessions", log(run_of("a", 3, 0) + run_of("b", 3, 3, duration=0)))
     assert rows.table("time_lost") == []
     assert [row["session"] for row in rows.table("low_hit_rate")] == ["a"]
 
@@ -134,13 +119,13 @@ def test_ties_are_settled_by_the_id_and_not_by_the_order_of_loading(cli: Cli, lo
         archive = tmp_path / f"{order[0].stem}.duckdb"
         for path in order:
             assert cli("load", path, "--into", archive).code == 0
-        result = asked(cli, archive, "--limit", 2)
+        result = report_of(cli, "sessions", archive, "--limit", 2)
         for table in ("low_hit_rate", "time_lost"):
             assert [row["session"] for row in result.table(table)] == ["x", "y"], (table, order[0].name)
 
 
 def test_filters_choose_what_a_run_is_compared_with(cli: Cli, log: Any) -> None:
-    result = asked(cli, log(BY_HAND), "--team", "web", "--hash", "h1")
+    result = report_of(cli, "sessions", log(BY_HAND), "--team", "web", "--hash", "h1")
     assert [(row["session"], row["lookups"]) for row in result.table("low_hit_rate")] == [("b", 1)]
     assert result.json["input"] | {"files": 1} == {
         "read": 9, "kept": 3, "rejected": 0, "filtered": 6, "duplicate": 0, "files": 1,
@@ -158,7 +143,7 @@ def test_half_a_lookup_is_refused(cli: Cli, log: Any, option: list[str]) -> None
 
 
 def test_one_session_by_hand(cli: Cli, log: Any) -> None:
-    result = asked(cli, log(BY_HAND), "b")
+    result = report_of(cli, "sessions", log(BY_HAND), "b")
     assert result.table("session") == [
         {
             "session": "b", "run": None, "command": None, "branch": None, "sha": None, "user": None, "team": "web",
@@ -180,11 +165,13 @@ def test_the_retention_of_the_class(cli: Cli, log: Any) -> None:
     path = log(BY_HAND)
     second = 1 / 86400
     classes = {
-        days: [row["class"] for row in asked(cli, path, "b", "--retention", days).table("lookups")]
+        days: [row["class"] for row in report_of(cli, "sessions", path, "b", "--retention", days).table("lookups")]
         for days in (8 * second, 10 * second)
     }
     assert list(classes.values()) == [["cold", None, "local_only"], ["unknown_cold", None, "local_only"]]
-    assert [row["class"] for row in asked(cli, path, "c", "--retention", second).table("lookups")] == ["cold"]
+    assert [row["class"] for row in report_of(cli, "sessions", path, "c", "--retention", second).table("lookups")] == [
+        "cold"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +185,7 @@ def test_classes_look_at_the_whole_log(cli: Cli, log: Any, gap: int, took: int, 
             sent("after", "LOCAL", "HIT", "h", 50, duration=took),
         ]
     )
-    assert [row["class"] for row in asked(cli, path, "late").table("lookups")] == [kind]
+    assert [row["class"] for row in report_of(cli, "sessions", path, "late").table("lookups")] == [kind]
 
 
 def test_the_order_of_lookups(cli: Cli, log: Any) -> None:
@@ -211,12 +198,18 @@ def test_the_order_of_lookups(cli: Cli, log: Any) -> None:
         sent("s", "LOCAL", "HIT", "early", 1),
         sent("s", "REMOTE", "HIT", "m", 3),
     ]
-    assert [row["hash"] for row in asked(cli, log(rows), "s").table("lookups")] == ["early", "m", "z", "a", "no-time"]
+    assert [row["hash"] for row in report_of(cli, "sessions", log(rows), "s").table("lookups")] == [
+        "early",
+        "m",
+        "z",
+        "a",
+        "no-time",
+    ]
 
 
 def test_a_lookup_that_is_twice_a_hit_counts_once(cli: Cli, log: Any) -> None:
     rows = [sent("s", "LOCAL", "HIT", "h", 1, duration=5), sent("s", "REMOTE", "HIT", "h", 1, duration=8)]
-    result = asked(cli, log(rows), "s")
+    result = report_of(cli, "sessions", log(rows), "s")
     assert [(row["outcome"], row["duration_ms"]) for row in result.table("lookups")] == [("local_hit", 8)]
     assert result.table("session")[0]["warm_cache_saves_ms"] == 8
 
@@ -229,7 +222,7 @@ def test_an_id_or_a_start_no_other_has(cli: Cli, log: Any, text: str, session: s
     """A whole id is that session, though others start so."""
     names = ["abcd", "abc", "abcde1", "abcde2", "abcde3", "abcde4", "abd-2", "über"]
     path = log([event(sessionId=name) for name in names])
-    assert [row["session"] for row in asked(cli, path, text).table("session")] == [session]
+    assert [row["session"] for row in report_of(cli, "sessions", path, text).table("session")] == [session]
 
 
 @pytest.mark.parametrize(
@@ -262,187 +255,3 @@ def test_the_table_of_a_csv_is_the_lookups(cli: Cli, log: Any) -> None:
     lines = cli("sessions", log(BY_HAND), "a", "--format", "csv").out.splitlines()
     assert lines[0] == "hash,name,outcome,class,duration_ms,first_at"
     assert len(lines) == 3
-
-
-# --- recordings ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def recorded(cli: Cli, tmp_path: Path) -> Path:
-    archive = tmp_path / "recorded.duckdb"
-    summaries = sorted((RECORDED / "runs").iterdir())
-    assert cli("load", RECORDED / "requests.ndjson", *summaries, "--into", archive).code == 0
-    return archive
-
-
-def test_recorded_runs_are_what_turbo_printed(
-    cli: Cli, recorded: Path, oracle: list[dict[str, Any]], requests: list[dict[str, Any]]
-) -> None:
-    """By the run's id as by the session's: outcomes, durations, names and classes, every lookup of every sixth run."""
-    summaries = {
-        path.name.removesuffix(".gz"): json.loads(gzip.decompress(path.read_bytes()))
-        for path in (RECORDED / "runs").iterdir()
-    }
-    tasks = [task for summary in summaries.values() for task in summary["tasks"]]
-    expected = {
-        (miss.lookup.session, miss.lookup.hash): (miss.kind, miss.imputed_ms)
-        for miss in brute_misses.classified(flat(requests), 7, tasks)
-    }
-    runs = [run for run in oracle if run["summary_file"] and len(run["sessions"]) == 1]
-    assert len(runs) > 50
-    for run in runs[::6]:
-        summary = summaries[run["summary_file"]]
-        names = {task["hash"]: brute_misses.name_of(task) for task in summary["tasks"]}
-        result = asked(cli, recorded, summary["id"])
-        (told,) = result.table("session")
-        lookups = result.table("lookups")
-        assert (told["session"], told["run"]) == (run["sessions"][0], summary["id"])
-        assert (told["hits"], told["lookups"]) == (run["hits_all_sent"], run["lookups_all_sent"]), run["desc"]
-        assert (told["hits"], told["time_saved_ms"]) == (
-            sum(row["outcome"] != "miss" for row in lookups),
-            sum(row["duration_ms"] or 0 for row in lookups if row["outcome"] != "miss"),
-        )
-        assert told["time_saved_ms"] == run["saved_ms_all_sent"], run["desc"]
-        assert [row["name"] for row in lookups] == [names.get(row["hash"]) for row in lookups]
-        misses = {row["hash"]: (row["class"], row["duration_ms"]) for row in lookups if row["outcome"] == "miss"}
-        assert misses == {name: found for (session, name), found in expected.items() if session == told["session"]}
-        known = [row["duration_ms"] for row in lookups if row["duration_ms"] is not None]
-        assert told["warm_cache_saves_ms"] == pytest.approx(sum(known))
-        assert told["warm_cache_coverage"] == len(known) / len(lookups)
-        assert told["time_saved_ms"] + told["time_lost_ms"] == pytest.approx(told["warm_cache_saves_ms"])
-
-
-def test_the_starts_of_recorded_ids(cli: Cli, recorded: Path, oracle: list[dict[str, Any]]) -> None:
-    """A KSUID's start is its time, which runs of one day share; the session's is random."""
-    run = next(run for run in oracle if run["run"] == "run010")
-    whole = run["summary_file"].removesuffix(".json").removeprefix("run010-")
-    session = run["sessions"][0]
-    for text in (whole, whole[:12], session, session[:13]):
-        assert asked(cli, recorded, text).table("session")[0]["session"] == session
-    several = cli("sessions", recorded, "3MU")
-    assert (several.code, several.out) == (2, "")
-    assert "write more" in several.err
-
-
-def test_run_summaries_alone_answer(cli: Cli, oracle: list[dict[str, Any]]) -> None:
-    run = next(run for run in oracle if run["run"] == "run010")
-    path = RECORDED / "runs" / (run["summary_file"] + ".gz")
-    result = asked(cli, path, run["summary_file"].removeprefix("run010-")[:10])
-    (told,) = result.table("session")
-    assert (told["hits"], told["lookups"]) == (run["printed"]["cached"], run["printed"]["total"])
-    assert told["time_saved_ms"] == run["summary"]["timeSaved_ms"]
-    assert result.json["view"] == "runs"
-    assert all(row["name"] for row in result.table("lookups"))
-
-
-# --- brute force -----------------------------------------------------------------------------------------------------
-
-
-def discrete(values: list[float], at: float) -> float:
-    """The least value that so large a part of the values is at or below."""
-    return next(value for value in sorted(values) if sum(one <= value for one in values) >= at * len(values) - 1e-9)
-
-
-def continuous(values: list[float], at: float) -> float:
-    """Between the two values at either side of the place, as far as the place lies between them."""
-    place = at * (len(values) - 1)
-    below, ordered = math.floor(place), sorted(values)
-    above = min(below + 1, len(values) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
-
-
-def brute_sessions(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    known = brute_misses.durations(events)
-    found = defaultdict(list)
-    for lookup in brute.lookups(events):
-        found[lookup[0]["sessionId"]].append(lookup)
-    told = {}
-    for name, lookups in found.items():
-        totals = brute.totals_of(lookups)
-        missed = [
-            x[0]["hash"] for x in lookups if not brute.has(x, "LOCAL", "HIT") and not brute.has(x, "REMOTE", "HIT")
-        ]
-        told[name] = {
-            "lookups": totals["lookups"],
-            "hit_rate": totals["hit_rate"],
-            "time_saved_ms": None if totals["duration_coverage"] == 0 else totals["time_saved_ms"],
-            "time_lost_ms": sum(known.get(one, 0) for one in missed)
-            if not missed or set(missed) & set(known)
-            else None,
-            "all_known": totals["duration_coverage"] in (None, 1) and all(one in known for one in missed),
-        }
-    return told
-
-
-EVENTS = st.fixed_dictionaries(
-    {
-        "sessionId": st.sampled_from(["s1", "s2", "s3", "s4", "s5", "s6"]),
-        "source": st.sampled_from(["LOCAL", "REMOTE"]),
-        "event": st.sampled_from(["HIT", "HIT", "MISS"]),
-        "hash": st.sampled_from([f"h{n}" for n in range(8)]),
-        "duration": st.sampled_from([0, 0.25, 1, 7, 100, 3600_000]),
-    },
-    optional={"timestamp": st.integers(0, 50).map(lambda n: f"2026-03-0{1 + n % 9}T00:00:{n:02d}Z")},
-)
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(events=st.lists(EVENTS, min_size=1, max_size=60), limit=st.integers(1, 7))
-def test_against_brute_force(cli: Cli, tmp_path: Path, events: list[dict[str, Any]], limit: int) -> None:
-    path = tmp_path / "log.ndjson"
-    path.write_text(ndjson(events))
-    result = asked(cli, path, "--limit", limit)
-    expected = brute_sessions(events)
-    columns = ("lookups", "hit_rate", "time_saved_ms", "time_lost_ms")
-    pooled = brute.totals(events)["hit_rate"]
-    deviations = {
-        name: (one["hit_rate"] - pooled) / math.sqrt(pooled * (1 - pooled) / one["lookups"])
-        for name, one in expected.items()
-        if 0 < pooled < 1 and one["hit_rate"] < pooled - 1e-12
-    }
-    rows = result.table("low_hit_rate")
-    assert [row["deviation"] for row in rows] == pytest.approx(sorted(deviations.values())[:limit])
-    assert all(row["deviation"] == pytest.approx(deviations[row["session"]]) for row in rows)
-    losses = {name: one["time_lost_ms"] for name, one in expected.items() if one["time_lost_ms"]}
-    assert [(row["session"], row["time_lost_ms"]) for row in result.table("time_lost")] == sorted(
-        losses.items(), key=lambda one: (-one[1], one[0])
-    )[:limit] or len(set(losses.values())) < len(losses)
-    for row in [*rows, *result.table("time_lost")]:
-        assert [row[name] for name in columns] == [expected[row["session"]][name] for name in columns]
-    spread = {row["percentile"]: row for row in result.table("percentiles")}
-    for name, at in PERCENTILES.items():
-        assert spread[name]["lookups"] == discrete([one["lookups"] for one in expected.values()], at)
-        timed = columns[2:] if all(one["all_known"] for one in expected.values()) else ()
-        for column in ("hit_rate", *timed):
-            values = [one[column] for one in expected.values()]
-            assert spread[name][column] == pytest.approx(continuous(values, at)), (name, column)
-
-
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(events=st.lists(EVENTS, min_size=1, max_size=40))
-def test_one_session_against_brute_force(cli: Cli, tmp_path: Path, events: list[dict[str, Any]]) -> None:
-    path = tmp_path / "log.ndjson"
-    path.write_text(ndjson(events))
-    name = events[-1]["sessionId"]
-    result = asked(cli, path, name)
-    (told,) = result.table("session")
-    expected = brute_sessions(events)[name]
-    assert {column: told[column] for column in expected if column in told} == {
-        column: value for column, value in expected.items() if column in told
-    }
-    classes = {
-        miss.lookup.hash: (miss.kind, miss.imputed_ms)
-        for miss in brute_misses.classified(events, 7)
-        if miss.lookup.session == name
-    }
-    lookups = {x[0]["hash"]: x for x in brute.lookups(events) if x[0]["sessionId"] == name}
-    assert {row["hash"] for row in result.table("lookups")} == set(lookups)
-    for row in result.table("lookups"):
-        lookup = lookups[row["hash"]]
-        if row["hash"] in classes:
-            assert (row["outcome"], row["class"], row["duration_ms"]) == ("miss", *classes[row["hash"]])
-        else:
-            outcome = "local_hit" if brute.has(lookup, "LOCAL", "HIT") else "remote_hit"
-            assert (row["outcome"], row["class"], row["duration_ms"]) == (outcome, None, brute.saved_ms(lookup))
-    times = [row["first_at"] or "9" for row in result.table("lookups")]
-    assert times == sorted(times)
