@@ -52,8 +52,8 @@ def load(
     Args:
         sources: files, directories (recursive) and globs, plain, gzip or zstd; or one archive (`*.duckdb`).
         into: an archive, made where there is none; a file that is in it already adds nothing.
-        format: read every file as this format; else content tells.
-        columns: the files' names for columns of events, such as `{"timestamp": "created_at"}`.
+        format: read every file as this format (`--from`); else content tells.
+        columns: the files' names for columns of events (`--map`), such as `{"timestamp": "created_at"}`.
         strict: fail on the first invalid event, instead of counting it as rejected.
         view: what answers: `events`, `runs` (turbo's run summaries), or `auto`, events where there are any.
 

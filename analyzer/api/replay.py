@@ -59,9 +59,9 @@ def replay(
     requests_per_minute: float = 30,
     concurrency: int = 1,
     retries: int = 8,
-    retry_seconds: float = 300,
+    retry_for: float = 300,
     max_requests: int | None = None,
-    max_seconds: float | None = None,
+    max_duration: float | None = None,
     max_uncertain: int = 3,
     on_uncertain: Literal["hold", "resend"] = "hold",
     preflight: bool = True,
@@ -92,9 +92,9 @@ def replay(
         requests_per_minute: how often a request starts; 0 is no limit.
         concurrency: requests at a time.
         retries: attempts after the first, where events were surely not taken.
-        retry_seconds: longest time for these.
+        retry_for: longest time for these, in seconds.
         max_requests: stop after so many.
-        max_seconds: stop after so long.
+        max_duration: stop after so many seconds.
         max_uncertain: stop after so many unclear answers in a row.
         on_uncertain: what to do where it is not known whether events were taken; `resend` may deliver them twice.
         preflight: ask the server first whether caching is on.
@@ -121,7 +121,7 @@ def replay(
     require_counts(counts | {"max_requests": max_requests, "max_uncertain": max_uncertain})
     require_choice("view", view, VIEWS)
     require_choice("on_uncertain", on_uncertain, ("hold", "resend"))
-    for name, value in (("retries", retries), ("retry_seconds", retry_seconds), ("max_seconds", max_seconds)):
+    for name, value in (("retries", retries), ("retry_for", retry_for), ("max_duration", max_duration)):
         require_number(name, value)
     if not sources:
         raise UsageError("no source: name a log, a directory, a glob or an archive (*.duckdb)")
@@ -129,7 +129,7 @@ def replay(
     overrides = Overrides(team_id, slug, as_ci, as_interactive)
     wanted = Wanted(selection_of(filters, view), overrides, limit, keep_repeats, chunk_size, max_bytes)
     policy = Policy(
-        requests_per_minute, concurrency, retries, retry_seconds, max_requests, max_seconds, max_uncertain,
+        requests_per_minute, concurrency, retries, retry_for, max_requests, max_duration, max_uncertain,
         on_uncertain == "resend", preflight,
     )  # fmt: skip
     with ExitStack() as stack:
