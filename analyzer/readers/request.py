@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from analyzer.readers.item import Item, split_array
 
 _STATUS = re.compile(r"[0-9]{1,9}")
+_AUTHORIZATION = re.compile("authorization", re.IGNORECASE)
 PATH = "/artifacts/events"
 CI_HEADER = "x-artifact-client-ci"
 INTERACTIVE_HEADER = "x-artifact-client-interactive"
@@ -24,6 +25,15 @@ def query_of(url: str) -> dict[str, str]:
     {'slug': 'acme'}
     """
     return {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
+
+
+def without_token(text: str) -> str:
+    """Return what may be told of a request that cannot be read: all before its authorization.
+
+    >>> without_token('{"method": "POST", "headers": {"Authorization": "Bearer x"}')
+    '{"method": "POST", "headers": {"'
+    """
+    return _AUTHORIZATION.split(text, maxsplit=1)[0]
 
 
 def is_events_request(method: str | None, url: str | None) -> bool:

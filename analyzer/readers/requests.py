@@ -14,6 +14,7 @@ from analyzer.readers.request import (
     items_of_body,
     query_of,
     unquoted,
+    without_token,
 )
 
 BODY_KEYS = ("body", "request_body")
@@ -38,7 +39,7 @@ def of_line(number: int, text: str, renamed: Mapping[str, str] = MappingProxyTyp
         context = context_of(_query(fields, url), _headers(fields), fields.get("status"), _first(fields, TIME_KEYS))
     except (ValueError, RecursionError) as error:
         problem = error.msg if isinstance(error, json.JSONDecodeError) and "duplicate" in error.msg else "not JSON"
-        yield Item(number, None, text, problem=problem)
+        yield Item(number, None, without_token(text), problem=problem)
         return
     if wanted:
         yield from items_of_body(number, body, context)

@@ -121,3 +121,15 @@ def test_bounds(value: dict[str, Any], piece: int, after: str) -> None:
             place = start + end
             break
     assert place == len(text)
+
+
+@pytest.mark.parametrize("name", ["authorization", "http_Authorization"])
+def test_a_broken_line_of_a_request_log_shows_no_token(name: str, tmp_path: Path, cli: Cli) -> None:
+    whole = json.dumps({"received_at": "2026-09-01T00:00:00Z", "method": "POST", "path": "/v8/artifacts/events",
+                        "headers": {name: f"Bearer {TOKEN}"}, "status": 200, "body": [event()]})  # fmt: skip
+    (path := tmp_path / "log.ndjson").write_text(f"{whole}\n{whole[:-3]}\n{whole}\n")
+    result = cli("stats", path, "--rejects", tmp_path / "rejects.ndjson", "--format", "json")
+    assert (result.json["input"]["kept"], result.json["input"]["rejected"]) == (2, 1)
+    told = (tmp_path / "rejects.ndjson").read_text()
+    assert TOKEN not in told + result.err + result.out
+    assert '"method' in json.loads(told)["text"]
