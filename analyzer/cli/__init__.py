@@ -87,6 +87,17 @@ def cli(ctx: click.Context) -> None:
         click.echo(SCREEN, nl=False)
 
 
+def _nearest(error: click.UsageError) -> str:
+    """Return the choice that is nearest to what was written, where there are choices."""
+    kind = error.param.type if isinstance(error, click.BadParameter) and error.param else None
+    if not isinstance(kind, click.Choice):
+        return ""
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    near = get_close_matches(error.message.partition("' is not one of")[0].lstrip("'"), map(str, kind.choices), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def main() -> None:
     """Run the program, and end it with an exit code that means something."""
     sys.exit(run(sys.argv[1:]))
@@ -110,7 +121,7 @@ def _run(arguments: list[str]) -> int:  # noqa: C901  (a branch an error)
         return Exit.USAGE
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "analyzer"
-        say.error(f"{error.format_message().rstrip('.')}; see {where} --help")
+        say.error(f"{error.format_message().rstrip('.')}{_nearest(error)}; see {where} --help")
         return Exit.USAGE
     except AnalyzerError as error:
         say.error(str(error))

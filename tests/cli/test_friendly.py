@@ -93,7 +93,8 @@ WRONG = {
     ("stat",): "error: No such command 'stat'. Did you mean 'stats'?; see analyzer --help",
     ("stats", "x", "--teem", "web"): "error: No such option '--teem'",
     ("load", "x"): "error: Missing option '--into'; see analyzer load --help",
-    ("stats", "x", "--format", "jsn"): "error: Invalid value for '--format'",
+    ("stats", "x", "--format", "jsn"): "error: Invalid value for '--format': 'jsn' is not one of 'table', 'markdown',"
+    " 'html', 'csv', 'json', 'ndjson', 'parquet'; did you mean json?; see analyzer stats --help",
 }
 
 
