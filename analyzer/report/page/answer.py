@@ -28,8 +28,8 @@ def headlines(subject: Subject) -> list[Headline]:
     found, missed = _row(totals(selected, Grouping())), _row(summary(selected))
     if not found["lookups"]:
         return [Headline(label, None, unit, NO_LOOKUPS) for label, unit in LABELS.items()]
-    text = "Of {} lookups the cache answered {}; turbo calls them cached of total."
-    rate = Words(text, [(found["lookups"], COUNT), (found["hits"], COUNT)])
+    text = "The cache answered {} of {} lookups; turbo calls them cached of total."
+    rate = Words(text, [(found["hits"], COUNT), (found["lookups"], COUNT)])
     numbers = ((found["hit_rate"], rate), _saved(found), _avoidable(missed))
     labelled = zip(LABELS.items(), numbers, strict=True)
     return [Headline(label, value, unit, words) for (label, unit), (value, words) in labelled]
