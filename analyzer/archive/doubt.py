@@ -70,7 +70,7 @@ class Doubt:
 
     def _judge(self, at: dict[str, int]) -> bool:
         self._connection.execute(JUDGED)
-        columns = {"path": str(self._path), "columns": raw.SPOOL_COLUMNS}
+        columns = {"path": str(self._path), "compression": "none", "columns": raw.SPOOL_COLUMNS}
         self._connection.execute(staging.checked(raw.SPOOL, into="judged"), columns | self._checks | at)
         if self._all(VALID_AFTER_ALL)[0][0]:
             return False

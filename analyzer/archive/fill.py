@@ -45,7 +45,7 @@ class Filler:
         if report.format == "parquet":
             self._stage_parquet(plain, report, file_id)
         else:
-            self._stage_lines(plain, file_id)
+            self._stage_checked(raw.LINES, plain, {"file_id": file_id})
         return plain
 
     def _plain(self, stream: Stream) -> Stream:
@@ -57,11 +57,22 @@ class Filler:
     def _stage_items(self, items: Iterator[Item], file_id: int) -> None:
         path = self._workspace / "items.ndjson"
         spool.write(path, items)
-        self._connection.execute(
-            staging.checked(raw.SPOOL),
-            {"path": str(path), "columns": raw.SPOOL_COLUMNS, **self._checks(), "file_id": file_id},
-        )
+        self._stage_checked(raw.SPOOL, Stream(path), {"columns": raw.SPOOL_COLUMNS, "file_id": file_id})
         path.unlink()
+
+    def _stage_checked(self, rows: str, plain: Stream, at: dict[str, Any]) -> None:
+        """Stage rows by their text; piece by piece where lines are so long that those read at once fill the memory."""
+        from duckdb import OutOfMemoryException  # noqa: PLC0415  (a tenth of a second, only where it is needed)
+
+        insert, at = staging.checked(rows), at | self._checks()
+        try:
+            self._connection.execute(insert, at | {"path": self._safe(plain.path), "compression": plain.compression})
+        except OutOfMemoryException:
+            piece = self._workspace / "piece.ndjson"
+            for lines in spool.pieces(plain.chunks()):
+                piece.write_bytes(lines)
+                self._connection.execute(insert, at | {"path": str(piece), "compression": "none"})
+            piece.unlink()
 
     def _checks(self) -> dict[str, Any]:
         columns = {self._reading.column(name): "JSON" for name in NAMES}
@@ -81,10 +92,6 @@ class Filler:
             return True
         self._connection.execute("DELETE FROM staged WHERE file_id = $file_id", {"file_id": file_id})
         return False
-
-    def _stage_lines(self, plain: Stream, file_id: int) -> None:
-        at = {"path": self._safe(plain.path), "compression": plain.compression, "file_id": file_id}
-        self._connection.execute(staging.checked(raw.LINES), at | self._checks())
 
     def direct(self, stream: Stream, head: bytes, file_id: int) -> tuple[str, dict[str, Any]] | None:
         """Return the raw rows of the fast reading, SQL and parameters, where that may be proven right."""

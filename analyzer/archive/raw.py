@@ -61,8 +61,8 @@ SELECT line, item, coalesce(problem, CASE WHEN json IS NULL THEN 'not JSON' END)
        coalesce(shown, text) AS shown, strlen(text) AS text_bytes, {_FOUND_OR_CONTEXT}
 FROM (SELECT *, json_transform(json, $structure) AS found
       FROM (SELECT *, CASE WHEN problem IS NULL THEN try_cast(text AS JSON) END AS json
-            FROM read_json($path, format='newline_delimited', columns=$columns, auto_detect=false,
-                           hive_partitioning=false)))
+            FROM read_json($path, format='newline_delimited', columns=$columns, compression=$compression,
+                           auto_detect=false, hive_partitioning=false)))
 """
 """The items that a reader found, written down one a line (see spool)."""
 

@@ -10,6 +10,7 @@ from analyzer.readers.stream import Stream
 
 TEXT_CHARS = 200
 PIECE_BYTES = 1 << 14
+CUT_BYTES = 1 << 22
 
 
 def write(path: Path, items: Iterable[Item]) -> None:
@@ -33,6 +34,22 @@ def copy(stream: Stream, path: Path) -> None:
     with path.open("wb") as file:
         for number, chunk in enumerate(stream.chunks()):
             file.write(chunk.removeprefix(b"\xef\xbb\xbf") if number == 0 else chunk)
+
+
+def pieces(chunks: Iterable[bytes], least_bytes: int = CUT_BYTES) -> Iterator[bytes]:
+    """Yield whole lines in order, as many together as make `least_bytes`.
+
+    >>> list(pieces(iter([b"a\\nb", b"\\nc"]), 4))
+    [b'a\\nb\\n', b'c']
+    """
+    held = bytearray()
+    for chunk in chunks:
+        held += chunk
+        whole = held.rfind(b"\n", len(held) - len(chunk)) + 1 if len(held) >= least_bytes else 0
+        if whole:
+            yield bytes(held[:whole])
+            del held[:whole]
+    yield bytes(held)
 
 
 def lines_at(chunks: Iterator[bytes], numbers: Iterable[int]) -> Iterator[tuple[int, bytes]]:

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 from conftest import Cli, event, ndjson
 
-from analyzer.archive import doubt, fill
+from analyzer.archive import database, doubt, fill, spool
 
 ALL = (
     "SELECT * EXCLUDE (file) FROM events ORDER BY position",
@@ -85,7 +85,7 @@ def test_lines_in_doubt_alone_are_read_again(
 ) -> None:
     """A log with few faults never takes the slow way."""
     slow: list[Any] = []
-    monkeypatch.setattr(fill.Filler, "_stage_lines", lambda *arguments: slow.append(arguments))
+    monkeypatch.setattr(fill.Filler, "_stage_checked", lambda *arguments: slow.append(arguments))
     path = log(ndjson([event(hash=f"h{n}") for n in range(100)]) + '{"sessionId":\n' + ndjson([event(duration=1.5)]))
     assert relations(cli, path, tmp_path / "a.duckdb")[2] == [(101, 1, "not JSON", '{"sessionId":')]
     assert not slow
@@ -113,3 +113,21 @@ def test_most_doubt_takes_the_slow_way(cli: Cli, log: Any, tmp_path: Path) -> No
     path = log(json.dumps(event()) + "\n" + ndjson([event(duration=1.5)] * 3))
     assert doubt.MOST < 0.5
     assert relations(cli, path, tmp_path / "a.duckdb")[3] == [(4, 4, 0, 0)]
+
+
+@pytest.mark.parametrize("gathered", ["an event a line", "a batch a line"])
+def test_lines_that_fill_the_memory_are_read_in_pieces(
+    gathered: str, cli: Cli, log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = list[object]()
+    monkeypatch.setattr(spool, "pieces", lambda chunks, pieces=spool.pieces: cut.append(chunks) or pieces(chunks))
+    monkeypatch.setattr(database, "MEMORY_MB_BASE", 250)
+    monkeypatch.setattr(database, "MEMORY_MB_A_THREAD", 0)
+    long = [event(hash=f"h{n}", note="x" * (n and 1 << 20)) for n in range(100)]
+    lines = [json.dumps([one] if "batch" in gathered else one) for one in long]
+    lines[7] = lines[7][:30]
+    events, _, rejects, files = relations(cli, log("\n".join(lines)), tmp_path / "a.duckdb")
+    assert [(row[3], row[-1]) for row in events] == [(f"h{n}", n + 1) for n in range(100) if n != 7]
+    assert [reject[:3] for reject in rejects] == [(8, 1, "not JSON")]
+    assert files == [(100, 99, 1, 99)]
+    assert cut
