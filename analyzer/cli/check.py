@@ -1,6 +1,5 @@
 """`analyzer check`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,8 +10,8 @@ from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.exits import Exit
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.number import Rate
-from analyzer.cli.output import check as check_output
-from analyzer.cli.output import output_options, write
+from analyzer.cli.options import Command
+from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 from analyzer.errors import UsageError
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 RATE = Rate()
 
 
-@click.command("check", epilog=f"{HELP} {EXITS}")
+@click.command("check", cls=Command, epilog=f"{HELP} {EXITS}")
 @source_options()
 @click.option("--min-hit-rate", type=RATE, help="Least hit rate, from 0 to 1.")
 @click.option("--min-remote-hit-rate", type=RATE, help="Least remote hit rate.")
@@ -37,8 +36,7 @@ RATE = Rate()
 @output_options
 def command(
     inputs: SourceOptions, selection: "Selection", min_hit_rate: float | None, min_remote_hit_rate: float | None,
-    max_drop: float | None, min_time_saved: float | None, min_lookups: int, format_name: str | None,
-    output: Path | None, force: bool,
+    max_drop: float | None, min_time_saved: float | None, min_lookups: int, output: OutputOptions,
 ) -> int:  # fmt: skip
     """Fail, with exit code 5, where a threshold is missed: for CI.
 
@@ -56,10 +54,10 @@ def command(
     wanted = Thresholds(min_hit_rate, min_remote_hit_rate, max_drop, saved_ms, min_lookups)
     if wanted == Thresholds(min_lookups=min_lookups):
         raise UsageError("nothing to check: --min-hit-rate, --min-remote-hit-rate, --max-drop or --min-time-saved")
-    written = check_output(format_name, output, inputs.rejects, force=force)
+    target = output.target(inputs.rejects)
     with open_source(inputs, progress(), Purpose(selection.view)) as opened:
         report = check(opened, selection, wanted)
-        write(report, written, output)
+        write(report, target)
         missed = _tell(report)
         return code_of(opened.intake) or missed
 

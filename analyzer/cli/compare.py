@@ -3,7 +3,6 @@
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,14 +10,15 @@ import click
 from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
-from analyzer.cli.output import check, output_options, write
+from analyzer.cli.options import Command
+from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
 
 
-@click.command("compare", epilog=f"{HELP} {EXITS}")
+@click.command("compare", cls=Command, epilog=f"{HELP} {EXITS}")
 @source_options("[SOURCE]... [A B]")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=5, show_default=True, help="Groups shown of each dimension."
@@ -31,9 +31,7 @@ def command(
     selection: "Selection",
     limit: int,
     cost_per_minute: float | None,
-    format_name: str | None,
-    output: Path | None,
-    force: bool,
+    output: OutputOptions,
 ) -> int:
     """Compare two periods, filters or sources.
 
@@ -56,7 +54,7 @@ def command(
     from analyzer.report.cost import priced  # noqa: PLC0415
     from analyzer.report.sides import sides  # noqa: PLC0415
 
-    written = check(format_name, output, inputs.rejects, force=force)
+    target = output.target(inputs.rejects)
     sources, samples = sides(inputs.sources, datetime.now(UTC))
     apart = [sources]
     if samples is None and len(sources) == 2:  # noqa: PLR2004  (A and B)
@@ -65,5 +63,5 @@ def command(
     with ExitStack() as stack:
         inputs_apart = [replace(inputs, sources=tuple(one)) for one in apart]
         opened = [stack.enter_context(open_source(one, progress(), Purpose(selection.view))) for one in inputs_apart]
-        write(priced(compare(opened, selection, samples, limit), cost_per_minute), written, output)
+        write(priced(compare(opened, selection, samples, limit), cost_per_minute), target)
         return max(code_of(one.intake) for one in opened)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from analyzer.cli.exits import HELP as EXITS
+from analyzer.cli.options import Command
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -14,7 +15,7 @@ SHELLS = ("bash", "zsh", "fish")
 MOST = 100
 
 
-@click.command("completion", short_help="Print what completes commands in your shell.", epilog=EXITS)
+@click.command("completion", cls=Command, short_help="Print what completes commands in your shell.", epilog=EXITS)
 @click.argument("shell", type=click.Choice(SHELLS))
 def command(shell: str) -> None:
     """Print a script that lets your shell complete commands, options and values.

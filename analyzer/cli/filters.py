@@ -1,12 +1,12 @@
 """The filters that every command has, and how times are written."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from analyzer.cli.completion import known
+from analyzer.cli.options import gathered, under
 from analyzer.moment import moment
 
 if TYPE_CHECKING:
@@ -28,32 +28,31 @@ class Moment(click.ParamType[datetime]):
             self.fail(str(error), param, ctx)
 
 
+_option = under("Filters")
 _OPTIONS = (
-    click.option("--since", type=Moment(), help="From this time on: ISO 8601, or 36h, 7d, 4w before now."),
-    click.option("--until", type=Moment(), help="Before this time."),
-    click.option("--team", multiple=True, shell_complete=known, help="Slug or teamId. Repeatable."),
-    click.option("--ci", multiple=True, shell_complete=known, help="CI vendor, such as GITHUB_ACTIONS. Repeatable."),
-    click.option(
+    _option("--since", type=Moment(), help="From this time on: ISO 8601, or 36h, 7d, 4w before now."),
+    _option("--until", type=Moment(), help="Before this time."),
+    _option("--team", multiple=True, shell_complete=known, help="Slug or teamId. Repeatable."),
+    _option("--ci", multiple=True, shell_complete=known, help="CI vendor, such as GITHUB_ACTIONS. Repeatable."),
+    _option(
         "--interactive/--no-interactive",
         default=None,
         help="By what the client said of a person at the terminal; most say nothing.",
     ),
-    click.option("--session", multiple=True, help="sessionId. Repeatable."),
-    click.option("--hash", multiple=True, help="Artifact. Repeatable."),
-    click.option(
+    _option("--session", multiple=True, help="sessionId. Repeatable."),
+    _option("--hash", multiple=True, help="Artifact. Repeatable."),
+    _option(
         "--source", type=click.Choice(["LOCAL", "REMOTE"], case_sensitive=False), help="Single events only; see below."
     ),
-    click.option("--event", type=click.Choice(["HIT", "MISS"], case_sensitive=False), help="Single events only."),
-    click.option(
+    _option("--event", type=click.Choice(["HIT", "MISS"], case_sensitive=False), help="Single events only."),
+    _option(
         "--view",
         type=click.Choice(["auto", "events", "runs"]),
         default="auto",
         help="What answers: events, or turbo's run summaries. Default: events where there are any.",
     ),
-    click.option(
-        "--status", type=click.Choice(["ok", "failed"]), help="Of the request, where known. Single events only."
-    ),
-    click.option(
+    _option("--status", type=click.Choice(["ok", "failed"]), help="Of the request, where known. Single events only."),
+    _option(
         "--where",
         multiple=True,
         metavar="SQL",
@@ -67,34 +66,13 @@ HELP = (
 )
 
 
-def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the filters; the command gets one argument `selection`."""
-    names = (
-        "since",
-        "until",
-        "team",
-        "ci",
-        "interactive",
-        "session",
-        "hash",
-        "source",
-        "event",
-        "status",
-        "where",
-        "view",
-    )
-
-    def gathered(**options: Any) -> Any:
-        return function(selection=_selection({name: options.pop(name) for name in names}), **options)
-
-    gathered.__doc__, gathered.__name__ = function.__doc__, function.__name__
-    gathered.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
-    for option in reversed(_OPTIONS):
-        option(gathered)
-    return gathered
-
-
-def _selection(options: dict[str, Any]) -> "Selection":
+def _selection(**options: Any) -> "Selection":
     from analyzer.archive.selection import Selection  # noqa: PLC0415
 
     return Selection(**options)
+
+
+NAMES = ("since", "until", "team", "ci", "interactive", "session", "hash", "source", "event", "status", "where", "view")
+
+filter_options = gathered("selection", _OPTIONS, NAMES, _selection)
+"""Adds the filters; the command gets one argument `selection`."""

@@ -1,7 +1,7 @@
 """`analyzer journal`: what replay knows it sent, and what a person knows better."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,7 +9,8 @@ from analyzer.cli import say
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.exits import Exit
 from analyzer.cli.filters import filter_options
-from analyzer.cli.output import check, output_options, write
+from analyzer.cli.options import Command
+from analyzer.cli.output import OutputOptions, Target, output_options, write
 from analyzer.cli.place import DEFAULT_JOURNAL, journal_of, settings_of
 from analyzer.cli.source import SourceOptions, open_source, progress, source_options
 from analyzer.errors import UsageError
@@ -52,11 +53,11 @@ def _open(path: Path, *, read_only: bool = True) -> "Journal":
     return Journal(path, read_only=read_only)
 
 
-@command.command("status", epilog=EXITS)
+@command.command("status", cls=Command, epilog=EXITS)
 @_JOURNAL
 @output_options
-def status(path: Path, format_name: str | None, output: Path | None, force: bool) -> None:
-    """Show, for each destination, what was delivered, refused, left open and left unsent.
+def status(path: Path, output: OutputOptions) -> None:
+    """Show, by destination, what was delivered, refused and unsent.
 
     \b
     Example:
@@ -64,22 +65,22 @@ def status(path: Path, format_name: str | None, output: Path | None, force: bool
     """
     from analyzer.delivery.tables import destinations_table, uncertain_table  # noqa: PLC0415
 
-    written = check(format_name, output, None, force=force)
+    target = output.target()
     with _open(path) as journal:
         tables = [destinations_table(journal.summary())]
         if uncertain := journal.uncertain():
             tables.append(uncertain_table(uncertain))
-    _write(tables, written, output)
+    _write(tables, target)
 
 
-def _write(tables: "list[Table]", written: Any, output: Path | None) -> None:
+def _write(tables: "list[Table]", target: Target) -> None:
     from analyzer.archive.file import Accounting  # noqa: PLC0415
     from analyzer.report.report import Report  # noqa: PLC0415
 
-    write(Report("journal", Accounting(0, 0, 0, 0, 0, 0), tables, tables[0]), written, output)
+    write(Report("journal", Accounting(0, 0, 0, 0, 0, 0), tables, tables[0]), target)
 
 
-@command.command("resolve", epilog=EXITS)
+@command.command("resolve", cls=Command, epilog=EXITS)
 @_JOURNAL
 @click.option(
     "--uncertain",
@@ -90,7 +91,9 @@ def _write(tables: "list[Table]", written: Any, output: Path | None) -> None:
 @click.option("--dead-letters", type=click.Choice(["resend"]), help="Send refused events again, unchanged.")
 @click.option("--chunk", "chunk_id", type=int, help="Only this chunk; `journal status` lists them.")
 def resolve(path: Path, how: str | None, dead_letters: str | None, chunk_id: int | None) -> None:
-    """Settle events of which nobody knows whether they arrived, once you have found out.
+    """Settle events that may or may not have arrived.
+
+    Do so once you have found out, at the server, whether they did.
 
     \b
     Examples, once a replay has left something uncertain:
@@ -109,7 +112,7 @@ def resolve(path: Path, how: str | None, dead_letters: str | None, chunk_id: int
     say.note(f"{events:,} events: {done[chosen]}" if chunks else f"{path}: no events are {of.replace('_', '-')}")
 
 
-@command.command("verify", epilog=EXITS)
+@command.command("verify", cls=Command, epilog=EXITS)
 @source_options()
 @click.option(
     "--journal", "path", type=click.Path(path_type=Path, dir_okay=False), help="The journal; by default as for replay."
@@ -122,7 +125,7 @@ def verify(
     inputs: SourceOptions, path: Path | None, api: str | None, team_id: str | None, slug: str | None,
     selection: "Selection",
 ) -> int:  # fmt: skip
-    """Check that the journal is sound; with SOURCE, also how it fits these events.
+    """Check that the journal is sound; with SOURCE, how it fits.
 
     \b
     Examples, once something has been sent:

@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 
 from analyzer.cli.exits import HELP as EXITS
-from analyzer.cli.output import check, output_options, write
+from analyzer.cli.options import Command
+from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, progress, require_logs, source_options, tell
 from analyzer.errors import UsageError
 
 
-@click.command("load", epilog=EXITS)
-@source_options("LOG...")
+@click.command("load", cls=Command, epilog=EXITS)
+@source_options("LOG...", "Files, directories, globs, or - for stdin. Formats are found by content.")
 @click.option(
     "--into",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -20,7 +21,7 @@ from analyzer.errors import UsageError
     help="The archive, made where there is none.",
 )
 @output_options
-def command(inputs: SourceOptions, into: Path, format_name: str | None, output: Path | None, force: bool) -> int:
+def command(inputs: SourceOptions, into: Path, output: OutputOptions) -> int:
     """Keep logs in an archive: a DuckDB file that answers at once.
 
     A file is known by its content: loading it again adds nothing. A load that is killed leaves whole files only; run it
@@ -38,9 +39,9 @@ def command(inputs: SourceOptions, into: Path, format_name: str | None, output: 
         raise UsageError("no LOG: name files, directories or globs, or - for stdin")
     if not into.parent.is_dir():
         raise UsageError(f"--into {into}: there is no directory {into.parent}; make it first")
-    written = check(format_name, output, inputs.rejects, force=force)
+    target = output.target(inputs.rejects)
     with loaded(inputs.sources, into, inputs.reading(), progress()) as opened:
         tell(opened, inputs.rejects)
         require_logs(opened.intake, inputs)
-        write(load(opened), written, output)
+        write(load(opened), target)
         return code_of(opened.intake)

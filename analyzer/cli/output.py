@@ -2,14 +2,15 @@
 
 import os
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from analyzer.cli import say
+from analyzer.cli.options import gathered, under
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,58 +21,79 @@ DISTRIBUTION = "cache-event-analyzer"
 NAMES = ("table", "markdown", "html", "csv", "json", "ndjson", "parquet")
 
 
-def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --format, -o and --force; the command gets `format_name`, `output` and `force`."""
-    for option in (
-        click.option("--force", is_flag=True, help="Overwrite the files of -o and --rejects."),
-        click.option(
-            "-o",
-            "--output",
-            type=click.Path(path_type=Path, dir_okay=False),
-            help="Write here; the suffix says the format.",
-        ),
-        click.option(
-            "--format", "format_name", type=click.Choice(NAMES), help="Default: table, or by the suffix of -o."
-        ),
-    ):
-        function = option(function)
-    return function
+_option = under("Output")
+_OPTIONS = (
+    _option("--format", "format_name", type=click.Choice(NAMES), help="Default: table, or by the suffix of -o."),
+    _option(
+        "-o",
+        "--output",
+        "output_path",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Write here; the suffix says the format.",
+    ),
+    _option("--force", is_flag=True, help="Overwrite the files of -o and --rejects."),
+)
 
 
-def check(
-    format_name: str | None, output: Path | None, rejects: Path | None, *, force: bool, default: str = "table"
-) -> "Output":
-    """Find the format, and refuse what cannot be written, before any work is done.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a report goes, and in which format; without a path, to stdout."""
 
-    Raises:
-        UsageError: the file is there already, or its suffix says no format.
-    """
+    format: "Output"
+    path: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """What the user said of the output."""
+
+    format_name: str | None
+    output_path: Path | None
+    force: bool
+
+    def target(self, rejects: Path | None = None, default: str = "table") -> Target:
+        """Find the format, and refuse what cannot be written, before any work is done.
+
+        Raises:
+            UsageError: the file is there already, or its suffix says no format.
+        """
+        for path in filter(None, (self.output_path, rejects)):
+            _require_writable(path, force=self.force)
+        found = _format_of(self.format_name, self.output_path, default)
+        if found.binary and not self.output_path and sys.stdout.isatty():
+            raise UsageError(f"--format {found.name} is not for a terminal; write it to a file with -o")
+        if any(find_spec(package) is None for package in found.packages):
+            raise UsageError(f"--format {found.name}: install what draws charts: pip install '{DISTRIBUTION}[report]'")
+        return Target(found, self.output_path)
+
+
+output_options = gathered("output", _OPTIONS, [field.name for field in fields(OutputOptions)], OutputOptions)
+"""Adds --format, -o and --force; the command gets one argument `output`."""
+
+
+def _require_writable(path: Path, *, force: bool) -> None:
+    if path.exists() and path.is_file() and not force:
+        raise UsageError(f"{path}: exists already; --force overwrites it, or name another file")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: there is no directory {path.parent}; make it, or name another file")
+
+
+def _format_of(name: str | None, path: Path | None, default: str) -> "Output":
     from analyzer.render.formats import OUTPUTS  # noqa: PLC0415
 
-    for path in filter(None, (output, rejects)):
-        if path.exists() and path.is_file() and not force:
-            raise UsageError(f"{path}: exists already; --force overwrites it, or name another file")
-        if not path.parent.is_dir():
-            raise UsageError(f"{path}: there is no directory {path.parent}; make it, or name another file")
-    by_suffix = next((name for name, one in OUTPUTS.items() if output and output.suffix in one.suffixes), None)
-    if output and not format_name and not by_suffix:
-        raise UsageError(
-            f"{output}: no format has the suffix {output.suffix!r}; say one with --format {'|'.join(NAMES)}"
-        )
-    found = OUTPUTS[format_name or by_suffix or default]
-    if found.binary and not output and sys.stdout.isatty():
-        raise UsageError(f"--format {found.name} is not for a terminal; write it to a file with -o")
-    if any(find_spec(package) is None for package in found.packages):
-        raise UsageError(f"--format {found.name}: install what draws charts: pip install '{DISTRIBUTION}[report]'")
-    return found
+    by_suffix = next((name for name, one in OUTPUTS.items() if path and path.suffix in one.suffixes), None)
+    if path and not name and not by_suffix:
+        formats = "|".join(NAMES)
+        raise UsageError(f"{path}: no format has the suffix {path.suffix!r}; say one with --format {formats}")
+    return OUTPUTS[name or by_suffix or default]
 
 
-def write(report: "Report", found: "Output", output: Path | None) -> None:
+def write(report: "Report", target: Target) -> None:
     """Write the report to the file, or to stdout; its notes to stderr."""
-    if output:
-        _write_file(report, found, output.resolve())
+    if target.path:
+        _write_file(report, target.format, target.path.resolve())
     else:
-        _print(report, found)
+        _print(report, target.format)
     for text in report.notes:
         say.note(text)
     count = report.accounting

@@ -9,7 +9,8 @@ import click
 from analyzer.cli import say
 from analyzer.cli.exits import REPLAY_HELP, Exit
 from analyzer.cli.filters import HELP, filter_options
-from analyzer.cli.output import check, output_options, write
+from analyzer.cli.options import Command
+from analyzer.cli.output import OutputOptions, Target, output_options, write
 from analyzer.cli.place import journal_of, settings_of
 from analyzer.cli.replay_options import Options, replay_options
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
@@ -24,20 +25,19 @@ if TYPE_CHECKING:
     from analyzer.delivery.session import Account, Session
     from analyzer.delivery.settings import Settings
     from analyzer.delivery.tables import Where
-    from analyzer.render.formats import Output
     from analyzer.table import Table
 
 
-@click.command("replay", short_help="Upload events to the API, none of them twice.", epilog=f"{HELP} {REPLAY_HELP}")
+@click.command("replay", cls=Command, epilog=f"{HELP} {REPLAY_HELP}")
 @source_options()
 @replay_options
 @filter_options
 @output_options
 def command(
     inputs: SourceOptions, options: Options, selection: "Selection",
-    format_name: str | None, output: Path | None, force: bool,
+    output: OutputOptions,
 ) -> int:  # fmt: skip
-    """Upload selected events to the API, in chunks, and none of them twice.
+    """Upload selected events to the API, and none of them twice.
 
     Shows the plan; --execute sends. What was sent is kept in a journal: run it again, after a kill or with another
     selection, and only what is not there yet is sent. The server stamps events with the time they arrive.
@@ -54,7 +54,7 @@ def command(
     from analyzer.delivery.session import Session  # noqa: PLC0415
     from analyzer.delivery.settings import NO_TOKEN  # noqa: PLC0415
 
-    written = check(format_name, output, inputs.rejects, force=force)
+    target = output.target(inputs.rejects)
     require_names({"--as-ci": options.as_ci, "--slug": options.slug, "--team-id": options.team_id})
     require_rate("--requests-per-minute", options.requests_per_minute)
     settings = settings_of(options.api, options.token_file)
@@ -76,9 +76,9 @@ def command(
         where = _where(session, path, known=journal is not None)
         _tell_of_other_journals(path)
         if not options.execute or journal is None:
-            _show_plan(session, opened, where, options, written, output)
+            _show_plan(session, opened, where, options, target)
             return code_of(opened.intake)
-        code = _execute(session, opened, journal, where, options, settings, written, output)
+        code = _execute(session, opened, journal, where, options, settings, target)
         return code or code_of(opened.intake)
 
 
@@ -149,9 +149,7 @@ def _nameless(session: "Session") -> list[str]:
     return [f"{count:,} events name no team and go to the token's own account; --slug names one"] if count else []
 
 
-def _show_plan(
-    session: "Session", opened: "Opened", where: "Where", options: Options, written: "Output", output: Path | None
-) -> None:
+def _show_plan(session: "Session", opened: "Opened", where: "Where", options: Options, target: Target) -> None:
     from analyzer.delivery.tables import plan_table, teams_table  # noqa: PLC0415
 
     plan, account = session.plan(), session.account(None)
@@ -160,12 +158,12 @@ def _show_plan(
         tables.append(teams_table(session.tallies, plan))
     notes = ["nothing was sent: --execute sends; the server will stamp the events with the time they arrive, for good"]
     notes = [*_nameless(session), *session.queue.made.said(), *notes]
-    _report(opened, session, account, tables, notes, written, output)
+    _report(opened, session, account, tables, notes, target)
 
 
 def _execute(
     session: "Session", opened: "Opened", journal: "Journal", where: "Where", options: Options, settings: "Settings",
-    written: "Output", output: Path | None,
+    target: Target,
 ) -> Exit:  # fmt: skip
     from analyzer.cli.sending import follow  # noqa: PLC0415
     from analyzer.delivery.execution import execute  # noqa: PLC0415
@@ -181,7 +179,7 @@ def _execute(
     done = execute(session, journal, policy, server, options.dead_letters, follow)
     account, made = done.account, session.queue.made
     notes = [*_nameless(session), *made.said(), *_notes(done, account.uncertain - made.uncertain, journal)]
-    _report(opened, session, account, [account_table(account, where)], notes, written, output)
+    _report(opened, session, account, [account_table(account, where)], notes, target)
     left = account.unsent + (account.uncertain if session.resend else 0)
     return _ended(account, left, done.stopped)
 
@@ -216,7 +214,7 @@ def _notes(done: "Executed", uncertain: int, journal: "Journal") -> list[str]:
 
 def _report(
     opened: "Opened", session: "Session", account: "Account", tables: list["Table"], notes: list[str],
-    written: "Output", output: Path | None,
+    target: Target,
 ) -> None:  # fmt: skip
     from dataclasses import asdict  # noqa: PLC0415
 
@@ -225,4 +223,4 @@ def _report(
 
     read = of_input(opened.counts(), session.queue.kept)
     facts = {name: value if name != "seconds" else round(value, 3) for name, value in asdict(account).items()}
-    write(Report("replay", read, tables, tables[0], notes, facts), written, output)
+    write(Report("replay", read, tables, tables[0], notes, facts), target)

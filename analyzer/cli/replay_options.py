@@ -1,13 +1,12 @@
 """The options of `analyzer replay` beyond SOURCE, filters and output."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import click
 
 from analyzer.cli.duration import Seconds
+from analyzer.cli.options import gathered, under
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -51,24 +50,21 @@ class Options:
     preflight: bool
 
 
+_destination, _pace, _failures = under("Destination"), under("Pace"), under("Failures")
 _OPTIONS = (
     click.option("--execute", is_flag=True, help="Send. Without it nothing is sent: the plan is shown."),
     click.option("--limit", type=COUNTED, metavar="N", help="Only the first so many events of the selection."),
     click.option("--keep-repeats", is_flag=True, help="Send an event as often as a log has it; else once."),
-    click.option("--api", metavar="URL", help="The server. [env: TURBO_API; default: https://api.vercel.com]"),
-    click.option("--token-file", type=FILE, help="The token, alone in a file. [env: TURBO_TOKEN]"),
-    click.option("--ca-file", type=FILE, help="Certificate of a private authority, PEM."),
-    click.option("--team-id", metavar="ID", help="Send to this team, whatever the log says."),
-    click.option("--slug", metavar="SLUG", help="The same, by the team's slug."),
-    click.option("--as-ci", metavar="NAME", help="Send as from this CI, whatever the log says."),
-    click.option("--as-interactive/--as-no-interactive", default=None, help="Send as (not) interactive."),
-    click.option(
-        "--chunk-size", type=COUNTED, metavar="N", default=100, show_default=True, help="Most events a request."
-    ),
-    click.option(
-        "--max-bytes", type=COUNTED, metavar="N", default=1 << 20, show_default=True, help="Most bytes a body."
-    ),
-    click.option(
+    _destination("--api", metavar="URL", help="The server. [env: TURBO_API; default: https://api.vercel.com]"),
+    _destination("--token-file", type=FILE, help="The token, alone in a file. [env: TURBO_TOKEN]"),
+    _destination("--ca-file", type=FILE, help="Certificate of a private authority, PEM."),
+    _destination("--team-id", metavar="ID", help="Send to this team, whatever the log says."),
+    _destination("--slug", metavar="SLUG", help="The same, by the team's slug."),
+    _destination("--as-ci", metavar="NAME", help="Send as from this CI, whatever the log says."),
+    _destination("--as-interactive/--as-no-interactive", default=None, help="Send as (not) interactive."),
+    _pace("--chunk-size", type=COUNTED, metavar="N", default=100, show_default=True, help="Most events a request."),
+    _pace("--max-bytes", type=COUNTED, metavar="N", default=1 << 20, show_default=True, help="Most bytes a body."),
+    _pace(
         "--requests-per-minute",
         type=click.FloatRange(min=0, max=10**6),
         metavar="N",
@@ -76,7 +72,7 @@ _OPTIONS = (
         show_default=True,
         help="How often a request starts; 0 is no limit.",
     ),
-    click.option(
+    _pace(
         "--concurrency",
         type=Count(min=1, max=MOST_SENDERS),
         metavar="N",
@@ -84,11 +80,11 @@ _OPTIONS = (
         show_default=True,
         help="Requests at a time.",
     ),
-    click.option("--max-requests", type=COUNTED, metavar="N", help="Stop after so many; run again to go on."),
-    click.option(
+    _pace("--max-requests", type=COUNTED, metavar="N", help="Stop after so many; run again to go on."),
+    _pace(
         "--max-duration", type=Seconds(), help="Stop after 30s, 5m, 2h (plain numbers are seconds); run again to go on."
     ),
-    click.option(
+    _failures(
         "--retries",
         type=click.IntRange(min=0),
         metavar="N",
@@ -96,17 +92,15 @@ _OPTIONS = (
         show_default=True,
         help="Attempts after the first, where events were surely not taken.",
     ),
-    click.option(
-        "--retry-for", type=Seconds(), default="5m", show_default=True, help="Longest time for these attempts."
-    ),
-    click.option(
+    _failures("--retry-for", type=Seconds(), default="5m", show_default=True, help="Longest time for these attempts."),
+    _failures(
         "--on-uncertain",
         type=click.Choice(["hold", "resend"]),
         default="hold",
         show_default=True,
         help="What to do where it is not known whether events were taken; resend may deliver them twice.",
     ),
-    click.option(
+    _failures(
         "--max-uncertain", type=COUNTED, metavar="N", default=3, show_default=True, help="Stop after so many in a row."
     ),
     click.option(
@@ -117,7 +111,7 @@ _OPTIONS = (
     click.option(
         "--journal", type=FILE, help="The file that knows what was sent where. [default: beside the archive, else here]"
     ),
-    click.option(
+    _destination(
         "--preflight/--no-preflight",
         default=True,
         help="Ask the server first whether caching is on; asked unless forbidden.",
@@ -125,15 +119,5 @@ _OPTIONS = (
 )
 
 
-def replay_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options; the command gets one argument `options`."""
-
-    def gathered(**given: Any) -> Any:
-        own = {field.name: given.pop(field.name) for field in fields(Options)}
-        return function(options=Options(**own), **given)
-
-    gathered.__doc__, gathered.__name__ = function.__doc__, function.__name__
-    gathered.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
-    for option in reversed(_OPTIONS):
-        option(gathered)
-    return gathered
+replay_options = gathered("options", _OPTIONS, [field.name for field in fields(Options)], Options)
+"""Adds the options; the command gets one argument `options`."""

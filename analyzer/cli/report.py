@@ -3,7 +3,6 @@
 import shlex
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,14 +11,15 @@ from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.keeping import RETENTION
-from analyzer.cli.output import check, output_options, write
+from analyzer.cli.options import Command
+from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
 
 
-@click.command("report", epilog=f"{HELP} {EXITS}")
+@click.command("report", cls=Command, epilog=f"{HELP} {EXITS}")
 @source_options()
 @click.option("--tz", default="UTC", show_default=True, help="IANA time zone of days and hours.")
 @RETENTION
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 @output_options
 def command(
     inputs: SourceOptions, selection: "Selection", tz: str, retention: float, cost_per_minute: float | None,
-    format_name: str | None, output: Path | None, force: bool,
+    output: OutputOptions,
 ) -> int:  # fmt: skip
-    """Put every answer on one page that a team can open: HTML that needs no network, or Markdown.
+    """Put every answer on one page: HTML, or Markdown.
+
+    The HTML is one file that needs no network; Markdown is for pull requests and CI step summaries.
 
     \b
     Examples:
@@ -43,8 +45,8 @@ def command(
     from analyzer.report.page.page import page  # noqa: PLC0415
     from analyzer.report.page.question import Question  # noqa: PLC0415
 
-    written = check(format_name, output, inputs.rejects, force=force, default="markdown")
+    target = output.target(inputs.rejects, default="markdown")
     question = Question(retention, tz, shlex.join(["analyzer", *sys.argv[1:]]), datetime.now(UTC).replace(tzinfo=None))
     with open_source(inputs, progress(), Purpose(selection.view)) as opened:
-        write(priced(page(opened, selection, question), cost_per_minute), written, output)
+        write(priced(page(opened, selection, question), cost_per_minute), target)
         return code_of(opened.intake)

@@ -1,6 +1,5 @@
 """`analyzer retention`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,14 +8,15 @@ from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.keeping import RETENTION
-from analyzer.cli.output import check, output_options, write
+from analyzer.cli.options import Command
+from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
 
 
-@click.command("retention", epilog=f"{HELP} {EXITS}")
+@click.command("retention", cls=Command, epilog=f"{HELP} {EXITS}")
 @source_options()
 @RETENTION
 @COST_PER_MINUTE
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 @output_options
 def command(
     inputs: SourceOptions, selection: "Selection", retention: float, cost_per_minute: float | None,
-    format_name: str | None, output: Path | None,
-    force: bool,
+    output: OutputOptions,
 ) -> int:  # fmt: skip
     """Hit rate and time saved by how long artifacts are kept.
 
@@ -42,7 +41,7 @@ def command(
     from analyzer.report.cost import priced  # noqa: PLC0415
     from analyzer.report.retention import retention as answer  # noqa: PLC0415
 
-    written = check(format_name, output, inputs.rejects, force=force)
+    target = output.target(inputs.rejects)
     with open_source(inputs, progress(), Purpose(selection.view)) as opened:
-        write(priced(answer(opened, selection, retention), cost_per_minute), written, output)
+        write(priced(answer(opened, selection, retention), cost_per_minute), target)
         return code_of(opened.intake)

@@ -11,14 +11,15 @@ from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.keeping import RETENTION
-from analyzer.cli.output import check, output_options, write
+from analyzer.cli.options import Command
+from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
 
 
-@click.command("sessions", epilog=f"{HELP} {EXITS}")
+@click.command("sessions", cls=Command, epilog=f"{HELP} {EXITS}")
 @source_options("[SOURCE]... [ID]")
 @click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many of each kind.")
 @RETENTION
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 @output_options
 def command(
     inputs: SourceOptions, selection: "Selection", limit: int, retention: float,
-    cost_per_minute: float | None, format_name: str | None,
-    output: Path | None, force: bool,
+    cost_per_minute: float | None, output: OutputOptions,
 ) -> int:  # fmt: skip
     """Show runs that stand out; with the ID of one, its lookups.
 
@@ -44,11 +44,11 @@ def command(
     from analyzer.report.cost import priced  # noqa: PLC0415
     from analyzer.report.sessions import one_session, sessions  # noqa: PLC0415
 
-    written = check(format_name, output, inputs.rejects, force=force)
+    target = output.target(inputs.rejects)
     *sources, last = inputs.sources or ("",)
     is_id = bool(sources) and last != "-" and not has_magic(last) and not Path(last).exists()
     named = replace(inputs, sources=tuple(sources)) if is_id else inputs
     with open_source(named, progress(), Purpose(selection.view)) as opened:
         report = one_session(opened, selection, last, retention) if is_id else sessions(opened, selection, limit)
-        write(priced(report, cost_per_minute), written, output)
+        write(priced(report, cost_per_minute), target)
         return code_of(opened.intake)

@@ -2,16 +2,17 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from analyzer.cli import say
 from analyzer.cli.exits import Exit
+from analyzer.cli.options import Decorator, gathered, under
 from analyzer.errors import InputError, UsageError
 from analyzer.event import NAMES
 from analyzer.readers.source import is_archive
@@ -23,24 +24,26 @@ if TYPE_CHECKING:
     from analyzer.archive.view import Purpose
 
 FORMAT_NAMES = ("ndjson", "batches", "array", "requests", "har", "csv", "tsv", "parquet", "runs", "metadata")
+ANY_SOURCE = "SOURCE: logs, directories, globs, one archive (*.duckdb), or - for stdin. Formats are found by content."
 FIRST_TOLD = 3
 REJECTS = """
 SELECT f.name, line, item, reason, text FROM store.reject JOIN store.file f ON f.id = file_id WHERE file_id >= $first
 """
 
+_option = under("Input")
 _OPTIONS = (
-    click.option("--from", "format", type=click.Choice(FORMAT_NAMES), help="Read every file as this format."),
-    click.option(
+    _option("--from", "format", type=click.Choice(FORMAT_NAMES), help="Read every file as this format."),
+    _option(
         "--map",
         "columns",
         multiple=True,
         metavar="COLUMN=THEIRS",
         help="The file's name for a column: --map timestamp=created_at. Repeatable.",
     ),
-    click.option(
+    _option(
         "--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Write all rejects to this NDJSON file."
     ),
-    click.option("--strict", is_flag=True, help="Fail on the first reject."),
+    _option("--strict", is_flag=True, help="Fail on the first reject."),
 )
 
 
@@ -66,22 +69,10 @@ class SourceOptions:
         return Reading(self.format, columns, self.strict)
 
 
-def source_options(metavar: str = "[SOURCE]...") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def source_options(metavar: str = "[SOURCE]...", text: str = ANY_SOURCE) -> Decorator:
     """Add SOURCE and its options; the command gets one argument `inputs`."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        def gathered(**options: Any) -> Any:
-            names = ("sources", "format", "columns", "rejects", "strict")
-            source = SourceOptions(**{name: options.pop(name) for name in names})
-            return function(inputs=source, **options)
-
-        gathered.__doc__, gathered.__name__ = function.__doc__, function.__name__
-        gathered.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
-        for option in reversed(_OPTIONS):
-            option(gathered)
-        return click.argument("sources", nargs=-1, metavar=metavar)(gathered)
-
-    return decorate
+    sources = click.argument("sources", nargs=-1, metavar=metavar, help=text)
+    return gathered("inputs", (sources, *_OPTIONS), [field.name for field in fields(SourceOptions)], SourceOptions)
 
 
 def _pair(text: str) -> tuple[str, str]:

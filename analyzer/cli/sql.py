@@ -1,19 +1,18 @@
 """`analyzer sql`."""
 
-from pathlib import Path
-
 import click
 
 from analyzer.cli.exits import HELP as EXITS
-from analyzer.cli.output import check, output_options, write
+from analyzer.cli.options import Command
+from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 from analyzer.errors import UsageError
 
 
-@click.command("sql", epilog=EXITS)
+@click.command("sql", cls=Command, epilog=EXITS)
 @source_options("[SOURCE]... SQL")
 @output_options
-def command(inputs: SourceOptions, format_name: str | None, output: Path | None, force: bool) -> int:
+def command(inputs: SourceOptions, output: OutputOptions) -> int:
     """Ask SQL (DuckDB's) of logs or of an archive.
 
     The relations are events, lookups, sessions, runs, tasks, files and rejects. The query reads; it reaches no file and
@@ -32,7 +31,7 @@ def command(inputs: SourceOptions, format_name: str | None, output: Path | None,
     if len(inputs.sources) < 2:  # noqa: PLR2004  (a source and the query)
         raise UsageError('a SOURCE and SQL are needed: analyzer sql logs/ "SELECT count(*) FROM events"')
     *sources, text = inputs.sources
-    written = check(format_name, output, inputs.rejects, force=force)
+    target = output.target(inputs.rejects)
     with open_source(replace(inputs, sources=tuple(sources)), progress()) as opened:
-        write(query(opened, text), written, output)
+        write(query(opened, text), target)
         return code_of(opened.intake)

@@ -1,6 +1,5 @@
 """`analyzer stats`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +8,8 @@ from analyzer.cli.completion import dimensions
 from analyzer.cli.cost import COST_PER_MINUTE, RestoreCost
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
-from analyzer.cli.output import check, output_options, write
+from analyzer.cli.options import Command
+from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ DIMENSIONS = (
 )
 
 
-@click.command("stats", epilog=f"{HELP} {EXITS}")
+@click.command("stats", cls=Command, epilog=f"{HELP} {EXITS}")
 @source_options()
 @click.option(
     "--by",
@@ -44,7 +44,7 @@ DIMENSIONS = (
 def command(
     inputs: SourceOptions, selection: "Selection", by: tuple[str, ...], tz: str, sort: str | None, limit: int | None,
     explain: bool, restore_ms: tuple[float, float] | None, cost_per_minute: float | None,
-    format_name: str | None, output: Path | None, force: bool,
+    output: OutputOptions,
 ) -> int:  # fmt: skip
     """Hit rates and time saved, of logs or of an archive.
 
@@ -60,12 +60,12 @@ def command(
     from analyzer.report.cost import priced  # noqa: PLC0415
     from analyzer.report.stats import needs_lookups_only, stats  # noqa: PLC0415
 
-    written = check(format_name, output, inputs.rejects, force=force)
+    target = output.target(inputs.rejects)
     names = [name for group in by for name in group.split(",")]
     by_time = sort and cost_per_minute is not None and sort.endswith("_cost")
     column = f"{sort.removesuffix('_cost')}_ms" if sort and by_time else sort
     grouping = Grouping(names, tz, column, limit, restore_ms)
     purpose = Purpose(selection.view, lookups_only=needs_lookups_only(selection, grouping))
     with open_source(inputs, progress(), purpose) as opened:
-        write(priced(stats(opened, selection, grouping, explain=explain), cost_per_minute), written, output)
+        write(priced(stats(opened, selection, grouping, explain=explain), cost_per_minute), target)
         return code_of(opened.intake)

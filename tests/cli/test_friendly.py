@@ -48,6 +48,21 @@ def test_every_command_has_an_example_and_says_how_loud(name: str, cli: Cli) -> 
     assert all(option in text for option in ("--quiet", "--verbose", "--debug"))
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_help_tells_every_option_once_with_its_own_first(name: str, cli: Cli) -> None:
+    text = cli(*name.split(), "--help").out
+    told = re.findall(r"^  (?:-\w, )?(--[\w-]+)", text.rpartition("\n\n  ")[0], re.MULTILINE)
+    context, command = click.Context(program), click.Command("")
+    for part in name.split():
+        command = (command if isinstance(command, click.Group) else program).get_command(context, part) or command
+    assert sorted(told) == sorted(
+        max(param.opts, key=len) for param in command.get_params(context) if param.opts[0][0] == "-"
+    )
+    titles = re.findall(r"^(Options|Input|Filters|Output):$", text, re.MULTILINE)
+    assert titles == [title for title in ("Options", "Input", "Filters", "Output") if title in titles]
+    assert "..." not in re.sub(r"\[?(SOURCE|LOG|ARGS)\]?\.\.\.", "", text)
+
+
 def completed(words: str, directory: Path) -> list[str]:
     environment = {
         **os.environ, "COMP_WORDS": f"analyzer {words}", "COMP_CWORD": str(len(words.split())),
