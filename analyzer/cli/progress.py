@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -38,16 +39,19 @@ class Bar(Observer):
         """Begin to draw."""
         connection.execute("SET enable_progress_bar = true")
         connection.execute("SET enable_progress_bar_print = false")
-        self._sizes = {file.name: file.path.stat().st_size for file in sources.files if file.path.exists()}
-        self._task = self._bar.add_task("", total=sum(self._sizes.values()), rate="")
+        self._ahead = deque((file.name, file.path.stat().st_size) for file in sources.files if file.path.exists())
+        self._task = self._bar.add_task("", total=sum(size for _, size in self._ahead), rate="")
         self._began = time.monotonic()
         self._bar.start()
         self._thread = threading.Thread(target=self._watch, args=(connection,), daemon=True)
         self._thread.start()
 
     def file(self, report: FileReport) -> None:
-        """Move past a file."""
-        self._done += self._sizes.get(report.name, 0)
+        """Move past a file, and those before it that were none to be read."""
+        name = ""
+        while self._ahead and name != report.name:
+            name, size_bytes = self._ahead.popleft()
+            self._done += size_bytes
         self._events += report.read
         self._show(self._done)
 
@@ -62,9 +66,8 @@ class Bar(Observer):
         """Follow DuckDB inside a file; it says how far its query is, which is how far it is in the file."""
         while not self._stopped.wait(REFRESH_SECONDS):
             percent = connection.query_progress()
-            if percent > 0:
-                ahead = (self._bar.tasks[0].total or 0) - self._done
-                self._show(max(self._bar.tasks[0].completed, self._done + ahead * percent / 100))
+            if percent > 0 and self._ahead:
+                self._show(max(self._bar.tasks[0].completed, self._done + self._ahead[0][1] * percent / 100))
 
     def _show(self, done_bytes: float) -> None:
         """Draw; before a file is through, its events are taken to be as long as those before it."""

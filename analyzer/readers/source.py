@@ -2,8 +2,6 @@
 
 import glob
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +101,9 @@ def _raise(error: OSError) -> None:
 
 def _spooled(stream: BinaryIO, workspace: Path, name: str) -> LogFile:
     """Write what can be read only once into a file."""
+    import shutil  # noqa: PLC0415  (4 ms with the next, only where it is needed)
+    import tempfile  # noqa: PLC0415
+
     with tempfile.NamedTemporaryFile(dir=workspace, delete=False) as file:
         shutil.copyfileobj(stream, file)
     return LogFile(Path(file.name), name, named=True)

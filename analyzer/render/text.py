@@ -1,15 +1,16 @@
-"""Tables for people: on a terminal, and as Markdown."""
+"""Tables for people, in lines of text: as wide as a terminal, or as wide as they are where there is none."""
 
 import io
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from collections.abc import Iterator
+from dataclasses import replace
+from shutil import get_terminal_size
+from typing import BinaryIO, NamedTuple
 
+from analyzer.render.grid import cells_of, folded, harmless, rows_of
 from analyzer.render.shown import Shown, column_width, least_width, shown, spaces_of, title
 from analyzer.render.value import NUMERIC
 from analyzer.report.report import Report
 from analyzer.table import NUMBER, TEXT, Table
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 WIDEST = 10_000
 """The width of a pipe: nothing is folded or left out in it."""
@@ -17,22 +18,41 @@ WIDEST = 10_000
 UPRIGHT_CHARS = 24
 """The least width of values that are read from top to bottom: a time fits, a long text is folded."""
 
+BETWEEN, BETWEEN_OF_LIST = "   ", "  "
+
+
+class Line(NamedTuple):
+    """A line, and how a terminal shows it."""
+
+    text: str
+    style: str = ""
+
 
 def write_table(report: Report, stream: BinaryIO) -> None:
     """Write every table, aligned; on a terminal in its width and colours, elsewhere without either."""
+    if not stream.isatty():
+        stream.writelines(f"{line.text}\n".encode() for line in _lines(report, WIDEST))
+        return
     from rich.console import Console  # noqa: PLC0415  (50 ms, only where it is needed)
+    from rich.text import Text  # noqa: PLC0415
 
-    terminal = stream.isatty()
+    width = get_terminal_size().columns
     text = io.TextIOWrapper(stream, encoding="utf-8", write_through=True)
-    console = Console(file=text, width=None if terminal else WIDEST, highlight=False, markup=False)
+    console = Console(file=text)
+    for line in _lines(report, width):
+        # A line too long for the terminal is broken by the terminal; a number cut short would be a wrong one.
+        console.print(Text(line.text, line.style), soft_wrap=True)
+    text.detach()
+
+
+def _lines(report: Report, width: int) -> Iterator[Line]:
     tables = told(report)
     for number, table in enumerate(tables):
         if number:
-            console.print()
+            yield Line("")
         if len(tables) > 1 and not table.is_list:
-            console.print(f"{table.name.replace('_', ' ')}:", style="bold")
-        _print(console, table)
-    text.detach()
+            yield Line(f"{table.name.replace('_', ' ')}:", "bold")
+        yield from _table(table, width)
 
 
 def told(report: Report) -> list[Table]:
@@ -40,43 +60,51 @@ def told(report: Report) -> list[Table]:
     return [table for number, table in enumerate(report.tables) if table.rows or number == 0]
 
 
-def _print(console: "Console", table: Table) -> None:
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
-    from rich.table import Table as RichTable  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    found = shown(table, console.width)
-    if len(found.columns) > 1 and _folds(found, console.width) and not table.is_list:
-        _print_upright(console, found)
+def _table(table: Table, width: int) -> Iterator[Line]:
+    found = shown(table, width)
+    found = replace(found, cells=[[harmless(cell) for cell in row] for row in found.cells])
+    if table.is_list:
+        yield from map(Line, _list(found, width))
+    elif len(found.columns) > 1 and _folds(found, width):
+        yield from map(Line, _upright(found))
         return
-    box = None if table.is_list else SIMPLE_HEAD
-    grid = RichTable(box=box, pad_edge=False, header_style="bold", show_header=box is not None)
-    spaces = 2 * (len(found.columns) - 1) if table.is_list else spaces_of(len(found.columns))
-    widths = _widths(found, console.width - spaces, UPRIGHT_CHARS if table.is_list else WIDEST)
-    for column, width in zip(found.columns, widths, strict=True):
-        justify: Literal["left", "right"] = "right" if column.unit in NUMERIC else "left"
-        grid.add_column(title(column), justify=justify, width=width, overflow="fold")
-    for row in found.cells:
-        grid.add_row(*(Text(cell) for cell in row))
-    # A line too long for the terminal is broken by the terminal; a number cut short would be a wrong one.
-    console.width = max(console.width, sum(widths) + spaces)
-    console.print(grid)
+    else:
+        yield from _grid(found, width)
     for note in found.notes:
-        console.print(Text(note), style="dim")
+        yield from (Line(part, "dim") for part in folded(note, width))
+
+
+def _list(found: Shown, width: int) -> Iterator[str]:
+    """Write one table of values beside their names."""
+    room = width - len(BETWEEN_OF_LIST) * (len(found.columns) - 1)
+    widths = _widths(found, room, UPRIGHT_CHARS)
+    for row in found.cells:
+        yield from rows_of(row, widths, _rights(found), BETWEEN_OF_LIST)
+
+
+def _grid(found: Shown, width: int) -> Iterator[Line]:
+    """Write a table under its headings."""
+    widths = _widths(found, width - spaces_of(len(found.columns)), WIDEST)
+    yield Line("")
+    headings = [title(column) for column in found.columns]
+    yield from (Line(f" {line}", "bold") for line in rows_of(headings, widths, _rights(found), BETWEEN, low=True))
+    yield Line(f" {'─' * (sum(widths) + len(BETWEEN) * (len(widths) - 1))}")
+    for row in found.cells:
+        yield from (Line(f" {line}") for line in rows_of(row, widths, _rights(found), BETWEEN))
+    yield Line("")
+
+
+def _rights(found: Shown) -> list[bool]:
+    return [column.unit in NUMERIC for column in found.columns]
 
 
 def _widths(found: Shown, room: int, most: int) -> list[int]:
-    """Return each column's width: what it needs, `most` at most, and from the left what it has use for of the rest.
-
-    Rich itself does not keep to least widths where room is scarce, and cuts what is beyond the screen.
-    """
-    from rich.cells import cell_len  # noqa: PLC0415
-
+    """Return each column's width: what it needs, `most` at most, and from the left what it has use for of the rest."""
     cells = [[row[place] for row in found.cells] for place in range(len(found.columns))]
     columns = list(zip(found.columns, cells, strict=True))
     widths = [min(column_width(*column), most) for column in columns]
     for place, (column, written) in enumerate(columns):
-        wanted = max(cell_len(line) for text in [title(column), *written] for line in text.splitlines() or [""])
+        wanted = max(cells_of(line) for text in [title(column), *written] for line in text.splitlines() or [""])
         widths[place] += max(min(wanted - widths[place], room - sum(widths)), 0)
     return widths
 
@@ -92,12 +120,10 @@ def _folds(found: Shown, width: int) -> bool:
     return sum(widths) + 3 * len(widths) > width
 
 
-def _print_upright(console: "Console", found: Shown) -> None:
+def _upright(found: Shown) -> Iterator[str]:
     """Write a record a block, a field a line."""
-    from rich.text import Text  # noqa: PLC0415
-
     indent = max(len(title(column)) for column in found.columns) + 2
     for row in found.cells:
         for column, cell in zip(found.columns, row, strict=True):
-            console.print(Text(f"{title(column):{indent}}{cell}"), soft_wrap=True)
-        console.print()
+            yield f"{title(column):{indent}}{cell}"
+        yield ""

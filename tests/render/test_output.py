@@ -16,7 +16,7 @@ from analyzer.metrics.stats import Grouping
 from analyzer.render.shown import shown
 from analyzer.render.text import write_table
 from analyzer.report.report import Report
-from analyzer.table import RATIO, Heading, Table
+from analyzer.table import COUNT, RATIO, Heading, Table
 
 HEADINGS = Grouping().headings
 EVENTS = [
@@ -83,6 +83,21 @@ def test_a_terminal_cuts_no_number(columns: int, monkeypatch: pytest.MonkeyPatch
         [count, 0],
         [0, count],
     ]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_name_moves_no_cursor(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+    names = ["\x1b[31mred\x1b]0;title\x07", "\u202egnorw", "a\rb", "one\ntwo", "日本"]
+    table = Table("by_team", [Heading("team", "", ""), Heading("n", COUNT, "")], [(name, 1) for name in names])
+    screen = Screen() if terminal else io.BytesIO()
+    monkeypatch.setenv("TERM", "xterm")
+    write_table(Report("test", Accounting(0, 0, 0, 0, 0, 0), [table], table), screen)
+    text = re.sub(r"\x1b\[[12]m|\x1b\[0m", "", screen.getvalue().decode())
+    assert all(character.isprintable() or character == "\n" for character in text), text
+    assert [line.split() for line in text.splitlines()[3:-1]] == [
+        ["\\x1b[31mred\\x1b]0;title\\x07", "1"],
+        ["\\u202egnorw", "1"], ["a\\rb", "1"], ["one", "1"], ["two"], ["日本", "1"],
+    ]  # fmt: skip
 
 
 def test_markdown_escapes(cli: Cli, log: Any) -> None:
