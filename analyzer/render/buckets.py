@@ -13,7 +13,10 @@ LABEL = re.compile(r"\d{4}-\d{2}(-\d{2}.*)?")
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Rows of known buckets in order, each with its start and end: milliseconds of the clock on the wall since 1970."""
+    """Rows of known buckets in order, each with its start and end: milliseconds since 1970.
+
+    They are of the clock on the wall; where summer time begins or ends, of the clock of the first bucket.
+    """
 
     name: str
     rows: Sequence[tuple[int, int, Any]]
@@ -24,7 +27,9 @@ class Buckets:
         timed = [(_start(row[name]), row) for row in rows if LABEL.fullmatch(str(row[name]))]
         if not timed:
             return None
-        return cls(name, [(_ms(start), _ms(_next(start, name)), row) for start, row in timed])
+        offset = timed[0][0].utcoffset() or timedelta(0)
+        starts = [(start.astimezone(UTC) + offset, row) for start, row in timed]
+        return cls(name, [(_ms(start), _ms(_next(start, name)), row) for start, row in starts])
 
     @property
     def span(self) -> tuple[int, int]:
@@ -56,8 +61,9 @@ class Buckets:
 
 
 def _start(label: str) -> datetime:
-    """Return when a bucket begins, as the clock on the wall shows it."""
-    return datetime.fromisoformat(f"{label}-01" if len(label) == len("2026-01") else label[:16]).replace(tzinfo=UTC)
+    """Return when a bucket begins; hours have their offset, the others are taken to be UTC."""
+    start = datetime.fromisoformat(f"{label}-01" if len(label) == len("2026-01") else label)
+    return start if start.tzinfo else start.replace(tzinfo=UTC)
 
 
 def _next(start: datetime, name: str) -> datetime:

@@ -3,9 +3,12 @@
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
+from math import isfinite
 from typing import Any, BinaryIO
 
+from analyzer.render.grid import harmless
 from analyzer.render.shown import shown, title
 from analyzer.render.value import NUMERIC, human, written
 from analyzer.report.report import Report
@@ -47,6 +50,7 @@ def _section(section: Section, table: Table) -> dict[str, Any]:
     from analyzer.render.charts.svg import svg  # noqa: PLC0415  (half a second, only where it is needed)
 
     found = shown(table)
+    found = replace(found, cells=[[harmless(cell) for cell in row] for row in found.cells])
     kinds = [_kind(column, [row[n] for row in found.cells]) for n, column in enumerate(found.columns)]
     drawn = [(one, svg(one, table)) for one in section.charts]
     return {
@@ -77,4 +81,4 @@ def _kind(column: Heading, cells: Sequence[str]) -> str:
 
 def _raw(value: Any) -> float | None:
     """Return what a cell is sorted by, where that is a number."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) else None

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 from analyzer.render.html import title_of
-from analyzer.render.plain import plain_of
+from analyzer.render.plain import cut, plain_of
 from analyzer.render.plain import row as _row
 from analyzer.render.shown import shown, title
 from analyzer.render.sparkline import sparkline
@@ -26,31 +26,37 @@ def write_markdown(report: Report, stream: BinaryIO) -> None:
     )
 
 
-def _markdown(table: Table) -> Iterator[str]:
+def _markdown(table: Table, most_chars: int | None = None) -> Iterator[str]:
     found = shown(table)
     yield _row([plain_of(title(column)) for column in found.columns])
     yield _row(["---:" if column.unit in NUMERIC else "---" for column in found.columns])
-    yield from (_row([plain_of(cell) for cell in row]) for row in found.cells)
+    yield from (_row([plain_of(cut(cell, most_chars)) for cell in row]) for row in found.cells)
     yield from (f"\n{plain_of(note)}" for note in found.notes)
 
 
-MOST_ROWS = 12
+MOST_ROWS, MOST_CHARS, MOST_CHARS_OF_WORDS = 12, 200, 1000
+"""A page is to fit into a comment, whatever names a log has."""
+
 FOLDED = ("definitions", "files")
 """Tables that few readers want to see at once: whole, behind a fold."""
 
 
 def _page(report: Report) -> Iterator[str]:
     """Write a page: what a chart shows over time is a sparkline here."""
-    yield f"# {plain_of(title_of(report))}\n"
-    yield " ".join(plain_of(written(words)) for words in report.scope) + "\n"
-    yield from (f"- **{one.label}: {human(one.value, one.unit)}.** {plain_of(written(one.meaning))}"
+    yield f"# {_words(title_of(report))}\n"
+    yield " ".join(_words(written(words)) for words in report.scope) + "\n"
+    yield from (f"- **{one.label}: {human(one.value, one.unit)}.** {_words(written(one.meaning))}"
                 for one in report.headlines)  # fmt: skip
     tables = {table.name: table for table in report.tables}
     for section in report.sections:
         yield f"\n## {section.heading}\n"
-        yield from (f"{plain_of(written(words))}\n" for words in section.words)
+        yield from (f"{_words(written(words))}\n" for words in section.words)
         yield from _shown(section, tables[section.table])
-    yield from (f"\n> {plain_of(note)}" for note in report.notes)
+    yield from (f"\n> {_words(note)}" for note in report.notes)
+
+
+def _words(text: str) -> str:
+    return plain_of(cut(text, MOST_CHARS_OF_WORDS))
 
 
 def _shown(section: Section, table: Table) -> Iterator[str]:
@@ -58,11 +64,11 @@ def _shown(section: Section, table: Table) -> Iterator[str]:
     yield from (f"{chart.title}, {line}\n" for chart in section.charts if (line := sparkline(chart, table)))
     if table.name in FOLDED and table.rows:
         yield f"<details><summary>{len(table.rows)} rows</summary>\n"
-        yield from _markdown(table)
+        yield from _markdown(table, MOST_CHARS)
         yield "\n</details>"
     elif table.rows:
         rows, which = _telling(section, table)
-        yield from _markdown(replace(table, rows=rows))
+        yield from _markdown(replace(table, rows=rows), MOST_CHARS)
         if len(rows) < len(table.rows):
             yield f"\n{which} {len(rows)} of {len(table.rows):,} rows; the page (-o report.html) has all"
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-_MARKS = re.compile(r"([\\`*_\[\]<>|~#])")
+_MARKS = re.compile(r"([\\`*_\[\]<>|~#&])")
 _LINKS = re.compile(r"(?<=\w)(?=://)|(?<=www)(?=[.])|(?<=@)(?=\w)", re.IGNORECASE)
 NOTHING_SEEN = "\u200b"
 """A space of no width: what it parts is no link, and no `@name` that GitHub would tell of it."""
@@ -19,6 +19,11 @@ def plain_of(text: str) -> str:
     """
     shown = "".join(c if c.isprintable() else " " for c in text)
     return _MARKS.sub(r"\\\1", _LINKS.sub(NOTHING_SEEN, shown))
+
+
+def cut(text: str, most_chars: int | None) -> str:
+    """Return a text, or its beginning where it is longer than may be."""
+    return text if most_chars is None or len(text) <= most_chars else f"{text[:most_chars]}…"
 
 
 def row(cells: Sequence[str]) -> str:

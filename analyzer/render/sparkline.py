@@ -1,5 +1,6 @@
 """A chart over time in a line of text."""
 
+from math import isfinite
 from typing import Any
 
 from analyzer.render.buckets import Buckets
@@ -25,10 +26,14 @@ def sparkline(chart: Chart, table: Table) -> str:
     if buckets is None or len(buckets.rows) == 1:
         return ""
     unit = table.columns[names.index(chart.y[0])].unit
-    values = {start: (row[chart.x], sum(row[name] or 0 for name in chart.y)) for start, _, row in buckets.rows}
+    values = {start: (row[chart.x], sum(_finite(row[name]) for name in chart.y)) for start, _, row in buckets.rows}
     drawn = [values.get(start) for start in buckets.starts()[-LONGEST_LINE:]]
     there = [one for one in drawn if one]
     return f"{there[0][0]} to {there[-1][0]}: {_blocks(drawn, unit)} (last {human(there[-1][1], unit)})"
+
+
+def _finite(value: float | None) -> float:
+    return value if value is not None and isfinite(value) else 0
 
 
 def _blocks(drawn: list[tuple[str, Any] | None], unit: str) -> str:

@@ -18,12 +18,13 @@ def draw(chart: Chart, columns: Columns, rows: Rows, unit: str) -> Any:
     there = [row for row in rows if row[value.name] is not None]
     if not there:
         return None
+    names = _apart([_short(row[chart.x]) for row in there])
     bars = [
         {
-            "group": _short(row[chart.x]), value.name: row[value.name], "label": _label(row, chart, value, unit),
+            "group": name, value.name: row[value.name], "label": _label(row, chart, value, unit),
             "part": chart.mark if chart.mark and row[chart.mark] else f"not {chart.mark}",
         }
-        for row in there
+        for name, row in zip(names, there, strict=True)
     ]  # fmt: skip
     most = 1 if value.unit == RATIO else max(row[value.name] for row in there) or 1
     scale = alt.Scale(domain=[0, most * (1.3 if value.unit == RATIO else 1.5)])
@@ -46,6 +47,11 @@ def _label(row: dict[str, Any], chart: Chart, value: Heading, unit: str) -> str:
     if value.unit == RATIO:
         return f"{percent(found)} of {row[chart.size]:,}" if chart.size else percent(found)
     return f"{found:,.1f} {unit}, {row[chart.size]:,} {chart.size}" if chart.size else f"{found:,.1f} {unit}"
+
+
+def _apart(names: list[str]) -> list[str]:
+    """Tell equal names apart by what nobody sees: bars of one name would be one bar."""
+    return [name + "\u200b" * names[:place].count(name) for place, name in enumerate(names)]
 
 
 def _short(value: Any) -> str:

@@ -15,6 +15,7 @@ from analyzer.table import COUNT, MS_CHANGE, RATIO, RATIO_CHANGE, TEXT
 
 SPAN = "SELECT min(first_at), max(first_at) FROM lookup"
 ACTIVE_DAYS = "SELECT count(DISTINCT first_at::DATE) FROM {selected}"
+EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001  (times are naive UTC here)
 MISSING = 0.1
 """So much of the period before may lie before the log: a log seldom begins at midnight."""
 
@@ -50,11 +51,16 @@ def _periods(opened: Opened, selection: Selection) -> Pair:
     first_at, last_at = opened.connection.execute(SPAN).fetchall()[0]
     if since is None or last_at is None:
         return _weeks(opened, selection, "")
-    end = max(until or last_at + timedelta(microseconds=1), since)
-    start = since - (end - since)
-    if first_at > start + (end - since) * MISSING:
+    end = _end(since, until, last_at + timedelta(microseconds=1))
+    start = since - min(end - since, since - EARLIEST)
+    if end <= since or first_at > start + (end - since) * MISSING:
         return _weeks(opened, selection, "The log has no earlier period of the same length: weeks are compared.")
     return Pair(_sample("before", start, since), _sample("this period", since, end), "")
+
+
+def _end(since: datetime, until: datetime | None, over: datetime) -> datetime:
+    """Return the end of the period: `until`, unless the log is over long before."""
+    return until if until and until - over <= (until - since) * MISSING else over
 
 
 def _weeks(opened: Opened, selection: Selection, why: str) -> Pair:

@@ -30,7 +30,7 @@ def _section(name: str, words: str, table: Table) -> tuple[Section, Table]:
     named = sum(row[0] is not None for row in table.rows)
     rest = "; the row of — is of lookups that name none" if named < len(table.rows) else ""
     told = [Words(f"Lookups name {{}} {words}{'s' * (named != 1)}{rest}{_most(table)}.", [(named, COUNT)])]
-    enough = [row for row in table.rows[:MOST] if row[0] is not None and row[1] >= FEWEST]
+    enough = [row for row in table.rows if row[0] is not None and row[1] >= FEWEST]
     if len(enough) > 1:
         group, lookups, rate, *_ = min(enough, key=lambda row: row[2])
         text = "Lowest of those with at least {} lookups: {}, {} of {}."
@@ -42,4 +42,4 @@ def _section(name: str, words: str, table: Table) -> tuple[Section, Table]:
 
 def _most(table: Table) -> str:
     cut = len(table.rows) - MOST
-    return f"; the {MOST} with the most are shown, {cut:,} more are not" if cut > 0 else ""
+    return f"; {cut:,} with fewer lookups are left out" if cut > 0 else ""
