@@ -1,5 +1,6 @@
 """The command line. Commands and the libraries under them are imported only when they run."""
 
+import os
 import sys
 import time
 from importlib import import_module
@@ -27,6 +28,8 @@ COMMANDS = (
 )
 """Each command, and the module of its name, in the order of the help."""
 
+COMPLETE = "_ANALYZER_COMPLETE"
+"""What a shell that completes sets in the environment of the program that it asks."""
 
 INTERRUPTED_QUERY = "Query interrupted"
 """What DuckDB raises, as a RuntimeError, for Ctrl-C while it works."""
@@ -99,7 +102,11 @@ def _nearest(error: click.UsageError) -> str:
 
 
 def main() -> None:
-    """Run the program, and end it with an exit code that means something."""
+    """Run the program, and end it with an exit code that means something; or answer a shell that completes."""
+    if COMPLETE in os.environ:
+        from analyzer.cli.shells import register  # noqa: PLC0415
+
+        register()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -63,34 +63,6 @@ def test_help_tells_every_option_once_with_its_own_first(name: str, cli: Cli) ->
     assert "..." not in re.sub(r"\[?(SOURCE|LOG|ARGS)\]?\.\.\.", "", text)
 
 
-def completed(words: str, directory: Path) -> list[str]:
-    environment = {
-        **os.environ, "COMP_WORDS": f"analyzer {words}", "COMP_CWORD": str(len(words.split())),
-        "_ANALYZER_COMPLETE": "bash_complete",
-    }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "analyzer"], cwd=directory, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.stderr == ""
-    return [line.partition(",")[2] for line in done.stdout.split()]
-
-
-def test_completion(log: Any, cli: Cli, tmp_path: Path) -> None:
-    events = [event(slug=team, ci=ci, hash=team) for team, ci in (("web", "GITLAB"), ("wide", "DRONE"), ("x", "DRONE"))]
-    assert cli("load", log(events), "--into", tmp_path / "a.duckdb").code == 0
-    assert completed("stats a.duckdb --team w", tmp_path) == ["web", "wide"]
-    assert completed("misses a.duckdb --ci D", tmp_path) == ["DRONE"]
-    assert completed("stats log.ndjson --team w", tmp_path) == []
-    assert completed("stats --by day,te", tmp_path) == ["day,team"]
-    assert completed("report --format m", tmp_path) == ["markdown"]
-    assert completed("mis", tmp_path) == ["misses"]
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts(shell: str, cli: Cli) -> None:
-    assert "_ANALYZER_COMPLETE" in cli("completion", shell).out
-
-
 def test_how_much_is_said(log: Any, cli: Cli) -> None:
     path = log([event(), event(duration="12")])
     assert cli("stats", path, "--quiet").err == ""
