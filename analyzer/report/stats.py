@@ -1,5 +1,6 @@
 """What `stats` answers."""
 
+from analyzer.archive.file import Accounting
 from analyzer.archive.opening import Opened
 from analyzer.archive.selection import Selection, select
 from analyzer.errors import UsageError
@@ -35,6 +36,12 @@ def stats(opened: Opened, selection: Selection, grouping: Grouping, *, explain: 
     if explain:
         tables.append(definitions(grouping))
     return answer("stats", asked, tables, primary, notes)
+
+
+def explained(grouping: Grouping) -> Report:
+    """Answer `stats --explain` of no log: the table `definitions` alone."""
+    table = definitions(grouping)
+    return Report("stats", Accounting(0, 0, 0, 0, 0, 0), [table], table)
 
 
 def _dimensions(grouping: Grouping) -> list[Dimension]:
