@@ -76,13 +76,13 @@ def cli(ctx: click.Context) -> None:
 
     \b
     Examples:
-      analyzer stats logs/                     hit rates and time saved
-      analyzer stats logs/ --by day --since 30d
-      analyzer misses logs/                    why lookups missed, and what that cost
-      analyzer compare logs/                   did the last week change anything?
-      analyzer load logs/ --into cache.duckdb  keep them; ask again in no time
+      analyzer stats sample_data                       hit rates and time saved
+      analyzer stats sample_data --by day --since 2026-11-01
+      analyzer misses sample_data                      why lookups missed, and what that cost
+      analyzer compare sample_data                     did the last week change anything?
+      analyzer load sample_data --into cache.duckdb    keep them; ask again in no time
       analyzer sql cache.duckdb "SELECT outcome, count(*) FROM lookups GROUP BY ALL"
-      analyzer replay cache.duckdb             what an upload to the API would be
+      analyzer replay cache.duckdb                     what an upload to the API would be
     """
     if ctx.invoked_subcommand is None:
         from analyzer.cli.start import SCREEN  # noqa: PLC0415

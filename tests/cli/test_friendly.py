@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,24 @@ def test_every_command_has_an_example_and_says_how_loud(name: str, cli: Cli) -> 
     text = cli(*name.split(), "--help").out
     assert re.search(r"Examples?[^\n]*:\n.*analyzer", text), text
     assert all(option in text for option in ("--quiet", "--verbose", "--debug"))
+
+
+def test_the_examples_of_help_run_as_they_stand(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
+    ran = 0
+    for name in ("", *(name for name in COMMANDS if name not in ("journal", "completion"))):
+        examples = re.findall(r"^    analyzer (.*?)(?:   .*)?$", cli(*name.split(), "--help").out, re.MULTILINE)
+        for example in (one for one in examples if "--execute" not in one):
+            result = cli(*shlex.split(example))
+            assert result.code in ((0, 5) if name == "check" else (0,)), (example, result.err)
+            ran += 1
+    assert ran > 35
+
+
+def test_report_says_its_own_default(cli: Cli) -> None:
+    assert "Default: markdown, or by the suffix of -o." in cli("report", "--help").out
+    assert "Default: table, or by the suffix of -o." in cli("stats", "--help").out
 
 
 @pytest.mark.parametrize("name", EVERY)
