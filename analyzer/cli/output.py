@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from analyzer.render.formats import Output
     from analyzer.report.report import Report
 
-DISTRIBUTION = "cache-event-analyzer"
+INSTALL = "pip install 'cache-event-analyzer[report]' (from a checkout: pip install -e '.[report]')"
 NAMES = ("table", "markdown", "html", "csv", "json", "ndjson", "parquet")
 
 
@@ -65,7 +65,7 @@ class OutputOptions:
         if found.binary and not self.output_path and sys.stdout.isatty():
             raise UsageError(f"--format {found.name} is not for a terminal; write it to a file with -o")
         if any(find_spec(package) is None for package in found.packages):
-            raise UsageError(f"--format {found.name}: install what draws charts: pip install '{DISTRIBUTION}[report]'")
+            raise UsageError(f"--format {found.name}: install what draws charts: {INSTALL}")
         return Target(found, self.output_path)
 
 
