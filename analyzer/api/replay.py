@@ -23,6 +23,7 @@ from analyzer.delivery.settings import NO_TOKEN, address
 from analyzer.delivery.target import Overrides
 from analyzer.delivery.transport import Server
 from analyzer.errors import UsageError
+from analyzer.report.caution import misnamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +140,15 @@ def replay(
         if found.intake.errors:
             raise found.intake.errors[0]
         session = Session(found.connection, wanted, server.api)
+        said = misnamed(found, wanted.selection)
         session.consult(known, execute=execute, resend=on_uncertain == "resend")
         if not execute or known is None:
-            return Outcome(session.account(None), plan=session.plan(), notes=session.queue.made.said())
+            return Outcome(session.account(None), plan=session.plan(), notes=[*said, *session.queue.made.said()])
         letters = Path(dead_letters) if dead_letters else None
         done = run(session, known, policy, server, letters, _follow)
         words = done.stopped.words if done.stopped else None
         letters = done.dead_letters if done.refused else None
-        return Outcome(done.account, None, words, done.refused or None, letters, session.queue.made.said())
+        return Outcome(done.account, None, words, done.refused or None, letters, [*said, *session.queue.made.said()])
 
 
 def _follow(session: Session, sender: Sender) -> None:

@@ -1,6 +1,8 @@
 """What must be said beside an answer: what filters leave out, times that cannot be, and which view it is of."""
 
+from collections.abc import Collection
 from datetime import datetime
+from difflib import get_close_matches
 
 from analyzer.archive.opening import Opened
 from analyzer.archive.selection import Selection, run
@@ -17,6 +19,29 @@ def _early(opened: Opened) -> list[str]:
     if earliest is None or earliest >= FIRST_TURBO:
         return []
     return [f"the earliest event is of {earliest} UTC: numbers are read as milliseconds since 1970; are they seconds?"]
+
+
+NAMED = {
+    "team": ("team", "SELECT DISTINCT unnest([team, team_id]) FROM store.context"),
+    "ci": ("CI vendor", "SELECT DISTINCT ci FROM store.context"),
+}
+
+
+def misnamed(opened: Opened, selection: Selection) -> list[str]:
+    """Say which teams and CI vendors of a selection the log does not name, and which name is near."""
+    found = []
+    for filtered, (called, query) in NAMED.items():
+        wanted = getattr(selection, filtered)
+        known = {name for (name,) in run(opened.connection, query, {}) if name is not None} if wanted else set()
+        found += [f"no {called} is called {name}{_nearest(name, known)}" for name in wanted if name not in known]
+    return found
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    """Return the question whether a known name is meant, in whatever case it is written."""
+    lower = {one.lower(): one for one in sorted(known)}
+    near = get_close_matches(name.lower(), lower, n=1)
+    return f"; did you mean {lower[near[0]]}?" if near else ""
 
 
 KNOWN = """
@@ -61,7 +86,8 @@ def _empty(opened: Opened, there_are: int) -> list[str]:
 def cautions(opened: Opened, selection: Selection, there_are: int, kept: int) -> list[str]:
     """Return the notes on an answer about `kept` of the events `there_are`."""
     of_log = _early(opened) + _empty(opened, there_are) + _untimed(opened, selection)
-    return of_log + _chosen(opened, selection, there_are, kept) + _views(opened)
+    named = misnamed(opened, selection) if there_are else []
+    return of_log + named + _chosen(opened, selection, there_are, kept) + _views(opened)
 
 
 RUNS = """

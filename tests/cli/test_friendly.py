@@ -15,6 +15,7 @@ from conftest import Cli, event
 
 from analyzer.cli import COMMANDS
 from analyzer.cli import cli as program
+from analyzer.delivery.journal import Journal
 
 ROOT = Path(__file__).parents[2]
 
@@ -110,3 +111,20 @@ def test_a_wrong_command_line_is_one_line(arguments: tuple[str, ...], cli: Cli) 
     assert result.code == 2
     assert result.err.startswith(WRONG[arguments])
     assert result.err.count("\n") == 1
+
+
+CHECKS = {"check": ["--min-hit-rate", "0.1"]}
+SELECTING = ["stats", "misses", "doctor", "retention", "sessions", "compare", "check", "report", "replay"]
+
+
+@pytest.mark.parametrize("name", [*SELECTING, "journal verify"])
+def test_a_mistyped_team_or_vendor_names_the_nearest(name: str, log: Any, cli: Cli, tmp_path: Path) -> None:
+    path = log([event(slug="web", teamId="team_1", ci="GITHUB_ACTIONS"), event(hash="h2")])
+    with Journal(tmp_path / "j"):
+        pass
+    journal = ["--journal", tmp_path / "j"] if name in ("replay", "journal verify") else []
+    wrong = cli(*name.split(), path, *journal, *CHECKS.get(name, []), "--team", "wbe", "--ci", "github_action").err
+    assert "note: no team is called wbe; did you mean web?" in wrong
+    assert "note: no CI vendor is called github_action; did you mean GITHUB_ACTIONS?" in wrong
+    right = cli(*name.split(), path, *journal, *CHECKS.get(name, []), "--team", "team_1", "--team", "web").err
+    assert "is called" not in right
