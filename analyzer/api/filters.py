@@ -8,6 +8,7 @@ from typing import Any, Literal, TypedDict
 from analyzer.archive.selection import Selection
 from analyzer.archive.view import View
 from analyzer.errors import UsageError
+from analyzer.message import Option
 from analyzer.moment import EXPECTED, moment, utc
 
 
@@ -62,14 +63,14 @@ def _value(name: str, value: Any) -> Any:
     if name in TIMES:
         return _moment(name, value)
     if value is not None and value not in CHOICES[name]:
-        raise UsageError(f"{name}={value!r}: {' or '.join(map(repr, CHOICES[name]))} is expected")
+        raise UsageError(Option(name, value), f": {' or '.join(map(repr, CHOICES[name]))} is expected")
     return value
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
     found = texts(value) if isinstance(value, str | Sequence) else (value,)
     if not all(isinstance(one, str) for one in found):
-        raise UsageError(f"{name}={value!r}: text is expected, or several")
+        raise UsageError(Option(name, value), ": text is expected, or several")
     return found
 
 
@@ -79,4 +80,4 @@ def _moment(name: str, value: Any) -> datetime | None:
     try:
         return moment(value, datetime.now(UTC))
     except (TypeError, ValueError):
-        raise UsageError(f"{name}={value!r} is no time: {EXPECTED}") from None
+        raise UsageError(Option(name, value), f" is no time: {EXPECTED}") from None

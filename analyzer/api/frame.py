@@ -7,6 +7,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from analyzer.errors import QueryError, UsageError
+from analyzer.message import Option
 from analyzer.render.data import frame
 from analyzer.report.query import only_query
 from analyzer.report.report import Report
@@ -87,5 +88,5 @@ def table_of(report: Report, name: str | None) -> pl.DataFrame:
     """
     found = {one.name: one for one in report.tables}
     if name is not None and name not in found:
-        raise UsageError(f"table={name!r}: {report.command} has {', '.join(found)}")
+        raise UsageError(Option("table", name), f": {report.command} has {', '.join(found)}")
     return frame(found[name] if name else report.primary)

@@ -20,6 +20,7 @@ from analyzer.archive.selection import Selection
 from analyzer.archive.view import VIEWS, Purpose, View
 from analyzer.errors import InputError, UsageError
 from analyzer.event import NAMES
+from analyzer.message import Option
 from analyzer.metrics.misses import KEYS
 from analyzer.metrics.stats import Grouping
 from analyzer.readers.formats import FORMATS
@@ -77,7 +78,7 @@ def load(
     reading = Reading(format, dict(columns or {}), strict)
     if into is not None:
         if not Path(into).parent.is_dir():
-            raise UsageError(f"into={str(into)!r}: there is no directory {Path(into).parent}; make it first")
+            raise UsageError(Option("into", str(into)), f": there is no directory {Path(into).parent}; make it first")
         with loaded(names, Path(into), reading, Observer()) as made:
             _require(made, names)
         names = [str(into)]
@@ -177,7 +178,9 @@ class Log:
         """
         require_count("limit", limit)
         if restore_cost is not None and len(restore_cost) != len(("local", "remote")):
-            raise UsageError(f"restore_cost={restore_cost!r}: milliseconds of a local and of a remote hit are expected")
+            raise UsageError(
+                Option("restore_cost", restore_cost), ": milliseconds of a local and of a remote hit are expected"
+            )
         for cost in restore_cost or ():
             require_number("restore_cost", cost)
         names = [name for group in texts(by or ()) for name in group.split(",")]

@@ -19,10 +19,11 @@ from analyzer.delivery.queue import Wanted
 from analyzer.delivery.sane import require_counts, require_names, require_rate
 from analyzer.delivery.sender import Sender
 from analyzer.delivery.session import Account, Plan, Session
-from analyzer.delivery.settings import NO_TOKEN, address
+from analyzer.delivery.settings import address
 from analyzer.delivery.target import Overrides
 from analyzer.delivery.transport import Server
 from analyzer.errors import UsageError
+from analyzer.message import Option
 from analyzer.report.caution import misnamed
 
 
@@ -115,7 +116,7 @@ def replay(
     True
     """
     if execute and not token:
-        raise UsageError(NO_TOKEN)
+        raise UsageError(Option("token", token), ": needed to execute; nothing is read from the environment")
     require_names({"as_ci": as_ci, "slug": slug, "team_id": team_id})
     require_rate("requests_per_minute", requests_per_minute)
     counts = {"limit": limit, "chunk_size": chunk_size, "max_bytes": max_bytes, "concurrency": concurrency}

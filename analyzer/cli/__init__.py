@@ -131,7 +131,7 @@ def _run(arguments: list[str]) -> int:  # noqa: C901  (a branch an error)
         say.error(f"{error.format_message().rstrip('.')}{_nearest(error)}; see {where} --help")
         return Exit.USAGE
     except AnalyzerError as error:
-        say.error(str(error))
+        say.error(error.message)
         return exit_of(error)
     except (KeyboardInterrupt, click.Abort):
         say.error("interrupted")

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +12,7 @@ import click
 
 from analyzer.cli import say
 from analyzer.cli.options import Decorator, gathered, under
+from analyzer.cli.spelling import spelled
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def _format_of(name: str | None, path: Path | None, default: str) -> "Output":
 
 def write(report: "Report", target: Target) -> None:
     """Write the report to the file, or to stdout; its notes to stderr."""
+    report = replace(report, notes=[spelled(note) for note in report.notes])
     if target.path:
         _write_file(report, target.format, target.path.resolve())
     else:

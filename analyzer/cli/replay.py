@@ -56,8 +56,8 @@ def command(
     from analyzer.report.caution import misnamed  # noqa: PLC0415
 
     target = output.target(inputs.rejects)
-    require_names({"--as-ci": options.as_ci, "--slug": options.slug, "--team-id": options.team_id})
-    require_rate("--requests-per-minute", options.requests_per_minute)
+    require_names({"as_ci": options.as_ci, "slug": options.slug, "team_id": options.team_id})
+    require_rate("requests_per_minute", options.requests_per_minute)
     settings = settings_of(options.api, options.token_file)
     if options.execute and not settings.token:
         raise UsageError(NO_TOKEN)

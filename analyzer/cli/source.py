@@ -102,7 +102,7 @@ def tell(found: "Opened", rejects: Path | None) -> None:
     """Say on stderr what became of the input beyond its plain events."""
     intake = found.intake
     for error in intake.errors:
-        say.error(str(error))
+        say.error(error.message)
     for report in intake.files:
         say.detail(
             f"{report.name}: {report.format}, {report.read:,} read, {report.kept:,} kept, {report.rejected:,} rejected"

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from analyzer.archive.opening import Opened
 from analyzer.archive.selection import Selection, run
+from analyzer.message import Message, Option
 
 UNTIMED = "SELECT coalesce(sum(events), 0)::BIGINT FROM lookup WHERE first_at IS NULL"
 EARLIEST = "SELECT min(first_at) FROM session_summary"
@@ -50,10 +51,13 @@ FROM session_summary s LEFT JOIN store.context c ON c.id = s.context_id
 """
 
 
+SINGLE = (Option("source"), ", ", Option("event"), ", ", Option("status"), " and ", Option("where"))
+
+
 def _chosen(opened: Opened, selection: Selection, there_are: int, kept: int) -> list[str]:
     """Say what filters mean for the numbers, and what there is where they leave nothing."""
     if kept or not there_are:
-        only = "--source, --event, --status and --where choose single events: rates are of what they leave"
+        only = Message(*SINGLE, " choose single events: rates are of what they leave")
         return [only] if selection.chooses_events else []
     teams, vendors, first_at, last_at = run(opened.connection, KNOWN, {})[0]
     there = f"the log is from {first_at} to {last_at} UTC"
@@ -105,8 +109,9 @@ def _views(opened: Opened) -> list[str]:
     if not runs:
         return []
     if opened.view == "events":
-        rest = f"; {runs - matched:,} match none and are not counted (--view runs)" if runs > matched else ""
-        return [f"answered from events; of {runs:,} run summaries {matched:,} match a session{rest}"]
+        rest = (f"; {runs - matched:,} match none and are not counted (", Option("view", "runs"), ")")
+        found = f"answered from events; of {runs:,} run summaries {matched:,} match a session"
+        return [Message(found, *rest) if runs > matched else found]
     forced, tasks = run(opened.connection, MAYBE_FORCED, {})[0]
     maybe = (
         f"{forced:,} of them missed all that had been built before and may have been run with --force, which turbo does"

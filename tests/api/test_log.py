@@ -1,6 +1,7 @@
 """The Python API answers what the command line answers, prints nothing, and raises errors of its own."""
 
 import inspect
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -12,6 +13,9 @@ import pytest
 from conftest import Cli, event, ndjson
 
 import analyzer
+from analyzer.api.filters import Filters
+from analyzer.cli.spelling import spelled
+from analyzer.message import Message, Option
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample_data"
@@ -151,8 +155,11 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no time": ({"since": "30m"}, analyzer.UsageError, "since='30m' is no time"),
     "no choice": ({"source": "REMOT"}, analyzer.UsageError, "source='REMOT': 'LOCAL' or 'REMOTE'"),
     "no table": ({"table": "classes"}, analyzer.UsageError, "table='classes': stats has totals"),
-    "no dimension": ({"by": "tem"}, analyzer.UsageError, "did you mean team?"),
-    "no SQL": ({"where": "duration >"}, analyzer.QueryError, "where"),
+    "no dimension": ({"by": "tem"}, analyzer.UsageError, "by='tem': no such dimension; did you mean team?"),
+    "no time zone": ({"tz": "Foo"}, analyzer.UsageError, "tz='Foo': no such time zone"),
+    "no column": ({"by": "day", "sort": "hitrate"}, analyzer.UsageError, "sort='hitrate': no such column"),
+    "no groups": ({"limit": 3}, analyzer.UsageError, "sort and limit are for groups: add by"),
+    "no SQL": ({"where": "foo=1"}, analyzer.QueryError, "where='foo=1': Binder Error"),
 }
 
 
@@ -162,6 +169,49 @@ def test_errors_of_arguments(name: str, archive: Path) -> None:
     with analyzer.load(archive) as log, pytest.raises(kind) as raised:
         log.stats(**arguments)
     assert words in str(raised.value)
+    assert "--" not in str(raised.value)
+
+
+def test_other_errors_and_notes_name_parameters(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello\n")
+    told = []
+    for failing in (
+        lambda: analyzer.load(archive).sessions("nothing-so"),
+        lambda: analyzer.load(archive).misses(event="HIT"),
+        lambda: analyzer.load(tmp_path / "notes.txt"),
+        lambda: analyzer.load(archive, SAMPLE),
+        lambda: analyzer.load(SAMPLE / "acme-until-10-15.parquet", view="runs"),
+    ):
+        with pytest.raises(analyzer.AnalyzerError) as raised:
+            failing()
+        told.append(str(raised.value))
+    with analyzer.load(archive) as log:
+        log.stats(by="day", limit=2)
+        told += log.notes
+        log.stats(source="REMOTE")
+        told += log.notes
+    assert "id='nothing-so': no session or run of the log starts so" in told[0]
+    assert "view='runs': no run summary" in told[4]
+    assert any(note.endswith("groups shown (limit)") for note in told)
+    assert "source, event, status and where choose single events: rates are of what they leave" in told
+    assert not [one for one in told if re.search(r"--(?!summarize)|analyzer [a-z]", one)]
+
+
+def named_options() -> set[str]:
+    """Options that the library speaks of."""
+    texts = [path.read_text() for path in (ROOT / "analyzer").rglob("*.py") if path.parts[-2] != "cli"]
+    return {name for text in texts for name in re.findall(r'\bOption\("(\w+)"', text)}
+
+
+def test_what_messages_name_is_a_parameter_and_an_option(cli: Cli) -> None:
+    questions = [getattr(analyzer.Log, name) for name in QUESTIONS] + [analyzer.load, analyzer.replay]
+    parameters = {name for one in questions for name in inspect.signature(one).parameters} | {*Filters.__annotations__}
+    assert named_options() - parameters == set()
+    commands = ("stats", "misses", "load", "replay", "journal resolve")
+    options = " ".join(cli(*command.split(), "--help").out for command in commands)
+    only_in_python = {"id", "token", "table"}
+    for name in named_options() - only_in_python:
+        assert f"{spelled(Message(Option(name)))} " in options.replace("\n", " ").replace("/", " "), name
 
 
 def test_errors_of_sources(tmp_path: Path, archive: Path) -> None:

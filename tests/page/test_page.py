@@ -120,7 +120,7 @@ def test_names_stay_text_in_markdown(log: Any, cli: Cli) -> None:
 def test_single_events_cannot_be_chosen(cli: Cli) -> None:
     result = cli("report", SAMPLE, "--source", "REMOTE")
     assert result.code == 2
-    assert "analyzer report needs both events of a lookup" in result.err
+    assert "`report` needs both events of a lookup" in result.err
 
 
 def test_without_the_extra_it_says_what_to_install(
