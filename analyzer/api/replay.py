@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Unpack
 
 from analyzer.api.filters import Filters, selection_of
-from analyzer.api.values import require_choice, require_number
+from analyzer.api.values import require_choice, require_number, require_sources
 from analyzer.archive.opening import Observer, opened
 from analyzer.archive.reading import Reading
 from analyzer.archive.view import VIEWS, Purpose, View
@@ -125,8 +125,7 @@ def replay(
     require_choice("on_uncertain", on_uncertain, ("hold", "resend"))
     for name, value in (("retries", retries), ("retry_for", retry_for), ("max_duration", max_duration)):
         require_number(name, value)
-    if not sources:
-        raise UsageError("no source: name a log, a directory, a glob or an archive (*.duckdb)")
+    names = require_sources(sources, "replay(*paths, …)")
     server, path = Server(address(api), token, Path(ca_file) if ca_file else None), Path(journal)
     overrides = Overrides(team_id, slug, as_ci, as_interactive)
     wanted = Wanted(selection_of(filters, view), overrides, limit, keep_repeats, chunk_size, max_bytes)
@@ -136,7 +135,7 @@ def replay(
     )  # fmt: skip
     with ExitStack() as stack:
         known = stack.enter_context(Journal(path, read_only=not execute)) if execute or path.exists() else None
-        names, purpose = [str(source) for source in sources], Purpose(view, to_send=True)
+        purpose = Purpose(view, to_send=True)
         found = stack.enter_context(opened(names, Reading(), Observer(), purpose))
         if found.intake.errors:
             raise found.intake.errors[0]

@@ -1,8 +1,9 @@
 """What arguments of questions can be: the bounds that the command line has for its options."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from math import isfinite
+from os import PathLike
 from typing import Any
 
 from analyzer.errors import UsageError
@@ -45,6 +46,20 @@ def require_choice(name: str, value: Any, choices: Collection[str]) -> None:
         near = get_close_matches(str(value), choices, n=1)
         hint = f"did you mean {near[0]}?" if near else f"{', '.join(choices)} are known"
         raise UsageError(Option(name, value), f": {hint}")
+
+
+def require_sources(sources: Sequence[Any], call: str) -> list[str]:
+    """Return the names of sources; `call` is how several are given.
+
+    Raises:
+        UsageError: there is none, or one that is no path.
+    """
+    if not sources:
+        raise UsageError("no source: name a log, a directory, a glob or an archive (*.duckdb)")
+    for source in sources:
+        if not isinstance(source, str | PathLike):
+            raise UsageError(f"a source is a path, which {source!r} is not; unpack a list: {call}")
+    return [str(source) for source in sources]
 
 
 def require_days(days: Any) -> None:
