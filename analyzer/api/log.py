@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal, Self, Unpack
 import polars as pl
 
 from analyzer.api.filters import Filters, selection_of, texts
-from analyzer.api.frame import WINDOW, asked, scanned, table_of
-from analyzer.api.values import require_choice, require_count, require_days, require_number
+from analyzer.api.frame import WINDOW, asked, scanned, table_of, timed
+from analyzer.api.values import require_choice, require_count, require_days, require_number, require_sources
 from analyzer.archive.file import Accounting
 from analyzer.archive.opening import Observer, Opened, loaded, opened
 from analyzer.archive.reading import Reading
@@ -68,9 +68,7 @@ def load(
     ...     log.stats()["lookups"].item()
     2783
     """
-    names = [str(source) for source in sources]
-    if not names:
-        raise UsageError("no source: name a log, a directory, a glob or an archive (*.duckdb)")
+    names = require_sources(sources, "load(*paths)")
     require_choice("format", format, FORMATS)
     require_choice("view", view, VIEWS)
     for name in columns or {}:
@@ -185,7 +183,8 @@ class Log:
             require_number("restore_cost", cost)
         names = [name for group in texts(by or ()) for name in group.split(",")]
         grouping = Grouping(names, tz, sort, limit, restore_cost)
-        return self._answer(stats(self._held.opened(), self._chosen(filters), grouping), cost_per_minute, table)
+        report = stats(self._held.opened(), self._chosen(filters), grouping)
+        return timed(self._answer(report, cost_per_minute, table), tz)
 
     def misses(
         self,

@@ -3,7 +3,7 @@
 from analyzer.message import Message, Option
 
 OTHERWISE = {
-    "columns": "--map",
+    "columns": "--map COLUMN=THEIRS",
     "format": "--from",
     "id": "ID",
     "token": "TURBO_TOKEN, --token-file or turbo's login",

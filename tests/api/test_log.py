@@ -4,7 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def test_it_answers_what_the_command_line_answers(name: str, archive: Path, cli:
     assert rows
     times = [name for name, kind in frame.schema.items() if kind == pl.Datetime]
     read = [{**row, **{time: row[time] and datetime.fromisoformat(row[time]) for time in times}} for row in rows]
-    utc = frame.with_columns(pl.col(times).dt.replace_time_zone("UTC"))
+    utc = frame.with_columns(pl.col(times).dt.replace_time_zone("UTC"), pl.col(pl.Date).cast(pl.String))
     assert utc.to_dicts() == read
 
 
@@ -81,6 +81,26 @@ def test_columns_have_the_type_of_their_unit(archive: Path) -> None:
     assert {name: totals.schema[name] for name in types} == types
     assert {name: empty.schema[name] for name in types} == types
     assert empty.schema["team"] == pl.String
+
+
+BERLIN = ["2026-10-25T00:30Z", "2026-10-25T01:30Z", "2026-11-03T08:15Z", ...]
+"""Times in two hours of one name, as summer time ends, one in another month, and none."""
+
+
+def test_buckets_of_time_are_times(tmp_path: Path) -> None:
+    events = [event(hash=str(number), timestamp=at) for number, at in enumerate(BERLIN)]
+    (tmp_path / "log").write_text(ndjson(events))
+    with analyzer.load(tmp_path / "log") as log:
+        found = {by: log.stats(by=by, tz="Europe/Berlin")[by] for by in ("hour", "day", "week", "month")}
+        assert log.stats(by="hour", until="2001-01-01").schema["hour"] == pl.Datetime("us", "UTC")
+        with pytest.raises(analyzer.UsageError, match="tz='PST': data frames know no such time zone"):
+            log.stats(by="hour", tz="PST")
+    assert found["hour"].dtype == pl.Datetime("us", "Europe/Berlin")
+    written = found["hour"].sort(nulls_last=True).dt.to_string("%Y-%m-%dT%H:%M%:z").to_list()
+    assert written == ["2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00", "2026-11-03T09:00+01:00", None]
+    assert found["day"].to_list() == [date(2026, 10, 25), date(2026, 11, 3), None]
+    assert found["week"].to_list() == [date(2026, 10, 19), date(2026, 11, 2), None]
+    assert found["month"].to_list() == [date(2026, 10, 1), date(2026, 11, 1), None]
 
 
 def _notes(log: analyzer.Log) -> list[str]:
@@ -230,6 +250,30 @@ def test_errors_of_sources(tmp_path: Path, archive: Path) -> None:
     with analyzer.load(tmp_path / "bad.ndjson") as log:
         assert (log.accounting.kept, log.accounting.rejected) == (1, 1)
         assert log.sql("SELECT reason FROM rejects").height == 1
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        "2026-09-01", date(2026, 9, 1), datetime(2026, 9, 1), datetime(2026, 9, 1, tzinfo=UTC),  # noqa: DTZ001
+        datetime(2026, 9, 1, 2, tzinfo=timezone(timedelta(hours=2))), pl.Series([date(2026, 9, 1)]).item(),
+    ],
+)  # fmt: skip
+def test_times_are_dates_or_datetimes(since: Any, tmp_path: Path) -> None:
+    times = ("2026-08-31T23:59:59Z", "2026-09-01T00:00:00Z", "2026-09-01T01:00:00Z")
+    events = [event(hash=at, timestamp=at) for at in times]
+    (tmp_path / "log").write_text(ndjson(events))
+    with analyzer.load(tmp_path / "log") as log:
+        assert log.stats(since=since)["lookups"].item() == 2
+        assert log.stats(until=since)["lookups"].item() == 1
+
+
+@pytest.mark.parametrize("sources", [([SAMPLE, "b"],), ((SAMPLE,),), (iter(["b"]),), (5,), (SAMPLE, ["b"])])
+def test_sources_are_given_apart(sources: tuple[Any, ...], tmp_path: Path) -> None:
+    with pytest.raises(analyzer.UsageError, match=r"a source is a path, .*unpack a list: load\(\*paths\)"):
+        analyzer.load(*sources)
+    with pytest.raises(analyzer.UsageError, match=r"a source is a path, .*unpack a list: replay\(\*paths, …\)"):
+        analyzer.replay(*sources, api="https://cache.example.com", journal=tmp_path / "j")
 
 
 def test_two_logs_are_compared(tmp_path: Path) -> None:
