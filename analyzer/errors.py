@@ -12,9 +12,20 @@ AnalyzerError
 └── AccountingError       read != kept + rejected + filtered + duplicate: a bug in this program (1)
 """
 
+from analyzer.message import Message, Option
+
 
 class AnalyzerError(Exception):
-    """The base of every error this package raises on purpose."""
+    """The base of every error this package raises on purpose; made of text and of the options it speaks of."""
+
+    def __init__(self, *words: str | Option) -> None:
+        super().__init__(Message(*words))
+
+    @property
+    def message(self) -> Message:
+        """What is said, for a front end to write."""
+        found: Message = self.args[0]
+        return found
 
 
 class UsageError(AnalyzerError):

@@ -1,7 +1,7 @@
 """How times are written wherever one is taken: ISO 8601, or so long ago."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 _AGO = re.compile(r"(\d+)([dhw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -9,8 +9,14 @@ _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 EXPECTED = "write 2026-08-31, 2026-08-31T12:00Z, or how long ago: 36h, 7d, 4w"
 
 
-def utc(moment: datetime) -> datetime:
-    """Return naive UTC; a time without an offset is UTC already."""
+def utc(moment: date) -> datetime:
+    """Return naive UTC; a time without an offset is UTC already, and a date is its midnight.
+
+    >>> utc(date(2026, 9, 1))
+    datetime.datetime(2026, 9, 1, 0, 0)
+    """
+    if not isinstance(moment, datetime):
+        return datetime.combine(moment, time())
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 

@@ -44,6 +44,14 @@ def test_transcripts(tmp_path: Path) -> None:
     assert fresh == text or os.environ.get("README_UPDATE")
 
 
+def test_what_the_readme_says_of_the_outage() -> None:
+    text = (ROOT / "README.md").read_text()
+    before, outage = (float(re.findall(rf"^ {day} .*?([\d.]+) %", text, re.MULTILINE)[0])
+                      for day in ("2026-09-28", "2026-10-05"))  # fmt: skip
+    assert 1 / 4 < 1 - outage / before < 1 / 3
+    assert "In the week of October 5 more than a quarter of the hits is gone" in text
+
+
 def test_the_notebooks_snippet(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
     printed("analyzer load sample_data --into cache.duckdb", tmp_path)

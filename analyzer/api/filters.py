@@ -1,26 +1,28 @@
 """The filters that every question takes, with the names they have on the command line."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Any, Literal, TypedDict
 
 from analyzer.archive.selection import Selection
 from analyzer.archive.view import View
 from analyzer.errors import UsageError
+from analyzer.message import Option
 from analyzer.moment import EXPECTED, moment, utc
 
 
 class Filters(TypedDict, total=False):
     """Filters; what is left out lets everything pass.
 
-    `since` (inclusive) and `until` (exclusive) are ISO 8601 text, `36h`, `7d` or `4w` before now, or a `datetime`; UTC
-    where they have no offset. `team`, `ci`, `session`, `hash` and `where` take one value or several. `source`, `event`,
-    `status` and `where` choose single events before lookups are formed; the others choose whole lookups.
+    `since` (inclusive) and `until` (exclusive) are ISO 8601 text, `36h`, `7d` or `4w` before now, a `date` (its
+    midnight) or a `datetime`; UTC where they have no offset. `team`, `ci`, `session`, `hash` and `where` take one value
+    or several. `source`, `event`, `status` and `where` choose single events before lookups are formed; the others
+    choose whole lookups.
     """
 
-    since: str | datetime | None
-    until: str | datetime | None
+    since: str | date | None
+    until: str | date | None
     team: str | Sequence[str]
     ci: str | Sequence[str]
     interactive: bool | None
@@ -62,21 +64,23 @@ def _value(name: str, value: Any) -> Any:
     if name in TIMES:
         return _moment(name, value)
     if value is not None and value not in CHOICES[name]:
-        raise UsageError(f"{name}={value!r}: {' or '.join(map(repr, CHOICES[name]))} is expected")
+        raise UsageError(Option(name, value), f": {' or '.join(map(repr, CHOICES[name]))} is expected")
     return value
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
     found = texts(value) if isinstance(value, str | Sequence) else (value,)
     if not all(isinstance(one, str) for one in found):
-        raise UsageError(f"{name}={value!r}: text is expected, or several")
+        raise UsageError(Option(name, value), ": text is expected, or several")
     return found
 
 
 def _moment(name: str, value: Any) -> datetime | None:
-    if value is None or isinstance(value, datetime):
-        return value and utc(value)
+    if value is None:
+        return None
+    if isinstance(value, date):
+        return utc(value)
     try:
         return moment(value, datetime.now(UTC))
     except (TypeError, ValueError):
-        raise UsageError(f"{name}={value!r} is no time: {EXPECTED}") from None
+        raise UsageError(Option(name, value), f" is no time: {EXPECTED}") from None

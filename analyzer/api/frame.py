@@ -7,6 +7,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from analyzer.errors import QueryError, UsageError
+from analyzer.message import Option
 from analyzer.render.data import frame
 from analyzer.report.query import only_query
 from analyzer.report.report import Report
@@ -79,6 +80,38 @@ def _require_columns(names: Sequence[str], types: Sequence[str]) -> None:
             )
 
 
+DAYS = ("day", "week", "month")
+
+
+def timed(found: pl.DataFrame, tz: str) -> pl.DataFrame:
+    """Return a frame with its buckets of time as such: dates of their first day, hours as instants in their time zone.
+
+    The bucket without a time is null.
+
+    Raises:
+        UsageError: data frames know no such time zone.
+    """
+    known = {name: pl.when(pl.col(name) != "unknown").then(pl.col(name)) for name in found.columns}
+    days = [_day(known[name]).alias(name) for name in DAYS if name in known]
+    try:
+        hours = [_instant(known["hour"]).dt.convert_time_zone(tz).alias("hour")] if "hour" in known else []
+        return found.with_columns(*days, *hours)
+    except pl.exceptions.ComputeError:
+        raise UsageError(
+            Option("tz", tz), ": data frames know no such time zone; name it by its place, such as Asia/Tokyo"
+        ) from None
+
+
+def _day(text: pl.Expr) -> pl.Expr:
+    """Return the first day of what is written as `2026-03-02` or `2026-03`."""
+    return text.str.replace(r"^(\d+-\d+)$", "${1}-01").str.to_date("%Y-%m-%d")
+
+
+def _instant(text: pl.Expr) -> pl.Expr:
+    """Return the instant of what is written as `2026-03-02T09:00+01:00`, or with `Z`."""
+    return text.str.replace("Z", "+00:00", literal=True).str.to_datetime("%Y-%m-%dT%H:%M%:z", time_unit="us")
+
+
 def table_of(report: Report, name: str | None) -> pl.DataFrame:
     """Return a table of an answer: the one of a name, else its main one.
 
@@ -87,5 +120,5 @@ def table_of(report: Report, name: str | None) -> pl.DataFrame:
     """
     found = {one.name: one for one in report.tables}
     if name is not None and name not in found:
-        raise UsageError(f"table={name!r}: {report.command} has {', '.join(found)}")
+        raise UsageError(Option("table", name), f": {report.command} has {', '.join(found)}")
     return frame(found[name] if name else report.primary)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal, Self, Unpack
 import polars as pl
 
 from analyzer.api.filters import Filters, selection_of, texts
-from analyzer.api.frame import WINDOW, asked, scanned, table_of
-from analyzer.api.values import require_choice, require_count, require_days, require_number
+from analyzer.api.frame import WINDOW, asked, scanned, table_of, timed
+from analyzer.api.values import require_choice, require_count, require_days, require_number, require_sources
 from analyzer.archive.file import Accounting
 from analyzer.archive.opening import Observer, Opened, loaded, opened
 from analyzer.archive.reading import Reading
@@ -20,6 +20,7 @@ from analyzer.archive.selection import Selection
 from analyzer.archive.view import VIEWS, Purpose, View
 from analyzer.errors import InputError, UsageError
 from analyzer.event import NAMES
+from analyzer.message import Option
 from analyzer.metrics.misses import KEYS
 from analyzer.metrics.stats import Grouping
 from analyzer.readers.formats import FORMATS
@@ -67,9 +68,7 @@ def load(
     ...     log.stats()["lookups"].item()
     2783
     """
-    names = [str(source) for source in sources]
-    if not names:
-        raise UsageError("no source: name a log, a directory, a glob or an archive (*.duckdb)")
+    names = require_sources(sources, "load(*paths)")
     require_choice("format", format, FORMATS)
     require_choice("view", view, VIEWS)
     for name in columns or {}:
@@ -77,7 +76,7 @@ def load(
     reading = Reading(format, dict(columns or {}), strict)
     if into is not None:
         if not Path(into).parent.is_dir():
-            raise UsageError(f"into={str(into)!r}: there is no directory {Path(into).parent}; make it first")
+            raise UsageError(Option("into", str(into)), f": there is no directory {Path(into).parent}; make it first")
         with loaded(names, Path(into), reading, Observer()) as made:
             _require(made, names)
         names = [str(into)]
@@ -177,12 +176,15 @@ class Log:
         """
         require_count("limit", limit)
         if restore_cost is not None and len(restore_cost) != len(("local", "remote")):
-            raise UsageError(f"restore_cost={restore_cost!r}: milliseconds of a local and of a remote hit are expected")
+            raise UsageError(
+                Option("restore_cost", restore_cost), ": milliseconds of a local and of a remote hit are expected"
+            )
         for cost in restore_cost or ():
             require_number("restore_cost", cost)
         names = [name for group in texts(by or ()) for name in group.split(",")]
         grouping = Grouping(names, tz, sort, limit, restore_cost)
-        return self._answer(stats(self._held.opened(), self._chosen(filters), grouping), cost_per_minute, table)
+        report = stats(self._held.opened(), self._chosen(filters), grouping)
+        return timed(self._answer(report, cost_per_minute, table), tz)
 
     def misses(
         self,

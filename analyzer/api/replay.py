@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Unpack
 
 from analyzer.api.filters import Filters, selection_of
-from analyzer.api.values import require_choice, require_number
+from analyzer.api.values import require_choice, require_number, require_sources
 from analyzer.archive.opening import Observer, opened
 from analyzer.archive.reading import Reading
 from analyzer.archive.view import VIEWS, Purpose, View
@@ -19,10 +19,12 @@ from analyzer.delivery.queue import Wanted
 from analyzer.delivery.sane import require_counts, require_names, require_rate
 from analyzer.delivery.sender import Sender
 from analyzer.delivery.session import Account, Plan, Session
-from analyzer.delivery.settings import NO_TOKEN, address
+from analyzer.delivery.settings import address
 from analyzer.delivery.target import Overrides
 from analyzer.delivery.transport import Server
 from analyzer.errors import UsageError
+from analyzer.message import Option
+from analyzer.report.caution import misnamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def replay(
     True
     """
     if execute and not token:
-        raise UsageError(NO_TOKEN)
+        raise UsageError(Option("token", token), ": needed to execute; nothing is read from the environment")
     require_names({"as_ci": as_ci, "slug": slug, "team_id": team_id})
     require_rate("requests_per_minute", requests_per_minute)
     counts = {"limit": limit, "chunk_size": chunk_size, "max_bytes": max_bytes, "concurrency": concurrency}
@@ -123,8 +125,7 @@ def replay(
     require_choice("on_uncertain", on_uncertain, ("hold", "resend"))
     for name, value in (("retries", retries), ("retry_for", retry_for), ("max_duration", max_duration)):
         require_number(name, value)
-    if not sources:
-        raise UsageError("no source: name a log, a directory, a glob or an archive (*.duckdb)")
+    names = require_sources(sources, "replay(*paths, …)")
     server, path = Server(address(api), token, Path(ca_file) if ca_file else None), Path(journal)
     overrides = Overrides(team_id, slug, as_ci, as_interactive)
     wanted = Wanted(selection_of(filters, view), overrides, limit, keep_repeats, chunk_size, max_bytes)
@@ -134,19 +135,20 @@ def replay(
     )  # fmt: skip
     with ExitStack() as stack:
         known = stack.enter_context(Journal(path, read_only=not execute)) if execute or path.exists() else None
-        names, purpose = [str(source) for source in sources], Purpose(view, to_send=True)
+        purpose = Purpose(view, to_send=True)
         found = stack.enter_context(opened(names, Reading(), Observer(), purpose))
         if found.intake.errors:
             raise found.intake.errors[0]
         session = Session(found.connection, wanted, server.api)
+        said = misnamed(found, wanted.selection)
         session.consult(known, execute=execute, resend=on_uncertain == "resend")
         if not execute or known is None:
-            return Outcome(session.account(None), plan=session.plan(), notes=session.queue.made.said())
+            return Outcome(session.account(None), plan=session.plan(), notes=[*said, *session.queue.made.said()])
         letters = Path(dead_letters) if dead_letters else None
         done = run(session, known, policy, server, letters, _follow)
         words = done.stopped.words if done.stopped else None
         letters = done.dead_letters if done.refused else None
-        return Outcome(done.account, None, words, done.refused or None, letters, session.queue.made.said())
+        return Outcome(done.account, None, words, done.refused or None, letters, [*said, *session.queue.made.said()])
 
 
 def _follow(session: Session, sender: Sender) -> None:

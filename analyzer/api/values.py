@@ -1,11 +1,13 @@
 """What arguments of questions can be: the bounds that the command line has for its options."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from math import isfinite
+from os import PathLike
 from typing import Any
 
 from analyzer.errors import UsageError
+from analyzer.message import Option
 
 MOST_DAYS = 3650
 
@@ -21,7 +23,7 @@ def require_number(name: str, value: Any, least: float = 0, most: float | None =
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
     if not is_number or value < least or (above and value == least) or (most is not None and value > most):
         bounds = f"{'more than' if above else 'at least'} {least:g}" + (f", at most {most:g}" if most else "")
-        raise UsageError(f"{name}={value!r}: a number is expected, {bounds}")
+        raise UsageError(Option(name, value), f": a number is expected, {bounds}")
 
 
 def require_count(name: str, value: Any) -> None:
@@ -31,7 +33,7 @@ def require_count(name: str, value: Any) -> None:
         UsageError: it is none.
     """
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise UsageError(f"{name}={value!r}: a whole number from 1 on is expected")
+        raise UsageError(Option(name, value), ": a whole number from 1 on is expected")
 
 
 def require_choice(name: str, value: Any, choices: Collection[str]) -> None:
@@ -43,7 +45,21 @@ def require_choice(name: str, value: Any, choices: Collection[str]) -> None:
     if value is not None and value not in choices:
         near = get_close_matches(str(value), choices, n=1)
         hint = f"did you mean {near[0]}?" if near else f"{', '.join(choices)} are known"
-        raise UsageError(f"{name}={value!r}: {hint}")
+        raise UsageError(Option(name, value), f": {hint}")
+
+
+def require_sources(sources: Sequence[Any], call: str) -> list[str]:
+    """Return the names of sources; `call` is how several are given.
+
+    Raises:
+        UsageError: there is none, or one that is no path.
+    """
+    if not sources:
+        raise UsageError("no source: name a log, a directory, a glob or an archive (*.duckdb)")
+    for source in sources:
+        if not isinstance(source, str | PathLike):
+            raise UsageError(f"a source is a path, which {source!r} is not; unpack a list: {call}")
+    return [str(source) for source in sources]
 
 
 def require_days(days: Any) -> None:

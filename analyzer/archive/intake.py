@@ -10,6 +10,7 @@ from analyzer.archive.file import Content, FileReport, Intake, content_of
 from analyzer.archive.fill import Filler
 from analyzer.archive.reading import Reading
 from analyzer.errors import InputError, NotALogError, UnreadableError
+from analyzer.message import Option
 from analyzer.readers.document import Document, parsed
 from analyzer.readers.formats import FORMATS
 from analyzer.readers.item import CUT
@@ -113,8 +114,12 @@ class Loader:
         formats = ", ".join(FORMATS)
         nginx = "; nginx's log_format needs escape=json" if b"\\x22" in head else ""
         raise NotALogError(
-            f"{file.name}: no event log, it starts with {start!r}{nginx}. An event has sessionId, source, event and"
-            f" hash: --map COLUMN=THEIRS where they are named otherwise, --from to force one of {formats}"
+            f"{file.name}: no event log, it starts with {start!r}{nginx}. An event has sessionId, source, event and",
+            " hash: ",
+            Option("columns"),
+            " where they are named otherwise, ",
+            Option("format"),
+            f" to force one of {formats}",
         )
 
     def _is_known(self, report: FileReport) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from analyzer.archive.view import View
 from analyzer.errors import QueryError
 from analyzer.event import NAMES
+from analyzer.message import Option
 
 if TYPE_CHECKING:
     import polars as pl
@@ -178,5 +179,5 @@ def _choose(connection: "DuckDBPyConnection", selection: Selection, events: str,
         reason = str(error).splitlines()[0]
         columns = ", ".join(NAMES)
         raise QueryError(
-            f"--where {' AND '.join(selection.where)}: {reason}; the columns are {columns}, team"
+            Option("where", " AND ".join(selection.where)), f": {reason}; the columns are {columns}, team"
         ) from None

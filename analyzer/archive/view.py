@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from analyzer.archive.merge import LOOKUPS
 from analyzer.errors import UsageError
+from analyzer.message import Option
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -123,7 +124,8 @@ def choose(connection: "DuckDBPyConnection", purpose: Purpose) -> Literal["event
     events, runs = connection.execute(THERE).fetchall()[0]
     if purpose.view == "runs" and not runs:
         raise UsageError(
-            "--view runs: no run summary among the input; turbo run … --summarize writes .turbo/runs/*.json"
+            Option("view", "runs"),
+            ": no run summary among the input; turbo run … --summarize writes .turbo/runs/*.json",
         )
     if purpose.view == "events" or (events and purpose.view == "auto") or not runs:
         return "events"

@@ -1,5 +1,6 @@
 """The command line. Commands and the libraries under them are imported only when they run."""
 
+import os
 import sys
 import time
 from importlib import import_module
@@ -27,6 +28,8 @@ COMMANDS = (
 )
 """Each command, and the module of its name, in the order of the help."""
 
+COMPLETE = "_ANALYZER_COMPLETE"
+"""What a shell that completes sets in the environment of the program that it asks."""
 
 INTERRUPTED_QUERY = "Query interrupted"
 """What DuckDB raises, as a RuntimeError, for Ctrl-C while it works."""
@@ -73,13 +76,13 @@ def cli(ctx: click.Context) -> None:
 
     \b
     Examples:
-      analyzer stats logs/                     hit rates and time saved
-      analyzer stats logs/ --by day --since 30d
-      analyzer misses logs/                    why lookups missed, and what that cost
-      analyzer compare logs/                   did the last week change anything?
-      analyzer load logs/ --into cache.duckdb  keep them; ask again in no time
+      analyzer stats sample_data                       hit rates and time saved
+      analyzer stats sample_data --by day --since 2026-11-01
+      analyzer misses sample_data                      why lookups missed, and what that cost
+      analyzer compare sample_data                     did the last week change anything?
+      analyzer load sample_data --into cache.duckdb    keep them; ask again in no time
       analyzer sql cache.duckdb "SELECT outcome, count(*) FROM lookups GROUP BY ALL"
-      analyzer replay cache.duckdb             what an upload to the API would be
+      analyzer replay cache.duckdb                     what an upload to the API would be
     """
     if ctx.invoked_subcommand is None:
         from analyzer.cli.start import SCREEN  # noqa: PLC0415
@@ -99,7 +102,11 @@ def _nearest(error: click.UsageError) -> str:
 
 
 def main() -> None:
-    """Run the program, and end it with an exit code that means something."""
+    """Run the program, and end it with an exit code that means something; or answer a shell that completes."""
+    if COMPLETE in os.environ:
+        from analyzer.cli.shells import register  # noqa: PLC0415
+
+        register()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -124,7 +131,7 @@ def _run(arguments: list[str]) -> int:  # noqa: C901  (a branch an error)
         say.error(f"{error.format_message().rstrip('.')}{_nearest(error)}; see {where} --help")
         return Exit.USAGE
     except AnalyzerError as error:
-        say.error(str(error))
+        say.error(error.message)
         return exit_of(error)
     except (KeyboardInterrupt, click.Abort):
         say.error("interrupted")

@@ -11,14 +11,14 @@ from analyzer.cli.options import Command
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-SHELLS = ("bash", "zsh", "fish")
+NAMES = ("bash", "zsh", "fish")
 MOST = 100
 
 
 @click.command("completion", cls=Command, short_help="Print what completes commands in your shell.", epilog=EXITS)
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.argument("shell", type=click.Choice(NAMES))
 def command(shell: str) -> None:
-    """Print a script that lets your shell complete commands, options and values.
+    """Print a script that lets your shell complete commands, options, files and values.
 
     Values are formats, dimensions of --by, and the teams and CI vendors of an archive that the line names.
 
@@ -28,13 +28,17 @@ def command(shell: str) -> None:
       analyzer completion zsh > ~/.analyzer-completion
       analyzer completion fish > ~/.config/fish/completions/analyzer.fish
     """
-    from click.shell_completion import get_completion_class  # noqa: PLC0415
+    from analyzer.cli import COMPLETE, cli  # noqa: PLC0415  (this command is one of its own)
+    from analyzer.cli.shells import SHELLS  # noqa: PLC0415
 
-    from analyzer.cli import cli  # noqa: PLC0415  (this command is one of its own)
+    click.echo(SHELLS[shell](cli, {}, "analyzer", COMPLETE).source())
 
-    found = get_completion_class(shell)
-    if found is not None:
-        click.echo(found(cli, {}, "analyzer", "_ANALYZER_COMPLETE").source())
+
+def files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Let the shell complete the name of a file or of a directory."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415
+
+    return [CompletionItem(incomplete, type="file")]
 
 
 def dimensions(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
@@ -46,7 +50,10 @@ def dimensions(_ctx: click.Context, _param: click.Parameter, incomplete: str) ->
 
 
 def known(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
-    """Complete a team or CI vendor by what the archive that the line names has; logs are not read for this."""
+    """Complete a team or CI vendor by what the archive that the line names has; logs are not read for this.
+
+    A value that no line holds, such as one with a newline, is left out.
+    """
     from analyzer.archive.database import archive, workspace  # noqa: PLC0415
     from analyzer.errors import AnalyzerError  # noqa: PLC0415
     from analyzer.readers.source import is_archive  # noqa: PLC0415
@@ -61,7 +68,7 @@ def known(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[
             found = connection.execute(f"{query} LIMIT {MOST}", {"start": incomplete}).fetchall()
     except AnalyzerError:
         return []
-    return _items([value for (value,) in found])
+    return _items([value for (value,) in found if value and value.isprintable()])
 
 
 def _items(values: list[str]) -> "list[CompletionItem]":

@@ -152,9 +152,12 @@ def _fit(
     from analyzer.delivery.queue import Wanted  # noqa: PLC0415
     from analyzer.delivery.session import Session  # noqa: PLC0415
     from analyzer.delivery.target import Overrides  # noqa: PLC0415
+    from analyzer.report.caution import misnamed  # noqa: PLC0415
 
     overrides = Overrides(*team, default_team_id=settings.team_id, default_slug=settings.slug)
     with open_source(inputs, progress()) as opened:
+        for words in misnamed(opened, selection):
+            say.note(words)
         session = Session(opened.connection, Wanted(selection, overrides), settings.api)
         session.consult(journal)
     tally, made = session.tally, session.queue.made

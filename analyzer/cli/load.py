@@ -30,7 +30,7 @@ def command(inputs: SourceOptions, into: Path, output: OutputOptions) -> int:
     \b
     Examples:
       analyzer load sample_data --into cache.duckdb
-      analyzer load logs/2026-08-*.ndjson.gz --into cache.duckdb --rejects bad.ndjson
+      analyzer load sample_data/*.gz sample_data/*.zst --into cache.duckdb --rejects bad.ndjson
     """
     from analyzer.archive.opening import loaded  # noqa: PLC0415
     from analyzer.report.load import load  # noqa: PLC0415

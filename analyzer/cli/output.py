@@ -2,7 +2,8 @@
 
 import os
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,20 +11,20 @@ from typing import TYPE_CHECKING
 import click
 
 from analyzer.cli import say
-from analyzer.cli.options import gathered, under
+from analyzer.cli.options import Decorator, gathered, under
+from analyzer.cli.spelling import spelled
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
     from analyzer.render.formats import Output
     from analyzer.report.report import Report
 
-DISTRIBUTION = "cache-event-analyzer"
+INSTALL = "pip install 'cache-event-analyzer[report]' (from a checkout: pip install -e '.[report]')"
 NAMES = ("table", "markdown", "html", "csv", "json", "ndjson", "parquet")
 
 
 _option = under("Output")
-_OPTIONS = (
-    _option("--format", "format_name", type=click.Choice(NAMES), help="Default: table, or by the suffix of -o."),
+_PLACE = (
     _option(
         "-o",
         "--output",
@@ -50,8 +51,10 @@ class OutputOptions:
     format_name: str | None
     output_path: Path | None
     force: bool
+    default: str
+    """The format where neither the user nor a suffix says one."""
 
-    def target(self, rejects: Path | None = None, default: str = "table") -> Target:
+    def target(self, rejects: Path | None = None) -> Target:
         """Find the format, and refuse what cannot be written, before any work is done.
 
         Raises:
@@ -59,16 +62,23 @@ class OutputOptions:
         """
         for path in filter(None, (self.output_path, rejects)):
             _require_writable(path, force=self.force)
-        found = _format_of(self.format_name, self.output_path, default)
+        found = _format_of(self.format_name, self.output_path, self.default)
         if found.binary and not self.output_path and sys.stdout.isatty():
             raise UsageError(f"--format {found.name} is not for a terminal; write it to a file with -o")
         if any(find_spec(package) is None for package in found.packages):
-            raise UsageError(f"--format {found.name}: install what draws charts: pip install '{DISTRIBUTION}[report]'")
+            raise UsageError(f"--format {found.name}: install what draws charts: {INSTALL}")
         return Target(found, self.output_path)
 
 
-output_options = gathered("output", _OPTIONS, [field.name for field in fields(OutputOptions)], OutputOptions)
-"""Adds --format, -o and --force; the command gets one argument `output`."""
+def options_with(default: str) -> Decorator:
+    """Return what adds --format, -o and --force; the command gets one argument `output`."""
+    text = f"Default: {default}, or by the suffix of -o."
+    options = (_option("--format", "format_name", type=click.Choice(NAMES), help=text), *_PLACE)
+    return gathered("output", options, ["format_name", "output_path", "force"], partial(OutputOptions, default=default))
+
+
+output_options = options_with(default="table")
+"""Adds the options that almost every command has."""
 
 
 def _require_writable(path: Path, *, force: bool) -> None:
@@ -90,6 +100,7 @@ def _format_of(name: str | None, path: Path | None, default: str) -> "Output":
 
 def write(report: "Report", target: Target) -> None:
     """Write the report to the file, or to stdout; its notes to stderr."""
+    report = replace(report, notes=[spelled(note) for note in report.notes])
     if target.path:
         _write_file(report, target.format, target.path.resolve())
     else:

@@ -53,10 +53,11 @@ def command(
     from analyzer.delivery.sane import require_names, require_rate  # noqa: PLC0415
     from analyzer.delivery.session import Session  # noqa: PLC0415
     from analyzer.delivery.settings import NO_TOKEN  # noqa: PLC0415
+    from analyzer.report.caution import misnamed  # noqa: PLC0415
 
     target = output.target(inputs.rejects)
-    require_names({"--as-ci": options.as_ci, "--slug": options.slug, "--team-id": options.team_id})
-    require_rate("--requests-per-minute", options.requests_per_minute)
+    require_names({"as_ci": options.as_ci, "slug": options.slug, "team_id": options.team_id})
+    require_rate("requests_per_minute", options.requests_per_minute)
     settings = settings_of(options.api, options.token_file)
     if options.execute and not settings.token:
         raise UsageError(NO_TOKEN)
@@ -70,6 +71,8 @@ def command(
         opened = stack.enter_context(open_source(inputs, progress(), Purpose(selection.view, to_send=True)))
         opened.connection.execute(LESS_MEMORY)
         _tell_of_runs(opened)
+        for words in misnamed(opened, selection):
+            say.note(words)
         session = Session(opened.connection, _wanted(options, selection, settings), settings.api)
         resend = options.on_uncertain == "resend"
         session.consult(journal, execute=options.execute, resend=resend)

@@ -12,7 +12,7 @@ from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.keeping import RETENTION
 from analyzer.cli.options import Command
-from analyzer.cli.output import OutputOptions, output_options, write
+from analyzer.cli.output import OutputOptions, options_with, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @RETENTION
 @COST_PER_MINUTE
 @filter_options
-@output_options
+@options_with(default="markdown")
 def command(
     inputs: SourceOptions, selection: "Selection", tz: str, retention: float, cost_per_minute: float | None,
     output: OutputOptions,
@@ -45,7 +45,7 @@ def command(
     from analyzer.report.page.page import page  # noqa: PLC0415
     from analyzer.report.page.question import Question  # noqa: PLC0415
 
-    target = output.target(inputs.rejects, default="markdown")
+    target = output.target(inputs.rejects)
     question = Question(retention, tz, shlex.join(["analyzer", *sys.argv[1:]]), datetime.now(UTC).replace(tzinfo=None))
     with open_source(inputs, progress(), Purpose(selection.view)) as opened:
         write(priced(page(opened, selection, question), cost_per_minute), target)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from analyzer.cli import say
+from analyzer.cli.completion import files
 from analyzer.cli.exits import Exit
 from analyzer.cli.options import Decorator, gathered, under
 from analyzer.errors import InputError, UsageError
@@ -71,7 +72,7 @@ class SourceOptions:
 
 def source_options(metavar: str = "[SOURCE]...", text: str = ANY_SOURCE) -> Decorator:
     """Add SOURCE and its options; the command gets one argument `inputs`."""
-    sources = click.argument("sources", nargs=-1, metavar=metavar, help=text)
+    sources = click.argument("sources", nargs=-1, metavar=metavar, help=text, shell_complete=files)
     return gathered("inputs", (sources, *_OPTIONS), [field.name for field in fields(SourceOptions)], SourceOptions)
 
 
@@ -101,7 +102,7 @@ def tell(found: "Opened", rejects: Path | None) -> None:
     """Say on stderr what became of the input beyond its plain events."""
     intake = found.intake
     for error in intake.errors:
-        say.error(str(error))
+        say.error(error.message)
     for report in intake.files:
         say.detail(
             f"{report.name}: {report.format}, {report.read:,} read, {report.kept:,} kept, {report.rejected:,} rejected"

@@ -29,7 +29,7 @@ def command(inputs: SourceOptions, output: OutputOptions) -> int:
     from analyzer.report.query import query  # noqa: PLC0415
 
     if len(inputs.sources) < 2:  # noqa: PLR2004  (a source and the query)
-        raise UsageError('a SOURCE and SQL are needed: analyzer sql logs/ "SELECT count(*) FROM events"')
+        raise UsageError('a SOURCE and SQL are needed: analyzer sql sample_data "SELECT count(*) FROM events"')
     *sources, text = inputs.sources
     target = output.target(inputs.rejects)
     with open_source(replace(inputs, sources=tuple(sources)), progress()) as opened:

@@ -7,6 +7,7 @@ import click
 from analyzer.cli.completion import dimensions
 from analyzer.cli.cost import COST_PER_MINUTE, RestoreCost
 from analyzer.cli.exits import HELP as EXITS
+from analyzer.cli.exits import Exit
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, output_options, write
@@ -33,7 +34,9 @@ DIMENSIONS = (
 @click.option("--tz", default="UTC", show_default=True, help="IANA time zone of the buckets; times of filters are UTC.")
 @click.option("--sort", metavar="COLUMN", help="Sort groups by this column; -COLUMN for the largest first.")
 @click.option("--limit", type=click.IntRange(min=1), help="Show only the first so many groups.")
-@click.option("--explain", is_flag=True, help="Add each measure's definition, caveats and SQL.")
+@click.option(
+    "--explain", is_flag=True, help="Add each measure's definition, caveats and SQL; without SOURCE, print these alone."
+)
 @click.option(
     "--restore-cost", "restore_ms", type=RestoreCost(), metavar="local=MS,remote=MS",
     help="What restoring an artifact takes; adds net savings.",
@@ -54,17 +57,21 @@ def command(
       analyzer stats sample_data --by week --team web
       analyzer stats sample_data --by ci --sort hit_rate --format markdown
       analyzer stats sample_data --by day,team -o days.csv
+      analyzer stats --explain
     """
     from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.metrics.stats import Grouping  # noqa: PLC0415
     from analyzer.report.cost import priced  # noqa: PLC0415
-    from analyzer.report.stats import needs_lookups_only, stats  # noqa: PLC0415
+    from analyzer.report.stats import explained, needs_lookups_only, stats  # noqa: PLC0415
 
     target = output.target(inputs.rejects)
     names = [name for group in by for name in group.split(",")]
     by_time = sort and cost_per_minute is not None and sort.endswith("_cost")
     column = f"{sort.removesuffix('_cost')}_ms" if sort and by_time else sort
     grouping = Grouping(names, tz, column, limit, restore_ms)
+    if explain and not inputs.sources:
+        write(explained(grouping), target)
+        return Exit.OK
     purpose = Purpose(selection.view, lookups_only=needs_lookups_only(selection, grouping))
     with open_source(inputs, progress(), purpose) as opened:
         write(priced(stats(opened, selection, grouping, explain=explain), cost_per_minute), target)

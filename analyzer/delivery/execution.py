@@ -12,6 +12,7 @@ from analyzer.delivery.sender import Sender
 from analyzer.delivery.session import Account, Session
 from analyzer.delivery.transport import Server, Transport
 from analyzer.errors import JournalError
+from analyzer.message import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,13 @@ def execute(
                 follow(session, sender)
             except (JournalError, OSError) as error:
                 sound = False
-                sender.settler.stop(Stop.FAILED, f"{error}; what was under way will be uncertain")
+                sender.settler.stop(Stop.FAILED, Message(_said(error), "; what was under way will be uncertain"))
     settler = sender.settler
     if sound:
         session.close(journal, settler.counts, settler.last_error)
     account = session.account(settler.counts, time.monotonic() - began)
     return Executed(account, settler.stopped, letters.first, path)
+
+
+def _said(error: JournalError | OSError) -> str:
+    return error.message if isinstance(error, JournalError) else str(error)

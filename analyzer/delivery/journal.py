@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from analyzer.delivery.chunk import DIGEST_BYTES
 from analyzer.errors import JournalError
+from analyzer.message import Message, Option
 
 VERSION = 1
 PAGE_BYTES = 16384
@@ -92,7 +93,7 @@ class Journal:
         self.path, self._now, self._lock = path, now, threading.Lock()
         self._held: dict[tuple[int, bytes], int] | None = None
         if not path.parent.is_dir():
-            raise JournalError(f"{path}: there is no directory {path.parent}; make it, or name another --journal")
+            raise JournalError(f"{path}: there is no directory {path.parent}; make it, or ", ANOTHER)
         with ExitStack() as stack, self._explained():
             if not read_only:
                 self._take_turn(stack)
@@ -132,9 +133,9 @@ class Journal:
     def _check(self) -> None:
         names = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {"meta", "destination", "chunk", "outcome"} <= names:
-            raise JournalError(f"{self.path}: a SQLite file, but no journal of replay; name another --journal")
+            raise JournalError(f"{self.path}: a SQLite file, but no journal of replay; ", ANOTHER)
         if self._database.execute("SELECT version FROM meta").fetchone() != (VERSION,):
-            raise JournalError(f"{self.path}: a journal of another version; name another --journal")
+            raise JournalError(f"{self.path}: a journal of another version; ", ANOTHER)
         found = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
         broken = self._database.execute(BROKEN, STATES).fetchone()[0]
         if found != "ok" or broken:
@@ -152,7 +153,7 @@ class Journal:
         try:
             yield
         except sqlite3.Error as error:
-            raise JournalError(f"{self.path}: {_what(error)}") from None
+            raise JournalError(f"{self.path}: ", _what(error)) from None
 
     @contextmanager
     def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
@@ -336,7 +337,11 @@ def _forget(execute: Callable[..., sqlite3.Cursor], number: int) -> None:
     execute("DELETE FROM chunk WHERE id = ?", (number,))
 
 
-def _what(error: sqlite3.Error) -> str:
+ANOTHER = Message("name another ", Option("journal"))
+UNWRITTEN = Message("the journal cannot be written; check its permissions, or ", ANOTHER)
+
+
+def _what(error: sqlite3.Error) -> Message:
     """Say what an error of SQLite means, and what to do."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     meanings = {
@@ -344,10 +349,10 @@ def _what(error: sqlite3.Error) -> str:
         sqlite3.SQLITE_LOCKED: "another replay is using the journal; run this again when it has ended",
         sqlite3.SQLITE_FULL: "the disk is full, and the journal cannot be written; make room and run this again",
         sqlite3.SQLITE_IOERR: "the journal cannot be read or written (disk full, or a fault of the disk)",
-        sqlite3.SQLITE_READONLY: "the journal cannot be written; check its permissions, or name another --journal",
-        sqlite3.SQLITE_PERM: "the journal cannot be written; check its permissions, or name another --journal",
+        sqlite3.SQLITE_READONLY: UNWRITTEN,
+        sqlite3.SQLITE_PERM: UNWRITTEN,
         sqlite3.SQLITE_CANTOPEN: "the journal cannot be opened; check its path and permissions",
         sqlite3.SQLITE_CORRUPT: "the journal is damaged; restore it from a backup",
-        sqlite3.SQLITE_NOTADB: "no journal of replay: it is no SQLite file; name another --journal",
+        sqlite3.SQLITE_NOTADB: Message("no journal of replay: it is no SQLite file; ", ANOTHER),
     }
-    return f"{meanings.get(code, 'the journal failed')} ({error})"
+    return Message(meanings.get(code, "the journal failed"), f" ({error})")

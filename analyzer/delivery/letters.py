@@ -8,6 +8,7 @@ from typing import Self
 from analyzer.delivery.chunk import Chunk
 from analyzer.delivery.outcome import Outcome
 from analyzer.errors import UsageError
+from analyzer.message import Option
 
 
 class DeadLetters:
@@ -23,7 +24,7 @@ class DeadLetters:
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:
             why = f"cannot be written ({error.strerror}); name another file"
-            raise UsageError(f"--dead-letters {path}: {why}") from None
+            raise UsageError(Option("dead_letters", str(path)), f": {why}") from None
 
     def __enter__(self) -> Self:
         return self

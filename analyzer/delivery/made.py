@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from analyzer.archive.view import ASKED, MADE, PERHAPS_ARRIVED
 from analyzer.delivery.identity import DIGEST, NAMED
 from analyzer.delivery.journal import DEAD, UNCERTAIN
+from analyzer.message import Message, Option
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -48,9 +49,10 @@ class Made:
     def said(self) -> list[str]:
         """Return in words what is not sent, and why."""
         was = f"{self.confirmed:,} events were delivered before, made of their run's summary, and are not sent again"
-        may = (
-            f"{self.uncertain:,} events may have been delivered before, made of a run's summary, and are held:"
-            " --on-uncertain resend sends them, and all else that is uncertain"
+        may = Message(
+            f"{self.uncertain:,} events may have been delivered before, made of a run's summary, and are held: ",
+            Option("on_uncertain", "resend"),
+            " sends them, and all else that is uncertain",
         )
         return [words for words, count in ((was, self.confirmed), (may, self.uncertain)) if count]
 

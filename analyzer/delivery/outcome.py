@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
+from analyzer.message import Message, Option
+
 
 class Kind(Enum):
     """What is to be done after a request."""
@@ -23,7 +25,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a request; `words` are the server's, or say how it failed; `code` is the API's `error.code`."""
+    """What became of a request; `words` are the server's, or say how it failed.
+
+    `code` is the API's `error.code`, or `UNTRUSTED`.
+    """
 
     kind: Kind
     status: int | None = None
@@ -72,13 +77,18 @@ def seconds_of(retry_after: str | None, now: datetime) -> float | None:
         return None
 
 
-REMEDIES = {
-    301: "--api must name the server itself: redirects are not followed, as the token would go along",
-    401: "the token is not valid: set TURBO_TOKEN, or log in with turbo again",
+UNTRUSTED = "untrusted certificate"
+"""The code of a server whose certificate no known authority has signed."""
+
+API = Option("api")
+REMEDIES: dict[str | int, str] = {
+    301: Message(API, " must name the server itself: redirects are not followed, as the token would go along"),
+    401: Message("the token is not valid: see to ", Option("token")),
     402: "the team's billing needs attention",
     403: "the token may not write to this team, or the team has reached a limit",
-    404: "there is no such API: check --api and the team",
-    410: "the server no longer has this API: check --api",
+    404: Message("there is no such API: check ", API, " and the team"),
+    410: Message("the server no longer has this API: check ", API),
+    UNTRUSTED: Message(Option("ca_file"), " names the certificate of a private authority"),
     "remote_caching_disabled": "remote caching is disabled: a team owner can turn it on",
     "remote_caching_over_limit": "the team is over its limit: wait, or raise it",
     "remote_caching_paused": "remote caching is paused: resume it in the team's settings",
@@ -88,4 +98,5 @@ REMEDIES = {
 def remedy_of(outcome: Outcome) -> str:
     """Return what to do about an outcome that stops the run."""
     status = 301 if 300 <= (outcome.status or 0) <= 399 else outcome.status  # noqa: PLR2004  (redirects)
-    return REMEDIES.get(outcome.code) or REMEDIES.get(status or 0) or "check --api, the team and the token"
+    rest = Message("check ", API, ", the team and the token")
+    return REMEDIES.get(outcome.code) or REMEDIES.get(status or 0) or rest

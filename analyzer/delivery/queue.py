@@ -17,6 +17,7 @@ from analyzer.delivery.journal import CONFIRMED, UNCERTAIN, split
 from analyzer.delivery.made import Made, find
 from analyzer.delivery.target import Context, Overrides, distinct
 from analyzer.errors import UsageError
+from analyzer.message import Option
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -216,7 +217,8 @@ class Queue:
         largest = max((most for _, _, most in found.values()), default=0) + AROUND_BYTES
         if largest > self.wanted.max_bytes:
             raise UsageError(
-                f"--max-bytes {self.wanted.max_bytes}: one event alone takes {largest}; allow that at least"
+                Option("max_bytes", self.wanted.max_bytes),
+                f": one event alone takes {largest}; allow that at least",
             )
         return found
 

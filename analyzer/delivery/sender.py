@@ -16,7 +16,9 @@ from analyzer.delivery.policy import Policy, Stop
 from analyzer.delivery.settle import Clock, Counts, DeadLetter, Settler, said
 from analyzer.delivery.supply import Job, Supply
 from analyzer.delivery.transport import Transport
+from analyzer.message import Message, Option
 
+GO_ON = "; run this again to go on"
 LONGEST_WAIT_SECONDS = 3600.0
 
 
@@ -144,7 +146,7 @@ class Sender:
         most = self._policy.max_requests
         if self.settler.count_request(most):
             return True
-        self.settler.stop(Stop.LIMIT, f"--max-requests {most} reached; run this again to go on")
+        self.settler.stop(Stop.LIMIT, Message(Option("max_requests", most), f" reached{GO_ON}"))
         return False
 
     def _wait(self, start: float) -> bool:
@@ -152,7 +154,7 @@ class Sender:
         end = None if most is None else self._began + most
         while (now := self._clock.now()) < (until := max(start, self._pace.paused_until())) or (end and now >= end):
             if end and now >= end:
-                self.settler.stop(Stop.LIMIT, f"--max-duration reached after {most:g} s; run this again to go on")
+                self.settler.stop(Stop.LIMIT, Message(Option("max_duration"), f" reached after {most:g} s{GO_ON}"))
                 return False
             if self._ending.wait(min(until - now, (end or until) - now, LONGEST_WAIT_SECONDS)):
                 return False

@@ -14,6 +14,7 @@ from analyzer.delivery.sender import Route, Sender
 from analyzer.delivery.settle import Clock, Counts, DeadLetter, said
 from analyzer.delivery.transport import Transport
 from analyzer.errors import AccountingError
+from analyzer.message import Message
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -131,7 +132,7 @@ class Session:
         if outcome.kind is Kind.CONFIRMED and outcome.words in ("disabled", "over_limit", "paused"):
             return Stopped(Stop.FORBIDDEN, f"remote caching of {context.team or 'this server'} is {outcome.words}")
         if outcome.kind is Kind.FORBIDDEN and outcome.status not in (404, 405, 410):
-            return Stopped(Stop.FORBIDDEN, f"{said(outcome)}: {remedy_of(outcome)}")
+            return Stopped(Stop.FORBIDDEN, Message(said(outcome), ": ", remedy_of(outcome)))
         return None
 
     def sender(

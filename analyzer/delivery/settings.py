@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from analyzer.errors import UsageError
+from analyzer.message import Option
 
 DEFAULT_API = "https://api.vercel.com"
 NO_TOKEN = "no token: set TURBO_TOKEN, name a file with --token-file, or log in with `turbo login`"  # noqa: S105
@@ -66,14 +67,15 @@ def address(api: str) -> str:
     except ValueError:
         host, port = "", None
     if parts_wrong := (not host or parts.scheme.lower() not in ("http", "https")):
-        raise UsageError(f"--api {api}: no address of a server; https://cache.example.com is expected")
+        raise UsageError(Option("api", api), ": no address of a server; https://cache.example.com is expected")
     scheme = parts.scheme.lower()
     if parts.username or parts.query or parts.fragment or parts_wrong:
-        raise UsageError(f"--api {scheme}://{host}: only scheme, host, port and path are taken")
+        raise UsageError(Option("api", f"{scheme}://{host}"), ": only scheme, host, port and path are taken")
     if "/v8/artifacts" in parts.path:
-        raise UsageError(f"--api {api}: the address without /v8/artifacts is expected; that is added")
+        raise UsageError(Option("api", api), ": the address without /v8/artifacts is expected; that is added")
     if scheme == "http" and not _is_loopback(host):
-        raise UsageError(f"--api {api}: the token would go in the clear; use https (http only for this machine itself)")
+        why = "the token would go in the clear; use https (http only for this machine itself)"
+        raise UsageError(Option("api", api), f": {why}")
     shown = f"[{host}]" if ":" in host else host
     place = "" if port in (None, {"http": 80, "https": 443}[scheme]) else f":{port}"
     return f"{scheme}://{shown}{place}{parts.path.rstrip('/')}"

@@ -12,6 +12,7 @@ from analyzer.delivery.outcome import Kind, Outcome, remedy_of
 from analyzer.delivery.pace import Pace, backoff_seconds
 from analyzer.delivery.policy import MOST_PROBES, MOST_REFUSED, Policy, Stop, Stopped
 from analyzer.delivery.supply import Job
+from analyzer.message import Message
 
 DeadLetter = Callable[[Chunk, Outcome], None]
 Settled = tuple[str | None, list[Job]]
@@ -100,7 +101,7 @@ class Settler:
         if kind is Kind.AMBIGUOUS:
             return self._ambiguous(job, outcome)
         if kind is Kind.FORBIDDEN:
-            self.stop(Stop.FORBIDDEN, f"{said(outcome)}: {remedy_of(outcome)}")
+            self.stop(Stop.FORBIDDEN, Message(said(outcome), ": ", remedy_of(outcome)))
             return None, [job]
         if kind is Kind.THROTTLED and self._pace.paused_until() <= self._clock.now():
             self._pace.slow_down()  # once, however many requests were under way

@@ -13,9 +13,10 @@ from typing import Any, Self
 import httpx
 
 from analyzer.delivery.chunk import Chunk
-from analyzer.delivery.outcome import Kind, Outcome, kind_of, seconds_of
+from analyzer.delivery.outcome import UNTRUSTED, Kind, Outcome, kind_of, seconds_of
 from analyzer.delivery.target import Context
 from analyzer.errors import UsageError
+from analyzer.message import Option
 
 EVENTS_PATH = "/v8/artifacts/events"
 STATUS_PATH = "/v8/artifacts/status"
@@ -86,9 +87,10 @@ class Transport:
             return Outcome(Kind.REFUSED, words=self._said(error))
         except NOT_SENT as error:
             untrusted = _cause_of(error, ssl.SSLCertVerificationError)
-            hint = "; --ca-file names the certificate of a private authority" if untrusted else ""
-            words = f"cannot connect to {self._api}: {self._said(error)}{hint}"
-            return Outcome(Kind.FORBIDDEN if untrusted else Kind.NOT_SENT, words=words)
+            words = f"cannot connect to {self._api}: {self._said(error)}"
+            if untrusted:
+                return Outcome(Kind.FORBIDDEN, words=words, code=UNTRUSTED)
+            return Outcome(Kind.NOT_SENT, words=words)
         except (httpx.HTTPError, OSError, ValueError) as error:
             return Outcome(Kind.AMBIGUOUS, words=self._said(error))
         return self._answer(response)
@@ -148,7 +150,7 @@ def _certificates(ca_file: Path | None) -> ssl.SSLContext | bool:
     try:
         return ssl.create_default_context(cafile=str(ca_file))
     except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"--ca-file {ca_file}: no readable PEM file of certificates ({error})") from None
+        raise UsageError(Option("ca_file", str(ca_file)), f": no readable PEM file of certificates ({error})") from None
 
 
 def _cause_of(error: BaseException | None, kind: type[BaseException]) -> bool:

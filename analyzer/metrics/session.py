@@ -2,6 +2,7 @@
 
 from analyzer.archive.selection import Selected, run
 from analyzer.errors import UsageError
+from analyzer.message import Option
 from analyzer.table import COUNT, HASH, MS, NAME, RATIO, TEXT, TIME, Heading, Table
 
 KNOWN = """
@@ -78,8 +79,8 @@ def find(selected: Selected, text: str) -> str:
     if text in found or len(found) == 1:
         return text if text in found else found[0]
     if found:
-        raise UsageError(f"{text}: {', '.join(found[:3])} start so; write more of the id")
-    raise UsageError(f"{text}: no file, and no session or run of the log; analyzer sessions lists some")
+        raise UsageError(Option("id", text), f": {', '.join(found[:3])} start so; write more of the id")
+    raise UsageError(Option("id", text), ": no session or run of the log starts so; `sessions` without one lists some")
 
 
 def session(selected: Selected) -> list[Table]:

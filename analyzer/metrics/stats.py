@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.archive.selection import Selected, Selection, run
 from analyzer.errors import UsageError
+from analyzer.message import Option
 from analyzer.metrics.dimension import DIMENSIONS, UTC, Dimension
 from analyzer.metrics.measure import Measure
 from analyzer.metrics.totals import MEASURES, NET_SAVED
@@ -72,7 +73,7 @@ def dimension(name: str) -> Dimension:
     """Return the dimension of a name; an unknown one is a UsageError."""
     if name not in DIMENSIONS:
         near = difflib.get_close_matches(name, DIMENSIONS, n=1)
-        raise UsageError(f"--by {name}: no such dimension{_hint(near)} There are {', '.join(DIMENSIONS)}")
+        raise UsageError(Option("by", name), f": no such dimension{_hint(near)} There are {', '.join(DIMENSIONS)}")
     return DIMENSIONS[name]
 
 
@@ -86,7 +87,8 @@ def check_time_zone(connection: "DuckDBPyConnection", name: str) -> None:
     known = [known for (known,) in run(connection, TIME_ZONES, {})]
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
-        raise UsageError(f"--tz {name}: no such time zone{_hint(near)} IANA names are taken, such as Europe/Berlin")
+        hint = f"{_hint(near)} IANA names are taken, such as Europe/Berlin"
+        raise UsageError(Option("tz", name), f": no such time zone{hint}")
 
 
 def _hint(near: list[str]) -> str:
@@ -139,7 +141,7 @@ def _order(sort: str | None, columns: Sequence[Heading], dimensions: Sequence[Di
     name = sort.removeprefix("-")
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
-        raise UsageError(f"--sort {sort}: no such column{_hint(near)} There are {', '.join(names)}")
+        raise UsageError(Option("sort", sort), f": no such column{_hint(near)} There are {', '.join(names)}")
     return f"{names.index(name) + 1} {'DESC' if sort.startswith('-') else 'ASC'} NULLS LAST, {ties}"
 
 

@@ -50,7 +50,7 @@ def expand(sources: Sequence[str], stdin: BinaryIO | None, workspace: Path) -> S
     """
     archives = [Path(source) for source in sources if source != "-" and is_archive(Path(source))]
     if archives and len(sources) > 1:
-        raise UsageError(f"{archives[0]}: an archive is read alone; load the other logs into it first (analyzer load)")
+        raise UsageError(f"{archives[0]}: an archive is read alone; load the other logs into it first")
     if archives:
         return Sources(archives[0], (), ())
     files: list[LogFile] = []

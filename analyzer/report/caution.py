@@ -1,9 +1,12 @@
 """What must be said beside an answer: what filters leave out, times that cannot be, and which view it is of."""
 
+from collections.abc import Collection
 from datetime import datetime
+from difflib import get_close_matches
 
 from analyzer.archive.opening import Opened
 from analyzer.archive.selection import Selection, run
+from analyzer.message import Message, Option
 
 UNTIMED = "SELECT coalesce(sum(events), 0)::BIGINT FROM lookup WHERE first_at IS NULL"
 EARLIEST = "SELECT min(first_at) FROM session_summary"
@@ -19,16 +22,42 @@ def _early(opened: Opened) -> list[str]:
     return [f"the earliest event is of {earliest} UTC: numbers are read as milliseconds since 1970; are they seconds?"]
 
 
+NAMED = {
+    "team": ("team", "SELECT DISTINCT unnest([team, team_id]) FROM store.context"),
+    "ci": ("CI vendor", "SELECT DISTINCT ci FROM store.context"),
+}
+
+
+def misnamed(opened: Opened, selection: Selection) -> list[str]:
+    """Say which teams and CI vendors of a selection the log does not name, and which name is near."""
+    found = []
+    for filtered, (called, query) in NAMED.items():
+        wanted = getattr(selection, filtered)
+        known = {name for (name,) in run(opened.connection, query, {}) if name is not None} if wanted else set()
+        found += [f"no {called} is called {name}{_nearest(name, known)}" for name in wanted if name not in known]
+    return found
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    """Return the question whether a known name is meant, in whatever case it is written."""
+    lower = {one.lower(): one for one in sorted(known)}
+    near = get_close_matches(name.lower(), lower, n=1)
+    return f"; did you mean {lower[near[0]]}?" if near else ""
+
+
 KNOWN = """
 SELECT list(DISTINCT team ORDER BY team), list(DISTINCT ci ORDER BY ci), min(first_at), max(last_at)
 FROM session_summary s LEFT JOIN store.context c ON c.id = s.context_id
 """
 
 
+SINGLE = (Option("source"), ", ", Option("event"), ", ", Option("status"), " and ", Option("where"))
+
+
 def _chosen(opened: Opened, selection: Selection, there_are: int, kept: int) -> list[str]:
     """Say what filters mean for the numbers, and what there is where they leave nothing."""
     if kept or not there_are:
-        only = "--source, --event, --status and --where choose single events: rates are of what they leave"
+        only = Message(*SINGLE, " choose single events: rates are of what they leave")
         return [only] if selection.chooses_events else []
     teams, vendors, first_at, last_at = run(opened.connection, KNOWN, {})[0]
     there = f"the log is from {first_at} to {last_at} UTC"
@@ -61,7 +90,8 @@ def _empty(opened: Opened, there_are: int) -> list[str]:
 def cautions(opened: Opened, selection: Selection, there_are: int, kept: int) -> list[str]:
     """Return the notes on an answer about `kept` of the events `there_are`."""
     of_log = _early(opened) + _empty(opened, there_are) + _untimed(opened, selection)
-    return of_log + _chosen(opened, selection, there_are, kept) + _views(opened)
+    named = misnamed(opened, selection) if there_are else []
+    return of_log + named + _chosen(opened, selection, there_are, kept) + _views(opened)
 
 
 RUNS = """
@@ -79,8 +109,9 @@ def _views(opened: Opened) -> list[str]:
     if not runs:
         return []
     if opened.view == "events":
-        rest = f"; {runs - matched:,} match none and are not counted (--view runs)" if runs > matched else ""
-        return [f"answered from events; of {runs:,} run summaries {matched:,} match a session{rest}"]
+        rest = (f"; {runs - matched:,} match none and are not counted (", Option("view", "runs"), ")")
+        found = f"answered from events; of {runs:,} run summaries {matched:,} match a session"
+        return [Message(found, *rest) if runs > matched else found]
     forced, tasks = run(opened.connection, MAYBE_FORCED, {})[0]
     maybe = (
         f"{forced:,} of them missed all that had been built before and may have been run with --force, which turbo does"

@@ -8,6 +8,7 @@ from analyzer.archive.file import Accounting
 from analyzer.archive.opening import Counts, Opened
 from analyzer.archive.selection import Selected, Selection, select
 from analyzer.errors import UsageError
+from analyzer.message import Option
 from analyzer.report.caution import cautions
 from analyzer.section import Headline, Section, Words
 from analyzer.table import Table
@@ -58,7 +59,7 @@ def ask(opened: Opened, selection: Selection, whole: str = "") -> Asked:
     """
     for name in ("source", "event") if whole else ():
         if getattr(selection, name):
-            raise UsageError(f"--{name}: analyzer {whole} needs both events of a lookup; leave it out")
+            raise UsageError(Option(name), f": `{whole}` needs both events of a lookup; leave it out")
     return Asked(opened, selection, select(opened.connection, selection))
 
 

@@ -1,8 +1,10 @@
 """What `stats` answers."""
 
+from analyzer.archive.file import Accounting
 from analyzer.archive.opening import Opened
 from analyzer.archive.selection import Selection, select
 from analyzer.errors import UsageError
+from analyzer.message import Message, Option
 from analyzer.metrics.dimension import Dimension
 from analyzer.metrics.stats import Grouping, check_time_zone, definitions, dimension, grouped, totals
 from analyzer.report.report import Report, answer, ask
@@ -37,6 +39,12 @@ def stats(opened: Opened, selection: Selection, grouping: Grouping, *, explain: 
     return answer("stats", asked, tables, primary, notes)
 
 
+def explained(grouping: Grouping) -> Report:
+    """Answer `stats --explain` of no log: the table `definitions` alone."""
+    table = definitions(grouping)
+    return Report("stats", Accounting(0, 0, 0, 0, 0, 0), [table], table)
+
+
 def _dimensions(grouping: Grouping) -> list[Dimension]:
     """Return what is grouped by.
 
@@ -44,14 +52,14 @@ def _dimensions(grouping: Grouping) -> list[Dimension]:
         UsageError: an unknown dimension, one named twice, or groups asked for without one.
     """
     if len(set(grouping.by)) < len(grouping.by):
-        raise UsageError(f"--by {','.join(grouping.by)}: a dimension is named twice")
+        raise UsageError(Option("by", ",".join(grouping.by)), ": a dimension is named twice")
     if not grouping.by and (grouping.sort or grouping.limit):
-        raise UsageError("--sort and --limit are for groups: add --by DIM")
+        raise UsageError(Option("sort"), " and ", Option("limit"), " are for groups: add ", Option("by"))
     return [dimension(name) for name in grouping.by]
 
 
 def _cut(table: Table, limit: int | None, notes: list[str]) -> Table:
     if limit is None or len(table.rows) <= limit:
         return table
-    notes.append(f"{limit:,} of {len(table.rows):,} groups shown (--limit)")
+    notes.append(Message(f"{limit:,} of {len(table.rows):,} groups shown (", Option("limit"), ")"))
     return Table(table.name, table.columns, table.rows[:limit])

@@ -1,9 +1,10 @@
 """The Python API answers what the command line answers, prints nothing, and raises errors of its own."""
 
 import inspect
+import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import pytest
 from conftest import Cli, event, ndjson
 
 import analyzer
+from analyzer.api.filters import Filters
+from analyzer.cli.spelling import spelled
+from analyzer.message import Message, Option
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample_data"
@@ -63,7 +67,7 @@ def test_it_answers_what_the_command_line_answers(name: str, archive: Path, cli:
     assert rows
     times = [name for name, kind in frame.schema.items() if kind == pl.Datetime]
     read = [{**row, **{time: row[time] and datetime.fromisoformat(row[time]) for time in times}} for row in rows]
-    utc = frame.with_columns(pl.col(times).dt.replace_time_zone("UTC"))
+    utc = frame.with_columns(pl.col(times).dt.replace_time_zone("UTC"), pl.col(pl.Date).cast(pl.String))
     assert utc.to_dicts() == read
 
 
@@ -77,6 +81,26 @@ def test_columns_have_the_type_of_their_unit(archive: Path) -> None:
     assert {name: totals.schema[name] for name in types} == types
     assert {name: empty.schema[name] for name in types} == types
     assert empty.schema["team"] == pl.String
+
+
+BERLIN = ["2026-10-25T00:30Z", "2026-10-25T01:30Z", "2026-11-03T08:15Z", ...]
+"""Times in two hours of one name, as summer time ends, one in another month, and none."""
+
+
+def test_buckets_of_time_are_times(tmp_path: Path) -> None:
+    events = [event(hash=str(number), timestamp=at) for number, at in enumerate(BERLIN)]
+    (tmp_path / "log").write_text(ndjson(events))
+    with analyzer.load(tmp_path / "log") as log:
+        found = {by: log.stats(by=by, tz="Europe/Berlin")[by] for by in ("hour", "day", "week", "month")}
+        assert log.stats(by="hour", until="2001-01-01").schema["hour"] == pl.Datetime("us", "UTC")
+        with pytest.raises(analyzer.UsageError, match="tz='PST': data frames know no such time zone"):
+            log.stats(by="hour", tz="PST")
+    assert found["hour"].dtype == pl.Datetime("us", "Europe/Berlin")
+    written = found["hour"].sort(nulls_last=True).dt.to_string("%Y-%m-%dT%H:%M%:z").to_list()
+    assert written == ["2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00", "2026-11-03T09:00+01:00", None]
+    assert found["day"].to_list() == [date(2026, 10, 25), date(2026, 11, 3), None]
+    assert found["week"].to_list() == [date(2026, 10, 19), date(2026, 11, 2), None]
+    assert found["month"].to_list() == [date(2026, 10, 1), date(2026, 11, 1), None]
 
 
 def _notes(log: analyzer.Log) -> list[str]:
@@ -151,8 +175,11 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no time": ({"since": "30m"}, analyzer.UsageError, "since='30m' is no time"),
     "no choice": ({"source": "REMOT"}, analyzer.UsageError, "source='REMOT': 'LOCAL' or 'REMOTE'"),
     "no table": ({"table": "classes"}, analyzer.UsageError, "table='classes': stats has totals"),
-    "no dimension": ({"by": "tem"}, analyzer.UsageError, "did you mean team?"),
-    "no SQL": ({"where": "duration >"}, analyzer.QueryError, "where"),
+    "no dimension": ({"by": "tem"}, analyzer.UsageError, "by='tem': no such dimension; did you mean team?"),
+    "no time zone": ({"tz": "Foo"}, analyzer.UsageError, "tz='Foo': no such time zone"),
+    "no column": ({"by": "day", "sort": "hitrate"}, analyzer.UsageError, "sort='hitrate': no such column"),
+    "no groups": ({"limit": 3}, analyzer.UsageError, "sort and limit are for groups: add by"),
+    "no SQL": ({"where": "foo=1"}, analyzer.QueryError, "where='foo=1': Binder Error"),
 }
 
 
@@ -162,6 +189,49 @@ def test_errors_of_arguments(name: str, archive: Path) -> None:
     with analyzer.load(archive) as log, pytest.raises(kind) as raised:
         log.stats(**arguments)
     assert words in str(raised.value)
+    assert "--" not in str(raised.value)
+
+
+def test_other_errors_and_notes_name_parameters(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello\n")
+    told = []
+    for failing in (
+        lambda: analyzer.load(archive).sessions("nothing-so"),
+        lambda: analyzer.load(archive).misses(event="HIT"),
+        lambda: analyzer.load(tmp_path / "notes.txt"),
+        lambda: analyzer.load(archive, SAMPLE),
+        lambda: analyzer.load(SAMPLE / "acme-until-10-15.parquet", view="runs"),
+    ):
+        with pytest.raises(analyzer.AnalyzerError) as raised:
+            failing()
+        told.append(str(raised.value))
+    with analyzer.load(archive) as log:
+        log.stats(by="day", limit=2)
+        told += log.notes
+        log.stats(source="REMOTE")
+        told += log.notes
+    assert "id='nothing-so': no session or run of the log starts so" in told[0]
+    assert "view='runs': no run summary" in told[4]
+    assert any(note.endswith("groups shown (limit)") for note in told)
+    assert "source, event, status and where choose single events: rates are of what they leave" in told
+    assert not [one for one in told if re.search(r"--(?!summarize)|analyzer [a-z]", one)]
+
+
+def named_options() -> set[str]:
+    """Options that the library speaks of."""
+    texts = [path.read_text() for path in (ROOT / "analyzer").rglob("*.py") if path.parts[-2] != "cli"]
+    return {name for text in texts for name in re.findall(r'\bOption\("(\w+)"', text)}
+
+
+def test_what_messages_name_is_a_parameter_and_an_option(cli: Cli) -> None:
+    questions = [getattr(analyzer.Log, name) for name in QUESTIONS] + [analyzer.load, analyzer.replay]
+    parameters = {name for one in questions for name in inspect.signature(one).parameters} | {*Filters.__annotations__}
+    assert named_options() - parameters == set()
+    commands = ("stats", "misses", "load", "replay", "journal resolve")
+    options = " ".join(cli(*command.split(), "--help").out for command in commands)
+    only_in_python = {"id", "token", "table"}
+    for name in named_options() - only_in_python:
+        assert f"{spelled(Message(Option(name)))} " in options.replace("\n", " ").replace("/", " "), name
 
 
 def test_errors_of_sources(tmp_path: Path, archive: Path) -> None:
@@ -180,6 +250,30 @@ def test_errors_of_sources(tmp_path: Path, archive: Path) -> None:
     with analyzer.load(tmp_path / "bad.ndjson") as log:
         assert (log.accounting.kept, log.accounting.rejected) == (1, 1)
         assert log.sql("SELECT reason FROM rejects").height == 1
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        "2026-09-01", date(2026, 9, 1), datetime(2026, 9, 1), datetime(2026, 9, 1, tzinfo=UTC),  # noqa: DTZ001
+        datetime(2026, 9, 1, 2, tzinfo=timezone(timedelta(hours=2))), pl.Series([date(2026, 9, 1)]).item(),
+    ],
+)  # fmt: skip
+def test_times_are_dates_or_datetimes(since: Any, tmp_path: Path) -> None:
+    times = ("2026-08-31T23:59:59Z", "2026-09-01T00:00:00Z", "2026-09-01T01:00:00Z")
+    events = [event(hash=at, timestamp=at) for at in times]
+    (tmp_path / "log").write_text(ndjson(events))
+    with analyzer.load(tmp_path / "log") as log:
+        assert log.stats(since=since)["lookups"].item() == 2
+        assert log.stats(until=since)["lookups"].item() == 1
+
+
+@pytest.mark.parametrize("sources", [([SAMPLE, "b"],), ((SAMPLE,),), (iter(["b"]),), (5,), (SAMPLE, ["b"])])
+def test_sources_are_given_apart(sources: tuple[Any, ...], tmp_path: Path) -> None:
+    with pytest.raises(analyzer.UsageError, match=r"a source is a path, .*unpack a list: load\(\*paths\)"):
+        analyzer.load(*sources)
+    with pytest.raises(analyzer.UsageError, match=r"a source is a path, .*unpack a list: replay\(\*paths, …\)"):
+        analyzer.replay(*sources, api="https://cache.example.com", journal=tmp_path / "j")
 
 
 def test_two_logs_are_compared(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def test_a_run_that_stops_says_why(tmp_path: Path) -> None:
             SAMPLE, api=strict.url, token="wrong", journal=tmp_path / "j", execute=True, team="web"  # noqa: S106
         )  # fmt: skip
     assert done.stopped
+    assert done.stopped.endswith("the token is not valid: see to token")
     assert done.account.unsent == done.account.selected
     assert strict.events() == []
 
@@ -39,6 +40,12 @@ def test_what_cannot_be_meant(tmp_path: Path) -> None:
     for arguments in ({"execute": True}, {"chunk_size": 0}, {"requests_per_minute": -1}, {"as_ci": "x" * 51}):
         with pytest.raises(analyzer.UsageError):
             analyzer.replay(SAMPLE, api="https://cache.example.com", journal=tmp_path / "j", **arguments)
-    with pytest.raises(analyzer.UsageError, match="in the clear"):
+    with pytest.raises(
+        analyzer.UsageError, match=r"^token='': needed to execute; nothing is read from the environment"
+    ):
+        analyzer.replay(SAMPLE, api="https://cache.example.com", journal=tmp_path / "j", execute=True)
+    with pytest.raises(analyzer.UsageError, match=r"^as_ci='x{51}': longer than 50"):
+        analyzer.replay(SAMPLE, api="https://cache.example.com", journal=tmp_path / "j", as_ci="x" * 51)
+    with pytest.raises(analyzer.UsageError, match=r"^api='http://cache.example.com': .*in the clear"):
         analyzer.replay(SAMPLE, api="http://cache.example.com", journal=tmp_path / "j")
     assert not (tmp_path / "j").exists()

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from conftest import Cli, event, ndjson
 
+from analyzer.render.formats import OUTPUTS
+
 
 def read(cli: Cli, *arguments: object, stdin: bytes = b"") -> dict[str, Any]:
     result = cli("stats", *arguments, "--format", "json", stdin=stdin)
@@ -129,6 +131,17 @@ def test_usage_errors(cli: Cli, log: Any, arguments: list[str], word: str) -> No
     assert (result.code, result.out) == (2, "")
     assert word in result.err
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_explain_without_a_log_gives_the_definitions_alone(name: str, cli: Cli, log: Any, tmp_path: Path) -> None:
+    result = cli("stats", "--explain", "--format", name, "-o", tmp_path / "out")
+    assert (result.code, result.out, result.err) == (0, "", "")
+    assert (tmp_path / "out").stat().st_size > 0
+    alone = cli("stats", "--explain", "--format", "json")
+    assert [table["name"] for table in alone.json["tables"]] == ["definitions"]
+    with_log = cli("stats", log([event()]), "--explain", "--format", "json")
+    assert alone.table("definitions") == with_log.table("definitions")
 
 
 def test_sql_reads_and_nothing_else(cli: Cli, log: Any, tmp_path: Path) -> None:

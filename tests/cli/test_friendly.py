@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from conftest import Cli, event
 
 from analyzer.cli import COMMANDS
 from analyzer.cli import cli as program
+from analyzer.delivery.journal import Journal
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,6 +50,24 @@ def test_every_command_has_an_example_and_says_how_loud(name: str, cli: Cli) -> 
     assert all(option in text for option in ("--quiet", "--verbose", "--debug"))
 
 
+def test_the_examples_of_help_run_as_they_stand(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
+    ran = 0
+    for name in ("", *(name for name in COMMANDS if name not in ("journal", "completion"))):
+        examples = re.findall(r"^    analyzer (.*?)(?:   .*)?$", cli(*name.split(), "--help").out, re.MULTILINE)
+        for example in (one for one in examples if "--execute" not in one):
+            result = cli(*shlex.split(example))
+            assert result.code in ((0, 5) if name == "check" else (0,)), (example, result.err)
+            ran += 1
+    assert ran > 35
+
+
+def test_report_says_its_own_default(cli: Cli) -> None:
+    assert "Default: markdown, or by the suffix of -o." in cli("report", "--help").out
+    assert "Default: table, or by the suffix of -o." in cli("stats", "--help").out
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_help_tells_every_option_once_with_its_own_first(name: str, cli: Cli) -> None:
     text = cli(*name.split(), "--help").out
@@ -61,34 +81,6 @@ def test_help_tells_every_option_once_with_its_own_first(name: str, cli: Cli) ->
     titles = re.findall(r"^(Options|Input|Filters|Output):$", text, re.MULTILINE)
     assert titles == [title for title in ("Options", "Input", "Filters", "Output") if title in titles]
     assert "..." not in re.sub(r"\[?(SOURCE|LOG|ARGS)\]?\.\.\.", "", text)
-
-
-def completed(words: str, directory: Path) -> list[str]:
-    environment = {
-        **os.environ, "COMP_WORDS": f"analyzer {words}", "COMP_CWORD": str(len(words.split())),
-        "_ANALYZER_COMPLETE": "bash_complete",
-    }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "analyzer"], cwd=directory, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.stderr == ""
-    return [line.partition(",")[2] for line in done.stdout.split()]
-
-
-def test_completion(log: Any, cli: Cli, tmp_path: Path) -> None:
-    events = [event(slug=team, ci=ci, hash=team) for team, ci in (("web", "GITLAB"), ("wide", "DRONE"), ("x", "DRONE"))]
-    assert cli("load", log(events), "--into", tmp_path / "a.duckdb").code == 0
-    assert completed("stats a.duckdb --team w", tmp_path) == ["web", "wide"]
-    assert completed("misses a.duckdb --ci D", tmp_path) == ["DRONE"]
-    assert completed("stats log.ndjson --team w", tmp_path) == []
-    assert completed("stats --by day,te", tmp_path) == ["day,team"]
-    assert completed("report --format m", tmp_path) == ["markdown"]
-    assert completed("mis", tmp_path) == ["misses"]
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts(shell: str, cli: Cli) -> None:
-    assert "_ANALYZER_COMPLETE" in cli("completion", shell).out
 
 
 def test_how_much_is_said(log: Any, cli: Cli) -> None:
@@ -119,3 +111,20 @@ def test_a_wrong_command_line_is_one_line(arguments: tuple[str, ...], cli: Cli) 
     assert result.code == 2
     assert result.err.startswith(WRONG[arguments])
     assert result.err.count("\n") == 1
+
+
+CHECKS = {"check": ["--min-hit-rate", "0.1"]}
+SELECTING = ["stats", "misses", "doctor", "retention", "sessions", "compare", "check", "report", "replay"]
+
+
+@pytest.mark.parametrize("name", [*SELECTING, "journal verify"])
+def test_a_mistyped_team_or_vendor_names_the_nearest(name: str, log: Any, cli: Cli, tmp_path: Path) -> None:
+    path = log([event(slug="web", teamId="team_1", ci="GITHUB_ACTIONS"), event(hash="h2")])
+    with Journal(tmp_path / "j"):
+        pass
+    journal = ["--journal", tmp_path / "j"] if name in ("replay", "journal verify") else []
+    wrong = cli(*name.split(), path, *journal, *CHECKS.get(name, []), "--team", "wbe", "--ci", "github_action").err
+    assert "note: no team is called wbe; did you mean web?" in wrong
+    assert "note: no CI vendor is called github_action; did you mean GITHUB_ACTIONS?" in wrong
+    right = cli(*name.split(), path, *journal, *CHECKS.get(name, []), "--team", "team_1", "--team", "web").err
+    assert "is called" not in right

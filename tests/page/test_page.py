@@ -133,7 +133,7 @@ def test_names_stay_text_in_markdown(log: Any, cli: Cli) -> None:
 def test_single_events_cannot_be_chosen(cli: Cli) -> None:
     result = cli("report", SAMPLE, "--source", "REMOTE")
     assert result.code == 2
-    assert "analyzer report needs both events of a lookup" in result.err
+    assert "`report` needs both events of a lookup" in result.err
 
 
 def test_without_the_extra_it_says_what_to_install(
@@ -143,7 +143,7 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch.setattr("analyzer.cli.output.find_spec", lambda name: None if name == "altair" else real(name))
     result = cli("report", log([event()]), "-o", tmp_path / "page.html")
     assert result.code == 2
-    assert "pip install 'cache-event-analyzer[report]'" in result.err
+    assert "pip install 'cache-event-analyzer[report]' (from a checkout: pip install -e '.[report]')" in result.err
     assert cli("report", log([event()]), "--format", "markdown").code == 0
 
 
