@@ -35,8 +35,8 @@ coalesce(try_strptime(timestamp, '"%Y-%m-%dT%H:%M:%S.%gZ"'),
 
 _TYPED = f"""
 SELECT *, {_SIZE} AS size,
-       CASE source || event WHEN '"LOCAL""HIT"' THEN 1::UTINYINT WHEN '"LOCAL""MISS"' THEN 2::UTINYINT
-            WHEN '"REMOTE""HIT"' THEN 4::UTINYINT WHEN '"REMOTE""MISS"' THEN 8::UTINYINT END AS judged_kind,
+       CASE event WHEN '"HIT"' THEN 1::UTINYINT WHEN '"MISS"' THEN 2::UTINYINT END
+       * CASE source WHEN '"LOCAL"' THEN 1::UTINYINT WHEN '"REMOTE"' THEN 4::UTINYINT END AS judged_kind,
        try_cast(duration AS DOUBLE) AS duration_ms, {_HAPPENED_AT} AS happened_at
 FROM ({{raw}})
 """

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, Statement
 
 QUERIES = frozenset({"SELECT"})
+RUNS_ALONE = "the log holds run summaries alone: ask runs and tasks; events, lookups and sessions are empty"
 
 
 def query(opened: Opened, sql: str) -> Report:
@@ -36,7 +37,8 @@ def query(opened: Opened, sql: str) -> Report:
         raise QueryError(f"two columns have one name ({', '.join(names)}); name them apart with AS")
     table = Table("result", columns, rows)
     counts = opened.counts()
-    return Report("sql", account(counts, counts.kept), [table], table)
+    told = [RUNS_ALONE] if opened.view == "runs" else []
+    return Report("sql", account(counts, counts.kept), [table], table, told)
 
 
 def only_query(connection: "DuckDBPyConnection", sql: str) -> "Statement":
