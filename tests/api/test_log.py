@@ -291,6 +291,37 @@ def test_every_public_thing_says_what_it_is() -> None:
         assert inspect.getdoc(one), one
 
 
+TABLES = {
+    "stats": ["totals"], "misses": ["classes", "misses", "top"], "retention": ["curve", "steps", "observed"],
+    "sessions": ["low_hit_rate", "time_lost", "percentiles"],
+    "compare": ["change", "sides", "effects", "by_team", "by_ci", "by_task", "by_package"],
+}  # fmt: skip
+
+
+def test_docstrings_name_every_column(archive: Path) -> None:
+    with analyzer.load(archive) as log:
+        frames = {name: [getattr(log, name)(table=table) for table in tables] for name, tables in TABLES.items()}
+        frames["stats"] += [log.stats(by=["day", "team"]), log.stats(by="hash", limit=1)]
+        frames["misses"] += [log.misses(by="task", table="top")]
+        frames["sessions"] += [log.sessions("a315ad4f", table=table) for table in ("lookups", "session")]
+        frames |= {"doctor": [log.doctor()], "events": [log.events().collect()], "lookups": [log.lookups().collect()]}
+        for name, found in frames.items():
+            told = set(re.findall(r"`(\w+)`", inspect.getdoc(getattr(log, name)) or ""))
+            columns = {re.sub("_(low|high)$", "", column) for frame in found for column in frame.columns}
+            groups = {"task", "package"} if name == "compare" else set()
+            assert columns - groups - told - {"team", "ci"} == set(), name
+            assert "Raises:" in (inspect.getdoc(getattr(log, name)) or ""), name
+
+
+def test_repr_says_what_is_open(archive: Path) -> None:
+    log = analyzer.load(archive)
+    assert repr(log) == f"<analyzer.Log {str(archive)!r}, view='events', 204,115 events>"
+    log.close()
+    assert repr(log).endswith("204,115 events, closed>")
+    many = analyzer.load(*sorted((SAMPLE / "runs").iterdir())[:5])
+    assert re.fullmatch(r"<analyzer.Log '.*', '.*', '.*' and 2 more, view='runs', \d+ events>", repr(many))
+
+
 BAD: dict[str, dict[str, Any]] = {
     "stats": {"limit": 0, "restore_cost": (1,), "cost_per_minute": float("nan"), "tz": "Mars", "team": 5, "since": 5},
     "misses": {"by": "foo", "limit": -1, "retention": -1, "table": "top classes"},
