@@ -198,6 +198,7 @@ def test_other_errors_and_notes_name_parameters(archive: Path, tmp_path: Path) -
     for failing in (
         lambda: analyzer.load(archive).sessions("nothing-so"),
         lambda: analyzer.load(archive).misses(event="HIT"),
+        lambda: analyzer.load(archive).compare("team=web", "team=data", team="web"),
         lambda: analyzer.load(tmp_path / "notes.txt"),
         lambda: analyzer.load(archive, SAMPLE),
         lambda: analyzer.load(SAMPLE / "acme-until-10-15.parquet", view="runs"),
@@ -210,8 +211,11 @@ def test_other_errors_and_notes_name_parameters(archive: Path, tmp_path: Path) -
         told += log.notes
         log.stats(source="REMOTE")
         told += log.notes
+        log.compare(limit=1)
+        told += log.notes
     assert "id='nothing-so': no session or run of the log starts so" in told[0]
-    assert "view='runs': no run summary" in told[4]
+    assert told[2] == "A: team=web: team is given for both sides; leave out one of the two"
+    assert "view='runs': no run summary" in told[5]
     assert any(note.endswith("groups shown (limit)") for note in told)
     assert "source, event, status and where choose single events: rates are of what they leave" in told
     assert not [one for one in told if re.search(r"--(?!summarize)|analyzer [a-z]", one)]
