@@ -27,9 +27,11 @@ class Headline:
 class Chart:
     """How a table is drawn, by the names of its columns.
 
-    `stack`: bars over time, a part of each for each column of `y`. `line`: `y` over `x`, a line for each value of
-    `series`, dashed where `mark` is set. `rank`: a bar for each value of `x`. `points`: `y` against `x`, each as large
-    as `size`, those with a `mark` named by it. `heat`: a cell for each `x` and `y`, coloured by `value`.
+    `stack`: bars over time, `x` the bucket, a part of each for each column of `y`; faint where `size` is small. `line`:
+    `y` over `x`, a line for each value of `series`, its points hollow where `mark` is set, with a rule `at` a value of
+    `x`. `rank`: a bar for each value of `x`, labelled with its value, of another colour where it has the `mark`, which
+    is the name of a flag. `points`: `y` against `x`, each as large as `size`, those with a `mark` named by it. `heat`:
+    a cell for each `x` and `y`, coloured by `value`.
     """
 
     kind: Literal["stack", "line", "rank", "points", "heat"]
@@ -41,6 +43,7 @@ class Chart:
     mark: str | None = None
     size: str | None = None
     value: str | None = None
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

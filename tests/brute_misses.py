@@ -170,6 +170,7 @@ def summary(events: Sequence[Event], misses: Sequence[Miss], keep: Callable[[Loo
     found = [one for one in misses if keep(one.lookup)]
     imputed_ms = sum(one.imputed_ms or 0 for one in found)
     saved_ms = sum(one.saved_ms or 0 for one in kept)
+    avoidable = [one for one in found if one.kind in AVOIDABLE]
     hashes = [one.hash for one in kept]
     return {
         "lookups": len(kept),
@@ -177,7 +178,9 @@ def summary(events: Sequence[Event], misses: Sequence[Miss], keep: Callable[[Loo
         "miss_rate": share(len(found), len(kept)),
         "imputed_time_ms": imputed_ms,
         "imputed_coverage": share(sum(one.imputed_ms is not None for one in found), len(found)),
-        "avoidable_time_ms": sum(one.imputed_ms or 0 for one in found if one.kind in AVOIDABLE),
+        "avoidable_misses": len(avoidable),
+        "avoidable_time_ms": sum(one.imputed_ms or 0 for one in avoidable),
+        "avoidable_coverage": share(sum(one.imputed_ms is not None for one in avoidable), len(avoidable)),
         "time_saved_ms": saved_ms,
         "avoidance_ratio": share(saved_ms, saved_ms + imputed_ms),
         "one_hit_wonders": sum(hashes.count(name) == 1 for name in set(hashes)),

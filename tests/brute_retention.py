@@ -75,7 +75,7 @@ def curve(
                     "remote_hit_rate": done.hits / len(asked),
                     "hits": done.hits,
                     "time_saved_ms": done.saved_ms,
-                    "time_saved_a_week_ms": done.saved_ms * WEEK_US / span_us if span_us else None,
+                    "time_saved_a_week_ms": done.saved_ms * WEEK_US / span_us if span_us >= WEEK_US else None,
                     "artifacts": round(Fraction(stored_us, span_us)) if span_us else None,
                     "extrapolated": 2 * Fraction(days) * DAY_US > span_us,
                     "stored_us": stored_us,

@@ -3,10 +3,16 @@
 `python tests/pictures.py` draws them anew; a test tells where they are not what the program shows today.
 """
 
+import contextlib
+import fcntl
 import io
+import os
+import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -17,10 +23,21 @@ WIDTH = 108
 INK = {"currentColor": "#1b1f24", "var(--first)": "#0072b2", "var(--second)": "#d55e00", "var(--line)": "#d8dee4"}
 
 
-def printed(*arguments: str) -> str:
-    """What a command prints on stdout."""
-    command = [sys.executable, "-m", "analyzer", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+def on_a_terminal(*arguments: str) -> str:
+    """What a terminal shows of a command's answer."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, WIDTH, 0, 0))
+    command = [sys.executable, "-m", "analyzer", *arguments, "--quiet"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(WIDTH)}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=theirs, stderr=subprocess.DEVNULL)
+    os.close(theirs)
+    parts: list[bytes] = []
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while part := os.read(ours, 1 << 16):
+            parts.append(part)
+    os.close(ours)
+    assert process.wait() == 0
+    return b"".join(parts).decode().replace("\r\n", "\n")
 
 
 def terminal() -> str:
@@ -30,16 +47,15 @@ def terminal() -> str:
 
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text(f"$ {COMMAND}", style="bold green"))
-    lines = printed(*COMMAND.split()[1:]).splitlines()
-    for line in lines:
-        console.print(Text(line[:WIDTH]), no_wrap=True)
+    console.print(Text.from_ansi(on_a_terminal(*COMMAND.split()[1:])), no_wrap=True)
     drawn = console.export_svg(title="analyzer", unique_id="terminal")
     return re.sub(r"@font-face \{.*?\}\s*|<!--.*?-->", "", drawn, flags=re.DOTALL)
 
 
 def report() -> str:
     """Draw the head of the page: its three numbers, and hit rate over time."""
-    page = printed("report", "sample_data", "--format", "html")
+    command = [sys.executable, "-m", "analyzer", "report", "sample_data", "--format", "html"]
+    page = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     cards = re.findall(r"<li>(.*?)<strong>(.*?)</strong>", page)
     chart = re.search(r"<svg[^>]*?width=\"(\d+)\" height=\"(\d+)\".*?</svg>", page, re.DOTALL)
     assert chart

@@ -9,6 +9,10 @@ from analyzer.metrics.rate import change
 from analyzer.metrics.side import COMPARED, Side
 from analyzer.table import A_TO_B, BOUNDS, COUNT, MS, MS_CHANGE, RATIO, RATIO_CHANGE, TEXT, TIME, Heading, Table
 
+FELL, ROSE, BY_CHANCE = "fell", "rose", "no more than chance explains"
+TOO_FEW = "not enough sessions to tell"
+"""Whether the hit rate has changed at all."""
+
 
 def _bounded(name: str, unit: str, description: str) -> tuple[Heading, Heading, Heading]:
     """Return the headings of a value and of the bounds it lies between."""
@@ -88,9 +92,9 @@ def _side(name: str, side: Side) -> tuple[object, ...]:
 def _change(before: Side, after: Side, began: date | None) -> tuple[object, ...]:
     rate, remote = change(before.rate, after.rate), change(before.remote, after.remote)
     times = (after.saved_ms - before.saved_ms, after.lost_ms - before.lost_ms)
-    verdict = "not enough sessions to tell"
+    verdict = TOO_FEW
     if rate.low is not None and rate.high is not None:
-        verdict = "none to be told from chance" if rate.low <= 0 <= rate.high else "fell" if rate.high < 0 else "rose"
+        verdict = BY_CHANCE if rate.low <= 0 <= rate.high else FELL if rate.high < 0 else ROSE
     return (
         *(rate.value, rate.low, rate.high, remote.value, remote.low, remote.high),
         *(round(ms, 6) for ms in times),

@@ -22,7 +22,7 @@ CURVE_COLUMNS = (
     Heading("remote_hit_rate", RATIO, "of the lookups that ask the remote cache, if every miss is uploaded"),
     Heading("hits", COUNT, "such lookups", detail=True),
     Heading("time_saved_ms", MS, "what these hits save, where the duration is known or imputed", detail=True),
-    Heading("time_saved_a_week_ms", MS, "the same, a week of the log"),
+    Heading("time_saved_a_week_ms", MS, "the same, a week of the log, where it is as long as that"),
     Heading("artifacts", COUNT, "artifacts stored, on average over the log"),
     Heading("extrapolated", FLAG, "longer than half of the log's time, which can show it only in part"),
 )
@@ -31,7 +31,7 @@ STEP_COLUMNS = (
     Heading("policy", TEXT, "absolute: kept so long after the upload; sliding: so long after the last use"),
     Heading("step", TEXT, "from how long artifacts are kept to how long they would be"),
     Heading("hit_rate_change", RATIO_CHANGE, "what the remote hit rate gains"),
-    Heading("saved_a_week_change_ms", MS_CHANGE, "what is saved besides, a week"),
+    Heading("saved_a_week_change_ms", MS_CHANGE, "what is saved besides, a week, where the log is as long as that"),
     Heading("artifacts_factor", FACTOR, "how many times as many artifacts are stored"),
     Heading("extrapolated", FLAG, "longer than half of the log's time, which can show it only in part"),
 )
@@ -80,7 +80,8 @@ def _steps(points: Points, observed: Observed, every: Sequence[float], base: flo
 
 
 def _a_week(saved_ms: float, observed: Observed) -> float | None:
-    return saved_ms * WEEK_US / observed.span_us if observed.span_us else None
+    """Return what a week saves; of less than a week that cannot be told."""
+    return saved_ms * WEEK_US / observed.span_us if observed.span_us >= WEEK_US else None
 
 
 def _is_extrapolated(day: float, observed: Observed) -> bool:

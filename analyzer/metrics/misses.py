@@ -16,7 +16,9 @@ SUMMARY_COLUMNS = (
     Heading("miss_rate", RATIO, "misses / lookups"),
     Heading("imputed_time_ms", MS, "what the tasks of the misses took, where that is known or imputed"),
     Heading("imputed_coverage", RATIO, "misses whose duration is known or imputed / misses"),
-    Heading("avoidable_time_ms", MS, "imputed time of repeat, concurrent, expired and evicted misses"),
+    Heading("avoidable_misses", COUNT, "repeat, concurrent, expired and evicted misses"),
+    Heading("avoidable_time_ms", MS, "their imputed time"),
+    Heading("avoidable_coverage", RATIO, "of them, those whose duration is known or imputed"),
     Heading("time_saved_ms", MS, "sum of the hits' durations, once a lookup, where known"),
     Heading("avoidance_ratio", RATIO, "time saved / (time saved + imputed time of misses)"),
     Heading("one_hit_wonders", COUNT, "hashes that were looked up exactly once"),
@@ -27,13 +29,16 @@ SUMMARY = """
 WITH hashes AS (SELECT hash_id, count(*) AS lookups, fsum(duration_ms) AS saved_ms FROM {selected} GROUP BY hash_id),
 missed AS (
     SELECT count(*) AS misses, coalesce(round(fsum(imputed_ms), 6), 0) AS imputed_ms, count(imputed_ms) AS imputed,
+           count(*) FILTER (list_contains($avoidable, class)) AS avoidable,
+           count(imputed_ms) FILTER (list_contains($avoidable, class)) AS avoidable_imputed,
            coalesce(round(fsum(imputed_ms) FILTER (list_contains($avoidable, class)), 6), 0) AS avoidable_ms
     FROM miss),
 every AS (
     SELECT coalesce(sum(lookups), 0)::BIGINT AS lookups, coalesce(round(fsum(saved_ms), 6), 0) AS saved_ms,
            count(*) FILTER (lookups = 1) AS one_hit_wonders, count(*) AS hashes
     FROM hashes)
-SELECT lookups, misses, misses / nullif(lookups, 0), imputed_ms, imputed / nullif(misses, 0), avoidable_ms, saved_ms,
+SELECT lookups, misses, misses / nullif(lookups, 0), imputed_ms, imputed / nullif(misses, 0),
+       avoidable, avoidable_ms, avoidable_imputed / nullif(avoidable, 0), saved_ms,
        saved_ms / nullif(saved_ms + imputed_ms, 0), one_hit_wonders, hashes
 FROM every, missed
 """
@@ -46,7 +51,7 @@ CLASS_COLUMNS = (
     Heading("imputed_time_ms", MS, "what their tasks took, where that is known or imputed"),
     Heading("imputed_coverage", RATIO, "of these misses, those whose duration is known or imputed"),
     Heading("definition", TEXT, "what the class is", detail=True),
-    Heading("avoidable", FLAG, "with the artifact still in the cache it had been a hit"),
+    Heading("avoidable", FLAG, "with the artifact still in the cache it would have been a hit"),
 )
 
 BY_CLASS = """

@@ -98,6 +98,6 @@ FROM per_session GROUP BY floor(2 * log2(lookups)), floor(20 * hits / lookups) O
 
 
 def scatter(selected: Selected, outliers: Table) -> Table:
-    """Return the table `scatter`: sessions of like size and hit rate a row, and the outliers of `sessions` besides."""
+    """Return the table `scatter`: the outliers of `sessions`, then sessions of like size and hit rate a row."""
     named = [(lookups, rate, 1, lost_ms, session) for session, rate, lookups, lost_ms, *_ in outliers.rows]
-    return Table("scatter", SCATTER_COLUMNS, [*selected.ask(SCATTER), *named])
+    return Table("scatter", SCATTER_COLUMNS, [*named, *selected.ask(SCATTER)])

@@ -132,7 +132,8 @@ def _question(dimensions: Sequence[Dimension], measures: list[str], tz: str, ord
 def _order(sort: str | None, columns: Sequence[Heading], dimensions: Sequence[Dimension]) -> str:
     """Return the ORDER BY: what was asked for; else time buckets in order, other groups by size."""
     names = [column.name for column in columns]
-    ties = ", ".join(f"{place + 1} NULLS LAST" for place in range(len(dimensions)))
+    places = (f"key_{one.name}" if one.start else str(place) for place, one in enumerate(dimensions, start=1))
+    ties = ", ".join(f"{place} NULLS LAST" for place in places)
     if sort is None:
         if dimensions[0].start:
             return ties

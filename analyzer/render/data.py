@@ -9,6 +9,7 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from analyzer.render.grid import harmless
 from analyzer.render.value import plain
 from analyzer.report.report import Report
 from analyzer.table import (
@@ -75,11 +76,14 @@ def write_ndjson(report: Report, stream: BinaryIO) -> None:
 
 
 def write_csv(report: Report, stream: BinaryIO) -> None:
-    """Write the primary table with a header line; null is an empty field."""
+    """Write the primary table with a header line; null is an empty field. On a terminal no text moves the cursor."""
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.name for column in report.primary.columns])
-    writer.writerows([_field(value) for value in row] for row in report.primary.rows)
+    shown = harmless if stream.isatty() else str
+    for row in report.primary.rows:
+        fields = map(_field, row)
+        writer.writerow([shown(field) if isinstance(field, str) else field for field in fields])
     text.detach()
 
 

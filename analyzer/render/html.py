@@ -2,14 +2,18 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
+from math import isfinite
 from typing import Any, BinaryIO
 
+from analyzer.render.grid import harmless
 from analyzer.render.shown import shown, title
 from analyzer.render.value import NUMERIC, human, written
 from analyzer.report.report import Report
 from analyzer.section import Headline, Section
-from analyzer.table import TIME, Heading, Table
+from analyzer.table import HASH, TIME, Heading, Table
 
 
 def write_html(report: Report, stream: BinaryIO) -> None:
@@ -22,7 +26,8 @@ def write_html(report: Report, stream: BinaryIO) -> None:
     sections = report.sections or [Section(table.name.replace("_", " "), (), table.name) for table in report.tables]
     environment = Environment(loader=PackageLoader("analyzer.render", "."), autoescape=True)
     page = environment.get_template("page.html.jinja").render(
-        title=f"Remote build cache {report.command}",
+        title=title_of(report),
+        scope=[written(words) for words in report.scope],
         script=script,
         script_hash=f"sha256-{digest}",
         headlines=[_headline(one) for one in report.headlines],
@@ -32,33 +37,48 @@ def write_html(report: Report, stream: BinaryIO) -> None:
     stream.write(page.encode())
 
 
+def title_of(report: Report) -> str:
+    """Write what a page is called."""
+    return f"Remote build cache {report.command}" + (f": {report.about}" if report.about else "")
+
+
 def _headline(one: Headline) -> dict[str, str]:
     return {"label": one.label, "value": human(one.value, one.unit), "meaning": written(one.meaning)}
 
 
 def _section(section: Section, table: Table) -> dict[str, Any]:
-    from analyzer.render.chart import svg  # noqa: PLC0415  (half a second, only where it is needed)
+    from analyzer.render.charts.svg import svg  # noqa: PLC0415  (half a second, only where it is needed)
 
     found = shown(table)
+    found = replace(found, cells=[[harmless(cell) for cell in row] for row in found.cells])
+    kinds = [_kind(column, [row[n] for row in found.cells]) for n, column in enumerate(found.columns)]
     drawn = [(one, svg(one, table)) for one in section.charts]
     return {
         "heading": section.heading,
         "words": [written(words) for words in section.words],
         "charts": [{"title": one.title, "description": one.description, "svg": made} for one, made in drawn if made],
         "title": table.name.replace("_", " "),
-        "notes": " ".join(found.notes),
-        "columns": [{"title": title(column), "description": column.description, "kind": _kind(column)}
-                    for column in found.columns],
-        "rows": [[{"text": text, "kind": _kind(column), "raw": _raw(value)}
-                  for text, value, column in zip(cells, values, found.columns, strict=True)]
+        "notes": "; ".join(found.notes),
+        "columns": [{"title": title(column), "description": column.description, "kind": kind}
+                    for column, kind in zip(found.columns, kinds, strict=True)],
+        "rows": [[{"text": text, "kind": kind, "raw": _raw(value)}
+                  for text, value, kind in zip(cells, values, kinds, strict=True)]
                  for cells, values in zip(found.cells, found.values or found.cells, strict=True)],
     }  # fmt: skip
 
 
-def _kind(column: Heading) -> str:
-    return "number" if column.unit in NUMERIC else "time" if column.unit == TIME else ""
+LONG_CHARS = 40
+
+
+def _kind(column: Heading, cells: Sequence[str]) -> str:
+    """Return how a column is set: numbers and times unbroken, names not narrow, sentences wide."""
+    if column.unit in NUMERIC or column.unit == TIME:
+        return "number" if column.unit in NUMERIC else "time"
+    if column.unit == HASH:
+        return "hash"
+    return "words" if max(map(len, cells), default=0) > LONG_CHARS else ""
 
 
 def _raw(value: Any) -> float | None:
     """Return what a cell is sorted by, where that is a number."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) else None

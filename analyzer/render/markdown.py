@@ -1,15 +1,19 @@
 """Markdown as GitHub shows it: tables, and pages with their sentences and sparklines."""
 
-import re
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from dataclasses import replace
+from typing import Any, BinaryIO
 
+from analyzer.render.html import title_of
+from analyzer.render.plain import cut, plain_of
+from analyzer.render.plain import row as _row
 from analyzer.render.shown import shown, title
+from analyzer.render.sparkline import sparkline
 from analyzer.render.text import told
 from analyzer.render.value import NUMERIC, human, written
 from analyzer.report.report import Report
-from analyzer.section import Chart
-from analyzer.table import RATIO, Table
+from analyzer.section import Section
+from analyzer.table import Table
 
 
 def write_markdown(report: Report, stream: BinaryIO) -> None:
@@ -22,57 +26,59 @@ def write_markdown(report: Report, stream: BinaryIO) -> None:
     )
 
 
-def _markdown(table: Table, most: int | None = None, *, last: bool = False) -> Iterator[str]:
+def _markdown(table: Table, most_chars: int | None = None) -> Iterator[str]:
     found = shown(table)
-    rows = found.cells[-most:] if most and last else found.cells[:most]
-    yield _row([title(column) for column in found.columns])
+    yield _row([plain_of(title(column)) for column in found.columns])
     yield _row(["---:" if column.unit in NUMERIC else "---" for column in found.columns])
-    yield from (_row(row) for row in rows)
-    yield from (f"\n{_plain(note)}" for note in found.notes)
-    if most and len(found.cells) > most:
-        which = "last" if last else "first"
-        yield f"\nthe {which} {most} of {len(found.cells):,} rows are shown; the page (-o report.html) has all"
+    yield from (_row([plain_of(cut(cell, most_chars)) for cell in row]) for row in found.cells)
+    yield from (f"\n{plain_of(note)}" for note in found.notes)
 
 
-MOST_ROWS = 12
+MOST_ROWS, MOST_CHARS, MOST_CHARS_OF_WORDS = 12, 200, 1000
+"""A page is to fit into a comment, whatever names a log has."""
+
+FOLDED = ("definitions", "files")
+"""Tables that few readers want to see at once: whole, behind a fold."""
 
 
 def _page(report: Report) -> Iterator[str]:
     """Write a page: what a chart shows over time is a sparkline here."""
-    yield "# Remote build cache report\n"
-    yield from (f"- **{one.label}: {human(one.value, one.unit)}.** {_plain(written(one.meaning))}"
+    yield f"# {_words(title_of(report))}\n"
+    yield " ".join(_words(written(words)) for words in report.scope) + "\n"
+    yield from (f"- **{one.label}: {human(one.value, one.unit)}.** {_words(written(one.meaning))}"
                 for one in report.headlines)  # fmt: skip
     tables = {table.name: table for table in report.tables}
     for section in report.sections:
-        table = tables[section.table]
         yield f"\n## {section.heading}\n"
-        yield from (f"{_plain(written(words))}\n" for words in section.words)
-        yield from (f"{chart.title}: {line}\n" for chart in section.charts if (line := sparkline(chart, table)))
-        if table.rows:
-            yield from _markdown(table, MOST_ROWS, last=any(sparkline(chart, table) for chart in section.charts))
-    yield from (f"\n> {_plain(note)}" for note in report.notes)
+        yield from (f"{_words(written(words))}\n" for words in section.words)
+        yield from _shown(section, tables[section.table])
+    yield from (f"\n> {_words(note)}" for note in report.notes)
 
 
-BLOCKS = "▁▂▃▄▅▆▇█"
-LONGEST_LINE = 60
+def _words(text: str) -> str:
+    return plain_of(cut(text, MOST_CHARS_OF_WORDS))
 
 
-def sparkline(chart: Chart, table: Table) -> str:
-    """Write a chart over time in a line of blocks, the latest last; empty for charts of another kind."""
-    if chart.series or chart.kind not in ("stack", "line"):
-        return ""
-    names = [column.name for column in table.columns]
-    unit = table.columns[names.index(chart.y[0])].unit
-    values = [sum(row[names.index(name)] or 0 for name in chart.y) for row in table.rows][-LONGEST_LINE:]
-    most = max([*values, 1e-9]) if unit != RATIO else 1
-    blocks = "".join(BLOCKS[min(int(value / most * len(BLOCKS)), len(BLOCKS) - 1)] for value in values)
-    return f"{blocks} (last {human(values[-1], unit)})" if values else ""
+def _shown(section: Section, table: Table) -> Iterator[str]:
+    """Write a section's charts over time as sparklines, and the rows of its table that say most."""
+    yield from (f"{chart.title}, {line}\n" for chart in section.charts if (line := sparkline(chart, table)))
+    if table.name in FOLDED and table.rows:
+        yield f"<details><summary>{len(table.rows)} rows</summary>\n"
+        yield from _markdown(table, MOST_CHARS)
+        yield "\n</details>"
+    elif table.rows:
+        rows, which = _telling(section, table)
+        yield from _markdown(replace(table, rows=rows), MOST_CHARS)
+        if len(rows) < len(table.rows):
+            yield f"\n{which} {len(rows)} of {len(table.rows):,} rows; the page (-o report.html) has all"
 
 
-def _plain(text: str) -> str:
-    """Return text that Markdown leaves as it is."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text.replace("\n", " "))
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;") for cell in cells) + " |"
+def _telling(section: Section, table: Table) -> tuple[Sequence[tuple[Any, ...]], str]:
+    """Return the rows that say most: the latest, those with the most, or the first."""
+    for chart in section.charts:
+        if sparkline(chart, table):
+            return table.rows[-MOST_ROWS:], "the last"
+        if chart.value:
+            place = [column.name for column in table.columns].index(chart.value)
+            return sorted(table.rows, key=lambda row: -row[place])[:MOST_ROWS], "the largest"
+    return table.rows[:MOST_ROWS], "the first"

@@ -7,15 +7,16 @@ for (const table of document.querySelectorAll("table")) {
     const cell = row.cells[place];
     return "value" in cell.dataset ? Number(cell.dataset.value) : cell.textContent;
   };
-  const compare = (a, b) =>
-    typeof a === "number" && typeof b === "number" ? a - b
-      : typeof a === typeof b ? a.localeCompare(b) : typeof a === "number" ? -1 : 1;
+  // What has no number stands last, whichever way the others are sorted.
+  const compare = (a, b, sign) =>
+    typeof a !== typeof b ? (typeof a === "number" ? -1 : 1)
+      : sign * (typeof a === "number" ? a - b : a.localeCompare(b));
   headings.forEach((heading, place) => heading.firstElementChild.addEventListener("click", () => {
     const sign = heading.getAttribute("aria-sort") === "descending" ? 1 : -1;
     headings.forEach((one) => one.removeAttribute("aria-sort"));
     heading.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
     const rows = [...body.rows].map((row) => [key(row, place), row]);
-    rows.sort(([a], [b]) => sign * compare(a, b));
+    rows.sort(([a], [b]) => compare(a, b, sign));
     body.append(...rows.map(([, row]) => row));
   }));
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 
 from analyzer.section import Words
@@ -33,7 +34,7 @@ def human(value: Any, unit: str) -> str:
     >>> human(0.9337, "ratio"), human(1234567, "count"), human(273_600_000, "ms"), human(None, "ratio")
     ('93.4 %', '1,234,567', '3 d 4 h', '—')
     """
-    if value is None:
+    if value is None or (isinstance(value, float) and not isfinite(value)):
         return NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -10,7 +10,7 @@ from analyzer.archive.selection import Selected, Selection, select
 from analyzer.errors import UsageError
 from analyzer.message import Option
 from analyzer.report.caution import cautions
-from analyzer.section import Headline, Section
+from analyzer.section import Headline, Section, Words
 from analyzer.table import Table
 
 KEPT = "SELECT coalesce(sum(events), 0)::BIGINT FROM {selected}"
@@ -20,7 +20,8 @@ KEPT = "SELECT coalesce(sum(events), 0)::BIGINT FROM {selected}"
 class Report:
     """A command's answer. `primary` is the table that formats of a single table show; JSON has `facts` beside it.
 
-    A page has its answer in `headlines`, and `sections` that show its tables.
+    A page says what it is `about` (filters, in words) and its `scope`, has its answer in `headlines`, and `sections`
+    that show its tables.
     """
 
     command: str
@@ -29,6 +30,8 @@ class Report:
     primary: Table
     notes: Sequence[str] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    about: str = ""
+    scope: Sequence[Words] = ()
     headlines: Sequence[Headline] = ()
     sections: Sequence[Section] = ()
 

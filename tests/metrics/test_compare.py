@@ -21,14 +21,14 @@ from analyzer.render.shown import shown, title
     [
         ([(10, 9), (10, 8)] * 5, [(10, 2), (10, 3)] * 5, "fell"),
         ([(10, 2), (10, 3)] * 5, [(10, 9), (10, 8)] * 5, "rose"),
-        ([(10, 2), (10, 8)] * 5, [(10, 3), (10, 8)] * 5, "none to be told from chance"),
+        ([(10, 2), (10, 8)] * 5, [(10, 3), (10, 8)] * 5, "no more than chance explains"),
     ],
 )
 def test_the_verdict(cli: Cli, log: Any, before: list[Run], after: list[Run], words: str) -> None:
     path = log(runs("a", 0, before) + runs("b", 1, after))
     (told,) = asked(cli, path, f"..{at(1)}", f"{at(1)}..").table("change")
     assert told["change"] == words
-    assert (told["hit_rate_change_low"] <= 0 <= told["hit_rate_change_high"]) == (words.startswith("none"))
+    assert (told["hit_rate_change_low"] <= 0 <= told["hit_rate_change_high"]) == (words.startswith("no more"))
 
 
 def test_remote_rates_and_times(cli: Cli, log: Any) -> None:

@@ -99,7 +99,7 @@ def test_the_change_by_hand(cli: Cli, log: Any) -> None:
     assert told["hit_rate_change"] == pytest.approx(value)
     assert told["hit_rate_change_low"] == pytest.approx(value - reach, rel=0.01)
     assert told["hit_rate_change_high"] == pytest.approx(value + reach, rel=0.01)
-    assert told["change"] == ("rose" if reach < value else "none to be told from chance")
+    assert told["change"] == ("rose" if reach < value else "no more than chance explains")
 
 
 def test_a_change_is_no_surer_than_its_smaller_side() -> None:

@@ -102,7 +102,7 @@ def test_a_name_moves_no_cursor(terminal: bool, monkeypatch: pytest.MonkeyPatch)
 
 def test_markdown_escapes(cli: Cli, log: Any) -> None:
     out = cli("stats", log(EVENTS), "--by", "team", "--format", "markdown").out
-    assert "| web\\|&lt;b> | 1 | 1 | 100.0 % |" in out
+    assert "| web\\|\\<b\\> | 1 | 1 | 100.0 % |" in out
     assert "| --- | ---: |" in out
 
 

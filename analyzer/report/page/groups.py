@@ -27,17 +27,19 @@ def _grouped(subject: Subject, name: str) -> Table:
 
 
 def _section(name: str, words: str, table: Table) -> tuple[Section, Table]:
-    told = [Words(f"{{}} have lookups{_most(table)}.", [(f"{len(table.rows):,} {words} groups", "")])]
-    enough = [row for row in table.rows[:MOST] if row[0] is not None and row[1] >= FEWEST]
+    named = sum(row[0] is not None for row in table.rows)
+    rest = "; the row of — is of lookups that name none" if named < len(table.rows) else ""
+    told = [Words(f"Lookups name {{}} {words}{'s' * (named != 1)}{rest}{_most(table)}.", [(named, COUNT)])]
+    enough = [row for row in table.rows if row[0] is not None and row[1] >= FEWEST]
     if len(enough) > 1:
         group, lookups, rate, *_ = min(enough, key=lambda row: row[2])
         text = "Lowest of those with at least {} lookups: {}, {} of {}."
         told.append(Words(text, [(FEWEST, COUNT), (group, TEXT), (rate, RATIO), (lookups, COUNT)]))
-    what = f"Horizontal bars, one a {words}: its hit rate; the {words} with the most lookups first."
-    chart = Chart("rank", f"Hit rate by {words}", what, name, ("hit_rate",))
+    what = f"Horizontal bars, one a {words}: its hit rate, and of how many lookups; those with the most first."
+    chart = Chart("rank", f"Hit rate by {words}", what, name, ("hit_rate",), size="lookups")
     return Section(f"By {words}", told, table.name, [chart]), Table(table.name, table.columns, table.rows[:MOST])
 
 
 def _most(table: Table) -> str:
     cut = len(table.rows) - MOST
-    return f"; the {MOST} with the most are shown, {cut:,} more are not" if cut > 0 else ""
+    return f"; {cut:,} with fewer lookups are left out" if cut > 0 else ""

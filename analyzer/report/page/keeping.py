@@ -1,7 +1,7 @@
 """How long artifacts should be kept."""
 
 from analyzer.metrics.curve import retention
-from analyzer.report.page.question import Parts, Subject
+from analyzer.report.page.question import Parts, Subject, rows_of
 from analyzer.section import Chart, Section, Words
 from analyzer.table import FACTOR, MS_CHANGE, RATIO_CHANGE
 
@@ -13,13 +13,18 @@ def keeping(subject: Subject) -> Parts:
     if not observed.rows:
         return
     told = [Words("Every miss is taken to be uploaded. What is longer than half the log can be shown only in part.")]
-    longer = [step for step in steps.rows if step[0] == "absolute" and _days(step[1]) >= 2 * days]
-    if longer:
-        _, name, rate, saved_ms, artifacts, _ = longer[0]
+    longer = [step for step in rows_of(steps) if step["policy"] == "absolute" and _days(step["step"]) >= 2 * days]
+    if longer and (longer[0]["extrapolated"] or longer[0]["saved_a_week_change_ms"] is None):
+        told.insert(0, Words("The log is too short to tell what {} would give.", [(longer[0]["step"], "")]))
+    elif longer:
+        names = ("hit_rate_change", "saved_a_week_change_ms", "artifacts_factor")
+        values = zip((longer[0][name] for name in names), (RATIO_CHANGE, MS_CHANGE, FACTOR), strict=True)
         text = "{}: {}, {} saved a week, {} the artifacts (counted from the upload)."
-        told.insert(0, Words(text, [(name, ""), (rate, RATIO_CHANGE), (saved_ms, MS_CHANGE), (artifacts, FACTOR)]))
-    what = "Lines over the days that artifacts are kept, from upload and from last use: the remote hit rate."
-    chart = Chart("line", "Remote hit rate by days kept", what, "days", ("remote_hit_rate",), "policy", "extrapolated")
+        told.insert(0, Words(text, [(longer[0]["step"], ""), *values]))
+    what = "Lines over the days that artifacts are kept, from upload and from last use; hollow where the log is short."
+    chart = Chart(
+        "line", "Remote hit rate by days kept", what, "days", ("remote_hit_rate",), "policy", "extrapolated", at=days
+    )
     yield Section("How long to keep artifacts", told, curve.name, [chart]), curve
 
 

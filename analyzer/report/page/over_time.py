@@ -4,7 +4,6 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
-from analyzer.archive.selection import Selected
 from analyzer.metrics.stats import Grouping, dimension, grouped
 from analyzer.report.page.question import Parts, Subject, chosen
 from analyzer.section import Chart, Section, Words
@@ -46,27 +45,28 @@ def _rates(bucket: str, table: Table) -> tuple[Section, Table]:
     ]
     columns = [*kept.columns[:3], *SHARES, kept.columns[5]]
     title = f"Hit rate by {bucket}"
-    what = f"Bars, one a {bucket}: the share of lookups that the local and the remote cache answered."
-    chart = Chart("stack", title, what, bucket, ("local_share", "remote_share"))
+    what = f"Bars by {bucket}: the share of lookups that either cache answered; faint where they are fewer than 30."
+    chart = Chart("stack", title, what, bucket, ("local_share", "remote_share"), size="lookups")
     words = Words("The height of a bar is the hit rate: lookups answered by either cache, of all lookups.")
     return Section("Hit rate over time", [words], kept.name, [chart]), Table(kept.name, columns, rows)
 
 
 def _saved(bucket: str, table: Table) -> tuple[Section, Table]:
-    kept = chosen(table, [bucket, "time_saved_ms", "duration_coverage"], "time_saved_over_time")
+    kept = chosen(table, [bucket, "time_saved_ms", "duration_coverage", "partial"], "time_saved_over_time")
     sums: Any = accumulate(row[1] for row in kept.rows)
-    rows = [(row[0], row[1], total, row[2]) for row, total in zip(kept.rows, sums, strict=True)]
-    columns = [*kept.columns[:2], CUMULATIVE, kept.columns[2]]
+    rows = [(*row[:2], total, *row[2:]) for row, total in zip(kept.rows, sums, strict=True)]
+    columns = [*kept.columns[:2], CUMULATIVE, *kept.columns[2:]]
     charts = [
-        Chart("stack", f"Time saved by {bucket}", f"Bars, one a {bucket}.", bucket, ("time_saved_ms",)),
+        Chart("stack", f"Time saved by {bucket}", f"Bars by {bucket}.", bucket, ("time_saved_ms",)),
         Chart("line", "Time saved, cumulative", "A line that adds the bars up.", bucket, (CUMULATIVE.name,)),
     ]
-    words = Words(
-        "Serial task time that hits spared, where a hit's duration is known; below 100 % coverage it is a lower bound."
+    known = [row[2] for row in kept.rows if row[2] is not None]
+    text = (
+        "Serial task time that hits spared, where a hit's duration is known; below 100 % coverage it is a lower bound"
     )
+    words = Words(f"{text} (by {bucket}: {{}} to {{}})." if known else f"{text}.", _ends(known))
     return Section("Time saved", [words], kept.name, charts), Table(kept.name, columns, rows)
 
 
-def is_there(selected: Selected) -> bool:
-    """Tell whether there is any lookup."""
-    return bool(selected.ask("SELECT 1 FROM {selected} LIMIT 1"))
+def _ends(known: list[float]) -> list[tuple[Any, str]]:
+    return [(min(known), RATIO), (max(known), RATIO)] if known else []

@@ -1,16 +1,20 @@
 """The page: its sections in the order in which they are read. A new one is a function and a line here."""
 
+from typing import Any
+
 from analyzer.archive.opening import Opened
 from analyzer.archive.selection import Selection
 from analyzer.metrics.classes import classify
 from analyzer.metrics.stats import check_time_zone
-from analyzer.report.page.answer import changed, headlines
+from analyzer.report.page.answer import headlines
+from analyzer.report.page.changed import changed
 from analyzer.report.page.groups import groups
 from analyzer.report.page.keeping import keeping
 from analyzer.report.page.origin import definitions, health, provenance
 from analyzer.report.page.over_time import over_time
 from analyzer.report.page.question import Question, Subject
 from analyzer.report.page.runs import spread, week
+from analyzer.report.page.scope import about, scope
 from analyzer.report.page.why import why
 from analyzer.report.report import Report, answer, ask
 from analyzer.section import Headline
@@ -39,7 +43,9 @@ def page(opened: Opened, selection: Selection, question: Question) -> Report:
     parts = [part for section in SECTIONS for part in section(subject)]
     tables = [_answer(told), *(table for _, table in parts)]
     sections = [section for section, _ in parts]
-    return answer("report", asked, tables, headlines=told, sections=sections)
+    findings = next(len(table.rows) for table in tables if table.name == "findings")
+    said: dict[str, Any] = {"about": about(selection), "scope": scope(subject, findings)}
+    return answer("report", asked, tables, headlines=told, sections=sections, **said)
 
 
 def _answer(told: list[Headline]) -> Table:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from analyzer.metrics.dimension import UTC
 from analyzer.report.report import Asked
@@ -28,8 +29,22 @@ class Subject:
     question: Question
 
 
+Row = dict[str, Any]
+"""A row of a table, by the names of its columns."""
+
 Parts = Iterator[tuple[Section, Table]]
 """What a section gives: itself and its table; nothing where there is nothing to tell."""
+
+
+def rows_of(table: Table) -> list[Row]:
+    """Return the rows of a table."""
+    names = [column.name for column in table.columns]
+    return [dict(zip(names, row, strict=True)) for row in table.rows]
+
+
+def row_of(table: Table) -> Row:
+    """Return a table's first row."""
+    return rows_of(table)[0]
 
 
 def chosen(table: Table, names: list[str], name: str | None = None) -> Table:

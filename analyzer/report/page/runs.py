@@ -37,7 +37,8 @@ def week(subject: Subject) -> Parts:
     table = chosen(found, [*names, "lookups", "hit_rate", "time_saved_ms"], "by_weekday_and_hour")
     rows = sorted((row for row in table.rows if row[0] in WEEKDAYS), key=lambda row: (WEEKDAYS.index(row[0]), row[1]))
     if len(rows) > 1:
-        what = "A grid of weekdays and hours: the darker a cell, the more lookups; its hit rate is in the table."
+        most = max(row[2] for row in rows)
+        what = f"A grid of weekdays and hours: the stronger its colour, the more lookups a cell has, up to {most:,}."
         chart = Chart("heat", "Lookups by weekday and hour", what, "hour_of_day", ("weekday",), value="lookups")
         words = Words(f"When the cache is asked; hours are of the time zone {subject.question.tz}.")
         yield Section("The week", [words], table.name, [chart]), Table(table.name, table.columns, rows)

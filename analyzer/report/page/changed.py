@@ -1,0 +1,130 @@
+"""What changed against the period before, and whether rates changed or only the mix of lookups."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from analyzer.archive.opening import Opened
+from analyzer.archive.selection import Selection
+from analyzer.metrics.compare import FELL, ROSE
+from analyzer.report.compare import Sample, compare, last_two_weeks, narrowed
+from analyzer.report.page.question import Parts, Row, Subject, row_of, rows_of
+from analyzer.report.report import Report, ask
+from analyzer.section import Section, Words
+from analyzer.table import COUNT, MS_CHANGE, RATIO, RATIO_CHANGE, TEXT
+
+SPAN = "SELECT min(first_at), max(first_at) FROM lookup"
+ACTIVE_DAYS = "SELECT count(DISTINCT first_at::DATE) FROM {selected}"
+EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001  (times are naive UTC here)
+MISSING = 0.1
+"""So much of the period before may lie before the log: a log seldom begins at midnight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The two periods that are compared, by their names, and a sentence on why these."""
+
+    before: Sample
+    after: Sample
+    why: str
+
+
+def changed(subject: Subject) -> Parts:
+    """Give the section of what changed, where the log has both periods."""
+    opened, selection = subject.asked.opened, subject.asked.selection
+    if selection.chooses_events:
+        return
+    pair = _periods(opened, selection)
+    whole = replace(selection, since=None, until=None)
+    report = compare([opened], whole, (pair.before, pair.after), limit=5)
+    found, sides = row_of(report.tables[0]), report.tables[1]
+    if found["hit_rate_change"] is None:
+        return
+    told = [Words(pair.why)] if pair.why else []
+    told += [_sentence(pair, found), *_cause(report), *_thin(opened, whole, pair)]
+    yield Section("What changed", told, sides.name), sides
+
+
+def _periods(opened: Opened, selection: Selection) -> Pair:
+    """Return the period that is asked for and the equal one before; else the last 7 days and the 7 before."""
+    since, until = selection.since, selection.until
+    first_at, last_at = opened.connection.execute(SPAN).fetchall()[0]
+    if since is None or last_at is None:
+        return _weeks(opened, selection, "")
+    end = _end(since, until, last_at + timedelta(microseconds=1))
+    start = since - min(end - since, since - EARLIEST)
+    if end <= since or first_at > start + (end - since) * MISSING:
+        return _weeks(opened, selection, "The log has no earlier period of the same length: weeks are compared.")
+    return Pair(_sample("before", start, since), _sample("this period", since, end), "")
+
+
+def _end(since: datetime, until: datetime | None, over: datetime) -> datetime:
+    """Return the end of the period: `until`, unless the log is over long before."""
+    return until if until and until - over <= (until - since) * MISSING else over
+
+
+def _weeks(opened: Opened, selection: Selection, why: str) -> Pair:
+    weeks = last_two_weeks(opened, selection)
+    before, after = (
+        replace(one, name=name) for one, name in zip(weeks, ("the 7 days before", "the last 7 days"), strict=True)
+    )
+    return Pair(before, after, why)
+
+
+def _sample(name: str, since: datetime, until: datetime) -> Sample:
+    return Sample(name, {"since": since, "until": until})
+
+
+def _sentence(pair: Pair, found: Row) -> Words:
+    text = "{} ({}) against {} ({}): the hit rate changed by {} ({}), time saved by {}"
+    values: list[tuple[Any, str]] = []
+    for one in (pair.after, pair.before):
+        name = one.name if values else one.name[0].upper() + one.name[1:]
+        values += [(name, ""), (_dates(one), "")]
+    values += [
+        (found["hit_rate_change"], RATIO_CHANGE),
+        (found["change"], ""),
+        (found["time_saved_change_ms"], MS_CHANGE),
+    ]
+    if found["change_began"]:
+        return Words(f"{text}. The change began about {{}}.", [*values, (found["change_began"], TEXT)])
+    return Words(f"{text}.", values)
+
+
+def _dates(sample: Sample) -> str:
+    """Write a period; its last moment is before its end."""
+    since, until = sample.filters["since"], sample.filters["until"]
+    if since.time() == until.time() == datetime.min.time():
+        return f"{since:%Y-%m-%d} to {until - timedelta(days=1):%Y-%m-%d}"
+    return f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
+
+
+def _cause(report: Report) -> list[Words]:
+    """Say whether it was the rates or the mix: by the dimension of whose groups most of it can be told."""
+    tables = {table.name: table for table in report.tables}
+    by = rows_of(tables["effects"])
+    if not by or row_of(tables["change"])["change"] not in (FELL, ROSE):
+        return []
+    widest = max(reversed(by), key=lambda one: abs(one["mix_effect"]))
+    mix, rate = widest["mix_effect"], widest["rate_effect"]
+    if abs(mix) > abs(rate):
+        text = "It is the mix of lookups more than the rates: another mix of {}s makes {}, their own rates {}."
+        return [Words(text, [(widest["by"], ""), (mix, RATIO_CHANGE), (rate, RATIO_CHANGE)])]
+    groups = [(one["by"], row_of(tables[f"by_{one['by']}"])) for one in by]
+    name, group = max(reversed(groups), key=lambda one: abs(one[1]["effect"]))
+    if group[name] is None or abs(group["effect"]) < abs(widest["hit_rate_change"]) / 2:
+        return []
+    text = "Most of it is {} {}: {} of the change; its own rate went from {} to {}."
+    rates = [(group["hit_rate_a"], RATIO), (group["hit_rate_b"], RATIO)]
+    return [Words(text, [(name, ""), (group[name], ""), (group["effect"], RATIO_CHANGE), *rates])]
+
+
+def _thin(opened: Opened, whole: Selection, pair: Pair) -> list[Words]:
+    """Warn where one period has lookups on far fewer days than the other: such periods are hardly alike."""
+    days = {
+        one.name: ask(opened, narrowed(whole, one)).selected.ask(ACTIVE_DAYS)[0][0] for one in (pair.before, pair.after)
+    }
+    if min(days.values()) * 2 > max(days.values()):
+        return []
+    values = [value for name, count in days.items() for value in ((name, ""), (count, COUNT))]
+    return [Words("Take care: days with lookups in {}: {}; in {}: {}.", values)]

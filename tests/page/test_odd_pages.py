@@ -1,0 +1,149 @@
+"""Pages of odd logs: names that no drawing has a place for, clocks that change, numbers without end."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Cli, event, ndjson
+
+from analyzer.render.buckets import Buckets
+
+SAMPLE = Path(__file__).parents[2] / "sample_data"
+
+
+def of(count: int, **fields: Any) -> list[dict[str, Any]]:
+    """Remote lookups of 20 days, three of four hits; a field that is a function gets their number."""
+    return [
+        event(
+            **{"sessionId": f"s{n % 7}", "hash": f"h{n}", "source": "REMOTE", "event": "HIT" if n % 4 else "MISS"}
+            | {"timestamp": f"2026-09-{n % 20 + 1:02d}T10:00:00Z"}
+            | {name: value(n) if callable(value) else value for name, value in fields.items()},
+        )
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def page_of(cli: Cli, log: Any, tmp_path: Path, events: list[dict[str, Any]], *arguments: str) -> str:
+    result = cli("report", log(events), "-o", tmp_path / "page.html", "--force", *arguments)
+    assert result.code == 0, result.err
+    return (tmp_path / "page.html").read_text()
+
+
+def labels(page: str) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]*)</text>", page)
+
+
+@pytest.mark.parametrize("name", ["a\x01b\x1b[31m", "\x00", "\ufffe\uffff", 'x role="', 'aria-b="c" <b>&amp;'])
+def test_a_name_that_no_drawing_has_a_place_for(name: str, cli: Cli, log: Any, tmp_path: Path) -> None:
+    page = page_of(cli, log, tmp_path, of(60, slug=lambda n: name if n % 2 else "good", sessionId=name))
+    assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", page)
+    assert page.count("<svg") == page.count("</svg>") >= 4
+    assert "good" in labels(page)
+
+
+def test_names_that_begin_alike_are_bars_of_their_own(cli: Cli, log: Any, tmp_path: Path) -> None:
+    start = "github-enterprise-platform-engineering-team"
+    page = page_of(cli, log, tmp_path, of(300, slug=lambda n: f"{start}-{'alpha' if n % 2 else 'beta'}"))
+    assert {"100.0 % of 150", "50.0 % of 150"} <= set(labels(page))
+    assert len({label for label in labels(page) if label.startswith(start[:39])}) == 2
+
+
+def test_the_lowest_group_is_looked_for_in_all(cli: Cli, log: Any) -> None:
+    many = [
+        one for n in range(30) for one in of(200, slug=f"t{n:02d}", sessionId=f"s{n}", hash=lambda m, n=n: f"{n} {m}")
+    ]
+    few = [{**one, "event": "MISS"} for one in of(100, slug="low", sessionId="low")]
+    page = cli("report", log(many + few), "--format", "markdown").out
+    assert "Lowest of those with at least 100 lookups: low, 0.0 % of 100." in page
+    assert "Lookups name 31 teams; 11 with fewer lookups are left out." in page
+
+
+def test_two_hours_of_one_name_are_two_bars() -> None:
+    rows = [{"hour": "2026-10-25T02:00+02:00"}, {"hour": "2026-10-25T02:00+01:00"}]
+    found = Buckets.of("hour", rows)
+    assert found is not None
+    assert [end - start for start, end, _ in found.rows] == [3_600_000, 3_600_000]
+    assert found.rows[1][0] - found.rows[0][0] == 3_600_000
+
+
+def test_hours_are_in_order_where_summer_time_ends(cli: Cli, log: Any) -> None:
+    events = of(200, timestamp=lambda n: f"2026-10-25T0{n % 2}:30:00Z", duration=lambda n: 1 if n % 2 == 0 else 1000)
+    page = cli("report", log(events), "--tz", "Europe/Berlin", "--format", "json")
+    rows = page.table("time_saved_over_time")
+    assert [row["hour"] for row in rows] == ["2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00"]
+    assert rows[0]["cumulative_time_saved_ms"] == rows[0]["time_saved_ms"] < rows[1]["time_saved_ms"]
+
+
+def test_charts_do_not_depend_on_where_they_are_made(tmp_path: Path) -> None:
+    log = tmp_path / "log.ndjson"
+    log.write_text(ndjson(of(200, timestamp=lambda n: f"2026-10-25T{n % 20:02d}:30:00Z")))
+    pages = []
+    for zone in ("UTC", "America/Los_Angeles"):
+        command = [sys.executable, "-m", "analyzer", "report", str(log), "-o", "page.html", "--force"]
+        subprocess.run(command, cwd=tmp_path, env={**os.environ, "TZ": zone}, check=True, capture_output=True)
+        pages.append(re.sub(r"Made at .*? by", "", (tmp_path / "page.html").read_text()))
+    assert pages[0] == pages[1]
+    assert "Oct 25 00:00" in labels(pages[0])
+
+
+@pytest.mark.parametrize("format_name", ["html", "markdown", "table"])
+@pytest.mark.parametrize("arguments", [(), ("--cost-per-minute", "1e308")])
+def test_numbers_without_end(arguments: tuple[str, ...], format_name: str, cli: Cli, log: Any) -> None:
+    result = cli("report", log(of(60, duration=1e308)), "--format", format_name, *arguments)
+    assert result.code == 0, result.err
+    assert not re.search(r"\b(inf|nan)\b", result.out)
+
+
+@pytest.mark.parametrize("arguments", [("--since", "2026-09-05", "--until", "9999-12-31"), ("--since", "0001-01-02")])
+def test_far_dates(arguments: tuple[str, ...], cli: Cli, log: Any) -> None:
+    page = cli("report", log(of(60)), *arguments, "--format", "markdown")
+    assert page.code == 0, page.err
+    assert "The log has no earlier period of the same length: weeks are compared." in page.out
+
+
+EVIL = (
+    "![i](http://evil.example/y.png)", "[l](http://evil.example)", "x\r\r## Approved\r\r", "@acme/web",
+    "a\\|b &lt;c&gt;", "`c` *d* ~~e~~ www.evil.example",
+)  # fmt: skip
+
+
+def test_a_name_stays_text_in_markdown(cli: Cli, log: Any) -> None:
+    page = cli("report", log(of(300, slug=lambda n: EVIL[n % 6])), "--format", "markdown").out
+    assert "\r" not in page
+    assert not re.search(
+        r"(?<!\\)!?\[[^\]]*\]\(|@\w|https?://|www\.|(?<!\\)[`*~]{1,2}\w+(?<!\\)[`*~]", page.split("## By team")[1]
+    )
+    table = page.split("## By team")[1].split("\n| ")
+    assert {line.count(" | ") for line in table[1:7]} == {6}
+
+
+def test_markdown_fits_into_a_comment(cli: Cli, log: Any) -> None:
+    page = cli("report", log(of(300, slug=lambda n: f"{n % 30}" + "x" * 10_000)), "--format", "markdown").out
+    assert len(page.encode()) < 60_000
+
+
+def test_what_changed_tells_rates_from_the_mix(cli: Cli) -> None:
+    page = cli("report", SAMPLE, "--format", "markdown").out
+    assert "another mix of teams makes +9.3 points, their own rates 0.0 points." in page
+    assert "Take care: days with lookups in the 7 days before: 6; in the last 7 days: 1." in page
+    fell = cli("report", SAMPLE, "--since", "2026-10-26", "--until", "2026-11-09", "--format", "markdown").out
+    assert "This period (2026-10-26 to 2026-11-08) against before (2026-10-12 to 2026-10-25):" in fell
+    assert "Most of it is team web: -13.2 points of the change; its own rate went from 95.1 % to 63.0 %." in fell
+
+
+def test_a_page_says_what_it_is_about(cli: Cli, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert cli("report", SAMPLE, "--team", "web", "--since", "2026-11-01", "-o", page).code == 0
+    text = page.read_text()
+    assert "<title>Remote build cache report: team web, since 2026-11-01</title>" in text
+    assert "204,115 events read = 12,097 kept" in text
+
+
+def test_the_log_is_too_short_for_weeks(cli: Cli, log: Any) -> None:
+    page = cli("report", log(of(60)), "--until", "2026-09-04", "--format", "markdown").out
+    assert "The log is too short to tell what 7 d → 14 d would give." in page
+    assert re.search(r"^\| absolute.*\| 7 \| 66.7 % \| — \|", page, re.MULTILINE)
