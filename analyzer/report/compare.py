@@ -8,9 +8,11 @@ from typing import Any
 from analyzer.archive.opening import Opened
 from analyzer.archive.selection import Selected, Selection
 from analyzer.errors import UsageError
+from analyzer.message import Message, Option
 from analyzer.metrics.compare import compare as tables_of
 from analyzer.metrics.onset import onset
 from analyzer.metrics.side import Side, days, measure
+from analyzer.report.caution import misnamed
 from analyzer.report.report import Asked, Report, answer, ask
 
 PERIOD = timedelta(days=7)
@@ -67,13 +69,17 @@ def compare(
     began = onset(days(_kept(asked[0][0]))) if periods and len(opened) == 1 else None
     tables = tables_of((pair[0].name, pair[1].name), (before, after), began, limit)
     notes = [NOTHING.format(side=s.name) for s, (_, side) in zip(pair, asked, strict=True) if not side.rate.lookups]
-    notes += [f"{limit:,} groups shown of each dimension (--limit)"] if _is_cut(before, after, limit) else []
+    cut = Message(f"{limit:,} groups shown of each dimension (", Option("limit"), ")")
+    notes += [cut] if _is_cut(before, after, limit) else []
+    if len(opened) == 1:
+        notes += misnamed(opened[0], asked[1][0].selection)
     reports = [
         answer("compare", replace(asked[n][0], selected=_kept(asked[n][0])), tables, tables[0], notes * (n == 0))
         for n in range(len(opened))
     ]
+    said = dict.fromkeys(note for one in reports for note in one.notes)
     accounting = sum((one.accounting for one in reports[1:]), reports[0].accounting)
-    return replace(reports[0], accounting=accounting, notes=[note for one in reports for note in one.notes])
+    return replace(reports[0], accounting=accounting, notes=list(said))
 
 
 def _side(opened: Opened, selection: Selection, sample: Sample, place: int) -> tuple[Asked, Side]:
@@ -92,7 +98,7 @@ def narrowed(selection: Selection, sample: Sample) -> Selection:
         filters |= {name: narrower(both)} if both else {}
     for name in filters.keys() - {"since", "until"}:
         if getattr(selection, name) not in ((), None):
-            raise UsageError(f"{sample.name}: --{name} is given for both sides; leave out one of the two")
+            raise UsageError(f"{sample.name}: ", Option(name), " is given for both sides; leave out one of the two")
     return replace(selection, **filters)
 
 
