@@ -243,7 +243,8 @@ class Log:
           took, where that is known or imputed), `imputed_coverage` (the ratio of misses where it is), `definition`,
           `avoidable` (`Boolean`: with the artifact still in the cache it had been a hit).
         - `misses`, one row: `lookups`, `misses`, `miss_rate`, `imputed_time_ms`, `imputed_coverage`,
-          `avoidable_time_ms`, `time_saved_ms`, `avoidance_ratio` (saved of what was saved or executed),
+          `avoidable_time_ms`, `avoidable_coverage` (the ratio of avoidable misses whose time is known or imputed),
+          `time_saved_ms`, `avoidance_ratio` (saved of what was saved or executed),
           `one_hit_wonders` (hashes looked up once), `hashes`.
         - `top`, a row for each of the costliest: `hash` and `name`, the task it is of, or `task`; `avoidable_time_ms`,
           `avoidable_misses`, `sessions`, `first_seen` and `last_seen` (`Datetime("us")`), the counts `repeat`,
