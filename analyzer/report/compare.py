@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from analyzer.archive.opening import Opened
-from analyzer.archive.selection import Selected, Selection
+from analyzer.archive.selection import Selection
 from analyzer.errors import UsageError
 from analyzer.message import Message, Option
 from analyzer.metrics.compare import compare as tables_of
@@ -20,7 +20,6 @@ LAST = "SELECT max(first_at) FROM {selected}"
 KEEP = """
 CREATE OR REPLACE TEMP TABLE side_{place} AS SELECT session_id, hash_id, kinds, first_at, events FROM {{selected}}
 """
-SIDES = "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name LIKE 'side\\_%' ESCAPE '\\' ORDER BY 1"
 NOTHING = "{side} has no lookups: there is nothing to compare"
 
 
@@ -54,6 +53,8 @@ def compare(
 ) -> Report:
     """Answer `compare` for two samples of one source, or for two sources that are open: four tables.
 
+    A source that stands on both sides is one: its events are accounted for once.
+
     Raises:
         UsageError: single events are chosen, or a filter is given for a side and for both.
     """
@@ -65,18 +66,17 @@ def compare(
         for place, (source, sample) in enumerate(zip((opened[0], opened[-1]), pair, strict=True))
     ]
     before, after = (side for _, side in asked)
+    places = [(0, 1)] if opened[0] is opened[-1] else [(0,), (1,)]
+    kept = [_kept(asked[of[0]][0], of) for of in places]
     periods = all(sample.is_period for sample in pair)
-    began = onset(days(_kept(asked[0][0]))) if periods and len(opened) == 1 else None
+    began = onset(days(kept[0].selected)) if periods and len(kept) == 1 else None
     tables = tables_of((pair[0].name, pair[1].name), (before, after), began, limit)
     notes = [NOTHING.format(side=s.name) for s, (_, side) in zip(pair, asked, strict=True) if not side.rate.lookups]
     cut = Message(f"{limit:,} groups shown of each dimension (", Option("limit"), ")")
     notes += [cut] if _is_cut(before, after, limit) else []
-    if len(opened) == 1:
+    if len(kept) == 1:
         notes += misnamed(opened[0], asked[1][0].selection)
-    reports = [
-        answer("compare", replace(asked[n][0], selected=_kept(asked[n][0])), tables, tables[0], notes * (n == 0))
-        for n in range(len(opened))
-    ]
+    reports = [answer("compare", one, tables, tables[0], notes if one is kept[0] else ()) for one in kept]
     said = dict.fromkeys(note for one in reports for note in one.notes)
     accounting = sum((one.accounting for one in reports[1:]), reports[0].accounting)
     return replace(reports[0], accounting=accounting, notes=list(said))
@@ -102,10 +102,11 @@ def narrowed(selection: Selection, sample: Sample) -> Selection:
     return replace(selection, **filters)
 
 
-def _kept(asked: Asked) -> Selected:
-    """Return the lookups of the sides that were measured of this source, each once."""
-    tables = [f"FROM {name}" for (name,) in asked.opened.connection.execute(SIDES).fetchall()]
-    return replace(asked.selected, sql=f"SELECT DISTINCT * FROM ({' UNION ALL '.join(tables)})")
+def _kept(asked: Asked, places: Sequence[int]) -> Asked:
+    """Ask about the lookups of the sides at these places, which were measured of one source, each once."""
+    tables = [f"FROM side_{place}" for place in places]
+    sql = f"SELECT DISTINCT * FROM ({' UNION ALL '.join(tables)})"
+    return replace(asked, selected=replace(asked.selected, sql=sql))
 
 
 def _is_cut(before: Side, after: Side, limit: int) -> bool:
