@@ -12,6 +12,7 @@ from analyzer.message import Message, Option
 from analyzer.metrics.compare import compare as tables_of
 from analyzer.metrics.onset import onset
 from analyzer.metrics.side import Side, days, measure
+from analyzer.moment import later
 from analyzer.report.caution import misnamed
 from analyzer.report.report import Asked, Report, answer, ask
 
@@ -39,13 +40,12 @@ class Sample:
 def last_two_weeks(opened: Opened, selection: Selection) -> tuple[Sample, Sample]:
     """Return the last seven days of the log, as B, and the seven before."""
     end = ask(opened, selection).selected.ask(LAST)[0][0]
-    until = (end or datetime(1970, 1, 1)) + timedelta(microseconds=1)  # noqa: DTZ001  (times are naive UTC here)
-    starts = (until - 2 * PERIOD, until - PERIOD)
-    names = ("A: the 7 days before", "B: the last 7 days")
-    first, second = (
-        Sample(name, {"since": start, "until": start + PERIOD}) for name, start in zip(names, starts, strict=True)
+    until = later(end or datetime(1970, 1, 1), timedelta(microseconds=1))  # noqa: DTZ001  (times are naive UTC here)
+    start, between = later(until, -2 * PERIOD), later(until, -PERIOD)
+    return (
+        Sample("A: the 7 days before", {"since": start, "until": between}),
+        Sample("B: the last 7 days", {"since": between, "until": until}),
     )
-    return first, second
 
 
 def compare(
