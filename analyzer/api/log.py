@@ -1,12 +1,14 @@
 """A log that is open for questions: the same that the command line answers, as Polars data frames."""
 
 import weakref
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
+from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack
 
 import polars as pl
 
@@ -95,7 +97,8 @@ class _Held:
 
     def __init__(self, stack: ExitStack, found: Opened) -> None:
         self._open: list[Opened] = [found]
-        self.close = weakref.finalize(self, _close, stack, self._open)
+        self.lock = RLock()
+        self.close = weakref.finalize(self, _close, stack, self._open, self.lock)
 
     def opened(self) -> Opened:
         """Return what is open."""
@@ -103,14 +106,33 @@ class _Held:
             raise UsageError("the log is closed; open it again with analyzer.load")
         return self._open[0]
 
-    def connection(self) -> "DuckDBPyConnection":
-        """Return the connection to it."""
-        return self.opened().connection
+    def cursor(self) -> "DuckDBPyConnection":
+        """Return a connection of its own to it, for who does not hold the lock."""
+        return self.opened().connection.cursor()
 
 
-def _close(stack: ExitStack, found: list[Opened]) -> None:
-    found.clear()
-    stack.close()
+def _close(stack: ExitStack, found: list[Opened], lock: AbstractContextManager[Any]) -> None:
+    with lock:
+        found.clear()
+        stack.close()
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _question(answer: "Callable[Concatenate[Log, P], R]") -> "Callable[Concatenate[Log, P], R]":
+    """Make a method of a log a question: it has the logs that it is about for itself, as it makes temporary tables."""
+
+    @wraps(answer)
+    def alone(log: "Log", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        held = {one._held for one in (log, *args, *kwargs.values()) if isinstance(one, Log)}  # noqa: SLF001
+        with ExitStack() as locks:
+            for one in sorted(held, key=id):  # in one order for all: two threads never wait for each other
+                locks.enter_context(one.lock)
+            return answer(log, *args, **kwargs)
+
+    return alone
 
 
 class Log:
@@ -120,6 +142,9 @@ class Log:
     names another one of the answer. Ratios are between 0 and 1, times naive UTC, `_ms` are milliseconds of task time,
     and null is what cannot be known. After a question `notes` has what must be said beside it, and `accounting` where
     the events went.
+
+    Several threads may use one log: it answers a question at a time, while lazy frames are collected beside it. `notes`
+    and `accounting` are then of the last question of any thread.
 
     Every question raises a `UsageError` where an argument cannot be meant, and a `QueryError` where the SQL of `where`
     does not run.
@@ -145,6 +170,7 @@ class Log:
         """Close the log; its lazy frames can no longer be collected."""
         self._held.close()
 
+    @_question
     def stats(
         self,
         *,
@@ -186,6 +212,7 @@ class Log:
         report = stats(self._held.opened(), self._chosen(filters), grouping)
         return timed(self._answer(report, cost_per_minute, table), tz)
 
+    @_question
     def misses(
         self,
         *,
@@ -212,6 +239,7 @@ class Log:
         report = misses(self._held.opened(), self._chosen(filters), retention, by, limit)
         return self._answer(report, cost_per_minute, table)
 
+    @_question
     def retention(
         self,
         *,
@@ -236,6 +264,7 @@ class Log:
         report = retention_of(self._held.opened(), self._chosen(filters), retention)
         return self._answer(report, cost_per_minute, table)
 
+    @_question
     def sessions(
         self,
         id: str | None = None,  # noqa: A002  (what the command line calls it)
@@ -262,6 +291,7 @@ class Log:
         report = one_session(found, chosen, id, retention) if id else sessions(found, chosen, limit)
         return self._answer(report, cost_per_minute, table)
 
+    @_question
     def compare(
         self,
         a: str | None = None,
@@ -288,10 +318,12 @@ class Log:
         report = compare([log._held.opened() for log in logs], self._chosen(filters), _samples(a, b), limit)  # noqa: SLF001  (its own kind)
         return self._answer(report, cost_per_minute, table)
 
+    @_question
     def doctor(self, **filters: Unpack[Filters]) -> pl.DataFrame:
         """Return what is wrong with the log itself, a row a finding; no rows where nothing is."""
         return self._answer(doctor(self._held.opened(), self._chosen(filters)), None, None)
 
+    @_question
     def sql(self, query: str) -> pl.DataFrame:
         """Return what DuckDB's SQL gives over `events`, `lookups`, `sessions`, `runs`, `tasks`, `files`, `rejects`.
 
@@ -302,7 +334,7 @@ class Log:
         ...     log.sql("SELECT count(*) AS n FROM lookups WHERE outcome = 'miss' AND team = 'web'")["n"].item() > 0
         True
         """
-        return asked(self._held.connection(), query)
+        return asked(self._held.opened().connection, query)
 
     def events(self) -> pl.LazyFrame:
         """All events of the log, a row each, read from it as they are collected: it may be larger than memory.
@@ -310,7 +342,7 @@ class Log:
         Columns are those of the relation `events`: the five of the API, `timestamp` (naive UTC), `teamId`, `slug`,
         `team`, `ci`, `interactive`, `status`, `file` and `position`. Rows come in no promised order.
         """
-        return scanned("events", "position", WINDOW, self._held.connection)
+        return scanned("events", "position", WINDOW, self._held.cursor)
 
     def lookups(self) -> pl.LazyFrame:
         """All lookups of the log, a row each, read from it as they are collected: it may be larger than memory.
@@ -323,7 +355,7 @@ class Log:
         ...     log.lookups().select((pl.col("outcome") != "miss").mean().round(2)).collect().item()
         0.87
         """
-        frame = scanned("lookups", "session_id", SESSIONS_AT_A_TIME, self._held.connection)
+        frame = scanned("lookups", "session_id", SESSIONS_AT_A_TIME, self._held.cursor)
         return frame.drop("kinds", "session_id", "hash_id")
 
     def _chosen(self, filters: Filters) -> Selection:
