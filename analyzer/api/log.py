@@ -306,8 +306,8 @@ class Log:
 
         Args:
             a: `FROM..UNTIL`, or `NAME=VALUE` (team, ci, interactive, session, hash, status), or both with commas.
-            b: the same; or another log, which this one is compared with. Without sides, the last 7 days of the log
-                are compared with the 7 before.
+            b: the same; or another log, which this one is compared with, and then there is no `a`: filters are for
+                both. Without sides, the last 7 days of the log are compared with the 7 before.
             limit: groups of each dimension.
             cost_per_minute: adds money beside times.
             table: another table of the answer.
@@ -369,6 +369,8 @@ class Log:
 
 def _samples(a: str | None, b: "str | Log | None") -> tuple[Sample, Sample] | None:
     if isinstance(b, Log):
+        if a is not None:
+            raise UsageError(Option("a", a), ": two logs are compared as they are; filters (team=…) are for both")
         return Sample("A", {}), Sample("B", {})
     if (a is None) != (b is None):
         raise UsageError("two sides are compared: name both, or none")
