@@ -174,7 +174,7 @@ class Log:
     def stats(
         self,
         *,
-        by: str | Sequence[str] = (),
+        by: str | Sequence[str] | None = None,
         tz: str = "UTC",
         sort: str | None = None,
         limit: int | None = None,
@@ -207,7 +207,7 @@ class Log:
             )
         for cost in restore_cost or ():
             require_number("restore_cost", cost)
-        names = [name for group in texts(by or ()) for name in group.split(",")]
+        names = [name for group in texts(() if by is None else by) for name in group.split(",")]
         grouping = Grouping(names, tz, sort, limit, restore_cost)
         report = stats(self._held.opened(), self._chosen(filters), grouping)
         return timed(self._answer(report, cost_per_minute, table), tz)
@@ -288,7 +288,7 @@ class Log:
         require_days(retention)
         require_count("limit", limit)
         found, chosen = self._held.opened(), self._chosen(filters)
-        report = one_session(found, chosen, id, retention) if id else sessions(found, chosen, limit)
+        report = one_session(found, chosen, id, retention) if id is not None else sessions(found, chosen, limit)
         return self._answer(report, cost_per_minute, table)
 
     @_question
