@@ -13,7 +13,7 @@ from analyzer.moment import EXPECTED, moment, utc
 
 
 class Filters(TypedDict, total=False):
-    """Filters; what is left out lets everything pass.
+    """Filters; what is left out, or None, lets everything pass. Empty text is a value, and an empty list an error.
 
     `since` (inclusive) and `until` (exclusive) are ISO 8601 text, `36h`, `7d` or `4w` before now, a `date` (its
     midnight) or a `datetime`; UTC where they have no offset. `team`, `ci`, `session`, `hash` and `where` take one value
@@ -23,15 +23,15 @@ class Filters(TypedDict, total=False):
 
     since: str | date | None
     until: str | date | None
-    team: str | Sequence[str]
-    ci: str | Sequence[str]
+    team: str | Sequence[str] | None
+    ci: str | Sequence[str] | None
     interactive: bool | None
-    session: str | Sequence[str]
-    hash: str | Sequence[str]
+    session: str | Sequence[str] | None
+    hash: str | Sequence[str] | None
     source: Literal["LOCAL", "REMOTE"] | None
     event: Literal["HIT", "MISS"] | None
     status: Literal["ok", "failed"] | None
-    where: str | Sequence[str]
+    where: str | Sequence[str] | None
 
 
 TIMES = ("since", "until")
@@ -60,7 +60,7 @@ def _value(name: str, value: Any) -> Any:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Filters.__annotations__)}"
         raise UsageError(f"{name}: no such filter; {hint}")
     if name in MANY:
-        return _texts(name, value or ())
+        return () if value is None else _texts(name, value)
     if name in TIMES:
         return _moment(name, value)
     if value is not None and value not in CHOICES[name]:
@@ -72,6 +72,8 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     found = texts(value) if isinstance(value, str | Sequence) else (value,)
     if not all(isinstance(one, str) for one in found):
         raise UsageError(Option(name, value), ": text is expected, or several")
+    if not found:
+        raise UsageError(Option(name, value), ": an empty list lets nothing pass; None is no filter")
     return found
 
 

@@ -19,7 +19,7 @@ WINDOW = 1_000_000
 """Events, or sessions' lookups, that are read at a time."""
 
 
-def scanned(relation: str, key: str, step: int, connection: Callable[[], "DuckDBPyConnection"]) -> pl.LazyFrame:
+def scanned(relation: str, key: str, step: int, connected: Callable[[], "DuckDBPyConnection"]) -> pl.LazyFrame:
     """Return a relation as a lazy frame, read in windows of `step` values of its integer column `key`.
 
     Only the columns that the query needs are read, and no more windows than it asks for.
@@ -30,7 +30,7 @@ def scanned(relation: str, key: str, step: int, connection: Callable[[], "DuckDB
     ) -> Iterator[pl.DataFrame]:
         names = ", ".join(f'"{name}"' for name in columns) if columns else "*"
         query = f"SELECT {names} FROM {relation} WHERE {key} >= $start AND {key} < $end"
-        with connection().cursor() as cursor:
+        with connected() as cursor:
             for start in range(0, _last(cursor, relation, key) + 1, step):
                 frame = pl.DataFrame(cursor.sql(query, params={"start": start, "end": start + step}))
                 if n_rows is not None:
@@ -39,7 +39,7 @@ def scanned(relation: str, key: str, step: int, connection: Callable[[], "DuckDB
                 if n_rows == 0:
                     return
 
-    with connection().cursor() as cursor:
+    with connected() as cursor:
         schema = pl.DataFrame(cursor.sql(f"FROM {relation} LIMIT 0")).schema
     return register_io_source(batches, schema=schema, is_pure=True, explain_name=f"analyzer {relation}")
 

@@ -1,12 +1,14 @@
 """A log that is open for questions: the same that the command line answers, as Polars data frames."""
 
 import weakref
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
+from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack
 
 import polars as pl
 
@@ -97,7 +99,8 @@ class _Held:
 
     def __init__(self, stack: ExitStack, found: Opened) -> None:
         self._open: list[Opened] = [found]
-        self.close = weakref.finalize(self, _close, stack, self._open)
+        self.lock = RLock()
+        self.close = weakref.finalize(self, _close, stack, self._open, self.lock)
 
     @property
     def is_open(self) -> bool:
@@ -110,9 +113,9 @@ class _Held:
             raise UsageError("the log is closed; open it again with analyzer.load")
         return self._open[0]
 
-    def connection(self) -> "DuckDBPyConnection":
-        """Return the connection to it."""
-        return self.opened().connection
+    def cursor(self) -> "DuckDBPyConnection":
+        """Return a connection of its own to it, for who does not hold the lock."""
+        return self.opened().connection.cursor()
 
 
 def _shortly(names: Sequence[str]) -> str:
@@ -121,9 +124,28 @@ def _shortly(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:TOLD])) + more
 
 
-def _close(stack: ExitStack, found: list[Opened]) -> None:
-    found.clear()
-    stack.close()
+def _close(stack: ExitStack, found: list[Opened], lock: AbstractContextManager[Any]) -> None:
+    with lock:
+        found.clear()
+        stack.close()
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _question(answer: "Callable[Concatenate[Log, P], R]") -> "Callable[Concatenate[Log, P], R]":
+    """Make a method of a log a question: it has the logs that it is about for itself, as it makes temporary tables."""
+
+    @wraps(answer)
+    def alone(log: "Log", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        held = {one._held for one in (log, *args, *kwargs.values()) if isinstance(one, Log)}  # noqa: SLF001
+        with ExitStack() as locks:
+            for one in sorted(held, key=id):  # in one order for all: two threads never wait for each other
+                locks.enter_context(one.lock)
+            return answer(log, *args, **kwargs)
+
+    return alone
 
 
 class Log:
@@ -137,6 +159,9 @@ class Log:
     Columns are `Int64` where they count, `Float64` where they are ratios, changes of ratios, times in `_ms` or money
     (`_cost`), `Datetime("us")` where their name ends in `_at`, else `String`, unless something else is said. A rate's
     `_low` and `_high` are the ends of its 95 % interval.
+
+    Several threads may use one log: it answers a question at a time, while lazy frames are collected beside it. `notes`
+    and `accounting` are then of the last question of any thread.
 
     Every question raises a `UsageError` where an argument cannot be meant, or the log is closed, and a `QueryError`
     where the SQL of `where` does not run.
@@ -166,10 +191,11 @@ class Log:
         """Close the log; its lazy frames can no longer be collected."""
         self._held.close()
 
+    @_question
     def stats(
         self,
         *,
-        by: str | Sequence[str] = (),
+        by: str | Sequence[str] | None = None,
         tz: str = "UTC",
         sort: str | None = None,
         limit: int | None = None,
@@ -221,11 +247,12 @@ class Log:
             )
         for cost in restore_cost or ():
             require_number("restore_cost", cost)
-        names = [name for group in texts(by or ()) for name in group.split(",")]
+        names = [name for group in texts(() if by is None else by) for name in group.split(",")]
         grouping = Grouping(names, tz, sort, limit, restore_cost)
         report = stats(self._held.opened(), self._chosen(filters), grouping)
         return timed(self._answer(report, cost_per_minute, table), tz)
 
+    @_question
     def misses(
         self,
         *,
@@ -268,6 +295,7 @@ class Log:
         report = misses(self._held.opened(), self._chosen(filters), retention, by, limit)
         return self._answer(report, cost_per_minute, table)
 
+    @_question
     def retention(
         self,
         *,
@@ -301,6 +329,7 @@ class Log:
         report = retention_of(self._held.opened(), self._chosen(filters), retention)
         return self._answer(report, cost_per_minute, table)
 
+    @_question
     def sessions(
         self,
         id: str | None = None,  # noqa: A002  (what the command line calls it)
@@ -340,9 +369,10 @@ class Log:
         require_days(retention)
         require_count("limit", limit)
         found, chosen = self._held.opened(), self._chosen(filters)
-        report = one_session(found, chosen, id, retention) if id else sessions(found, chosen, limit)
+        report = one_session(found, chosen, id, retention) if id is not None else sessions(found, chosen, limit)
         return self._answer(report, cost_per_minute, table)
 
+    @_question
     def compare(
         self,
         a: str | None = None,
@@ -367,8 +397,8 @@ class Log:
 
         Args:
             a: `FROM..UNTIL`, or `NAME=VALUE` (team, ci, interactive, session, hash, status), or both with commas.
-            b: the same; or another log, which this one is compared with. Without sides, the last 7 days of the log
-                are compared with the 7 before.
+            b: the same; or another log, which this one is compared with, and then there is no `a`: filters are for
+                both. Without sides, the last 7 days of the log are compared with the 7 before.
             limit: groups of each dimension.
             cost_per_minute: what a minute of a task costs; adds a column `_cost` beside each of time.
             table: another table of the answer.
@@ -383,6 +413,7 @@ class Log:
         report = compare([log._held.opened() for log in logs], self._chosen(filters), _samples(a, b), limit)  # noqa: SLF001  (its own kind)
         return self._answer(report, cost_per_minute, table)
 
+    @_question
     def doctor(self, **filters: Unpack[Filters]) -> pl.DataFrame:
         """Return what is wrong with the log itself, a row a finding; no rows where nothing is.
 
@@ -394,6 +425,7 @@ class Log:
         """
         return self._answer(doctor(self._held.opened(), self._chosen(filters)), None, None)
 
+    @_question
     def sql(self, query: str) -> pl.DataFrame:
         """Return what DuckDB's SQL gives over `events`, `lookups`, `sessions`, `runs`, `tasks`, `files`, `rejects`.
 
@@ -408,7 +440,7 @@ class Log:
         ...     log.sql("SELECT count(*) AS n FROM lookups WHERE outcome = 'miss' AND team = 'web'")["n"].item() > 0
         True
         """
-        return asked(self._held.connection(), query)
+        return asked(self._held.opened().connection, query)
 
     def events(self) -> pl.LazyFrame:
         """All events of the log, a row each, read from it as they are collected: it may be larger than memory.
@@ -421,7 +453,7 @@ class Log:
         Raises:
             UsageError: the log is closed; also as the frame is collected.
         """
-        return scanned("events", "position", WINDOW, self._held.connection)
+        return scanned("events", "position", WINDOW, self._held.cursor)
 
     def lookups(self) -> pl.LazyFrame:
         """All lookups of the log, a row each, read from it as they are collected: it may be larger than memory.
@@ -438,7 +470,7 @@ class Log:
         ...     log.lookups().select((pl.col("outcome") != "miss").mean().round(2)).collect().item()
         0.87
         """
-        frame = scanned("lookups", "session_id", SESSIONS_AT_A_TIME, self._held.connection)
+        frame = scanned("lookups", "session_id", SESSIONS_AT_A_TIME, self._held.cursor)
         return frame.drop("kinds", "session_id", "hash_id")
 
     def _chosen(self, filters: Filters) -> Selection:
@@ -452,6 +484,8 @@ class Log:
 
 def _samples(a: str | None, b: "str | Log | None") -> tuple[Sample, Sample] | None:
     if isinstance(b, Log):
+        if a is not None:
+            raise UsageError(Option("a", a), ": two logs are compared as they are; filters (team=…) are for both")
         return Sample("A", {}), Sample("B", {})
     if (a is None) != (b is None):
         raise UsageError("two sides are compared: name both, or none")

@@ -54,12 +54,13 @@ def require_sources(sources: Sequence[Any], call: str) -> list[str]:
     Raises:
         UsageError: there is none, or one that is no path.
     """
-    if not sources:
-        raise UsageError("no source: name a log, a directory, a glob or an archive (*.duckdb)")
     for source in sources:
         if not isinstance(source, str | PathLike):
             raise UsageError(f"a source is a path, which {source!r} is not; unpack a list: {call}")
-    return [str(source) for source in sources]
+    names = [str(source) for source in sources]
+    if not names or "" in names:
+        raise UsageError("no source: name a log, a directory, a glob or an archive (*.duckdb)")
+    return names
 
 
 def require_days(days: Any) -> None:

@@ -233,7 +233,7 @@ def test_what_messages_name_is_a_parameter_and_an_option(cli: Cli) -> None:
     assert named_options() - parameters == set()
     commands = ("stats", "misses", "load", "replay", "journal resolve")
     options = " ".join(cli(*command.split(), "--help").out for command in commands)
-    only_in_python = {"id", "token", "table"}
+    only_in_python = {"a", "id", "token", "table"}
     for name in named_options() - only_in_python:
         assert f"{spelled(Message(Option(name)))} " in options.replace("\n", " ").replace("/", " "), name
 
@@ -286,6 +286,9 @@ def test_two_logs_are_compared(tmp_path: Path) -> None:
         (tmp_path / name).write_text(ndjson(events))
     with analyzer.load(tmp_path / "a") as a, analyzer.load(tmp_path / "b") as b:
         assert a.compare(b=b, table="sides")["hit_rate"].to_list() == [0.75, 0.25]
+        assert a.compare(b=b, hash=["1", "3"], table="sides")["hit_rate"].to_list() == [0.5, 0.0]
+        with pytest.raises(analyzer.UsageError, match="a='hash=0': two logs are compared as they are"):
+            a.compare("hash=0", b)
 
 
 def test_every_public_thing_says_what_it_is() -> None:
