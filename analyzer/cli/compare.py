@@ -55,7 +55,7 @@ def command(
     from analyzer.report.cost import priced  # noqa: PLC0415
     from analyzer.report.sides import sides  # noqa: PLC0415
 
-    target = output.target(inputs.rejects)
+    target = output.target(inputs)
     sources, samples = sides(inputs.sources, datetime.now(UTC))
     apart = [sources]
     if samples is None and len(sources) == 2:  # noqa: PLR2004  (A and B)

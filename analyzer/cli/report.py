@@ -46,7 +46,7 @@ def command(
     from analyzer.report.page.page import page  # noqa: PLC0415
     from analyzer.report.page.question import Question  # noqa: PLC0415
 
-    target = output.target(inputs.rejects)
+    target = output.target(inputs)
     said = shown(shlex.join(["analyzer", *sys.argv[1:]]))
     question = Question(retention, tz, said, datetime.now(UTC).replace(tzinfo=None))
     with open_source(inputs, progress(), Purpose(selection.view)) as opened:
