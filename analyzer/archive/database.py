@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from analyzer.archive import schema, spill
 from analyzer.errors import ArchiveError
 from analyzer.readers.source import is_archive
+from analyzer.text import is_utf8
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -32,6 +33,8 @@ def archive(path: Path | None, scratch: Path, *, read_only: bool) -> Iterator["D
     Raises:
         ArchiveError: the file is in use, is no archive, or one of another version.
     """
+    if path and not is_utf8(str(path)):
+        raise ArchiveError(f"{path}: not valid UTF-8, and DuckDB opens no file of such a name; rename it")
     if path and not path.exists() and not read_only:
         _create(path, scratch)
     if path and not is_archive(path):

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from analyzer.text import require_utf8
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -11,6 +13,10 @@ class Reading:
     format: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     strict: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse names that no file can have."""
+        require_utf8("columns", *self.columns.values())
 
     @property
     def renamed(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from analyzer.archive.view import View
 from analyzer.errors import QueryError
 from analyzer.event import NAMES
 from analyzer.message import Option
+from analyzer.text import require_utf8
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,6 +23,9 @@ class Selection:
 
     `source`, `event`, `status` and `where` choose single events before lookups are formed; the others whole lookups.
     `view` is applied as SOURCE is opened.
+
+    Raises:
+        UsageError: text that is no UTF-8.
     """
 
     since: datetime | None = None
@@ -36,6 +40,11 @@ class Selection:
     status: str | None = None
     where: Sequence[str] = ()
     view: View = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse text that no log can hold."""
+        for name in ("team", "ci", "session", "hash", "where"):
+            require_utf8(name, *getattr(self, name))
 
     @property
     def chooses_events(self) -> bool:

@@ -54,7 +54,7 @@ def command(
     wanted = Thresholds(min_hit_rate, min_remote_hit_rate, max_drop, saved_ms, min_lookups)
     if wanted == Thresholds(min_lookups=min_lookups):
         raise UsageError("nothing to check: --min-hit-rate, --min-remote-hit-rate, --max-drop or --min-time-saved")
-    target = output.target(inputs.rejects)
+    target = output.target(inputs)
     with open_source(inputs, progress(), Purpose(selection.view)) as opened:
         report = check(opened, selection, wanted)
         write(report, target)

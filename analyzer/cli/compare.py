@@ -13,6 +13,7 @@ from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
+from analyzer.text import shown
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
@@ -54,12 +55,12 @@ def command(
     from analyzer.report.cost import priced  # noqa: PLC0415
     from analyzer.report.sides import sides  # noqa: PLC0415
 
-    target = output.target(inputs.rejects)
+    target = output.target(inputs)
     sources, samples = sides(inputs.sources, datetime.now(UTC))
     apart = [sources]
     if samples is None and len(sources) == 2:  # noqa: PLR2004  (A and B)
         apart = [(one,) for one in sources]
-        samples = (Sample(f"A: {sources[0]}", {}), Sample(f"B: {sources[1]}", {}))
+        samples = (Sample(f"A: {shown(sources[0])}", {}), Sample(f"B: {shown(sources[1])}", {}))
     with ExitStack() as stack:
         inputs_apart = [replace(inputs, sources=tuple(one)) for one in apart]
         opened = [stack.enter_context(open_source(one, progress(), Purpose(selection.view))) for one in inputs_apart]

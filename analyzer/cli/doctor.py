@@ -32,7 +32,7 @@ def command(inputs: SourceOptions, selection: "Selection", output: OutputOptions
     from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.report.doctor import doctor  # noqa: PLC0415
 
-    target = output.target(inputs.rejects)
+    target = output.target(inputs)
     with open_source(inputs, progress(), Purpose(selection.view)) as opened:
         write(doctor(opened, selection), target)
         return code_of(opened.intake)

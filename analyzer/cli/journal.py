@@ -8,6 +8,7 @@ import click
 from analyzer.cli import say
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.exits import Exit
+from analyzer.cli.files import require_writable
 from analyzer.cli.filters import filter_options
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, Target, output_options, write
@@ -65,7 +66,7 @@ def status(path: Path, output: OutputOptions) -> None:
     """
     from analyzer.delivery.tables import destinations_table, uncertain_table  # noqa: PLC0415
 
-    target = output.target()
+    target = output.target(None, path)
     with _open(path) as journal:
         tables = [destinations_table(journal.summary())]
         if uncertain := journal.uncertain():
@@ -133,6 +134,7 @@ def verify(
       analyzer journal verify cache.duckdb
     """
     path = path or journal_of(inputs.sources)
+    require_writable([inputs.rejects] if inputs.rejects else [], inputs, [path], force=True)
     with _open(path) as journal:
         faults = journal.faults()
         for fault in faults:

@@ -39,7 +39,7 @@ def command(inputs: SourceOptions, into: Path, output: OutputOptions) -> int:
         raise UsageError("no LOG: name files, directories or globs, or - for stdin")
     if not into.parent.is_dir():
         raise UsageError(f"--into {into}: there is no directory {into.parent}; make it first")
-    target = output.target(inputs.rejects)
+    target = output.target(inputs, into)
     with loaded(inputs.sources, into, inputs.reading(), progress()) as opened:
         tell(opened, inputs.rejects)
         require_logs(opened.intake, inputs)

@@ -42,7 +42,7 @@ def command(
     from analyzer.report.cost import priced  # noqa: PLC0415
     from analyzer.report.misses import misses  # noqa: PLC0415
 
-    target = output.target(inputs.rejects)
+    target = output.target(inputs)
     with open_source(inputs, progress(), Purpose(selection.view)) as opened:
         write(priced(misses(opened, selection, retention, by, limit), cost_per_minute), target)
         return code_of(opened.intake)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from analyzer.cli import say
+from analyzer.cli.files import require_writable, whole
 from analyzer.cli.options import Decorator, gathered, under
 from analyzer.cli.spelling import spelled
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
+    from analyzer.cli.source import SourceOptions
     from analyzer.render.formats import Output
     from analyzer.report.report import Report
 
@@ -54,14 +56,16 @@ class OutputOptions:
     default: str
     """The format where neither the user nor a suffix says one."""
 
-    def target(self, rejects: Path | None = None) -> Target:
+    def target(self, inputs: "SourceOptions | None" = None, *kept: Path) -> Target:
         """Find the format, and refuse what cannot be written, before any work is done.
 
+        `kept` are files that the command writes into besides.
+
         Raises:
-            UsageError: the file is there already, or its suffix says no format.
+            UsageError: the file is there already, is one that the command needs, or its suffix says no format.
         """
-        for path in filter(None, (self.output_path, rejects)):
-            _require_writable(path, force=self.force)
+        written = (self.output_path, inputs and inputs.rejects)
+        require_writable([path for path in written if path], inputs, kept, force=self.force)
         found = _format_of(self.format_name, self.output_path, self.default)
         if found.binary and not self.output_path and sys.stdout.isatty():
             raise UsageError(f"--format {found.name} is not for a terminal; write it to a file with -o")
@@ -81,13 +85,6 @@ output_options = options_with(default="table")
 """Adds the options that almost every command has."""
 
 
-def _require_writable(path: Path, *, force: bool) -> None:
-    if path.exists() and path.is_file() and not force:
-        raise UsageError(f"{path}: exists already; --force overwrites it, or name another file")
-    if not path.parent.is_dir():
-        raise UsageError(f"{path}: there is no directory {path.parent}; make it, or name another file")
-
-
 def _format_of(name: str | None, path: Path | None, default: str) -> "Output":
     from analyzer.render.formats import OUTPUTS  # noqa: PLC0415
 
@@ -102,7 +99,8 @@ def write(report: "Report", target: Target) -> None:
     """Write the report to the file, or to stdout; its notes to stderr."""
     report = replace(report, notes=[spelled(note) for note in report.notes])
     if target.path:
-        _write_file(report, target.format, target.path.resolve())
+        with whole(target.path) as file:
+            target.format.write(report, file)
     else:
         _print(report, target.format)
     for text in report.notes:
@@ -122,17 +120,3 @@ def _print(report: "Report", found: "Output") -> None:
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):  # rich makes a SystemExit of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _write_file(report: "Report", found: "Output", path: Path) -> None:
-    """Write a file under another name first: what stands there stays until it is whole."""
-    unfinished = path if path.exists() and not path.is_file() else path.with_name(path.name + ".part")
-    try:
-        with unfinished.open("wb") as file:
-            found.write(report, file)
-    except BaseException:
-        if unfinished != path:
-            unfinished.unlink(missing_ok=True)
-        raise
-    if unfinished != path:
-        unfinished.replace(path)

@@ -55,14 +55,14 @@ def command(
     from analyzer.delivery.settings import NO_TOKEN  # noqa: PLC0415
     from analyzer.report.caution import misnamed  # noqa: PLC0415
 
-    target = output.target(inputs.rejects)
+    path = options.journal or journal_of(inputs.sources)
+    target = output.target(inputs, path, *filter(None, [options.dead_letters]))
     require_names({"as_ci": options.as_ci, "slug": options.slug, "team_id": options.team_id})
     require_rate("requests_per_minute", options.requests_per_minute)
     settings = settings_of(options.api, options.token_file)
     if options.execute and not settings.token:
         raise UsageError(NO_TOKEN)
     with ExitStack() as stack:
-        path = options.journal or journal_of(inputs.sources)
         journal = (
             stack.enter_context(Journal(path, read_only=not options.execute))
             if options.execute or path.exists()

@@ -14,6 +14,7 @@ from analyzer.cli.keeping import RETENTION
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, options_with, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
+from analyzer.text import shown
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
@@ -45,8 +46,9 @@ def command(
     from analyzer.report.page.page import page  # noqa: PLC0415
     from analyzer.report.page.question import Question  # noqa: PLC0415
 
-    target = output.target(inputs.rejects)
-    question = Question(retention, tz, shlex.join(["analyzer", *sys.argv[1:]]), datetime.now(UTC).replace(tzinfo=None))
+    target = output.target(inputs)
+    said = shown(shlex.join(["analyzer", *sys.argv[1:]]))
+    question = Question(retention, tz, said, datetime.now(UTC).replace(tzinfo=None))
     with open_source(inputs, progress(), Purpose(selection.view)) as opened:
         write(priced(page(opened, selection, question), cost_per_minute), target)
         return code_of(opened.intake)

@@ -41,7 +41,7 @@ def command(
     from analyzer.report.cost import priced  # noqa: PLC0415
     from analyzer.report.retention import retention as answer  # noqa: PLC0415
 
-    target = output.target(inputs.rejects)
+    target = output.target(inputs)
     with open_source(inputs, progress(), Purpose(selection.view)) as opened:
         write(priced(answer(opened, selection, retention), cost_per_minute), target)
         return code_of(opened.intake)

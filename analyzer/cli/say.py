@@ -8,6 +8,7 @@ from enum import IntEnum
 import click
 
 from analyzer.cli.spelling import spelled
+from analyzer.text import shown
 
 
 class Level(IntEnum):
@@ -57,5 +58,5 @@ def detail(message: str) -> None:
 def _say(word: str, colour: str, message: str) -> None:
     """Write a line; click drops colours where stderr is no terminal, but does not know NO_COLOR."""
     head = word if os.environ.get("NO_COLOR") else click.style(word, fg=colour)
-    line = "".join(character if character.isprintable() else " " for character in spelled(message))
+    line = "".join(character if character.isprintable() else " " for character in shown(spelled(message)))
     click.echo(f"{head} {' '.join(line.split())}", err=True)

@@ -44,7 +44,7 @@ def command(
     from analyzer.report.cost import priced  # noqa: PLC0415
     from analyzer.report.sessions import one_session, sessions  # noqa: PLC0415
 
-    target = output.target(inputs.rejects)
+    target = output.target(inputs)
     *sources, last = inputs.sources or ("",)
     is_id = bool(sources) and last != "-" and not has_magic(last) and not Path(last).exists()
     named = replace(inputs, sources=tuple(sources)) if is_id else inputs

@@ -31,7 +31,8 @@ def command(inputs: SourceOptions, output: OutputOptions) -> int:
     if len(inputs.sources) < 2:  # noqa: PLR2004  (a source and the query)
         raise UsageError('a SOURCE and SQL are needed: analyzer sql sample_data "SELECT count(*) FROM events"')
     *sources, text = inputs.sources
-    target = output.target(inputs.rejects)
-    with open_source(replace(inputs, sources=tuple(sources)), progress()) as opened:
+    inputs = replace(inputs, sources=tuple(sources))
+    target = output.target(inputs)
+    with open_source(inputs, progress()) as opened:
         write(query(opened, text), target)
         return code_of(opened.intake)

@@ -64,7 +64,7 @@ def command(
     from analyzer.report.cost import priced  # noqa: PLC0415
     from analyzer.report.stats import explained, needs_lookups_only, stats  # noqa: PLC0415
 
-    target = output.target(inputs.rejects)
+    target = output.target(inputs)
     names = [name for group in by for name in group.split(",")]
     by_time = sort and cost_per_minute is not None and sort.endswith("_cost")
     column = f"{sort.removesuffix('_cost')}_ms" if sort and by_time else sort

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from analyzer.delivery.sane import require_names
 from analyzer.errors import UsageError
 from analyzer.message import Option
 
@@ -38,7 +39,8 @@ def settings(api: str | None, token_file: Path | None, around: Surroundings) -> 
     """Return the settings by precedence: flag, environment, the repository's `.turbo/config.json`, the user's.
 
     Raises:
-        UsageError: an address that is no URL or would send the token in the clear, or a file that cannot be read.
+        UsageError: an address that is no URL or would send the token in the clear, a team that no request carries, or
+            a file that cannot be read.
     """
     env = {name: value for name, value in around.environment.items() if value}
     repository, user = _repository(around.directory), _read(around.user_directory / "config.json")
@@ -48,6 +50,7 @@ def settings(api: str | None, token_file: Path | None, around: Surroundings) -> 
     slug = env.get("TURBO_TEAM")
     if not (team_id or slug):
         team_id, slug = _first("teamId", repository, user), _first("teamSlug", repository, user)
+    require_names({"team_id": team_id, "slug": slug})
     found = api or env.get("TURBO_API") or _first("apiUrl", repository, user) or DEFAULT_API
     token = _token_in(token_file) if token_file else env.get("TURBO_TOKEN") or pair.get("token")
     token = token or _first("token", _read(around.user_directory / "auth.json"), user) or ""

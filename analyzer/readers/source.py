@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from analyzer.errors import UnreadableError, UsageError
+from analyzer.text import shown
 
 ARCHIVE_MAGIC = b"DUCK"
 ARCHIVE_MAGIC_AT = 8
@@ -75,14 +76,14 @@ def _files(source: str, stdin: BinaryIO | None, workspace: Path) -> Iterator[Log
         with path.open("rb") as pipe:
             yield _spooled(pipe, workspace, source)
     elif path.is_dir():
-        yield from (LogFile(found, _shown(str(found)), named=False) for found in _walk(path))
+        yield from (LogFile(found, shown(str(found)), named=False) for found in _walk(path))
     elif path.exists():
-        yield LogFile(path, _shown(source), named=True)
+        yield LogFile(path, shown(source), named=True)
     elif glob.has_magic(source):
         found = sorted(filter(os.path.isfile, glob.iglob(source, recursive=True)))  # noqa: PTH207  (absolute patterns)
         if not found:
             raise UnreadableError(f"{source}: no file matches this pattern")
-        yield from (LogFile(Path(name), _shown(name), named=False) for name in found)
+        yield from (LogFile(Path(name), shown(name), named=False) for name in found)
     else:
         raise UnreadableError(f"{source}: no such file or directory; name a log, a directory, a glob or - for stdin")
 
@@ -107,8 +108,3 @@ def _spooled(stream: BinaryIO, workspace: Path, name: str) -> LogFile:
     with tempfile.NamedTemporaryFile(dir=workspace, delete=False) as file:
         shutil.copyfileobj(stream, file)
     return LogFile(Path(file.name), name, named=True)
-
-
-def _shown(name: str) -> str:
-    """Return a file's name as text: bytes that are no UTF-8 are replaced."""
-    return os.fsencode(name).decode("utf-8", "replace")

@@ -7,6 +7,7 @@ from analyzer.archive.opening import Opened
 from analyzer.errors import QueryError
 from analyzer.report.report import Report, account
 from analyzer.table import NUMBER, TEXT, Heading, Table
+from analyzer.text import is_utf8
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, Statement
@@ -48,6 +49,8 @@ def only_query(connection: "DuckDBPyConnection", sql: str) -> "Statement":
         QueryError: it is no query, or more than one.
         duckdb.Error: it cannot be parsed.
     """
+    if not is_utf8(sql):
+        raise QueryError("SQL that is not valid UTF-8; write it as UTF-8")
     statements = connection.extract_statements(sql)
     if len(statements) != 1 or statements[0].type.name not in QUERIES:
         raise QueryError("only one query is taken: SELECT, WITH, FROM, DESCRIBE, SUMMARIZE or SHOW")

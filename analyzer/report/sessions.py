@@ -8,6 +8,7 @@ from analyzer.metrics.classes import classify
 from analyzer.metrics.session import find, session
 from analyzer.metrics.sessions import sessions as tables_of
 from analyzer.report.report import Report, answer, ask
+from analyzer.text import require_utf8
 
 
 def sessions(opened: Opened, selection: Selection, limit: int) -> Report:
@@ -26,6 +27,7 @@ def one_session(opened: Opened, selection: Selection, text: str, retention_days:
     Raises:
         UsageError: there is no such session, or single events are chosen.
     """
+    require_utf8("id", text)
     name = find(ask(opened, selection, whole="sessions").selected, text)
     asked = ask(opened, replace(selection, session=(name,)))
     classify(asked.selected, retention_days)
