@@ -6,45 +6,22 @@ gone T after its upload. *Sliding*: T after its last use. A hash that is a hit a
 that hit counts at every T, and the artifact as uploaded then.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analyzer.archive.selection import Selected
 from analyzer.metrics.classes import DAY_US
 from analyzer.metrics.imputed import impute
+from analyzer.metrics.uses import ASKED, Uses, uses_of
 
 if TYPE_CHECKING:
     import polars as pl
-
-CODE_BITS = 62
-ASKED = "kinds & 12 > 0 AND first_at IS NOT NULL"
 
 SPAN = f"""
 SELECT epoch_us(min(first_at)), epoch_us(max(first_at)), count(*), count(*) FILTER (kinds & 4 > 0),
        bool_and(epoch_us(first_at) % 1000 = 0)
 FROM {{selected}} WHERE {ASKED}
-"""
-
-TEAMS = """
-CREATE OR REPLACE TEMP TABLE team_place AS
-SELECT id AS context_id, dense_rank() OVER (ORDER BY team) - 1 AS place FROM store.context
-"""
-
-COUNTS = "SELECT (SELECT max(place) + 1 FROM team_place), (SELECT max(id) + 1 FROM store.hash)"
-
-# At one moment a miss comes before a hit.
-CODES = f"""
-SELECT ((key - $first_key) * $width + tick) * 2 + hit AS code
-FROM (SELECT place * $hashes + hash_id AS key, (epoch_us(first_at) - $start) // $tick_us AS tick,
-             (kinds & 4 > 0)::INTEGER AS hit
-      FROM {{selected}} JOIN team_place USING (context_id) WHERE {ASKED})
-WHERE key >= $first_key AND key < $first_key + $keys
-"""
-
-DURATIONS = """
-SELECT coalesce(duration_ms, 0) AS duration_ms
-FROM range(1, $hashes) hashes(id) LEFT JOIN duration ON hash_id = id ORDER BY id
 """
 
 
@@ -71,24 +48,6 @@ class Kept:
     stored_us: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Uses:
-    """Uses of artifacts, sorted by `codes`: key * width + ticks since the log's start.
-
-    `width` is so large that no time within reach leads from one key to the next. `since_last` is null at a key's first
-    use; `until_next` is, at its last one, the time until the log's end. `saved_ms` is what a hit saves, and
-    `first_hit` tells of a first use that was a hit.
-    """
-
-    codes: "pl.Series"
-    since_last: "pl.Series"
-    until_next: "pl.Series"
-    saved_ms: "pl.Series"
-    first_hit: "pl.Series"
-    width: int
-    span: int
-
-
 def observe(selected: Selected) -> Observed | None:
     """Return what the log holds; None where the remote cache was never asked at a known time."""
     start, end, lookups, hits, whole = selected.ask(SPAN)[0]
@@ -98,49 +57,17 @@ def observe(selected: Selected) -> Observed | None:
 def replayed(selected: Selected, observed: Observed, days: Sequence[float]) -> dict[tuple[str, float], Kept]:
     """Replay the lookups against caches of every policy and each T; return what they would have answered."""
     impute(selected.connection)
-    limits = [round(day * DAY_US) // observed.tick_us for day in days]
+    span = observed.span_us // observed.tick_us
+    limits = [min(round(day * DAY_US) // observed.tick_us, span) for day in days]
     found = {(policy, day): Kept() for policy in POLICIES for day in days}
-    for uses in _uses(selected, observed, max(limits)):
+    for some in uses_of(selected, observed.start_us, observed.tick_us, span, max(limits)):
         for policy, replay in POLICIES.items():
-            for day, (hits, saved_ms, stored) in zip(days, replay(uses, limits), strict=True):
+            for day, (hits, saved_ms, stored) in zip(days, replay(some, limits), strict=True):
                 kept = found[policy, day]
-                kept.hits += hits + int(uses.first_hit.sum())
-                kept.saved_ms += saved_ms + float(uses.saved_ms.filter(uses.first_hit).sum())
+                kept.hits += hits + int(some.first_hit.sum())
+                kept.saved_ms += saved_ms + float(some.saved_ms.filter(some.first_hit).sum())
                 kept.stored_us += stored * observed.tick_us
     return found
-
-
-def _uses(selected: Selected, observed: Observed, reach: int) -> Iterator[Uses]:
-    """Yield uses, of so many keys at once that their codes are integers of 64 bits."""
-    selected.execute(TEAMS)
-    teams, hashes = selected.ask(COUNTS)[0]
-    span = observed.span_us // observed.tick_us
-    width = span + reach + 1
-    step = 1 << CODE_BITS - width.bit_length()
-    durations_ms = selected.frame(DURATIONS, hashes=hashes)["duration_ms"]
-    for first_key in range(0, teams * hashes, step):
-        at = {"first_key": first_key, "keys": step, "hashes": hashes, "width": width}
-        codes = selected.frame(CODES, start=observed.start_us, tick_us=observed.tick_us, **at)["code"].sort()
-        if codes.is_empty():
-            continue
-        hash_ids = (codes // (2 * width) + first_key) % hashes
-        yield _timed(codes, durations_ms.gather(hash_ids - 1), width, span)
-
-
-def _timed(codes: "pl.Series", saved_ms: "pl.Series", width: int, span: int) -> Uses:
-    """Time each use by those of the same key before and after it."""
-    import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
-
-    code, gap = pl.col("code") // 2, (pl.col("code") // 2).diff()
-    first = (code // width != (code // width).shift()).fill_null(value=True)
-    last = first.shift(-1).fill_null(value=True)
-    timed = pl.DataFrame({"code": codes}).select(
-        code=code,
-        since_last=pl.when(~first).then(gap),
-        until_next=pl.when(last).then(span - code % width).otherwise(gap.shift(-1)),
-        first_hit=first & (pl.col("code") % 2 == 1),
-    )
-    return Uses(timed["code"], timed["since_last"], timed["until_next"], saved_ms, timed["first_hit"], width, span)
 
 
 Replayed = tuple[int, float, int]

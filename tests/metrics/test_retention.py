@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from test_recordings import flat
 
+from analyzer.metrics import uses as uses_of_artifacts
 from analyzer.metrics.curve import CURVE_COLUMNS, STEP_COLUMNS
 from analyzer.render.shown import shown
 from analyzer.table import Table
@@ -24,7 +25,8 @@ MS, US = timedelta(milliseconds=1), timedelta(microseconds=1)
 NO_TIME = timedelta(0)
 DAY = timedelta(days=1)
 
-Events = list[dict[str, Any]]
+Event = dict[str, Any]
+Events = list[Event]
 
 
 def at(days: float = 0, more: timedelta = NO_TIME) -> str:
@@ -394,6 +396,56 @@ def test_against_brute_force(
 
     result = answered(cli, path, *options, "--retention", retention)
     assert_as_the_oracle_says(result, events, retention, keep)
+
+
+MOVED = st.dictionaries(
+    st.integers(0, 89), st.sampled_from([-700_000, -800, -270, -135, 91, 120, 180, 181, 365, 2_800_000])
+)
+"""Days by which events are moved; a step of the curve is at most 120 days."""
+
+
+def moved(one: Event, days: int) -> Event:
+    """The same event so many days later."""
+    when = datetime.fromisoformat(one["timestamp"]) + timedelta(days=days)
+    return one | {"timestamp": when.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"}
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=LOGS, days=MOVED, retention=st.sampled_from([7, 120]), keys=st.integers(1, 9))
+def test_keys_and_silences_that_are_packed_answer_the_same(
+    cli: Cli, tmp_path: Path, events: Events, days: dict[int, int], retention: float, keys: int
+) -> None:
+    """Where not all keys fit into integers at once: those that occur do, so many together, and no silence is long."""
+    far = [moved(one, days[n]) if n in days and "timestamp" in one else one for n, one in enumerate(events)]
+    (path := tmp_path / "log.ndjson").write_text(ndjson(far))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(uses_of_artifacts, "_keys_at_once", lambda _: keys)
+        assert_as_the_oracle_says(answered(cli, path, "--retention", retention), far, retention)
+
+
+@pytest.mark.parametrize("early", ["1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z"])
+def test_one_bogus_time_costs_nothing(cli: Cli, log: Any, monkeypatch: pytest.MonkeyPatch, early: str) -> None:
+    """Sparse keys and one long silence are replayed at once all the same."""
+    replayed = list[int]()
+    monkeypatch.setattr(uses_of_artifacts, "_timed", _counting(replayed))
+    many = [
+        one
+        for n in range(2000)
+        for one in uses("MH", 1, timedelta(days=2, microseconds=n), name=f"h{n}", team=f"t{n % 200}")
+    ]
+    events = [event(source="REMOTE", event="MISS", timestamp=early), *many]
+    assert hits(cli, log(events))["sliding"] == dict.fromkeys(slow.DAYS, 2000) | {1: 1}
+    assert replayed == [4001]
+
+
+def _counting(replayed: list[int]) -> Any:
+    timed = uses_of_artifacts._timed  # noqa: SLF001  (what is counted)
+
+    def counted(codes: Any, *more: Any) -> Any:
+        replayed.append(len(codes))
+        return timed(codes, *more)
+
+    return counted
 
 
 NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
