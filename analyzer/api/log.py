@@ -8,10 +8,11 @@ from functools import wraps
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, Self, Unpack
 
 import polars as pl
 
+from analyzer.api.arguments import P, R, checked
 from analyzer.api.filters import Filters, selection_of, texts
 from analyzer.api.frame import WINDOW, asked, scanned, table_of, timed
 from analyzer.api.values import require_choice, require_count, require_days, require_number, require_sources
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 SESSIONS_AT_A_TIME = 20_000
 
 
+@checked
 def load(
     *sources: str | Path,
     into: str | Path | None = None,
@@ -117,12 +119,9 @@ def _close(stack: ExitStack, found: list[Opened], lock: AbstractContextManager[A
         stack.close()
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
 def _question(answer: "Callable[Concatenate[Log, P], R]") -> "Callable[Concatenate[Log, P], R]":
     """Make a method of a log a question: it has the logs that it is about for itself, as it makes temporary tables."""
+    answer = checked(answer)
 
     @wraps(answer)
     def alone(log: "Log", /, *args: P.args, **kwargs: P.kwargs) -> R:
