@@ -20,7 +20,7 @@ from analyzer.archive.file import Accounting
 from analyzer.archive.opening import Observer, Opened, loaded, opened
 from analyzer.archive.reading import Reading
 from analyzer.archive.selection import Selection
-from analyzer.archive.view import VIEWS, Purpose, View
+from analyzer.archive.view import VIEWS, Purpose, View, show
 from analyzer.errors import InputError, UsageError
 from analyzer.event import NAMES
 from analyzer.message import Option
@@ -31,7 +31,8 @@ from analyzer.report.compare import Sample, compare
 from analyzer.report.cost import priced
 from analyzer.report.doctor import doctor
 from analyzer.report.misses import misses
-from analyzer.report.report import Report
+from analyzer.report.query import cautions
+from analyzer.report.report import Report, account
 from analyzer.report.retention import retention as retention_of
 from analyzer.report.sessions import one_session, sessions
 from analyzer.report.sides import sample
@@ -109,8 +110,11 @@ class _Held:
         return self._open[0]
 
     def cursor(self) -> "DuckDBPyConnection":
-        """Return a connection of its own to it, for who does not hold the lock."""
-        return self.opened().connection.cursor()
+        """Return a connection of its own to it, for who does not hold the lock; the same view answers."""
+        found = self.opened()
+        cursor = found.connection.cursor()
+        show(cursor, found.view)
+        return cursor
 
 
 def _close(stack: ExitStack, found: list[Opened], lock: AbstractContextManager[Any]) -> None:
@@ -326,6 +330,8 @@ class Log:
     def sql(self, query: str) -> pl.DataFrame:
         """Return what DuckDB's SQL gives over `events`, `lookups`, `sessions`, `runs`, `tasks`, `files`, `rejects`.
 
+        The first three are of events, whatever view answers other questions.
+
         Raises:
             QueryError: the SQL does not run, or is no query.
 
@@ -333,10 +339,15 @@ class Log:
         ...     log.sql("SELECT count(*) AS n FROM lookups WHERE outcome = 'miss' AND team = 'web'")["n"].item() > 0
         True
         """
-        return asked(self._held.opened().connection, query)
+        opened = self._held.opened()
+        found, counts = asked(opened.connection, query), opened.counts()
+        self.notes, self.accounting = tuple(cautions(opened)), account(counts, counts.kept)
+        return found
 
     def events(self) -> pl.LazyFrame:
         """All events of the log, a row each, read from it as they are collected: it may be larger than memory.
+
+        They are of the view that answers questions: where run summaries do, what a client sends for their tasks.
 
         Columns are those of the relation `events`: the five of the API, `timestamp` (naive UTC), `teamId`, `slug`,
         `team`, `ci`, `interactive`, `status`, `file` and `position`. Rows come in no promised order.
@@ -345,6 +356,8 @@ class Log:
 
     def lookups(self) -> pl.LazyFrame:
         """All lookups of the log, a row each, read from it as they are collected: it may be larger than memory.
+
+        They are of the view that answers questions, events or run summaries.
 
         Columns are those of the relation `lookups`: `session`, `hash`, `outcome` (`local_hit`, `remote_hit`, `miss`),
         `local_only_miss`, `duration_ms` (known duration of a hit), `first_at`, `last_at` (naive UTC), team, CI, `task`
