@@ -8,7 +8,7 @@ from functools import wraps
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, Self, Unpack
 
 import polars as pl
 
@@ -103,6 +103,9 @@ class _Held:
         self.lock = RLock()
         self.close = weakref.finalize(self, _close, stack, self._open, self.lock)
 
+    def __reduce__(self) -> NoReturn:
+        raise UsageError("a log is neither copied nor pickled; open its sources again with analyzer.load")
+
     def opened(self) -> Opened:
         """Return what is open."""
         if not self._open:
@@ -163,7 +166,11 @@ class Log:
         counts = found.counts()
         self.accounting = Accounting(counts.read, counts.kept, counts.rejected, 0, counts.duplicate, counts.files)
 
+    def __reduce__(self) -> NoReturn:
+        self._held.__reduce__()
+
     def __enter__(self) -> Self:
+        self._held.opened()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
