@@ -1,23 +1,37 @@
 """How times are written wherever one is taken: ISO 8601, or so long ago."""
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 _AGO = re.compile(r"(\d+)([dhw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 EXPECTED = "write 2026-08-31, 2026-08-31T12:00Z, or how long ago: 36h, 7d, 4w"
 
+FIRST, LAST = datetime.min, datetime.max  # noqa: DTZ901  (times are naive UTC here)
+
+
+def later(moment: datetime, by: timedelta) -> datetime:
+    """Return the time so long after another; where that is beyond the calendar, its first time or its last.
+
+    >>> later(datetime(9999, 12, 31), timedelta(weeks=1)), later(datetime(1, 1, 2), -timedelta(weeks=1))
+    (datetime.datetime(9999, 12, 31, 23, 59, 59, 999999), datetime.datetime(1, 1, 1, 0, 0))
+    """
+    try:
+        return moment + by
+    except OverflowError:
+        return LAST if by > timedelta() else FIRST
+
 
 def utc(moment: date) -> datetime:
-    """Return naive UTC; a time without an offset is UTC already, and a date is its midnight.
+    """Return naive UTC, within the calendar; a time without an offset is UTC already, and a date is its midnight.
 
     >>> utc(date(2026, 9, 1))
     datetime.datetime(2026, 9, 1, 0, 0)
     """
     if not isinstance(moment, datetime):
         return datetime.combine(moment, time())
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    return later(moment.replace(tzinfo=None), -(moment.utcoffset() or timedelta()))
 
 
 def moment(text: str, now: datetime) -> datetime:
@@ -31,6 +45,8 @@ def moment(text: str, now: datetime) -> datetime:
     """
     ago = _AGO.fullmatch(text)
     try:
-        return utc(now) - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) if ago else utc(datetime.fromisoformat(text))
+        if ago:
+            return later(utc(now), -timedelta(**{_UNITS[ago[2]]: int(ago[1])}))
+        return utc(datetime.fromisoformat(text))
     except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is no time: {EXPECTED}") from None

@@ -82,5 +82,5 @@ def _moment(name: str, value: str | date | None) -> datetime | None:
         return None
     try:
         return moment(value, datetime.now(UTC)) if isinstance(value, str) else utc(value)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise UsageError(Option(name, value), f" is no time: {EXPECTED}") from None

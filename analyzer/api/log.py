@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SESSIONS_AT_A_TIME = 20_000
+TOLD = 3
+"""Sources that a log's `repr` names."""
 
 
 @checked
@@ -106,6 +108,11 @@ class _Held:
     def __reduce__(self) -> NoReturn:
         raise UsageError("a log is neither copied nor pickled; open its sources again with analyzer.load")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is open still."""
+        return bool(self._open)
+
     def opened(self) -> Opened:
         """Return what is open."""
         if not self._open:
@@ -118,6 +125,12 @@ class _Held:
         cursor = found.connection.cursor()
         show(cursor, found.view)
         return cursor
+
+
+def _shortly(names: Sequence[str]) -> str:
+    """Return the first of names, and how many more there are."""
+    more = f" and {len(names) - TOLD:,} more" if len(names) > TOLD else ""
+    return ", ".join(map(repr, names[:TOLD])) + more
 
 
 def _close(stack: ExitStack, found: list[Opened], lock: AbstractContextManager[Any]) -> None:
@@ -149,11 +162,15 @@ class Log:
     and null is what cannot be known. After a question `notes` has what must be said beside it, and `accounting` where
     the events went.
 
+    Columns are `Int64` where they count, `Float64` where they are ratios, changes of ratios, times in `_ms` or money
+    (`_cost`), `Datetime("us")` where their name ends in `_at`, else `String`, unless something else is said. A rate's
+    `_low` and `_high` are the ends of its 95 % interval.
+
     Several threads may use one log: it answers a question at a time, while lazy frames are collected beside it. `notes`
     and `accounting` are then of the last question of any thread.
 
-    Every question raises a `UsageError` where an argument cannot be meant, and a `QueryError` where the SQL of `where`
-    does not run.
+    Every question raises a `UsageError` where an argument cannot be meant, or the log is closed, and a `QueryError`
+    where the SQL of `where` does not run.
     """
 
     def __init__(self, names: Sequence[str], reading: Reading, view: View) -> None:
@@ -165,6 +182,10 @@ class Log:
         self.notes: Sequence[str] = ()
         counts = found.counts()
         self.accounting = Accounting(counts.read, counts.kept, counts.rejected, 0, counts.duplicate, counts.files)
+        self._told = f"{_shortly(names)}, view={found.view!r}, {counts.kept:,} events"
+
+    def __repr__(self) -> str:
+        return f"<analyzer.Log {self._told}{'' if self._held.is_open else ', closed'}>"
 
     def __reduce__(self) -> NoReturn:
         self._held.__reduce__()
@@ -195,16 +216,35 @@ class Log:
     ) -> pl.DataFrame:
         """Hit rates and time saved: a row, or one for each group of `by`.
 
+        Columns: one for each of `by`, of its name; then
+
+        - `events`, `sessions`, `lookups`, `hits`, `local_hits`, `remote_hits`, `misses`, and `local_only_misses`, which
+          never asked the remote cache: counts; a session counts in each group it has a lookup in;
+        - `hit_rate`, `local_hit_rate` (of lookups that asked the local cache), `remote_hit_rate` (that asked the remote
+          one): ratios;
+        - `time_saved_ms`: the durations of hits, serial task time; `duration_coverage`: hits that have one / hits;
+        - `first_at`, `last_at`: times of the first and last event;
+        - `partial` (`Boolean`), by buckets of time: the log, or the time asked for, covers only a part of it.
+
+        `day`, `week` (its Monday) and `month` (its first day) are `Date`, `hour` is its start, a `Datetime("us", tz)`;
+        null is the bucket of lookups without a time. `interactive` is `Boolean`; `weekday` and `hour_of_day` are text,
+        `unknown` without a time; by `hash`, `name` is the task it is of. `analyzer stats --explain` tells every
+        definition with its caveats and SQL.
+
         Args:
             by: `hour`, `day`, `week`, `month`, `weekday`, `hour_of_day`, `ci`, `team`, `interactive`, `session`,
                 `hash`, `task`, `package`, `branch`, `user` or `source`; several, or with commas.
-            tz: IANA time zone of the buckets.
+            tz: IANA time zone of the buckets, such as `Europe/Berlin`.
             sort: a column; `-` before it for the largest first.
             limit: only the first so many groups.
             restore_cost: milliseconds that restoring a local and a remote hit takes; adds `net_saved_ms`.
-            cost_per_minute: adds money beside times.
+            cost_per_minute: what a minute of a task costs; adds `time_saved_cost`.
             table: `totals`, also where there are groups.
             filters: see `Filters`.
+
+        Raises:
+            UsageError: an unknown dimension, column or time zone, or another argument that cannot be meant.
+            QueryError: the SQL of `where` does not run.
 
         >>> with load("sample_data") as log:
         ...     log.stats(by="ci", sort="-lookups", limit=2)["ci"].to_list()
@@ -233,15 +273,31 @@ class Log:
         table: Literal["misses", "classes", "top"] | None = None,
         **filters: Unpack[Filters],
     ) -> pl.DataFrame:
-        """Why lookups missed: `classes` (a row a class), or `misses` (totals), or `top` (the costliest).
+        """Why lookups missed, and what that cost: a row for each class of misses.
+
+        - `classes`, the main table: `class` (`cold`, `unknown_cold`, `repeat`, `concurrent`, `expired`, `evicted`,
+          `local_only`, `untimed`), `misses`, `share` (of all misses), `sessions`, `imputed_time_ms` (what their tasks
+          took, where that is known or imputed), `imputed_coverage` (the ratio of misses where it is), `definition`,
+          `avoidable` (`Boolean`: with the artifact still in the cache it had been a hit).
+        - `misses`, one row: `lookups`, `misses`, `miss_rate`, `imputed_time_ms`, `imputed_coverage`,
+          `avoidable_time_ms`, `avoidable_coverage` (the ratio of avoidable misses whose time is known or imputed),
+          `time_saved_ms`, `avoidance_ratio` (saved of what was saved or executed),
+          `one_hit_wonders` (hashes looked up once), `hashes`.
+        - `top`, a row for each of the costliest: `hash` and `name`, the task it is of, or `task`; `avoidable_time_ms`,
+          `avoidable_misses`, `sessions`, `first_seen` and `last_seen` (`Datetime("us")`), the counts `repeat`,
+          `concurrent`, `expired` and `evicted`, and `likely_causes`.
 
         Args:
             retention: days that the cache keeps artifacts now.
             by: what `top` is told by; tasks where most are known, else hashes.
             limit: how many of the costliest.
-            cost_per_minute: adds money beside times.
+            cost_per_minute: what a minute of a task costs; adds a column `_cost` beside each of time.
             table: another table of the answer.
             filters: see `Filters`.
+
+        Raises:
+            UsageError: an argument that cannot be meant, or `source` or `event`: both events of a lookup are needed.
+            QueryError: the SQL of `where` does not run.
         """
         require_days(retention)
         require_count("limit", limit)
@@ -258,17 +314,26 @@ class Log:
         table: Literal["observed", "curve", "steps"] | None = None,
         **filters: Unpack[Filters],
     ) -> pl.DataFrame:
-        """Hit rate and time saved by how long artifacts are kept: `curve`, `steps` from `retention` days, `observed`.
+        """Hit rate and time saved by how long artifacts are kept: a row for each policy and number of days.
 
-        `curve` has a row a policy (`absolute`, from the upload; `sliding`, from the last use) and `days`, with
-        `remote_hit_rate`, `hits`, `time_saved_ms`, `time_saved_a_week_ms`, `artifacts` (stored on average) and
-        `extrapolated` (longer than half the log). No rows where no lookup asked the remote cache at a known time.
+        - `curve`, the main table: `policy` (`absolute`, counted from the upload; `sliding`, from the last use), `days`
+          (`Int64`), `remote_hit_rate`, `hits`, `time_saved_ms`, `time_saved_a_week_ms`, `artifacts` (stored on
+          average), `extrapolated` (`Boolean`: longer than half the log).
+        - `steps`, a row for each policy and step from `retention` days: `policy`, `step` (`7 d → 14 d`),
+          `hit_rate_change`, `saved_a_week_change_ms`, `artifacts_factor`, `extrapolated`.
+        - `observed`, one row: `remote_lookups`, `remote_hits`, `remote_hit_rate`.
+
+        No rows where no lookup asked the remote cache at a known time.
 
         Args:
             retention: days that the cache keeps artifacts now.
-            cost_per_minute: adds money beside times.
+            cost_per_minute: what a minute of a task costs; adds a column `_cost` beside each of time.
             table: another table of the answer.
             filters: see `Filters`.
+
+        Raises:
+            UsageError: an argument that cannot be meant, or `source` or `event`: both events of a lookup are needed.
+            QueryError: the SQL of `where` does not run.
         """
         require_days(retention)
         report = retention_of(self._held.opened(), self._chosen(filters), retention)
@@ -285,15 +350,31 @@ class Log:
         table: str | None = None,
         **filters: Unpack[Filters],
     ) -> pl.DataFrame:
-        """Return runs that stand out (`low_hit_rate`, `time_lost`, `percentiles`), or one (`lookups`, `session`).
+        """Return runs that stand out, a row a run; with an `id`, the lookups of one, a row a lookup.
+
+        - `low_hit_rate`, the main table, and `time_lost`: `session`, `hit_rate`, `lookups`, `time_lost_ms` (what the
+          tasks of its misses took), `time_saved_ms`, `first_at`, `team`, `ci`, `branch`, `command`, `deviation` (its
+          hit rate against the pooled one, in standard errors).
+        - `percentiles`, a row each of `p5` to `p95`: `percentile`, `lookups`, `hit_rate`, `time_saved_ms`,
+          `time_lost_ms`.
+        - `lookups`, the main table with an `id`: `hash`, `name` (the task it is of), `outcome` (`local_hit`,
+          `remote_hit`, `miss`), `class` (of a miss, see `misses`), `duration_ms` (of a hit what it saved, of a miss
+          what its task took), `first_at`.
+        - `session`, one row with an `id`: `session`, `run`, `command`, `branch`, `sha`, `user`, `team`, `ci`,
+          `first_at`, `last_at`, `lookups`, `hits`, `hit_rate`, `time_saved_ms`, `time_lost_ms`, `warm_cache_saves_ms`
+          (what it had saved had all been hits), `warm_cache_coverage` (the ratio of lookups whose duration is known).
 
         Args:
             id: the id of a session or of a run, or as much of its start as no other has.
             limit: how many of each kind.
             retention: days that the cache keeps artifacts now.
-            cost_per_minute: adds money beside times.
+            cost_per_minute: what a minute of a task costs; adds a column `_cost` beside each of time.
             table: another table of the answer.
             filters: see `Filters`.
+
+        Raises:
+            UsageError: an argument that cannot be meant, or `source` or `event`: both events of a lookup are needed.
+            QueryError: the SQL of `where` does not run.
         """
         require_days(retention)
         require_count("limit", limit)
@@ -312,16 +393,30 @@ class Log:
         table: str | None = None,
         **filters: Unpack[Filters],
     ) -> pl.DataFrame:
-        """Compare two sides: `change`, `sides`, `effects` (rate and mix), `by_team`, `by_ci`, `by_task` and so on.
+        """Compare two sides, A and B: one row of what changed.
+
+        - `change`, the main table: `hit_rate_change` and `remote_hit_rate_change`, each with `_low` and `_high`,
+          `time_saved_change_ms`, `time_lost_change_ms`, `change` (`rose`, `fell`, or that
+          nothing can be told), `change_began` (the day, UTC, as text, where one stands out).
+        - `sides`, a row for A and one for B: `side`, `sessions`, `lookups`, `hit_rate` with `_low` and `_high`,
+          `remote_hit_rate`, `time_saved_ms`, `time_lost_ms`, `first_at`, `last_at`.
+        - `effects`, a row a dimension: `by`, `hit_rate_change`, and what of it is a `rate_effect` (groups hit more or
+          less often) or a `mix_effect` (other groups ask more often), and the number of `groups`.
+        - `by_team`, `by_ci`, `by_task`, `by_package`, a row a group: its name, `hit_rate_a`, `hit_rate_b`,
+          `rate_effect`, `mix_effect`, `lookups_a`, `lookups_b`, `effect` (both effects).
 
         Args:
             a: `FROM..UNTIL`, or `NAME=VALUE` (team, ci, interactive, session, hash, status), or both with commas.
             b: the same; or another log, which this one is compared with, and then there is no `a`: filters are for
                 both. Without sides, the last 7 days of the log are compared with the 7 before.
             limit: groups of each dimension.
-            cost_per_minute: adds money beside times.
+            cost_per_minute: what a minute of a task costs; adds a column `_cost` beside each of time.
             table: another table of the answer.
             filters: see `Filters`.
+
+        Raises:
+            UsageError: an argument that cannot be meant, or `source` or `event`: both events of a lookup are needed.
+            QueryError: the SQL of `where` does not run.
         """
         require_count("limit", limit)
         logs = [self, b] if isinstance(b, Log) else [self]
@@ -330,7 +425,14 @@ class Log:
 
     @_question
     def doctor(self, **filters: Unpack[Filters]) -> pl.DataFrame:
-        """Return what is wrong with the log itself, a row a finding; no rows where nothing is."""
+        """Return what is wrong with the log itself, a row a finding; no rows where nothing is.
+
+        Columns: `finding`, `severity` (`problem`, `notice`), `count`, `what` (the evidence), `remedy`, `definition`.
+
+        Raises:
+            UsageError: an argument that cannot be meant, or `source` or `event`: both events of a lookup are needed.
+            QueryError: the SQL of `where` does not run.
+        """
         return self._answer(doctor(self._held.opened(), self._chosen(filters)), None, None)
 
     @_question
@@ -339,8 +441,12 @@ class Log:
 
         The first three are of events, whatever view answers other questions.
 
+        A row and a column are what the query says; `DESCRIBE lookups` tells the columns of a relation, and their types.
+        Times are naive UTC, `_ms` are milliseconds.
+
         Raises:
-            QueryError: the SQL does not run, or is no query.
+            QueryError: the SQL does not run, is no query, or gives what no data frame holds.
+            UsageError: the log is closed.
 
         >>> with load("sample_data") as log:
         ...     log.sql("SELECT count(*) AS n FROM lookups WHERE outcome = 'miss' AND team = 'web'")["n"].item() > 0
@@ -356,8 +462,13 @@ class Log:
 
         They are of the view that answers questions: where run summaries do, what a client sends for their tasks.
 
-        Columns are those of the relation `events`: the five of the API, `timestamp` (naive UTC), `teamId`, `slug`,
-        `team`, `ci`, `interactive`, `status`, `file` and `position`. Rows come in no promised order.
+        Columns are those of the relation `events`: the five of the API, `sessionId`, `source` (`LOCAL`, `REMOTE`),
+        `event` (`HIT`, `MISS`), `hash` and `duration` (`Float64`, ms; 0 is unknown); `timestamp` (`Datetime("us")`,
+        naive UTC), `teamId`, `slug`, `team` (slug, else teamId), `ci`, `interactive` (`Boolean`), `status` (`Int32`, of
+        the request), `file` and `position` (`Int64`, in the file). Rows come in no promised order.
+
+        Raises:
+            UsageError: the log is closed; also as the frame is collected.
         """
         return scanned("events", "position", WINDOW, self._held.cursor)
 
@@ -367,8 +478,12 @@ class Log:
         They are of the view that answers questions, events or run summaries.
 
         Columns are those of the relation `lookups`: `session`, `hash`, `outcome` (`local_hit`, `remote_hit`, `miss`),
-        `local_only_miss`, `duration_ms` (known duration of a hit), `first_at`, `last_at` (naive UTC), team, CI, `task`
-        and `package` where known, `events`. Rows come in no promised order.
+        `local_only_miss` (`Boolean`), `duration_ms` (`Float64`, known duration of a hit), `first_at`, `last_at`
+        (`Datetime("us")`, naive UTC), `team_id`, `slug`, `team` (slug, else teamId), `ci`, `interactive` (`Boolean`),
+        `task` and `package` where run summaries tell, `events` (`Int64`). Rows come in no promised order.
+
+        Raises:
+            UsageError: the log is closed; also as the frame is collected.
 
         >>> with load("sample_data") as log:
         ...     log.lookups().select((pl.col("outcome") != "miss").mean().round(2)).collect().item()

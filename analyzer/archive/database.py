@@ -3,11 +3,11 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analyzer.archive import schema
+from analyzer.archive import schema, spill
 from analyzer.errors import ArchiveError
 from analyzer.readers.source import is_archive
 
@@ -36,16 +36,17 @@ def archive(path: Path | None, scratch: Path, *, read_only: bool) -> Iterator["D
         _create(path, scratch)
     if path and not is_archive(path):
         raise ArchiveError(f"{path}: no archive, as it is no DuckDB file; name another one")
-    connection = _connect(path, scratch, read_only=read_only)
-    try:
-        if path:
-            _check(connection, path)
-        else:
-            _make(connection)
-        connection.execute("SET search_path = 'main,store'")
-        yield connection
-    finally:
-        connection.close()
+    with spill.shared(path) if path and read_only else nullcontext(scratch) as directory:
+        connection = _connect(path, directory, read_only=read_only)
+        try:
+            if path:
+                _check(connection, path)
+            else:
+                _make(connection)
+            connection.execute("SET search_path = 'main,store'")
+            yield connection
+        finally:
+            connection.close()
 
 
 def _create(path: Path, scratch: Path) -> None:
@@ -62,14 +63,14 @@ def _create(path: Path, scratch: Path) -> None:
     made.unlink()
 
 
-def _connect(path: Path | None, scratch: Path, *, read_only: bool) -> "DuckDBPyConnection":
+def _connect(path: Path | None, directory: Path, *, read_only: bool) -> "DuckDBPyConnection":
     import duckdb  # noqa: PLC0415  (a tenth of a second, only where it is needed)
 
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "memory_limit": f"{MEMORY_MB_BASE + MEMORY_MB_A_THREAD * (os.cpu_count() or 1)}MB",
-        "temp_directory": str(scratch / "spill"),
+        "temp_directory": str(directory / "spill"),
     }
     try:
         connection = duckdb.connect(str(path or ":memory:"), read_only=read_only and path is not None, config=config)
@@ -84,6 +85,8 @@ def _connect(path: Path | None, scratch: Path, *, read_only: bool) -> "DuckDBPyC
 def _why_not(path: Path | None, error: str) -> str:
     if "Conflicting lock" in error or "being used by another process" in error:
         return f"{path}: another process is using the archive; run this again when it has finished ({error})"
+    if "different configuration" in error:
+        return f"{path}: this program has the archive open already, and only readers share one; close it there first"
     return f"{path}: cannot be opened as an archive; name another file, or load the logs again ({error})"
 
 

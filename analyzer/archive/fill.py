@@ -142,9 +142,9 @@ def keys_of(head: bytes) -> set[str] | None:
     for line in lines[:DENSE] + lines[DENSE::SPARSE]:
         try:
             event = json.loads(line)
-        except (ValueError, RecursionError):
+            compact = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+        except (ValueError, RecursionError):  # half a surrogate pair is no text: DuckDB refuses such a line
             continue
-        compact = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
         if compact != line or not isinstance(event, dict) or not event.keys() <= set(NAMES) or None in event.values():
             return None
         present |= event.keys()

@@ -7,7 +7,7 @@ from importlib import import_module
 
 import click
 
-from analyzer.cli import say
+from analyzer.cli import say, streams
 from analyzer.cli.exits import ALL_HELP, Exit, exit_of
 from analyzer.errors import AnalyzerError
 
@@ -103,6 +103,7 @@ def _nearest(error: click.UsageError) -> str:
 
 def main() -> None:
     """Run the program, and end it with an exit code that means something; or answer a shell that completes."""
+    streams.reopen()
     if COMPLETE in os.environ:
         from analyzer.cli.shells import register  # noqa: PLC0415
 

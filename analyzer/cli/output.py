@@ -117,8 +117,6 @@ def write(report: "Report", target: Target) -> None:
 
 def _print(report: "Report", found: "Output") -> None:
     """Write to stdout; where nobody reads on, stop without a word, also when Python flushes at the end."""
-    if sys.stdout is None:  # closed from the start
-        return
     try:
         found.write(report, sys.stdout.buffer)
         sys.stdout.flush()

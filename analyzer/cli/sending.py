@@ -36,7 +36,7 @@ def interruptible(sender: "Sender") -> Iterator[None]:
 
 def follow(session: "Session", sender: "Sender") -> None:
     """Run a replay to its end, showing how far it is."""
-    show = _drawn if sys.stderr and sys.stderr.isatty() and not say.is_quiet() else _told
+    show = _drawn if sys.stderr.isatty() and not say.is_quiet() else _told
     with interruptible(sender):
         show(session, sender)
 

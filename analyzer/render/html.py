@@ -59,6 +59,7 @@ def _section(section: Section, table: Table) -> dict[str, Any]:
         "charts": [{"title": one.title, "description": one.description, "svg": made} for one, made in drawn if made],
         "title": table.name.replace("_", " "),
         "notes": "; ".join(found.notes),
+        "told": "words" in kinds,
         "columns": [{"title": title(column), "description": column.description, "kind": kind}
                     for column, kind in zip(found.columns, kinds, strict=True)],
         "rows": [[{"text": text, "kind": kind, "raw": _raw(value)}

@@ -6,11 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from analyzer.archive.opening import Opened
-from analyzer.archive.selection import Selected, Selection
+from analyzer.archive.selection import Selection
 from analyzer.errors import UsageError
+from analyzer.message import Message, Option
 from analyzer.metrics.compare import compare as tables_of
 from analyzer.metrics.onset import onset
 from analyzer.metrics.side import Side, days, measure
+from analyzer.moment import later
+from analyzer.report.caution import misnamed
 from analyzer.report.report import Asked, Report, answer, ask
 
 PERIOD = timedelta(days=7)
@@ -18,7 +21,6 @@ LAST = "SELECT max(first_at) FROM {selected}"
 KEEP = """
 CREATE OR REPLACE TEMP TABLE side_{place} AS SELECT session_id, hash_id, kinds, first_at, events FROM {{selected}}
 """
-SIDES = "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name LIKE 'side\\_%' ESCAPE '\\' ORDER BY 1"
 NOTHING = "{side} has no lookups: there is nothing to compare"
 
 
@@ -38,19 +40,20 @@ class Sample:
 def last_two_weeks(opened: Opened, selection: Selection) -> tuple[Sample, Sample]:
     """Return the last seven days of the log, as B, and the seven before."""
     end = ask(opened, selection).selected.ask(LAST)[0][0]
-    until = (end or datetime(1970, 1, 1)) + timedelta(microseconds=1)  # noqa: DTZ001  (times are naive UTC here)
-    starts = (until - 2 * PERIOD, until - PERIOD)
-    names = ("A: the 7 days before", "B: the last 7 days")
-    first, second = (
-        Sample(name, {"since": start, "until": start + PERIOD}) for name, start in zip(names, starts, strict=True)
+    until = later(end or datetime(1970, 1, 1), timedelta(microseconds=1))  # noqa: DTZ001  (times are naive UTC here)
+    start, between = later(until, -2 * PERIOD), later(until, -PERIOD)
+    return (
+        Sample("A: the 7 days before", {"since": start, "until": between}),
+        Sample("B: the last 7 days", {"since": between, "until": until}),
     )
-    return first, second
 
 
 def compare(
     opened: Sequence[Opened], selection: Selection, samples: tuple[Sample, Sample] | None, limit: int
 ) -> Report:
     """Answer `compare` for two samples of one source, or for two sources that are open: four tables.
+
+    A source that stands on both sides is one: its events are accounted for once.
 
     Raises:
         UsageError: single events are chosen, or a filter is given for a side and for both.
@@ -63,17 +66,20 @@ def compare(
         for place, (source, sample) in enumerate(zip((opened[0], opened[-1]), pair, strict=True))
     ]
     before, after = (side for _, side in asked)
+    places = [(0, 1)] if opened[0] is opened[-1] else [(0,), (1,)]
+    kept = [_kept(asked[of[0]][0], of) for of in places]
     periods = all(sample.is_period for sample in pair)
-    began = onset(days(_kept(asked[0][0]))) if periods and len(opened) == 1 else None
+    began = onset(days(kept[0].selected)) if periods and len(kept) == 1 else None
     tables = tables_of((pair[0].name, pair[1].name), (before, after), began, limit)
     notes = [NOTHING.format(side=s.name) for s, (_, side) in zip(pair, asked, strict=True) if not side.rate.lookups]
-    notes += [f"{limit:,} groups shown of each dimension (--limit)"] if _is_cut(before, after, limit) else []
-    reports = [
-        answer("compare", replace(asked[n][0], selected=_kept(asked[n][0])), tables, tables[0], notes * (n == 0))
-        for n in range(len(opened))
-    ]
+    cut = Message(f"{limit:,} groups shown of each dimension (", Option("limit"), ")")
+    notes += [cut] if _is_cut(before, after, limit) else []
+    if len(kept) == 1:
+        notes += misnamed(opened[0], asked[1][0].selection)
+    reports = [answer("compare", one, tables, tables[0], notes if one is kept[0] else ()) for one in kept]
+    said = dict.fromkeys(note for one in reports for note in one.notes)
     accounting = sum((one.accounting for one in reports[1:]), reports[0].accounting)
-    return replace(reports[0], accounting=accounting, notes=[note for one in reports for note in one.notes])
+    return replace(reports[0], accounting=accounting, notes=list(said))
 
 
 def _side(opened: Opened, selection: Selection, sample: Sample, place: int) -> tuple[Asked, Side]:
@@ -92,14 +98,15 @@ def narrowed(selection: Selection, sample: Sample) -> Selection:
         filters |= {name: narrower(both)} if both else {}
     for name in filters.keys() - {"since", "until"}:
         if getattr(selection, name) not in ((), None):
-            raise UsageError(f"{sample.name}: --{name} is given for both sides; leave out one of the two")
+            raise UsageError(f"{sample.name}: ", Option(name), " is given for both sides; leave out one of the two")
     return replace(selection, **filters)
 
 
-def _kept(asked: Asked) -> Selected:
-    """Return the lookups of the sides that were measured of this source, each once."""
-    tables = [f"FROM {name}" for (name,) in asked.opened.connection.execute(SIDES).fetchall()]
-    return replace(asked.selected, sql=f"SELECT DISTINCT * FROM ({' UNION ALL '.join(tables)})")
+def _kept(asked: Asked, places: Sequence[int]) -> Asked:
+    """Ask about the lookups of the sides at these places, which were measured of one source, each once."""
+    tables = [f"FROM side_{place}" for place in places]
+    sql = f"SELECT DISTINCT * FROM ({' UNION ALL '.join(tables)})"
+    return replace(asked, selected=replace(asked.selected, sql=sql))
 
 
 def _is_cut(before: Side, after: Side, limit: int) -> bool:

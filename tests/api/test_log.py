@@ -96,7 +96,7 @@ def test_buckets_of_time_are_times(tmp_path: Path) -> None:
         with pytest.raises(analyzer.UsageError, match="tz='PST': data frames know no such time zone"):
             log.stats(by="hour", tz="PST")
     assert found["hour"].dtype == pl.Datetime("us", "Europe/Berlin")
-    written = found["hour"].sort(nulls_last=True).dt.to_string("%Y-%m-%dT%H:%M%:z").to_list()
+    written = found["hour"].dt.to_string("%Y-%m-%dT%H:%M%:z").to_list()
     assert written == ["2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00", "2026-11-03T09:00+01:00", None]
     assert found["day"].to_list() == [date(2026, 10, 25), date(2026, 11, 3), None]
     assert found["week"].to_list() == [date(2026, 10, 19), date(2026, 11, 2), None]
@@ -198,6 +198,7 @@ def test_other_errors_and_notes_name_parameters(archive: Path, tmp_path: Path) -
     for failing in (
         lambda: analyzer.load(archive).sessions("nothing-so"),
         lambda: analyzer.load(archive).misses(event="HIT"),
+        lambda: analyzer.load(archive).compare("team=web", "team=data", team="web"),
         lambda: analyzer.load(tmp_path / "notes.txt"),
         lambda: analyzer.load(archive, SAMPLE),
         lambda: analyzer.load(SAMPLE / "acme-until-10-15.parquet", view="runs"),
@@ -210,8 +211,11 @@ def test_other_errors_and_notes_name_parameters(archive: Path, tmp_path: Path) -
         told += log.notes
         log.stats(source="REMOTE")
         told += log.notes
+        log.compare(limit=1)
+        told += log.notes
     assert "id='nothing-so': no session or run of the log starts so" in told[0]
-    assert "view='runs': no run summary" in told[4]
+    assert told[2] == "A: team=web: team is given for both sides; leave out one of the two"
+    assert "view='runs': no run summary" in told[5]
     assert any(note.endswith("groups shown (limit)") for note in told)
     assert "source, event, status and where choose single events: rates are of what they leave" in told
     assert not [one for one in told if re.search(r"--(?!summarize)|analyzer [a-z]", one)]
@@ -292,6 +296,37 @@ def test_every_public_thing_says_what_it_is() -> None:
     assert len(methods) >= 10
     for one in [analyzer.load, analyzer.replay, analyzer.Log, analyzer.Outcome, *methods]:
         assert inspect.getdoc(one), one
+
+
+TABLES = {
+    "stats": ["totals"], "misses": ["classes", "misses", "top"], "retention": ["curve", "steps", "observed"],
+    "sessions": ["low_hit_rate", "time_lost", "percentiles"],
+    "compare": ["change", "sides", "effects", "by_team", "by_ci", "by_task", "by_package"],
+}  # fmt: skip
+
+
+def test_docstrings_name_every_column(archive: Path) -> None:
+    with analyzer.load(archive) as log:
+        frames = {name: [getattr(log, name)(table=table) for table in tables] for name, tables in TABLES.items()}
+        frames["stats"] += [log.stats(by=["day", "team"]), log.stats(by="hash", limit=1)]
+        frames["misses"] += [log.misses(by="task", table="top")]
+        frames["sessions"] += [log.sessions("a315ad4f", table=table) for table in ("lookups", "session")]
+        frames |= {"doctor": [log.doctor()], "events": [log.events().collect()], "lookups": [log.lookups().collect()]}
+        for name, found in frames.items():
+            told = set(re.findall(r"`(\w+)`", inspect.getdoc(getattr(log, name)) or ""))
+            columns = {re.sub("_(low|high)$", "", column) for frame in found for column in frame.columns}
+            groups = {"task", "package"} if name == "compare" else set()
+            assert columns - groups - told - {"team", "ci"} == set(), name
+            assert "Raises:" in (inspect.getdoc(getattr(log, name)) or ""), name
+
+
+def test_repr_says_what_is_open(archive: Path) -> None:
+    log = analyzer.load(archive)
+    assert repr(log) == f"<analyzer.Log {str(archive)!r}, view='events', 204,115 events>"
+    log.close()
+    assert repr(log).endswith("204,115 events, closed>")
+    many = analyzer.load(*sorted((SAMPLE / "runs").iterdir())[:5])
+    assert re.fullmatch(r"<analyzer.Log '.*', '.*', '.*' and 2 more, view='runs', \d+ events>", repr(many))
 
 
 BAD: dict[str, dict[str, Any]] = {

@@ -33,6 +33,7 @@ FAULTS: tuple[Callable[[bytes], bytes], ...] = (
     lambda line: line.replace(b'"duration":', b'"duration": '),
     lambda line: line.replace(b"s1", b"\xff\xfe"),
     lambda line: line.replace(b"s1", b"\\u0073\\n"),
+    lambda line: line.replace(b"s1", b"s\\ud800"),
     lambda line: line.replace(b'"s1"', b"12"),
     lambda line: line + line,
     lambda line: b"[" + line + b"]",

@@ -128,3 +128,9 @@ def test_a_mistyped_team_or_vendor_names_the_nearest(name: str, log: Any, cli: C
     assert "note: no CI vendor is called github_action; did you mean GITHUB_ACTIONS?" in wrong
     right = cli(*name.split(), path, *journal, *CHECKS.get(name, []), "--team", "team_1", "--team", "web").err
     assert "is called" not in right
+
+
+@pytest.mark.parametrize("sides", [["team=wbe", "team=web"], ["team=web", "team=wbe"], ["--team", "wbe"]])
+def test_a_side_with_a_mistyped_team_names_the_nearest_once(sides: list[str], log: Any, cli: Cli) -> None:
+    told = cli("compare", log([event(slug="web"), event(hash="h2")]), *sides).err
+    assert told.count("note: no team is called wbe; did you mean web?") == 1

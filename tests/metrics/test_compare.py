@@ -11,6 +11,7 @@ import pytest
 from conftest import RECORDED, Cli, event
 from sessions_of_hits import DAY, Run, asked, at, drawn, rate_of, runs, sides
 
+import analyzer
 from analyzer.metrics.compare import compare
 from analyzer.metrics.side import Side
 from analyzer.render.shown import shown, title
@@ -312,3 +313,16 @@ def test_the_accounting_adds_up(cli: Cli, log: Any, arguments: list[str]) -> Non
     assert counts["read"] == counts["kept"] + counts["rejected"] + counts["filtered"] + counts["duplicate"]
     expected = {(): 40, ("--team", "web"): 20}.get(tuple(arguments), 20 if "--since" in arguments else 30)
     assert counts["kept"] == expected, "what is on neither side is filtered"
+
+
+def test_a_comparison_counts_its_own_sides_alone(log: Any) -> None:
+    """Not those of one before it; and a log that stands on both sides is read once."""
+    days = [one for day in range(14) for one in runs(f"d{day}", day, [(5, 3)], slug="web")]
+    with analyzer.load(log(days, "a")) as first, analyzer.load(log(runs("e", 0, [(7, 7)]), "b")) as other:
+        first.compare(f"..{at(7)}", f"{at(7)}..")
+        first.compare(b=other, since=at(10))
+        assert (first.accounting.kept, first.accounting.filtered) == (4 * 5, 10 * 5 + 7)
+        first.compare("team=web", "team=web", until=at(1))
+        assert (first.accounting.kept, first.accounting.filtered) == (5, 13 * 5)
+        first.compare(b=first, until=at(2))
+        assert (first.accounting.read, first.accounting.kept, first.accounting.filtered) == (70, 10, 60)

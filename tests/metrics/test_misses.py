@@ -364,7 +364,7 @@ def test_the_whole_log_is_history_whatever_is_selected(cli: Cli, log: Any) -> No
 def test_half_a_lookup_is_refused(cli: Cli, log: Any, command: str, option: list[str]) -> None:
     result = cli(command, log([BEGIN]), *option)
     assert (result.code, result.out) == (2, "")
-    assert f"{option[0]}: analyzer {command} needs both events of a lookup" in result.err
+    assert f"{option[0]}: `{command}` needs both events of a lookup" in result.err
 
 
 @pytest.mark.parametrize("retention", ["0", "-1", "week", "nan", "inf", "1e12"])

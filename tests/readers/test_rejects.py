@@ -52,6 +52,7 @@ BAD_LINES = [
     (json.dumps(event(interactive=2)), "interactive is not 0 or 1"),
     (json.dumps(event(interactive="yes")), "interactive is not 0 or 1"),
     (json.dumps(event(status="fine")), "status is not an integer"),
+    (json.dumps(event(hash="h\ud800")), "not JSON"),
     ('{"sessionId":"s\x00","source":"LOCAL","event":"HIT","hash":"h"}', "not JSON"),
 ]
 
@@ -209,6 +210,14 @@ def test_compact_logs_are_judged_alike(cli: Cli, log: Any, line: str, reason: st
 def test_what_is_odd_in_compact_logs_is_kept(cli: Cli, log: Any, line: str) -> None:
     good = (COMPACT + "\n") * (HEAD_BYTES // len(COMPACT) + 1)
     assert rejects(cli, log(f"{good}{line}\n{COMPACT}\n")) == []
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_half_a_surrogate_pair_in_a_compact_log_costs_its_line(cli: Cli, log: Any, place: int) -> None:
+    lines = [COMPACT, COMPACT]
+    lines.insert(place, COMPACT.replace("h1", r"h\ud800"))
+    found = rejects(cli, log("\n".join(lines) + "\n"))
+    assert [(one["line"], one["reason"], one["text"]) for one in found] == [(place + 1, "not JSON", lines[place])]
 
 
 DEEP = "[" * 5000 + "]" * 5000

@@ -39,12 +39,12 @@ def _curves(chart: Chart, columns: Columns, rows: Rows) -> Any:
     hollow = lines.mark_point(size=50, filled=False).encode(color=colour)
     drawn = lines.mark_line(strokeWidth=2).encode(color=colour)
     drawn = drawn + dots.transform_filter(known) + hollow.transform_filter(marked)
-    if chart.at is None:
-        return drawn
+    return drawn if chart.at is None else drawn + _now(chart)
+
+
+def _now(chart: Chart) -> Any:
+    """Draw a rule at the value that holds now."""
     now = drawing([{chart.x: chart.at, "label": "now"}]).encode(x=f"{chart.x}:Q")
     rule = now.mark_rule(strokeDash=[4, 4], color="currentColor", opacity=0.6)
-    return (
-        drawn
-        + rule
-        + now.mark_text(dx=16, color="currentColor", fontSize=13).encode(y=alt.value(HEIGHT - 10), text="label:N")
-    )
+    word = now.mark_text(dx=16, color="currentColor", fontSize=13)
+    return rule + word.encode(y=alt.value(HEIGHT - 10), text="label:N")

@@ -18,27 +18,35 @@ def draw(chart: Chart, columns: Columns, rows: Rows, unit: str) -> Any:
     there = [row for row in rows if row[value.name] is not None]
     if not there:
         return None
+    every = drawing(_bars(chart, value, there, unit), 26 * len(there))
+    every = every.encode(y=alt.Y("group:N", title=None, sort=None), x=_across(value, there, unit))
+    bars = every.mark_bar(color=COLOURS[0], size=16)
+    if chart.mark:
+        scale = alt.Scale(domain=[chart.mark, f"not {chart.mark}"], range=COLOURS[1::-1])
+        bars = bars.encode(color=alt.Color("part:N", scale=scale, legend=alt.Legend()))
+    return bars + every.mark_text(align="left", dx=5, color="currentColor", fontSize=12).encode(text="label:N")
+
+
+def _bars(chart: Chart, value: Heading, there: Rows, unit: str) -> Rows:
     names = _apart([_short(row[chart.x]) for row in there])
-    bars = [
+    return [
         {
             "group": name, value.name: row[value.name], "label": _label(row, chart, value, unit),
             "part": chart.mark if chart.mark and row[chart.mark] else f"not {chart.mark}",
         }
         for name, row in zip(names, there, strict=True)
     ]  # fmt: skip
-    most = 1 if value.unit == RATIO else max(row[value.name] for row in there) or 1
-    scale = alt.Scale(domain=[0, most * (1.3 if value.unit == RATIO else 1.5)])
-    rates = {"format": "%", "values": [n / 5 for n in range(6)]} if value.unit == RATIO else {"tickCount": 6}
-    axis, title = alt.Axis(grid=False, **rates), title_of(value, unit)
-    colour = alt.Color(
-        "part:N", scale=alt.Scale(domain=[chart.mark, f"not {chart.mark}"], range=COLOURS[1::-1]), legend=alt.Legend()
-    )
-    every = drawing(bars, 26 * len(bars)).encode(
-        y=alt.Y("group:N", title=None, sort=None), x=alt.X(f"{value.name}:Q", title=title, scale=scale, axis=axis)
-    )
-    drawn = every.mark_bar(color=COLOURS[0], size=16)
-    drawn = drawn.encode(color=colour) if chart.mark else drawn
-    return drawn + every.mark_text(align="left", dx=5, color="currentColor", fontSize=12).encode(text="label:N")
+
+
+def _across(value: Heading, there: Rows, unit: str) -> Any:
+    """Return the axis that lies, with room for a label beside the longest bar."""
+    title = title_of(value, unit)
+    if value.unit == RATIO:
+        axis = alt.Axis(grid=False, format="%", values=[n / 5 for n in range(6)])
+        return alt.X(f"{value.name}:Q", title=title, scale=alt.Scale(domain=[0, 1.3]), axis=axis)
+    most = max(row[value.name] for row in there) or 1
+    axis = alt.Axis(grid=False, tickCount=6)
+    return alt.X(f"{value.name}:Q", title=title, scale=alt.Scale(domain=[0, 1.5 * most]), axis=axis)
 
 
 def _label(row: dict[str, Any], chart: Chart, value: Heading, unit: str) -> str:

@@ -8,6 +8,7 @@ from analyzer.archive.opening import Opened
 from analyzer.archive.selection import Selection
 from analyzer.metrics.compare import FELL, ROSE
 from analyzer.report.compare import Sample, compare, last_two_weeks, narrowed
+from analyzer.report.page.groups import COMPARED
 from analyzer.report.page.question import Parts, Row, Subject, row_of, rows_of
 from analyzer.report.report import Report, ask
 from analyzer.section import Section, Words
@@ -109,14 +110,14 @@ def _cause(report: Report) -> list[Words]:
     mix, rate = widest["mix_effect"], widest["rate_effect"]
     if abs(mix) > abs(rate):
         text = "It is the mix of lookups more than the rates: another mix of {}s makes {}, their own rates {}."
-        return [Words(text, [(widest["by"], ""), (mix, RATIO_CHANGE), (rate, RATIO_CHANGE)])]
+        return [Words(text, [(COMPARED[widest["by"]], ""), (mix, RATIO_CHANGE), (rate, RATIO_CHANGE)])]
     groups = [(one["by"], row_of(tables[f"by_{one['by']}"])) for one in by]
     name, group = max(reversed(groups), key=lambda one: abs(one[1]["effect"]))
     if group[name] is None or abs(group["effect"]) < abs(widest["hit_rate_change"]) / 2:
         return []
     text = "Most of it is {} {}: {} of the change; its own rate went from {} to {}."
     rates = [(group["hit_rate_a"], RATIO), (group["hit_rate_b"], RATIO)]
-    return [Words(text, [(name, ""), (group[name], ""), (group["effect"], RATIO_CHANGE), *rates])]
+    return [Words(text, [(COMPARED[name], ""), (group[name], ""), (group["effect"], RATIO_CHANGE), *rates])]
 
 
 def _thin(opened: Opened, whole: Selection, pair: Pair) -> list[Words]:

@@ -1,0 +1,67 @@
+"""An archive in one process: several readers at once, or one that loads."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Cli, event
+
+import analyzer
+from analyzer.archive import database
+
+
+@pytest.fixture
+def archive(log: Any, tmp_path: Path) -> Path:
+    analyzer.load(log([event(), event(hash="h2", event="MISS", duration=0)]), into=tmp_path / "a.duckdb").close()
+    return tmp_path / "a.duckdb"
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory that temporary ones are made in."""
+    (made := tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(made))
+    return made
+
+
+def test_readers_share_an_archive(archive: Path, temporary: Path) -> None:
+    log = analyzer.load(archive)
+    again = analyzer.load(archive)
+    (link := archive.with_name("link.duckdb")).symlink_to(archive)
+    plan = analyzer.replay(link, api="https://cache.example.com", journal=archive.with_name("j")).plan
+    assert plan
+    assert plan.events == 2
+    log.close()
+    assert again.stats()["hits"].item() == 1
+    again.close()
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_reader_spills_when_the_first_has_gone(
+    archive: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "MEMORY_MB_BASE", 60)
+    monkeypatch.setattr(database, "MEMORY_MB_A_THREAD", 0)
+    log, again = analyzer.load(archive), analyzer.load(archive)
+    log.close()
+    limit = again.sql("SELECT current_setting('memory_limit') AS it")["it"].item()
+    assert float(limit.removesuffix(" MiB")) == pytest.approx(60e6 / 2**20, abs=0.1)
+    sort = "SELECT max(n) AS it FROM (SELECT row_number() OVER (ORDER BY hash(i)) AS n FROM range(4_000_000) r(i))"
+    assert again.sql(sort)["it"].item() == 4_000_000
+    assert [path.name for path in temporary.glob("*/*")] == ["spill"]
+    again.close()
+    assert list(temporary.iterdir()) == []
+
+
+def test_compared_with_itself(archive: Path, cli: Cli) -> None:
+    assert cli("compare", archive, archive).code == 0
+
+
+def test_no_reader_beside_a_load(archive: Path, log: Any) -> None:
+    with analyzer.load(archive) as held:
+        with pytest.raises(analyzer.ArchiveError, match=r"a\.duckdb: this program has the archive open already"):
+            analyzer.load(log([event(hash="h3")]), into=archive)
+        assert held.stats()["hits"].item() == 1
+    with analyzer.load(log([event(hash="h3")]), into=archive) as more:
+        assert more.stats()["hits"].item() == 2
