@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, get_type_hints
 
+from analyzer.api.arguments import require_type
 from analyzer.archive.selection import Selection
 from analyzer.archive.view import View
 from analyzer.errors import UsageError
@@ -59,6 +60,7 @@ def _value(name: str, value: Any) -> Any:
         near = get_close_matches(name, Filters.__annotations__, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Filters.__annotations__)}"
         raise UsageError(f"{name}: no such filter; {hint}")
+    require_type(name, value, get_type_hints(Filters)[name])
     if name in MANY:
         return () if value is None else _texts(name, value)
     if name in TIMES:
@@ -68,21 +70,17 @@ def _value(name: str, value: Any) -> Any:
     return value
 
 
-def _texts(name: str, value: Any) -> tuple[str, ...]:
-    found = texts(value) if isinstance(value, str | Sequence) else (value,)
-    if not all(isinstance(one, str) for one in found):
-        raise UsageError(Option(name, value), ": text is expected, or several")
+def _texts(name: str, value: str | Sequence[str]) -> tuple[str, ...]:
+    found = texts(value)
     if not found:
         raise UsageError(Option(name, value), ": an empty list lets nothing pass; None is no filter")
     return found
 
 
-def _moment(name: str, value: Any) -> datetime | None:
+def _moment(name: str, value: str | date | None) -> datetime | None:
     if value is None:
         return None
-    if isinstance(value, date):
-        return utc(value)
     try:
-        return moment(value, datetime.now(UTC))
-    except (TypeError, ValueError):
+        return moment(value, datetime.now(UTC)) if isinstance(value, str) else utc(value)
+    except ValueError:
         raise UsageError(Option(name, value), f" is no time: {EXPECTED}") from None

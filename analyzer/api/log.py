@@ -8,10 +8,11 @@ from functools import wraps
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, Self, Unpack
 
 import polars as pl
 
+from analyzer.api.arguments import P, R, checked
 from analyzer.api.filters import Filters, selection_of, texts
 from analyzer.api.frame import WINDOW, asked, scanned, table_of, timed
 from analyzer.api.values import require_choice, require_count, require_days, require_number, require_sources
@@ -19,7 +20,7 @@ from analyzer.archive.file import Accounting
 from analyzer.archive.opening import Observer, Opened, loaded, opened
 from analyzer.archive.reading import Reading
 from analyzer.archive.selection import Selection
-from analyzer.archive.view import VIEWS, Purpose, View
+from analyzer.archive.view import VIEWS, Purpose, View, show
 from analyzer.errors import InputError, UsageError
 from analyzer.event import NAMES
 from analyzer.message import Option
@@ -30,7 +31,8 @@ from analyzer.report.compare import Sample, compare
 from analyzer.report.cost import priced
 from analyzer.report.doctor import doctor
 from analyzer.report.misses import misses
-from analyzer.report.report import Report
+from analyzer.report.query import cautions
+from analyzer.report.report import Report, account
 from analyzer.report.retention import retention as retention_of
 from analyzer.report.sessions import one_session, sessions
 from analyzer.report.sides import sample
@@ -44,6 +46,7 @@ TOLD = 3
 """Sources that a log's `repr` names."""
 
 
+@checked
 def load(
     *sources: str | Path,
     into: str | Path | None = None,
@@ -102,6 +105,9 @@ class _Held:
         self.lock = RLock()
         self.close = weakref.finalize(self, _close, stack, self._open, self.lock)
 
+    def __reduce__(self) -> NoReturn:
+        raise UsageError("a log is neither copied nor pickled; open its sources again with analyzer.load")
+
     @property
     def is_open(self) -> bool:
         """Whether it is open still."""
@@ -114,8 +120,11 @@ class _Held:
         return self._open[0]
 
     def cursor(self) -> "DuckDBPyConnection":
-        """Return a connection of its own to it, for who does not hold the lock."""
-        return self.opened().connection.cursor()
+        """Return a connection of its own to it, for who does not hold the lock; the same view answers."""
+        found = self.opened()
+        cursor = found.connection.cursor()
+        show(cursor, found.view)
+        return cursor
 
 
 def _shortly(names: Sequence[str]) -> str:
@@ -130,12 +139,9 @@ def _close(stack: ExitStack, found: list[Opened], lock: AbstractContextManager[A
         stack.close()
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
 def _question(answer: "Callable[Concatenate[Log, P], R]") -> "Callable[Concatenate[Log, P], R]":
     """Make a method of a log a question: it has the logs that it is about for itself, as it makes temporary tables."""
+    answer = checked(answer)
 
     @wraps(answer)
     def alone(log: "Log", /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -181,7 +187,11 @@ class Log:
     def __repr__(self) -> str:
         return f"<analyzer.Log {self._told}{'' if self._held.is_open else ', closed'}>"
 
+    def __reduce__(self) -> NoReturn:
+        self._held.__reduce__()
+
     def __enter__(self) -> Self:
+        self._held.opened()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -429,6 +439,8 @@ class Log:
     def sql(self, query: str) -> pl.DataFrame:
         """Return what DuckDB's SQL gives over `events`, `lookups`, `sessions`, `runs`, `tasks`, `files`, `rejects`.
 
+        The first three are of events, whatever view answers other questions.
+
         A row and a column are what the query says; `DESCRIBE lookups` tells the columns of a relation, and their types.
         Times are naive UTC, `_ms` are milliseconds.
 
@@ -440,10 +452,15 @@ class Log:
         ...     log.sql("SELECT count(*) AS n FROM lookups WHERE outcome = 'miss' AND team = 'web'")["n"].item() > 0
         True
         """
-        return asked(self._held.opened().connection, query)
+        opened = self._held.opened()
+        found, counts = asked(opened.connection, query), opened.counts()
+        self.notes, self.accounting = tuple(cautions(opened)), account(counts, counts.kept)
+        return found
 
     def events(self) -> pl.LazyFrame:
         """All events of the log, a row each, read from it as they are collected: it may be larger than memory.
+
+        They are of the view that answers questions: where run summaries do, what a client sends for their tasks.
 
         Columns are those of the relation `events`: the five of the API, `sessionId`, `source` (`LOCAL`, `REMOTE`),
         `event` (`HIT`, `MISS`), `hash` and `duration` (`Float64`, ms; 0 is unknown); `timestamp` (`Datetime("us")`,
@@ -457,6 +474,8 @@ class Log:
 
     def lookups(self) -> pl.LazyFrame:
         """All lookups of the log, a row each, read from it as they are collected: it may be larger than memory.
+
+        They are of the view that answers questions, events or run summaries.
 
         Columns are those of the relation `lookups`: `session`, `hash`, `outcome` (`local_hit`, `remote_hit`, `miss`),
         `local_only_miss` (`Boolean`), `duration_ms` (`Float64`, known duration of a hit), `first_at`, `last_at`

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Unpack
 
+from analyzer.api.arguments import checked
 from analyzer.api.filters import Filters, selection_of
-from analyzer.api.values import require_choice, require_number, require_sources
+from analyzer.api.values import require_choice, require_count, require_number, require_sources
 from analyzer.archive.opening import Observer, opened
 from analyzer.archive.reading import Reading
 from analyzer.archive.view import VIEWS, Purpose, View
@@ -44,6 +45,7 @@ class Outcome:
     notes: Sequence[str] = ()
 
 
+@checked
 def replay(
     *sources: str | Path,
     api: str,
@@ -119,7 +121,8 @@ def replay(
         raise UsageError(Option("token", token), ": needed to execute; nothing is read from the environment")
     require_names({"as_ci": as_ci, "slug": slug, "team_id": team_id})
     require_rate("requests_per_minute", requests_per_minute)
-    counts = {"limit": limit, "chunk_size": chunk_size, "max_bytes": max_bytes, "concurrency": concurrency}
+    require_count("limit", limit)
+    counts = {"chunk_size": chunk_size, "max_bytes": max_bytes, "concurrency": concurrency}
     require_counts(counts | {"max_requests": max_requests, "max_uncertain": max_uncertain})
     require_choice("view", view, VIEWS)
     require_choice("on_uncertain", on_uncertain, ("hold", "resend"))

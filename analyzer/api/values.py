@@ -2,17 +2,21 @@
 
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
-from math import isfinite
 from os import PathLike
+from sys import float_info
 from typing import Any
 
 from analyzer.errors import UsageError
 from analyzer.message import Option
 
 MOST_DAYS = 3650
+MOST = 2**63 - 1
+"""The largest whole number that a query takes."""
 
 
-def require_number(name: str, value: Any, least: float = 0, most: float | None = None, *, above: bool = False) -> None:
+def require_number(
+    name: str, value: float | None, least: float = 0, most: float | None = None, *, above: bool = False
+) -> None:
     """Refuse what is no finite number of at least `least`, or `above` it, and at most `most`; None is no number given.
 
     Raises:
@@ -20,30 +24,29 @@ def require_number(name: str, value: Any, least: float = 0, most: float | None =
     """
     if value is None:
         return
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    if not is_number or value < least or (above and value == least) or (most is not None and value > most):
+    if not least <= value <= (most or float_info.max) or (above and value == least):
         bounds = f"{'more than' if above else 'at least'} {least:g}" + (f", at most {most:g}" if most else "")
         raise UsageError(Option(name, value), f": a number is expected, {bounds}")
 
 
-def require_count(name: str, value: Any) -> None:
-    """Refuse what is no whole number from 1 on; None is none given.
+def require_count(name: str, value: int | None) -> None:
+    """Refuse what is no whole number from 1 on that a query takes; None is none given.
 
     Raises:
         UsageError: it is none.
     """
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise UsageError(Option(name, value), ": a whole number from 1 on is expected")
+    if value is not None and not 1 <= value <= MOST:
+        raise UsageError(Option(name, value), f": a whole number from 1 to {MOST} is expected")
 
 
-def require_choice(name: str, value: Any, choices: Collection[str]) -> None:
+def require_choice(name: str, value: str | None, choices: Collection[str]) -> None:
     """Refuse what is none of the choices; None is none given.
 
     Raises:
         UsageError: it is none; the nearest is named.
     """
     if value is not None and value not in choices:
-        near = get_close_matches(str(value), choices, n=1)
+        near = get_close_matches(value, choices, n=1)
         hint = f"did you mean {near[0]}?" if near else f"{', '.join(choices)} are known"
         raise UsageError(Option(name, value), f": {hint}")
 
@@ -63,7 +66,7 @@ def require_sources(sources: Sequence[Any], call: str) -> list[str]:
     return names
 
 
-def require_days(days: Any) -> None:
+def require_days(days: float) -> None:
     """Refuse what is no time for which artifacts are kept.
 
     Raises:

@@ -3,20 +3,33 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from analyzer.errors import UsageError
+from analyzer.event import NAMES
+from analyzer.message import Option
 from analyzer.text import require_utf8
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How files are read: the format, where it is forced; the file's name for a column of the schema; strictness."""
+    """How files are read: the format, where it is forced; the file's name for a column of the schema; strictness.
+
+    Raises:
+        UsageError: a file's name for a column is none, another column's, or one that no file can have.
+    """
 
     format: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     strict: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse names that no file can have."""
         require_utf8("columns", *self.columns.values())
+        names = [self.column(name).lower() for name in NAMES]
+        for ours, theirs in self.columns.items():
+            if not theirs:
+                raise UsageError(Option("columns", f"{ours}="), ": the file's name for it is missing")
+            if names.count(theirs.lower()) > 1:
+                mapped = Option("columns", f"{ours}={theirs}")
+                raise UsageError(mapped, f": {theirs} is another column already; map that one too")
 
     @property
     def renamed(self) -> dict[str, str]:

@@ -42,35 +42,39 @@ CREATE TABLE store.match (run_id INTEGER, session_id INTEGER);
 CREATE TABLE store.name (hash_id INTEGER, name VARCHAR, task VARCHAR, package VARCHAR);
 """
 
-VIEWS = """
-CREATE VIEW store.session_run AS
-SELECT session_id, run_id FROM store.match
-UNION ALL SELECT session_id, id FROM store.run WHERE id NOT IN (SELECT run_id FROM store.match);
-
-CREATE VIEW events AS
+SHOWN = """
+CREATE {view} events AS
 SELECT s.session AS "sessionId",
        CASE WHEN e.kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END AS source,
        CASE WHEN e.kind IN (1, 4) THEN 'HIT' ELSE 'MISS' END AS event,
        h.hash, e.duration_ms AS duration, e.happened_at AS timestamp,
        c.team_id AS "teamId", c.slug, c.team, c.ci, c.interactive, e.status, f.name AS file, e.position
-FROM store.event e
+FROM {of}.event e
 JOIN store.session s ON s.id = e.session_id
 JOIN store.hash h ON h.id = e.hash_id
 JOIN store.context c ON c.id = e.context_id
 JOIN store.file f ON f.id = e.file_id;
 
-CREATE VIEW lookups AS
+CREATE {view} lookups AS
 SELECT s.session, h.hash,
        CASE WHEN l.kinds & 1 > 0 THEN 'local_hit' WHEN l.kinds & 4 > 0 THEN 'remote_hit' ELSE 'miss' END AS outcome,
        l.kinds = 2 AS local_only_miss,
        l.duration_ms,
        l.first_at, l.last_at, c.team_id, c.slug, c.team, c.ci, c.interactive, n.task, n.package, l.events, l.kinds,
        l.session_id, l.hash_id
-FROM store.lookup l
+FROM {of}.lookup l
 JOIN store.session s ON s.id = l.session_id
 JOIN store.hash h ON h.id = l.hash_id
 JOIN store.context c ON c.id = l.context_id
 LEFT JOIN store.name n ON n.hash_id = l.hash_id;
+"""
+"""What is shown of the relations `event` and `lookup`, be they the archive's or temporary ones in their place."""
+
+VIEWS = f"""
+{SHOWN.format(view="VIEW", of="store")}
+CREATE VIEW store.session_run AS
+SELECT session_id, run_id FROM store.match
+UNION ALL SELECT session_id, id FROM store.run WHERE id NOT IN (SELECT run_id FROM store.match);
 
 CREATE VIEW sessions AS
 SELECT s.session, m.first_at, m.last_at, c.team_id, c.slug, c.team, c.ci, c.interactive, m.events, m.lookups,

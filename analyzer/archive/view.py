@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from analyzer.archive.merge import LOOKUPS
+from analyzer.archive.schema import SHOWN
 from analyzer.errors import UsageError
 from analyzer.message import Option
 
@@ -47,8 +48,8 @@ FROM asked a JOIN (SELECT unnest([1, 2, 4, 8]) AS kind) ON kinds & kind > 0
 
 EVENT = f"""
 CREATE OR REPLACE TEMP TABLE event AS
-SELECT file_id, position * 2 - (kind <= 2)::INTEGER AS position, ended_at AS happened_at, session_id, hash_id, kind,
-       duration_ms, context_id, NULL::INTEGER AS status
+SELECT file_id, (position * 2 - (kind <= 2)::INTEGER)::BIGINT AS position, ended_at AS happened_at, session_id,
+       hash_id, kind, duration_ms, context_id, NULL::INTEGER AS status
 FROM ({MADE})
 """
 
@@ -134,3 +135,9 @@ def choose(connection: "DuckDBPyConnection", purpose: Purpose) -> Literal["event
     for statement in (ASKED, MAYBE_FORCED, *gone, EVENT, *back, LOOKUP, SESSION_SUMMARY):
         connection.execute(statement)
     return "runs"
+
+
+def show(connection: "DuckDBPyConnection", view: Literal["events", "runs"]) -> None:
+    """Let `events` and `lookups` be of a view, for a connection of its own."""
+    if choose(connection, Purpose(view)) == "runs":
+        connection.execute(SHOWN.format(view="TEMP VIEW", of="temp"))

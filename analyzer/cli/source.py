@@ -62,12 +62,7 @@ class SourceOptions:
         """Return how files are to be read."""
         from analyzer.archive.reading import Reading  # noqa: PLC0415
 
-        columns = dict(map(_pair, self.columns))
-        theirs = [columns.get(name, name).lower() for name in NAMES]
-        for name, column in columns.items():
-            if theirs.count(column.lower()) > 1:
-                raise UsageError(f"--map {name}={column}: {column} is another column already; map that one too")
-        return Reading(self.format, columns, self.strict)
+        return Reading(self.format, dict(map(_pair, self.columns)), self.strict)
 
 
 def source_options(metavar: str = "[SOURCE]...", text: str = ANY_SOURCE) -> Decorator:

@@ -16,6 +16,8 @@ def spelled(text: str) -> str:
 
     >>> spelled(Message(Option("team_id", "x y"), ": add ", Option("by")))
     '--team-id x y: add --by'
+    >>> spelled(Message(Option("columns", "hash=key"), " or ", Option("columns")))
+    '--map hash=key or --map COLUMN=THEIRS'
     """
     return "".join(map(_written, text.parts)) if isinstance(text, Message) else text
 
@@ -24,4 +26,4 @@ def _written(part: str | Option) -> str:
     if isinstance(part, str):
         return part
     name = OTHERWISE.get(part.name) or f"--{part.name.replace('_', '-')}"
-    return name if part.value is None else f"{name} {part.value}"
+    return name if part.value is None else f"{name.split()[0]} {part.value}"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 QUERIES = frozenset({"SELECT"})
 RUNS_ALONE = "the log holds run summaries alone: ask runs and tasks; events, lookups and sessions are empty"
+NO_EVENTS = "SELECT NOT EXISTS (FROM store.lookup)"
 
 
 def query(opened: Opened, sql: str) -> Report:
@@ -38,8 +39,13 @@ def query(opened: Opened, sql: str) -> Report:
         raise QueryError(f"two columns have one name ({', '.join(names)}); name them apart with AS")
     table = Table("result", columns, rows)
     counts = opened.counts()
-    told = [RUNS_ALONE] if opened.view == "runs" else []
-    return Report("sql", account(counts, counts.kept), [table], table, told)
+    return Report("sql", account(counts, counts.kept), [table], table, cautions(opened))
+
+
+def cautions(opened: Opened) -> list[str]:
+    """Say where relations are empty that a query may have asked: those of events, where run summaries answer."""
+    alone = opened.view == "runs" and opened.connection.execute(NO_EVENTS).fetchall()[0][0]
+    return [RUNS_ALONE] if alone else []
 
 
 def only_query(connection: "DuckDBPyConnection", sql: str) -> "Statement":
