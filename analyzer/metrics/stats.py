@@ -86,7 +86,8 @@ def check_time_zone(connection: "DuckDBPyConnection", name: str) -> None:
         return
     known = [known for (known,) in run(connection, TIME_ZONES, {})]
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
+        places = {one.rpartition("/")[2].lower(): one for one in known} | {one.lower(): one for one in known}
+        near = [places[one] for one in difflib.get_close_matches(name.lower(), places, n=1)]
         hint = f"{_hint(near)} IANA names are taken, such as Europe/Berlin"
         raise UsageError(Option("tz", name), f": no such time zone{hint}")
 

@@ -142,6 +142,14 @@ def test_time_zones(cli: Cli, log: Any, times: list[str], tz: str, by: str, buck
     assert [row[by] for row in rows] == buckets
 
 
+@pytest.mark.parametrize(
+    ("tz", "meant"), [("utc", "UTC"), ("berlin", "Europe/Berlin"), ("Europe/Berln", "Europe/Berlin")]
+)
+def test_a_mistyped_time_zone_names_the_nearest(cli: Cli, log: Any, tz: str, meant: str) -> None:
+    result = cli("stats", log([event()]), "--by", "day", "--tz", tz)
+    assert (result.code, f"no such time zone; did you mean {meant}?" in result.err) == (2, True)
+
+
 def test_partial_buckets_are_marked(cli: Cli, log: Any) -> None:
     path = log([event(hash=str(day), timestamp=f"2026-03-0{day}T12:00:00Z") for day in (1, 2, 3)])
     partial = [row["partial"] for row in cli("stats", path, "--by", "day", "--format", "json").table("by_day")]

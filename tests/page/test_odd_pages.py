@@ -98,11 +98,20 @@ def test_numbers_without_end(arguments: tuple[str, ...], format_name: str, cli: 
     assert not re.search(r"\b(inf|nan)\b", result.out)
 
 
-@pytest.mark.parametrize("arguments", [("--since", "2026-09-05", "--until", "9999-12-31"), ("--since", "0001-01-02")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("--since", "2026-09-05", "--until", "9999-12-31"), ("--since", "0001-01-02")],
+)
 def test_far_dates(arguments: tuple[str, ...], cli: Cli, log: Any) -> None:
     page = cli("report", log(of(60)), *arguments, "--format", "markdown")
     assert page.code == 0, page.err
     assert "The log has no earlier period of the same length: weeks are compared." in page.out
+
+
+@pytest.mark.parametrize("since", ["9999-12-31", "9999-12-31T23:59:59Z"])
+def test_a_period_that_nothing_follows(since: str, cli: Cli, log: Any) -> None:
+    page = cli("report", log(of(60)), "--since", since, "--format", "markdown")
+    assert (page.code, page.out.count("There are no lookups.")) == (0, 3)
 
 
 EVIL = (

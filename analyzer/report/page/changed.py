@@ -7,6 +7,7 @@ from typing import Any
 from analyzer.archive.opening import Opened
 from analyzer.archive.selection import Selection
 from analyzer.metrics.compare import FELL, ROSE
+from analyzer.moment import later
 from analyzer.report.compare import Sample, compare, last_two_weeks, narrowed
 from analyzer.report.page.groups import COMPARED
 from analyzer.report.page.question import Parts, Row, Subject, row_of, rows_of
@@ -16,7 +17,6 @@ from analyzer.table import COUNT, MS_CHANGE, RATIO, RATIO_CHANGE, TEXT
 
 SPAN = "SELECT min(first_at), max(first_at) FROM lookup"
 ACTIVE_DAYS = "SELECT count(DISTINCT first_at::DATE) FROM {selected}"
-EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001  (times are naive UTC here)
 MISSING = 0.1
 """So much of the period before may lie before the log: a log seldom begins at midnight."""
 
@@ -52,8 +52,8 @@ def _periods(opened: Opened, selection: Selection) -> Pair:
     first_at, last_at = opened.connection.execute(SPAN).fetchall()[0]
     if since is None or last_at is None:
         return _weeks(opened, selection, "")
-    end = _end(since, until, last_at + timedelta(microseconds=1))
-    start = since - min(end - since, since - EARLIEST)
+    end = _end(since, until, later(last_at, timedelta(microseconds=1)))
+    start = later(since, min(since - end, timedelta(0)))
     if end <= since or first_at > start + (end - since) * MISSING:
         return _weeks(opened, selection, "The log has no earlier period of the same length: weeks are compared.")
     return Pair(_sample("before", start, since), _sample("this period", since, end), "")
