@@ -47,8 +47,10 @@ def expand(sources: Sequence[str], stdin: BinaryIO | None, workspace: Path) -> S
     """Find the files that `sources` stand for; standard input is written into `workspace`.
 
     Raises:
-        UsageError: an archive stands beside other sources.
+        UsageError: an archive stands beside other sources, or a name is empty.
     """
+    if "" in sources:
+        raise UsageError("an empty name is no SOURCE; is a variable unset? Name a log, a directory, or - for stdin")
     archives = [Path(source) for source in sources if source != "-" and is_archive(Path(source))]
     if archives and len(sources) > 1:
         raise UsageError(f"{archives[0]}: an archive is read alone; load the other logs into it first")

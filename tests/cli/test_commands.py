@@ -286,3 +286,14 @@ def test_sql_gives_times_and_any_type(cli: Cli, log: Any, tmp_path: Path) -> Non
     for query in ("EXPLAIN ANALYZE DELETE FROM store.event", f"EXPLAIN ANALYZE COPY (SELECT 1) TO '{tmp_path}/y'"):
         assert cli("sql", path, query).code == 1
     assert not (tmp_path / "y").exists()
+
+
+@pytest.mark.parametrize("command", ["stats", "load", "report"])
+def test_an_empty_name_is_not_this_directory(
+    command: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "log.ndjson").write_text(ndjson([event()]))
+    monkeypatch.chdir(tmp_path)
+    result = cli(command, "", *(("--into", "a.duckdb") if command == "load" else ()))
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("error: an empty name is no SOURCE")
