@@ -1,26 +1,25 @@
 """A log that is open for questions: the same that the command line answers, as Polars data frames."""
 
-import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, Self, Unpack
+from typing import Concatenate, Literal, NoReturn, Self, Unpack
 
 import polars as pl
 
 from analyzer.api.arguments import P, R, checked
 from analyzer.api.filters import Filters, selection_of, texts
 from analyzer.api.frame import WINDOW, asked, scanned, table_of, timed
+from analyzer.api.held import Held
 from analyzer.api.values import require_choice, require_count, require_days, require_number, require_sources
 from analyzer.archive.file import Accounting
 from analyzer.archive.opening import Observer, Opened, loaded, opened
 from analyzer.archive.reading import Reading
 from analyzer.archive.selection import Selection
-from analyzer.archive.view import VIEWS, Purpose, View, show
+from analyzer.archive.view import VIEWS, Purpose, View
 from analyzer.errors import InputError, UsageError
 from analyzer.event import NAMES
 from analyzer.message import Option
@@ -37,9 +36,6 @@ from analyzer.report.retention import retention as retention_of
 from analyzer.report.sessions import one_session, sessions
 from analyzer.report.sides import sample
 from analyzer.report.stats import stats
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 SESSIONS_AT_A_TIME = 20_000
 TOLD = 3
@@ -97,46 +93,10 @@ def _require(found: Opened, names: Sequence[str]) -> None:
         raise InputError(f"no event log in {', '.join(names)}; name files, directories or globs that hold some")
 
 
-class _Held:
-    """What is open, until it is closed: lazy frames keep it alive, and the end of the program closes it."""
-
-    def __init__(self, stack: ExitStack, found: Opened) -> None:
-        self._open: list[Opened] = [found]
-        self.lock = RLock()
-        self.close = weakref.finalize(self, _close, stack, self._open, self.lock)
-
-    def __reduce__(self) -> NoReturn:
-        raise UsageError("a log is neither copied nor pickled; open its sources again with analyzer.load")
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is open still."""
-        return bool(self._open)
-
-    def opened(self) -> Opened:
-        """Return what is open."""
-        if not self._open:
-            raise UsageError("the log is closed; open it again with analyzer.load")
-        return self._open[0]
-
-    def cursor(self) -> "DuckDBPyConnection":
-        """Return a connection of its own to it, for who does not hold the lock; the same view answers."""
-        found = self.opened()
-        cursor = found.connection.cursor()
-        show(cursor, found.view)
-        return cursor
-
-
 def _shortly(names: Sequence[str]) -> str:
     """Return the first of names, and how many more there are."""
     more = f" and {len(names) - TOLD:,} more" if len(names) > TOLD else ""
     return ", ".join(map(repr, names[:TOLD])) + more
-
-
-def _close(stack: ExitStack, found: list[Opened], lock: AbstractContextManager[Any]) -> None:
-    with lock:
-        found.clear()
-        stack.close()
 
 
 def _question(answer: "Callable[Concatenate[Log, P], R]") -> "Callable[Concatenate[Log, P], R]":
@@ -178,7 +138,7 @@ class Log:
             found = stack.enter_context(opened(names, reading, Observer(), Purpose(view)))
             if not Path(names[0]).is_file() or found.intake.files or found.intake.errors:
                 _require(found, names)
-            self._held, self._view = _Held(stack.pop_all(), found), view
+            self._held, self._view = Held(stack.pop_all(), found), view
         self.notes: Sequence[str] = ()
         counts = found.counts()
         self.accounting = Accounting(counts.read, counts.kept, counts.rejected, 0, counts.duplicate, counts.files)

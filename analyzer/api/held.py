@@ -1,0 +1,49 @@
+"""What a log holds open, and for how long."""
+
+import weakref
+from contextlib import AbstractContextManager, ExitStack
+from threading import RLock
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from analyzer.archive.opening import Opened
+from analyzer.archive.view import show
+from analyzer.errors import UsageError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+class Held:
+    """What is open, until it is closed: lazy frames keep it alive, and the end of the program closes it."""
+
+    def __init__(self, stack: ExitStack, found: Opened) -> None:
+        self._open: list[Opened] = [found]
+        self.lock = RLock()
+        self.close = weakref.finalize(self, _close, stack, self._open, self.lock)
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageError("a log is neither copied nor pickled; open its sources again with analyzer.load")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is open still."""
+        return bool(self._open)
+
+    def opened(self) -> Opened:
+        """Return what is open."""
+        if not self._open:
+            raise UsageError("the log is closed; open it again with analyzer.load")
+        return self._open[0]
+
+    def cursor(self) -> "DuckDBPyConnection":
+        """Return a connection of its own to it, for who does not hold the lock; the same view answers."""
+        found = self.opened()
+        cursor = found.connection.cursor()
+        show(cursor, found.view)
+        return cursor
+
+
+def _close(stack: ExitStack, found: list[Opened], lock: AbstractContextManager[Any]) -> None:
+    with lock:
+        found.clear()
+        stack.close()
