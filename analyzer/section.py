@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+FEW_LOOKUPS = 30
+"""The rate of fewer lookups says little: a bar of them is faint."""
+
 
 @dataclass(frozen=True, slots=True)
 class Words:

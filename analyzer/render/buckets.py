@@ -23,9 +23,12 @@ class Buckets:
 
     @classmethod
     def of(cls, name: str, rows: Sequence[dict[str, Any]]) -> Self | None:
-        """Return the buckets of rows that have their label in the column `name`; None where no label is a time."""
+        """Return the buckets of rows that have their label in the column `name`.
+
+        None where less than two labels are times: one bucket shows no course.
+        """
         timed = [(_start(row[name]), row) for row in rows if LABEL.fullmatch(str(row[name]))]
-        if not timed:
+        if len(timed) < 2:  # noqa: PLR2004  (a course)
             return None
         offset = timed[0][0].utcoffset() or timedelta(0)
         starts = [(start.astimezone(UTC) + offset, row) for start, row in timed]

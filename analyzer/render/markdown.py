@@ -5,8 +5,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 from analyzer.render.html import title_of
-from analyzer.render.plain import cut, plain_of
-from analyzer.render.plain import row as _row
+from analyzer.render.plain import cut, plain_of, row_of
 from analyzer.render.shown import shown, title
 from analyzer.render.sparkline import sparkline
 from analyzer.render.text import told
@@ -28,9 +27,9 @@ def write_markdown(report: Report, stream: BinaryIO) -> None:
 
 def _markdown(table: Table, most_chars: int | None = None) -> Iterator[str]:
     found = shown(table)
-    yield _row([plain_of(title(column)) for column in found.columns])
-    yield _row(["---:" if column.unit in NUMERIC else "---" for column in found.columns])
-    yield from (_row([plain_of(cut(cell, most_chars)) for cell in row]) for row in found.cells)
+    yield row_of([plain_of(title(column)) for column in found.columns])
+    yield row_of(["---:" if column.unit in NUMERIC else "---" for column in found.columns])
+    yield from (row_of([plain_of(cut(cell, most_chars)) for cell in row]) for row in found.cells)
     yield from (f"\n{plain_of(note)}" for note in found.notes)
 
 
@@ -61,23 +60,24 @@ def _words(text: str) -> str:
 
 def _shown(section: Section, table: Table) -> Iterator[str]:
     """Write a section's charts over time as sparklines, and the rows of its table that say most."""
-    yield from (f"{chart.title}, {line}\n" for chart in section.charts if (line := sparkline(chart, table)))
+    lines = [f"{chart.title}, {line}\n" for chart in section.charts if (line := sparkline(chart, table))]
+    yield from lines
     if table.name in FOLDED and table.rows:
         yield f"<details><summary>{len(table.rows)} rows</summary>\n"
         yield from _markdown(table, MOST_CHARS)
         yield "\n</details>"
     elif table.rows:
-        rows, which = _telling(section, table)
+        rows, which = _telling(section, table, is_course=bool(lines))
         yield from _markdown(replace(table, rows=rows), MOST_CHARS)
         if len(rows) < len(table.rows):
             yield f"\n{which} {len(rows)} of {len(table.rows):,} rows; the page (-o report.html) has all"
 
 
-def _telling(section: Section, table: Table) -> tuple[Sequence[tuple[Any, ...]], str]:
-    """Return the rows that say most: the latest, those with the most, or the first."""
+def _telling(section: Section, table: Table, *, is_course: bool) -> tuple[Sequence[tuple[Any, ...]], str]:
+    """Return the rows that say most: the latest of a course over time, those with the most, or the first."""
+    if is_course:
+        return table.rows[-MOST_ROWS:], "the last"
     for chart in section.charts:
-        if sparkline(chart, table):
-            return table.rows[-MOST_ROWS:], "the last"
         if chart.value:
             place = [column.name for column in table.columns].index(chart.value)
             return sorted(table.rows, key=lambda row: -row[place])[:MOST_ROWS], "the largest"

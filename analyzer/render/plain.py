@@ -26,6 +26,6 @@ def cut(text: str, most_chars: int | None) -> str:
     return text if most_chars is None or len(text) <= most_chars else f"{text[:most_chars]}…"
 
 
-def row(cells: Sequence[str]) -> str:
+def row_of(cells: Sequence[str]) -> str:
     """Write a row of a table, of cells that are plain already."""
     return "| " + " | ".join(cells) + " |"

@@ -23,7 +23,7 @@ def sparkline(chart: Chart, table: Table) -> str:
     names = [column.name for column in table.columns]
     rows = [dict(zip(names, row, strict=True)) for row in table.rows]
     buckets = Buckets.of(chart.x, rows)
-    if buckets is None or len(buckets.rows) == 1:
+    if buckets is None:
         return ""
     unit = table.columns[names.index(chart.y[0])].unit
     values = {start: (row[chart.x], sum(_finite(row[name]) for name in chart.y)) for start, _, row in buckets.rows}

@@ -17,7 +17,7 @@ def draw(chart: Chart, columns: Columns, rows: Rows, unit: str) -> Any:
 def _course(chart: Chart, columns: Columns, rows: Rows, unit: str) -> Any:
     """Draw a value at the end of each bucket; of one bucket there is no line."""
     buckets = Buckets.of(chart.x, rows)
-    if buckets is None or len(buckets.rows) == 1:
+    if buckets is None:
         return None
     name = chart.y[0]
     values = [{"start": end, name: row[name]} for _, end, row in buckets.rows]

@@ -8,17 +8,16 @@ import altair as alt
 
 from analyzer.render.buckets import Buckets
 from analyzer.render.charts.drawing import COLOURS, Columns, Rows, axis_of, drawing, time_axis, title_of
-from analyzer.section import Chart
+from analyzer.section import FEW_LOOKUPS, Chart
 
 WIDTH_OF_A_BAR = 0.86
-FEW_LOOKUPS, FAINT = 30, 0.35
-"""A bar of fewer lookups is faint: its rate says little."""
+FAINT = 0.35
 
 
 def draw(chart: Chart, columns: Columns, rows: Rows, unit: str) -> Any:
     """Draw a bar a bucket; None of less than two."""
     buckets = Buckets.of(chart.x, rows)
-    if buckets is None or len(buckets.rows) == 1:
+    if buckets is None:
         return None
     first, several = columns[chart.y[0]], len(chart.y) > 1
     words = {name: name.replace("_", " ").removesuffix(" ms") for name in chart.y}

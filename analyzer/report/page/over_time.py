@@ -6,7 +6,7 @@ from typing import Any
 
 from analyzer.metrics.stats import Grouping, dimension, grouped
 from analyzer.report.page.question import Parts, Subject, chosen
-from analyzer.section import Chart, Section, Words
+from analyzer.section import FEW_LOOKUPS, Chart, Section, Words
 from analyzer.table import MS, RATIO, Heading, Table
 
 SPAN = "SELECT min(first_at), max(first_at) FROM {selected}"
@@ -45,7 +45,9 @@ def _rates(bucket: str, table: Table) -> tuple[Section, Table]:
     ]
     columns = [*kept.columns[:3], *SHARES, kept.columns[5]]
     title = f"Hit rate by {bucket}"
-    what = f"Bars by {bucket}: the share of lookups that either cache answered; faint where they are fewer than 30."
+    what = (
+        f"Bars by {bucket}: the share of lookups that a cache answered; faint where they are fewer than {FEW_LOOKUPS}."
+    )
     chart = Chart("stack", title, what, bucket, ("local_share", "remote_share"), size="lookups")
     words = Words("The height of a bar is the hit rate: lookups answered by either cache, of all lookups.")
     return Section("Hit rate over time", [words], kept.name, [chart]), Table(kept.name, columns, rows)
