@@ -35,7 +35,7 @@ def archive(path: Path | None, scratch: Path, *, read_only: bool) -> Iterator["D
     """
     if path and not is_utf8(str(path)):
         raise ArchiveError(f"{path}: not valid UTF-8, and DuckDB opens no file of such a name; rename it")
-    if path and not path.exists() and not read_only:
+    if path and not _exists(path) and not read_only:
         _create(path, scratch)
     if path and not is_archive(path):
         raise ArchiveError(f"{path}: no archive, as it is no DuckDB file; name another one")
@@ -50,6 +50,13 @@ def archive(path: Path | None, scratch: Path, *, read_only: bool) -> Iterator["D
             yield connection
         finally:
             connection.close()
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise ArchiveError(f"{path}: {error.strerror}; name another file") from None
 
 
 def _create(path: Path, scratch: Path) -> None:

@@ -128,7 +128,7 @@ def _run(arguments: list[str]) -> int:  # noqa: C901  (a branch an error)
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return Exit.USAGE
     except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx else "analyzer"
+        where = error.ctx.command_path if error.ctx else " ".join(["analyzer", *(one for one in arguments[:1] if one in COMMANDS)])
         say.error(f"{error.format_message().rstrip('.')}{_nearest(error)}; see {where} --help")
         return Exit.USAGE
     except AnalyzerError as error:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from analyzer.cli.options import Option
+from analyzer.cli.options import TitledOption
 from analyzer.cli.say import Level, choose
 
 _LEVELS = {
@@ -28,4 +28,4 @@ def _option(name: str, level: Level, text: str) -> click.Option:
         if is_given:
             choose(level)
 
-    return Option([name], title="Output", is_flag=True, expose_value=False, is_eager=True, callback=chosen, help=text)
+    return TitledOption([name], title="Output", is_flag=True, expose_value=False, is_eager=True, callback=chosen, help=text)

@@ -26,7 +26,7 @@ def write_html(report: Report, stream: BinaryIO) -> None:
     sections = report.sections or [Section(table.name.replace("_", " "), (), table.name) for table in report.tables]
     environment = Environment(loader=PackageLoader("analyzer.render", "."), autoescape=True)
     page = environment.get_template("page.html.jinja").render(
-        title=title_of(report),
+        title=report.title,
         scope=[written(words) for words in report.scope],
         script=script,
         script_hash=f"sha256-{digest}",
@@ -35,11 +35,6 @@ def write_html(report: Report, stream: BinaryIO) -> None:
         notes=report.notes,
     )
     stream.write(page.encode())
-
-
-def title_of(report: Report) -> str:
-    """Write what a page is called."""
-    return f"Remote build cache {report.command}" + (f": {report.about}" if report.about else "")
 
 
 def _headline(one: Headline) -> dict[str, str]:

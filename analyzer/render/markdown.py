@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from analyzer.render.html import title_of
 from analyzer.render.plain import cut, plain_of, row_of
 from analyzer.render.shown import shown, title
 from analyzer.render.sparkline import sparkline
@@ -42,7 +41,7 @@ FOLDED = ("definitions", "files")
 
 def _page(report: Report) -> Iterator[str]:
     """Write a page: what a chart shows over time is a sparkline here."""
-    yield f"# {_words(title_of(report))}\n"
+    yield f"# {_words(report.title)}\n"
     yield " ".join(_words(written(words)) for words in report.scope) + "\n"
     yield from (f"- **{one.label}: {human(one.value, one.unit)}.** {_words(written(one.meaning))}"
                 for one in report.headlines)  # fmt: skip

@@ -35,6 +35,11 @@ class Report:
     headlines: Sequence[Headline] = ()
     sections: Sequence[Section] = ()
 
+    @property
+    def title(self) -> str:
+        """What a page is called."""
+        return f"Remote build cache {self.command}" + (f": {self.about}" if self.about else "")
+
 
 def account(counts: Counts, kept: int) -> Accounting:
     """Account for the input: what is not kept of the events that were read has been filtered."""

@@ -65,3 +65,8 @@ def test_no_reader_beside_a_load(archive: Path, log: Any) -> None:
         assert held.stats()["hits"].item() == 1
     with analyzer.load(log([event(hash="h3")]), into=archive) as more:
         assert more.stats()["hits"].item() == 2
+
+
+def test_a_name_that_no_file_can_have(log: Any, tmp_path: Path) -> None:
+    with pytest.raises(analyzer.ArchiveError, match=r"x\.duckdb: .*; name another file"):
+        analyzer.load(log([event()]), into=tmp_path / f"{'x' * 300}.duckdb")

@@ -99,6 +99,7 @@ def test_how_much_is_said(log: Any, cli: Cli) -> None:
 WRONG = {
     ("stat",): "error: No such command 'stat'. Did you mean 'stats'?; see analyzer --help",
     ("stats", "x", "--teem", "web"): "error: No such option '--teem'",
+    ("stats", "--limit"): "error: Option '--limit' requires an argument; see analyzer stats --help",
     ("load", "x"): "error: Missing option '--into'; see analyzer load --help",
     ("stats", "x", "--format", "jsn"): "error: Invalid value for '--format': 'jsn' is not one of 'table', 'markdown',"
     " 'html', 'csv', 'json', 'ndjson', 'parquet'; did you mean json?; see analyzer stats --help",
