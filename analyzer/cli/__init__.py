@@ -101,6 +101,11 @@ def _nearest(error: click.UsageError) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+def _command(arguments: list[str]) -> str:
+    """Return the words of the command that a command line is of."""
+    return " ".join(["analyzer", *(word for word in arguments[:1] if word in COMMANDS)])
+
+
 def main() -> None:
     """Run the program, and end it with an exit code that means something; or answer a shell that completes."""
     streams.reopen()
@@ -128,7 +133,7 @@ def _run(arguments: list[str]) -> int:  # noqa: C901  (a branch an error)
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return Exit.USAGE
     except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx else " ".join(["analyzer", *(one for one in arguments[:1] if one in COMMANDS)])
+        where = error.ctx.command_path if error.ctx else _command(arguments)
         say.error(f"{error.format_message().rstrip('.')}{_nearest(error)}; see {where} --help")
         return Exit.USAGE
     except AnalyzerError as error:

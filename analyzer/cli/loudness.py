@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from analyzer.cli.options import TitledOption
+from analyzer.cli.options import Titled
 from analyzer.cli.say import Level, choose
 
 _LEVELS = {
@@ -28,4 +28,4 @@ def _option(name: str, level: Level, text: str) -> click.Option:
         if is_given:
             choose(level)
 
-    return TitledOption([name], title="Output", is_flag=True, expose_value=False, is_eager=True, callback=chosen, help=text)
+    return Titled([name], title="Output", is_flag=True, expose_value=False, is_eager=True, callback=chosen, help=text)

@@ -13,7 +13,7 @@ TITLES = (OWN, "Destination", "Pace", "Failures", "Input", "Filters", "Output")
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class TitledOption(click.Option):
+class Titled(click.Option):
     """An option that stands under a title."""
 
     def __init__(self, *names: Any, title: str = OWN, **settings: Any) -> None:
@@ -37,7 +37,7 @@ class Command(click.Command):
 
 def under(title: str) -> Callable[..., Decorator]:
     """Return what `click.option` is, for options under a title."""
-    return partial(click.option, cls=TitledOption, title=title)
+    return partial(click.option, cls=Titled, title=title)
 
 
 def gathered(name: str, options: Sequence[Decorator], taken: Sequence[str], gather: Callable[..., Any]) -> Decorator:
