@@ -8,6 +8,9 @@ _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 EXPECTED = "write 2026-08-31, 2026-08-31T12:00Z, or how long ago: 36h, 7d, 4w"
 
+MOST_DAYS = 3650
+"""How long a cache may be thought to keep artifacts."""
+
 FIRST, LAST = datetime.min, datetime.max  # noqa: DTZ901  (times are naive UTC here)
 
 

@@ -15,7 +15,7 @@ from analyzer.archive.reading import Reading
 from analyzer.archive.view import VIEWS, Purpose, View
 from analyzer.delivery.execution import execute as run
 from analyzer.delivery.journal import Journal
-from analyzer.delivery.policy import Policy
+from analyzer.delivery.policy import MOST_SENDERS, Policy
 from analyzer.delivery.queue import Wanted
 from analyzer.delivery.sane import require_counts, require_names, require_rate
 from analyzer.delivery.sender import Sender
@@ -124,6 +124,7 @@ def replay(
     require_count("limit", limit)
     counts = {"chunk_size": chunk_size, "max_bytes": max_bytes, "concurrency": concurrency}
     require_counts(counts | {"max_requests": max_requests, "max_uncertain": max_uncertain})
+    require_number("concurrency", concurrency, least=1, most=MOST_SENDERS)
     require_choice("view", view, VIEWS)
     require_choice("on_uncertain", on_uncertain, ("hold", "resend"))
     for name, value in (("retries", retries), ("retry_for", retry_for), ("max_duration", max_duration)):

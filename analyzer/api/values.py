@@ -8,8 +8,8 @@ from typing import Any
 
 from analyzer.errors import UsageError
 from analyzer.message import Option
+from analyzer.moment import MOST_DAYS
 
-MOST_DAYS = 3650
 MOST = 2**63 - 1
 """The largest whole number that a query takes."""
 

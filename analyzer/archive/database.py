@@ -68,9 +68,15 @@ def _create(path: Path, scratch: Path) -> None:
         _make(connection)
     finally:
         connection.close()
-    with suppress(FileExistsError):
+    try:
         path.hardlink_to(made)
-    made.unlink()
+    except FileExistsError:
+        pass  # another process was faster, and its archive is as good
+    except OSError:  # a file system without hard links
+        with suppress(FileExistsError), path.open("xb"):
+            made.replace(path)
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def _connect(path: Path | None, directory: Path, *, read_only: bool) -> "DuckDBPyConnection":

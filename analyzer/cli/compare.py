@@ -10,6 +10,7 @@ import click
 from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
+from analyzer.cli.number import COUNTED
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @click.command("compare", cls=Command, epilog=f"{HELP} {EXITS}")
 @source_options("[SOURCE]... [A B]")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=5, show_default=True, help="Groups shown of each dimension."
+    "--limit", type=COUNTED, metavar="N", default=5, show_default=True, help="Groups shown of each dimension."
 )
 @COST_PER_MINUTE
 @filter_options

@@ -10,7 +10,7 @@ from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.exits import Exit
 from analyzer.cli.files import require_writable
 from analyzer.cli.filters import filter_options
-from analyzer.cli.options import Command
+from analyzer.cli.options import Command, under
 from analyzer.cli.output import OutputOptions, Target, output_options, write
 from analyzer.cli.place import DEFAULT_JOURNAL, journal_of, settings_of
 from analyzer.cli.source import SourceOptions, open_source, progress, source_options
@@ -121,9 +121,10 @@ def resolve(path: Path, how: str | None, dead_letters: str | None, chunk_id: int
 @click.option("--api", metavar="URL", help="The server that SOURCE was sent to. [env: TURBO_API]")
 @click.option("--team-id", metavar="ID", help="The team it was sent to, where that was said.")
 @click.option("--slug", metavar="SLUG", help="The same, by the team's slug.")
+@under("Input")("--force", is_flag=True, help="Overwrite the file of --rejects.")
 @filter_options
 def verify(
-    inputs: SourceOptions, path: Path | None, api: str | None, team_id: str | None, slug: str | None,
+    inputs: SourceOptions, path: Path | None, api: str | None, team_id: str | None, slug: str | None, force: bool,
     selection: "Selection",
 ) -> int:  # fmt: skip
     """Check that the journal is sound; with SOURCE, how it fits.
@@ -134,7 +135,7 @@ def verify(
       analyzer journal verify cache.duckdb
     """
     path = path or journal_of(inputs.sources)
-    require_writable([inputs.rejects] if inputs.rejects else [], inputs, [path], force=True)
+    require_writable([inputs.rejects] if inputs.rejects else [], inputs, [path], force=force)
     with _open(path) as journal:
         faults = journal.faults()
         for fault in faults:
@@ -151,13 +152,14 @@ def _fit(
     selection: "Selection",
 ) -> None:  # fmt: skip
     """Say what the journal knows of the events of SOURCE, and what it knows of besides."""
+    from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.delivery.queue import Wanted  # noqa: PLC0415
     from analyzer.delivery.session import Session  # noqa: PLC0415
     from analyzer.delivery.target import Overrides  # noqa: PLC0415
     from analyzer.report.caution import misnamed  # noqa: PLC0415
 
     overrides = Overrides(*team, default_team_id=settings.team_id, default_slug=settings.slug)
-    with open_source(inputs, progress()) as opened:
+    with open_source(inputs, progress(), Purpose(selection.view, to_send=True)) as opened:
         for words in misnamed(opened, selection):
             say.note(words)
         session = Session(opened.connection, Wanted(selection, overrides), settings.api)

@@ -3,10 +3,11 @@
 import click
 
 from analyzer.cli.number import Number
+from analyzer.moment import MOST_DAYS
 
 RETENTION = click.option(
     "--retention",
-    type=Number(min=0, max=3650, min_open=True),
+    type=Number(min=0, max=MOST_DAYS, min_open=True),
     default=7,
     show_default=True,
     metavar="DAYS",

@@ -8,6 +8,7 @@ from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.keeping import RETENTION
+from analyzer.cli.number import COUNTED
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--by", type=click.Choice(["task", "hash"]), help="What the costliest are told by. Default: task, if known."
 )
-@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many of the costliest.")
+@click.option("--limit", type=COUNTED, metavar="N", default=10, show_default=True, help="How many of the costliest.")
 @COST_PER_MINUTE
 @filter_options
 @output_options

@@ -6,6 +6,16 @@ from typing import Any
 import click
 
 
+class Count(click.IntRange):
+    """A number from 1 on, in help without its bounds."""
+
+    def _describe_range(self) -> str:
+        return ""
+
+
+COUNTED = Count(min=1, max=10**9)
+
+
 class Number(click.FloatRange):
     """A finite number in a range."""
 

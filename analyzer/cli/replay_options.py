@@ -6,19 +6,11 @@ from pathlib import Path
 import click
 
 from analyzer.cli.duration import Seconds
+from analyzer.cli.number import COUNTED, Count
 from analyzer.cli.options import gathered, under
+from analyzer.delivery.policy import MOST_SENDERS
 
 FILE = click.Path(path_type=Path, dir_okay=False)
-
-
-class Count(click.IntRange):
-    """A number from 1 on, in help without its bounds."""
-
-    def _describe_range(self) -> str:
-        return ""
-
-
-COUNTED, MOST_SENDERS = Count(min=1, max=10**9), 64
 
 
 @dataclass(frozen=True, slots=True)

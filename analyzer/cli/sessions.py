@@ -11,6 +11,7 @@ from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.keeping import RETENTION
+from analyzer.cli.number import COUNTED
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command("sessions", cls=Command, epilog=f"{HELP} {EXITS}")
 @source_options("[SOURCE]... [ID]")
-@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many of each kind.")
+@click.option("--limit", type=COUNTED, metavar="N", default=10, show_default=True, help="How many of each kind.")
 @RETENTION
 @COST_PER_MINUTE
 @filter_options

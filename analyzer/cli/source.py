@@ -13,6 +13,7 @@ import click
 from analyzer.cli import say
 from analyzer.cli.completion import files
 from analyzer.cli.exits import Exit
+from analyzer.cli.files import whole
 from analyzer.cli.options import Decorator, gathered, under
 from analyzer.errors import InputError, UsageError
 from analyzer.event import NAMES
@@ -79,14 +80,13 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 @contextmanager
-def open_source(source: SourceOptions, observer: "Observer", purpose: "Purpose | None" = None) -> Iterator["Opened"]:
+def open_source(source: SourceOptions, observer: "Observer", purpose: "Purpose") -> Iterator["Opened"]:
     """Open SOURCE, say on stderr what must be said of it, and write the rejects where they were asked for."""
     from analyzer.archive.opening import opened  # noqa: PLC0415
-    from analyzer.archive.view import Purpose  # noqa: PLC0415
 
     if not source.sources:
         raise UsageError("no SOURCE: name a log, a directory, a glob, an archive (*.duckdb), or - for stdin")
-    with opened(source.sources, source.reading(), observer, purpose or Purpose()) as found:
+    with opened(source.sources, source.reading(), observer, purpose) as found:
         tell(found, source.rejects)
         if not is_archive(Path(source.sources[0])):
             require_logs(found.intake, source)
@@ -143,13 +143,12 @@ def _tell_rejects(found: "Opened", path: Path | None) -> None:
         for file, line, item, reason, text in rows:
             say.note(f"  {place_of(file, line, item)}: {reason}: {' '.join(text.split())}")
     if path:
-        with path.open("w", encoding="utf-8") as out:
+        with whole(path) as out:
             cursor = found.connection.execute(query, parameters)
             while batch := cursor.fetchmany(10_000):
                 keys = ("file", "line", "item", "reason", "text")
-                out.writelines(
-                    json.dumps(dict(zip(keys, row, strict=True)), ensure_ascii=False) + "\n" for row in batch
-                )
+                lines = (json.dumps(dict(zip(keys, row, strict=True)), ensure_ascii=False) + "\n" for row in batch)
+                out.writelines(line.encode() for line in lines)
 
 
 def require_logs(intake: "Intake", source: SourceOptions) -> None:

@@ -26,6 +26,7 @@ def command(inputs: SourceOptions, output: OutputOptions) -> int:
     """
     from dataclasses import replace  # noqa: PLC0415
 
+    from analyzer.archive.view import ANY_QUESTION  # noqa: PLC0415
     from analyzer.report.query import query  # noqa: PLC0415
 
     if len(inputs.sources) < 2:  # noqa: PLR2004  (a source and the query)
@@ -33,6 +34,6 @@ def command(inputs: SourceOptions, output: OutputOptions) -> int:
     *sources, text = inputs.sources
     inputs = replace(inputs, sources=tuple(sources))
     target = output.target(inputs)
-    with open_source(inputs, progress()) as opened:
+    with open_source(inputs, progress(), ANY_QUESTION) as opened:
         write(query(opened, text), target)
         return code_of(opened.intake)

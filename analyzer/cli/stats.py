@@ -9,6 +9,7 @@ from analyzer.cli.cost import COST_PER_MINUTE, RestoreCost
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.exits import Exit
 from analyzer.cli.filters import HELP, filter_options
+from analyzer.cli.number import COUNTED
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
@@ -33,7 +34,7 @@ DIMENSIONS = (
 )
 @click.option("--tz", default="UTC", show_default=True, help="IANA time zone of the buckets; times of filters are UTC.")
 @click.option("--sort", metavar="COLUMN", help="Sort groups by this column; -COLUMN for the largest first.")
-@click.option("--limit", type=click.IntRange(min=1), help="Show only the first so many groups.")
+@click.option("--limit", type=COUNTED, metavar="N", help="Show only the first so many groups.")
 @click.option(
     "--explain", is_flag=True, help="Add each measure's definition, caveats and SQL; without SOURCE, print these alone."
 )

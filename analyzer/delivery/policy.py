@@ -19,6 +19,9 @@ class Policy:
     preflight: bool = True
 
 
+MOST_SENDERS = 64
+"""Requests at a time, a thread each."""
+
 MOST_REFUSED = 10
 """After so many events refused one after another, events elsewhere are tried."""
 

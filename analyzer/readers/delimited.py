@@ -4,12 +4,15 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from analyzer.readers.item import Item, Items, text_of
 
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 NUMERIC = {"duration", "status"}
-csv.field_size_limit(1 << 30)
+MOST_CHARS = 1 << 30
+"""Of a field: csv refuses longer ones, by a limit that is the whole process's."""
+
 BOOLEANS = {"true": "true", "false": "false", "1": "1", "0": "0"}
 
 
@@ -17,27 +20,42 @@ def reader(delimiter: str) -> Items:
     """Return a reader of files whose fields are separated by `delimiter`."""
 
     def items(chunks: Iterator[bytes], renamed: Mapping[str, str]) -> Iterator[Item]:
-        recorder = Recorder(chunks)
-        rows = csv.reader(recorder, delimiter=delimiter, strict=True)
-        try:
-            header = next(rows, [])
-        except csv.Error as error:
-            yield Item(1, None, recorder.text, problem=f"no header of {_name(delimiter)}: {error}")
-            return
-        columns = [(json.dumps(name), renamed.get(name, name)) for name in header]
-        while True:
-            start = recorder.forget() + 1
-            try:
-                row = next(rows)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield Item(start, 1, recorder.text, problem=f"not {_name(delimiter)}: {error}")
-                continue
-            if row:
-                yield _item(start, recorder.text, columns, row)
+        with _long_fields():
+            yield from _items(chunks, renamed, delimiter)
 
     return items
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Let csv read fields that are longer than usual, for so long."""
+    before = csv.field_size_limit(MOST_CHARS)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _items(chunks: Iterator[bytes], renamed: Mapping[str, str], delimiter: str) -> Iterator[Item]:
+    recorder = Recorder(chunks)
+    rows = csv.reader(recorder, delimiter=delimiter, strict=True)
+    try:
+        header = next(rows, [])
+    except csv.Error as error:
+        yield Item(1, None, recorder.text, problem=f"no header of {_name(delimiter)}: {error}")
+        return
+    columns = [(json.dumps(name), renamed.get(name, name)) for name in header]
+    while True:
+        start = recorder.forget() + 1
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Item(start, 1, recorder.text, problem=f"not {_name(delimiter)}: {error}")
+            continue
+        if row:
+            yield _item(start, recorder.text, columns, row)
 
 
 class Recorder:

@@ -70,3 +70,15 @@ def test_no_reader_beside_a_load(archive: Path, log: Any) -> None:
 def test_a_name_that_no_file_can_have(log: Any, tmp_path: Path) -> None:
     with pytest.raises(analyzer.ArchiveError, match=r"x\.duckdb: .*; name another file"):
         analyzer.load(log([event()]), into=tmp_path / f"{'x' * 300}.duckdb")
+
+
+def test_an_archive_is_made_where_there_are_no_hard_links(
+    log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    with analyzer.load(log([event()]), into=tmp_path / "a.duckdb") as found:
+        assert found.stats()["hits"].item() == 1
+    assert [path.name for path in tmp_path.glob(".*")] == []

@@ -123,6 +123,8 @@ def test_an_archive_is_read_alone(cli: Cli, log: Any, tmp_path: Path) -> None:
         (["stats", "{log}", "--since", "7dd"], "'7dd' is no time"),
         (["stats", "{log}", "--by", "day", "--tz", "Mars/Base"], "Mars/Base"),
         (["stats", "{log}", "--colour"], "No such option"),
+        (["misses", "{log}", "--limit", "9" * 20], "--limit"),
+        (["stats", "{log}", "--by", "day", "--limit", "0"], "--limit"),
     ],
 )
 def test_usage_errors(cli: Cli, log: Any, arguments: list[str], word: str) -> None:

@@ -75,6 +75,13 @@ def test_the_journal_is_not_what_verify_rejects(cli: Cli, log: Any, tmp_path: Pa
     assert (result.code, path.read_text()) == (2, GOOD)
 
 
+def test_verify_overwrites_when_told(cli: Cli, log: Any, tmp_path: Path) -> None:
+    (mine := tmp_path / "mine.ndjson").write_text("precious\n")
+    refused = cli("journal", "verify", log(GOOD), "--journal", tmp_path / "j", "--rejects", mine)
+    assert (refused.code, mine.read_text()) == (2, "precious\n")
+    assert "exists already; --force overwrites it" in refused.err
+
+
 def test_a_file_of_the_users_is_not_taken_for_an_unfinished_one(cli: Cli, log: Any, tmp_path: Path) -> None:
     (mine := tmp_path / "x.csv.part").write_text("mine")
     assert cli("stats", log([event()]), "-o", tmp_path / "x.csv").code == 0

@@ -1,5 +1,6 @@
 """Values longer than what is read at once: one item each, wherever they stand, and no token in what is rejected."""
 
+import csv
 import gzip
 import json
 from pathlib import Path
@@ -133,3 +134,10 @@ def test_a_broken_line_of_a_request_log_shows_no_token(name: str, tmp_path: Path
     told = (tmp_path / "rejects.ndjson").read_text()
     assert TOKEN not in told + result.err + result.out
     assert '"method' in json.loads(told)["text"]
+
+
+def test_reading_csv_leaves_the_limits_of_others_alone(cli: Cli, log: Any) -> None:
+    before = csv.field_size_limit()
+    path = log("sessionId,source,event,hash,ci\n" + f"s,LOCAL,HIT,{'h' * (before + 1)},\n", "csv")
+    assert cli("stats", path, "--format", "json").json["input"]["kept"] == 1
+    assert csv.field_size_limit() == before

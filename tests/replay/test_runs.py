@@ -66,6 +66,17 @@ def test_the_events_are_those_the_client_sent(
         assert found.code == 0
 
 
+def test_verify_has_the_view_that_was_sent(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURBO_TOKEN", TOKEN)
+    at = ["--view", "runs", "--journal", tmp_path / "j.sqlite", "--api"]
+    with serving(Strict()) as server:
+        done = cli("replay", RUNS, "--execute", "--requests-per-minute", 0, *at, server.url, "--format", "json")
+        fit = cli("journal", "verify", RUNS, *at, server.url)
+    confirmed = done.json["confirmed"]
+    assert confirmed > 0
+    assert f"{confirmed:,} events selected = {confirmed:,} confirmed" in fit.err
+
+
 def test_only_runs_whose_events_never_arrived_are_sent(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
