@@ -20,7 +20,7 @@ from analyzer.archive.opening import Observer, Opened, loaded, opened
 from analyzer.archive.reading import Reading
 from analyzer.archive.selection import Selection
 from analyzer.archive.view import VIEWS, Purpose, View
-from analyzer.errors import InputError, UsageError
+from analyzer.errors import UsageError
 from analyzer.event import NAMES
 from analyzer.message import Option
 from analyzer.metrics.misses import KEYS
@@ -29,6 +29,7 @@ from analyzer.readers.formats import FORMATS
 from analyzer.report.compare import Sample, compare
 from analyzer.report.cost import priced
 from analyzer.report.doctor import doctor
+from analyzer.report.intake import require_logs, said
 from analyzer.report.misses import misses
 from analyzer.report.query import cautions
 from analyzer.report.report import Report, account
@@ -82,15 +83,15 @@ def load(
             raise UsageError(Option("into", str(into)), f": there is no directory {Path(into).parent}; make it first")
         with loaded(names, Path(into), reading, Observer()) as made:
             _require(made, names)
-        names = [str(into)]
+            of_input = said(made)
+        return Log([str(into)], reading, view, of_input)
     return Log(names, reading, view)
 
 
 def _require(found: Opened, names: Sequence[str]) -> None:
     if found.intake.errors:
         raise found.intake.errors[0]
-    if not found.intake.files:
-        raise InputError(f"no event log in {', '.join(names)}; name files, directories or globs that hold some")
+    require_logs(found.intake, names)
 
 
 def _shortly(names: Sequence[str]) -> str:
@@ -119,8 +120,8 @@ class Log:
 
     Each question takes the filters of `Filters` by keyword, and gives its main table as a `polars.DataFrame`; `table`
     names another one of the answer. Ratios are between 0 and 1, times naive UTC, `_ms` are milliseconds of task time,
-    and null is what cannot be known. After a question `notes` has what must be said beside it, and `accounting` where
-    the events went.
+    and null is what cannot be known. `notes` has what must be said of the input, and after a question beside its answer;
+    `accounting` where the events went.
 
     Columns are `Int64` where they count, `Float64` where they are ratios, changes of ratios, times in `_ms` or money
     (`_cost`), `Datetime("us")` where their name ends in `_at`, else `String`, unless something else is said. A rate's
@@ -133,13 +134,16 @@ class Log:
     where the SQL of `where` does not run.
     """
 
-    def __init__(self, names: Sequence[str], reading: Reading, view: View) -> None:
+    def __init__(
+        self, names: Sequence[str], reading: Reading, view: View, of_input: Sequence[str] | None = None
+    ) -> None:
         with ExitStack() as stack:
             found = stack.enter_context(opened(names, reading, Observer(), Purpose(view)))
             if not Path(names[0]).is_file() or found.intake.files or found.intake.errors:
                 _require(found, names)
             self._held, self._view = Held(stack.pop_all(), found), view
-        self.notes: Sequence[str] = ()
+        self._of_input = said(found) if of_input is None else of_input
+        self.notes: Sequence[str] = tuple(self._of_input)
         counts = found.counts()
         self.accounting = Accounting(counts.read, counts.kept, counts.rejected, 0, counts.duplicate, counts.files)
         self._told = f"{_shortly(names)}, view={found.view!r}, {counts.kept:,} events"
@@ -414,7 +418,7 @@ class Log:
         """
         opened = self._held.opened()
         found, counts = asked(opened.connection, query), opened.counts()
-        self.notes, self.accounting = tuple(cautions(opened)), account(counts, counts.kept)
+        self.notes, self.accounting = (*self._of_input, *cautions(opened)), account(counts, counts.kept)
         return found
 
     def events(self) -> pl.LazyFrame:
@@ -457,7 +461,7 @@ class Log:
 
     def _answer(self, report: Report, cost_per_minute: float | None, table: str | None) -> pl.DataFrame:
         require_number("cost_per_minute", cost_per_minute)
-        self.notes, self.accounting = tuple(report.notes), report.accounting
+        self.notes, self.accounting = (*self._of_input, *report.notes), report.accounting
         return table_of(priced(report, cost_per_minute), table)
 
 

@@ -6,6 +6,7 @@ OTHERWISE = {
     "columns": "--map COLUMN=THEIRS",
     "format": "--from",
     "id": "ID",
+    "rejects": "--rejects FILE",
     "token": "TURBO_TOKEN, --token-file or turbo's login",
 }
 """Those that are called otherwise than in Python."""

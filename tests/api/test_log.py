@@ -1,5 +1,6 @@
 """The Python API answers what the command line answers, prints nothing, and raises errors of its own."""
 
+import gzip
 import inspect
 import re
 import subprocess
@@ -230,7 +231,8 @@ def named_options() -> set[str]:
 def test_what_messages_name_is_a_parameter_and_an_option(cli: Cli) -> None:
     questions = [getattr(analyzer.Log, name) for name in QUESTIONS] + [analyzer.load, analyzer.replay]
     parameters = {name for one in questions for name in inspect.signature(one).parameters} | {*Filters.__annotations__}
-    assert named_options() - parameters == set()
+    relations = {"rejects"}  # a relation of SQL, where the command line has an option
+    assert named_options() - parameters == relations
     commands = ("stats", "misses", "load", "replay", "journal resolve")
     options = " ".join(cli(*command.split(), "--help").out for command in commands)
     only_in_python = {"a", "id", "token", "table"}
@@ -361,3 +363,26 @@ def test_sql_that_no_data_frame_holds(sql: str, archive: Path) -> None:
         with pytest.raises(analyzer.QueryError):
             log.sql(sql)
         assert log.sql("SELECT TIMESTAMPTZ '2026-01-01 00:00+00' AS t, [1] AS l, {'a': 1} AS s").height == 1
+
+
+def test_what_became_of_the_input_is_said(tmp_path: Path) -> None:
+    text = ndjson([{**event(), "extra": 1}, event(hash="h2")]) + "broken\n"
+    (tmp_path / "cut.ndjson.gz").write_bytes(gzip.compress(text.encode())[:-4])
+    (tmp_path / "same.ndjson").write_text(text)
+    (tmp_path / "README.md").write_text("# no log\n")
+    told = (
+        "its gzip data is cut off",
+        "unknown keys ignored: extra (1)",
+        "its 3 events count once",
+        "skipped, as no event log",
+        "1 of 6 events rejected; rejects lists all",
+    )
+    with analyzer.load(tmp_path) as log:
+        of_input = log.notes
+        log.stats(team="web")
+        assert log.notes[: len(of_input)] == of_input
+        assert "leave none" in log.notes[-1]
+    with analyzer.load(tmp_path, into=tmp_path / "a.duckdb") as log:
+        assert log.notes == of_input
+    for words in told:
+        assert words in "\n".join(of_input)

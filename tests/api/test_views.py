@@ -38,4 +38,4 @@ def test_sql_says_where_its_relations_are_empty(tmp_path: Path) -> None:
     with analyzer.load(SAMPLE, view="runs") as log:
         log.stats()
         assert log.sql(count)["n"].item() > 0
-        assert log.notes == ()
+        assert "summaries alone" not in "".join(log.notes)
