@@ -120,8 +120,8 @@ class Log:
 
     Each question takes the filters of `Filters` by keyword, and gives its main table as a `polars.DataFrame`; `table`
     names another one of the answer. Ratios are between 0 and 1, times naive UTC, `_ms` are milliseconds of task time,
-    and null is what cannot be known. `notes` has what must be said of the input, and after a question beside its answer;
-    `accounting` where the events went.
+    and null is what cannot be known. `notes` has what must be said of the input and, after a question, beside its
+    answer; `accounting` where the events went.
 
     Columns are `Int64` where they count, `Float64` where they are ratios, changes of ratios, times in `_ms` or money
     (`_cost`), `Datetime("us")` where their name ends in `_at`, else `String`, unless something else is said. A rate's

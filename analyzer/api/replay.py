@@ -13,6 +13,7 @@ from analyzer.api.values import require_choice, require_count, require_number, r
 from analyzer.archive.opening import Observer, opened
 from analyzer.archive.reading import Reading
 from analyzer.archive.view import VIEWS, Purpose, View
+from analyzer.delivery import runs
 from analyzer.delivery.execution import execute as run
 from analyzer.delivery.journal import Journal
 from analyzer.delivery.policy import MOST_SENDERS, Policy
@@ -26,6 +27,7 @@ from analyzer.delivery.transport import Server
 from analyzer.errors import UsageError
 from analyzer.message import Option
 from analyzer.report.caution import misnamed
+from analyzer.report.intake import said as of_input
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +146,15 @@ def replay(
         if found.intake.errors:
             raise found.intake.errors[0]
         session = Session(found.connection, wanted, server.api)
-        said = misnamed(found, wanted.selection)
+        said = [*of_input(found), *runs.said(found), *misnamed(found, wanted.selection)]
         session.consult(known, execute=execute, resend=on_uncertain == "resend")
         if not execute or known is None:
-            return Outcome(session.account(None), plan=session.plan(), notes=[*said, *session.queue.made.said()])
+            return Outcome(session.account(None), plan=session.plan(), notes=[*said, *session.said()])
         letters = Path(dead_letters) if dead_letters else None
         done = run(session, known, policy, server, letters, _follow)
         words = done.stopped.words if done.stopped else None
         letters = done.dead_letters if done.refused else None
-        return Outcome(done.account, None, words, done.refused or None, letters, [*said, *session.queue.made.said()])
+        return Outcome(done.account, None, words, done.refused or None, letters, [*said, *session.said()])
 
 
 def _follow(session: Session, sender: Sender) -> None:

@@ -49,6 +49,7 @@ def command(
       analyzer replay cache.duckdb --execute --slug new-team --requests-per-minute 60
     """
     from analyzer.archive.view import Purpose  # noqa: PLC0415
+    from analyzer.delivery import runs  # noqa: PLC0415
     from analyzer.delivery.journal import Journal  # noqa: PLC0415
     from analyzer.delivery.sane import require_names, require_rate  # noqa: PLC0415
     from analyzer.delivery.session import Session  # noqa: PLC0415
@@ -69,9 +70,7 @@ def command(
             else None
         )
         opened = stack.enter_context(open_source(inputs, progress(), Purpose(selection.view, to_send=True)))
-        opened.connection.execute(LESS_MEMORY)
-        _tell_of_runs(opened)
-        for words in misnamed(opened, selection):
+        for words in [*runs.said(opened), *misnamed(opened, selection)]:
             say.note(words)
         session = Session(opened.connection, _wanted(options, selection, settings), settings.api)
         resend = options.on_uncertain == "resend"
@@ -83,10 +82,6 @@ def command(
             return code_of(opened.intake)
         code = _execute(session, opened, journal, where, options, settings, target)
         return code or code_of(opened.intake)
-
-
-LESS_MEMORY = "SET memory_limit = '250MB'"
-"""DuckDB works beside the sender, and spills."""
 
 
 def _where(session: "Session", path: Path, *, known: bool) -> "Where":
@@ -105,35 +100,6 @@ def _tell_of_other_journals(path: Path) -> None:
         say.note(f"{path} knows nothing of what went by {', '.join(others)}; --journal names another")
 
 
-RUNS = """
-SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM match), (SELECT count(*) FROM maybe_forced),
-       (SELECT count(DISTINCT run_id) FROM perhaps_arrived WHERE run_id NOT IN (FROM maybe_forced)),
-       (SELECT count(*) FROM refused)
-"""
-UNMATCHED = "SELECT count(*) FROM run WHERE id NOT IN (SELECT run_id FROM match)"
-
-
-def _tell_of_runs(opened: "Opened") -> None:
-    """Say which run summaries are sent as events, and which are not."""
-    if opened.view == "runs":
-        runs, matched, forced, perhaps, refused = opened.connection.execute(RUNS).fetchone()  # type: ignore[misc]
-        say.note(
-            f"events are made of run summaries: of {runs:,}, {matched - refused:,} are left out as their events are in"
-            f" the log, {forced:,} as they may have been run with --force, which reports nothing, and {perhaps:,} as a"
-            " session of the log fits them but for the time"
-        )
-        if refused:
-            say.note(f"of {refused:,} runs the log shows all events refused (4xx): they are sent as the log has them")
-        say.note(
-            "a summary does not say which caches were on: the events are those of a run with both. That a log holds the"
-            " same runs shows only where both are in SOURCE: one of them sent alone may count twice what went before"
-        )
-        return
-    unmatched = opened.connection.execute(UNMATCHED).fetchone()[0]  # type: ignore[index]
-    if unmatched:
-        say.note(f"{unmatched:,} run summaries match no session; --view runs sends events made of them instead")
-
-
 def _wanted(options: Options, selection: "Selection", settings: "Settings") -> Any:
     from analyzer.delivery.queue import Wanted  # noqa: PLC0415
     from analyzer.delivery.target import Overrides  # noqa: PLC0415
@@ -144,14 +110,6 @@ def _wanted(options: Options, selection: "Selection", settings: "Settings") -> A
     return Wanted(selection, overrides, options.limit, options.keep_repeats, options.chunk_size, options.max_bytes)
 
 
-def _nameless(session: "Session") -> list[str]:
-    """Say that events without a team go to the token's own account, and what a selection of nothing is."""
-    if not session.tallies:
-        return ["no event is selected"]
-    count = session.tallies[""].unsent if "" in session.tallies else 0
-    return [f"{count:,} events name no team and go to the token's own account; --slug names one"] if count else []
-
-
 def _show_plan(session: "Session", opened: "Opened", where: "Where", options: Options, target: Target) -> None:
     from analyzer.delivery.tables import plan_table, teams_table  # noqa: PLC0415
 
@@ -160,7 +118,7 @@ def _show_plan(session: "Session", opened: "Opened", where: "Where", options: Op
     if len(session.tallies) > 1:
         tables.append(teams_table(session.tallies, plan))
     notes = ["nothing was sent: --execute sends; the server will stamp the events with the time they arrive, for good"]
-    notes = [*_nameless(session), *session.queue.made.said(), *notes]
+    notes = [*session.said(), *notes]
     _report(opened, session, account, tables, notes, target)
 
 
@@ -180,8 +138,8 @@ def _execute(
     )  # fmt: skip
     server = Server(settings.api, settings.token, options.ca_file)
     done = execute(session, journal, policy, server, options.dead_letters, follow)
-    account, made = done.account, session.queue.made
-    notes = [*_nameless(session), *made.said(), *_notes(done, account.uncertain - made.uncertain, journal)]
+    account = done.account
+    notes = [*session.said(), *_notes(done, account.uncertain - session.queue.made.uncertain, journal)]
     _report(opened, session, account, [account_table(account, where)], notes, target)
     left = account.unsent + (account.uncertain if session.resend else 0)
     return _ended(account, left, done.stopped)

@@ -14,7 +14,7 @@ from analyzer.delivery.sender import Route, Sender
 from analyzer.delivery.settle import Clock, Counts, DeadLetter, said
 from analyzer.delivery.transport import Transport
 from analyzer.errors import AccountingError
-from analyzer.message import Message
+from analyzer.message import Message, Option
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -59,10 +59,15 @@ class Account:
             raise AccountingError(f"the counts of the replay do not add up, which is a bug in analyzer: {self}")
 
 
+LESS_MEMORY = "SET memory_limit = '250MB'"
+"""DuckDB works beside the sender, and spills."""
+
+
 class Session:
     """A selection, and what a journal knows of it at one server."""
 
     def __init__(self, connection: "DuckDBPyConnection", wanted: Wanted, api: str) -> None:
+        connection.execute(LESS_MEMORY)
         self.queue, self.api = Queue(connection, wanted), api
         self.tallies: dict[str, Tally] = {}
         self._destinations: dict[str, int] = {}
@@ -98,6 +103,14 @@ class Session:
             sum(one.uncertain for one in tallies),
             sum(one.unsent for one in tallies),
         )
+
+    def said(self) -> list[str]:
+        """Say what is not sent or has no team, and why."""
+        if not self.tallies:
+            return ["no event is selected"]
+        count = self.tallies[""].unsent if "" in self.tallies else 0
+        nameless = f"{count:,} events name no team and go to the token's own account; "
+        return [*([Message(nameless, Option("slug"), " names one")] if count else []), *self.queue.made.said()]
 
     def plan(self) -> Plan:
         """Work out what would be sent."""

@@ -25,6 +25,15 @@ def test_a_plan_then_a_run_then_nothing(tmp_path: Path) -> None:
     assert (again.account.confirmed, again.account.confirmed_now) == (plan.events, 0)
 
 
+def test_what_is_not_sent_is_said(tmp_path: Path) -> None:
+    sources = [SAMPLE / "runs", SAMPLE / "recorded-1.requests.ndjson"]
+    for view, words in (("runs", "events are made of run summaries: of 61, "), ("events", "view='runs' sends events")):
+        found = analyzer.replay(*sources, api="https://cache.example.com", journal=tmp_path / "j", view=view)
+        assert words in "\n".join(found.notes)
+    none = analyzer.replay(*sources, api="https://cache.example.com", journal=tmp_path / "j", team="nobody")
+    assert "no event is selected" in none.notes
+
+
 def test_a_run_that_stops_says_why(tmp_path: Path) -> None:
     with serving(Strict()) as strict:
         done = analyzer.replay(
