@@ -16,7 +16,7 @@ from analyzer.archive.view import VIEWS, Purpose, View
 from analyzer.delivery import runs
 from analyzer.delivery.execution import execute as run
 from analyzer.delivery.journal import Journal
-from analyzer.delivery.policy import MOST_SENDERS, Policy
+from analyzer.delivery.policy import CHUNK_EVENTS, MAX_BYTES, MOST_SENDERS, USUAL, Policy
 from analyzer.delivery.queue import Wanted
 from analyzer.delivery.sane import require_counts, require_names, require_rate
 from analyzer.delivery.sender import Sender
@@ -60,15 +60,15 @@ def replay(
     as_interactive: bool | None = None,
     limit: int | None = None,
     keep_repeats: bool = False,
-    chunk_size: int = 100,
-    max_bytes: int = 1 << 20,
-    requests_per_minute: float = 30,
-    concurrency: int = 1,
-    retries: int = 8,
-    retry_for: float = 300,
+    chunk_size: int = CHUNK_EVENTS,
+    max_bytes: int = MAX_BYTES,
+    requests_per_minute: float = USUAL.requests_per_minute,
+    concurrency: int = USUAL.concurrency,
+    retries: int = USUAL.retries,
+    retry_for: float = USUAL.retry_seconds,
     max_requests: int | None = None,
     max_duration: float | None = None,
-    max_uncertain: int = 3,
+    max_uncertain: int = USUAL.max_uncertain,
     on_uncertain: Literal["hold", "resend"] = "hold",
     preflight: bool = True,
     dead_letters: str | Path | None = None,
@@ -136,9 +136,16 @@ def replay(
     overrides = Overrides(team_id, slug, as_ci, as_interactive)
     wanted = Wanted(selection_of(filters, view), overrides, limit, keep_repeats, chunk_size, max_bytes)
     policy = Policy(
-        requests_per_minute, concurrency, retries, retry_for, max_requests, max_duration, max_uncertain,
-        on_uncertain == "resend", preflight,
-    )  # fmt: skip
+        requests_per_minute=requests_per_minute,
+        concurrency=concurrency,
+        retries=retries,
+        retry_seconds=retry_for,
+        max_requests=max_requests,
+        max_seconds=max_duration,
+        max_uncertain=max_uncertain,
+        resend_uncertain=on_uncertain == "resend",
+        preflight=preflight,
+    )
     with ExitStack() as stack:
         known = stack.enter_context(Journal(path, read_only=not execute)) if execute or path.exists() else None
         purpose = Purpose(view, to_send=True)

@@ -133,9 +133,16 @@ def _execute(
     from analyzer.delivery.transport import Server  # noqa: PLC0415
 
     policy = Policy(
-        options.requests_per_minute, options.concurrency, options.retries, options.retry_for, options.max_requests,
-        options.max_duration, options.max_uncertain, options.on_uncertain == "resend", options.preflight,
-    )  # fmt: skip
+        requests_per_minute=options.requests_per_minute,
+        concurrency=options.concurrency,
+        retries=options.retries,
+        retry_seconds=options.retry_for,
+        max_requests=options.max_requests,
+        max_seconds=options.max_duration,
+        max_uncertain=options.max_uncertain,
+        resend_uncertain=options.on_uncertain == "resend",
+        preflight=options.preflight,
+    )
     server = Server(settings.api, settings.token, options.ca_file)
     done = execute(session, journal, policy, server, options.dead_letters, follow)
     account = done.account

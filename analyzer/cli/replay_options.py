@@ -8,7 +8,7 @@ import click
 from analyzer.cli.duration import Seconds
 from analyzer.cli.number import COUNTED, Count
 from analyzer.cli.options import gathered, under
-from analyzer.delivery.policy import MOST_SENDERS
+from analyzer.delivery.policy import CHUNK_EVENTS, MAX_BYTES, MOST_SENDERS, USUAL
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -54,13 +54,20 @@ _OPTIONS = (
     _destination("--slug", metavar="SLUG", help="The same, by the team's slug."),
     _destination("--as-ci", metavar="NAME", help="Send as from this CI, whatever the log says."),
     _destination("--as-interactive/--as-no-interactive", default=None, help="Send as (not) interactive."),
-    _pace("--chunk-size", type=COUNTED, metavar="N", default=100, show_default=True, help="Most events a request."),
-    _pace("--max-bytes", type=COUNTED, metavar="N", default=1 << 20, show_default=True, help="Most bytes a body."),
+    _pace(
+        "--chunk-size",
+        type=COUNTED,
+        metavar="N",
+        default=CHUNK_EVENTS,
+        show_default=True,
+        help="Most events a request.",
+    ),
+    _pace("--max-bytes", type=COUNTED, metavar="N", default=MAX_BYTES, show_default=True, help="Most bytes a body."),
     _pace(
         "--requests-per-minute",
         type=click.FloatRange(min=0, max=10**6),
         metavar="N",
-        default=30,
+        default=USUAL.requests_per_minute,
         show_default=True,
         help="How often a request starts; 0 is no limit.",
     ),
@@ -68,7 +75,7 @@ _OPTIONS = (
         "--concurrency",
         type=Count(min=1, max=MOST_SENDERS),
         metavar="N",
-        default=1,
+        default=USUAL.concurrency,
         show_default=True,
         help="Requests at a time.",
     ),
@@ -80,11 +87,17 @@ _OPTIONS = (
         "--retries",
         type=click.IntRange(min=0),
         metavar="N",
-        default=8,
+        default=USUAL.retries,
         show_default=True,
         help="Attempts after the first, where events were surely not taken.",
     ),
-    _failures("--retry-for", type=Seconds(), default="5m", show_default=True, help="Longest time for these attempts."),
+    _failures(
+        "--retry-for",
+        type=Seconds(),
+        default=USUAL.retry_seconds,
+        show_default=f"{USUAL.retry_seconds / 60:g}m",
+        help="Longest time for these attempts.",
+    ),
     _failures(
         "--on-uncertain",
         type=click.Choice(["hold", "resend"]),
@@ -93,7 +106,12 @@ _OPTIONS = (
         help="What to do where it is not known whether events were taken; resend may deliver them twice.",
     ),
     _failures(
-        "--max-uncertain", type=COUNTED, metavar="N", default=3, show_default=True, help="Stop after so many in a row."
+        "--max-uncertain",
+        type=COUNTED,
+        metavar="N",
+        default=USUAL.max_uncertain,
+        show_default=True,
+        help="Stop after so many in a row.",
     ),
     click.option(
         "--dead-letters",

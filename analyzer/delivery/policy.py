@@ -19,6 +19,12 @@ class Policy:
     preflight: bool = True
 
 
+USUAL = Policy()
+"""The bounds where nothing else is said."""
+
+CHUNK_EVENTS, MAX_BYTES = 100, 1 << 20
+"""Most events of a request, and most bytes of its body, where nothing else is said."""
+
 MOST_SENDERS = 64
 """Requests at a time, a thread each."""
 

@@ -15,6 +15,7 @@ from analyzer.delivery.chunk import AROUND_BYTES, Chunk, spans
 from analyzer.delivery.identity import DIGEST, ITEM, NAMED
 from analyzer.delivery.journal import CONFIRMED, UNCERTAIN, split
 from analyzer.delivery.made import Made, find
+from analyzer.delivery.policy import CHUNK_EVENTS, MAX_BYTES
 from analyzer.delivery.target import Context, Overrides, distinct
 from analyzer.errors import UsageError
 from analyzer.message import Option
@@ -117,8 +118,8 @@ class Wanted:
     overrides: Overrides = field(default_factory=Overrides)
     limit: int | None = None
     keep_repeats: bool = False
-    chunk_events: int = 100
-    max_bytes: int = 1 << 20
+    chunk_events: int = CHUNK_EVENTS
+    max_bytes: int = MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
