@@ -95,8 +95,7 @@ _OPTIONS = (
         "--retry-for",
         type=Seconds(),
         default=USUAL.retry_seconds,
-        show_default=f"{USUAL.retry_seconds / 60:g}m",
-        help="Longest time for these attempts.",
+        help=f"Longest time for these attempts.  [default: {USUAL.retry_seconds / 60:g}m]",
     ),
     _failures(
         "--on-uncertain",
