@@ -6,6 +6,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from analyzer.archive.opening import Opened
+from analyzer.archive.selection import forget
 from analyzer.archive.view import show
 from analyzer.errors import UsageError
 
@@ -34,6 +35,11 @@ class Held:
         if not self._open:
             raise UsageError("the log is closed; open it again with analyzer.load")
         return self._open[0]
+
+    def forget(self) -> None:
+        """Let go of what the last question made."""
+        for found in self._open:
+            forget(found.connection)
 
     def cursor(self) -> "DuckDBPyConnection":
         """Return a connection of its own to it, for who does not hold the lock; the same view answers."""

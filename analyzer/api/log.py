@@ -110,6 +110,7 @@ def _question(answer: "Callable[Concatenate[Log, P], R]") -> "Callable[Concatena
         with ExitStack() as locks:
             for one in sorted(held, key=id):  # in one order for all: two threads never wait for each other
                 locks.enter_context(one.lock)
+                locks.callback(one.forget)
             return answer(log, *args, **kwargs)
 
     return alone

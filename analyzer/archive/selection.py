@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from analyzer.archive.view import View
@@ -97,6 +98,9 @@ RANKED = """
 CREATE OR REPLACE TEMP TABLE ranked AS
 SELECT id, id AS context_id, row_number() OVER (ORDER BY team, team_id, ci, interactive) AS rank FROM store.context
 """
+CHOSEN_LOOKUP, _NUMBERS = "chosen_lookup_", count(1)
+MADE = "SELECT table_name FROM duckdb_tables() WHERE temporary AND starts_with(table_name, $made)"
+
 OF_EVENTS = ("source", "event", "status")
 SOURCE = "CASE WHEN kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END AS source,"
 
@@ -157,8 +161,8 @@ def select(connection: "DuckDBPyConnection", selection: Selection, *, by_source:
     """
     lookup, events = "lookup", _events(selection)
     if selection.chooses_events or by_source:
-        lookup = "chosen_lookup"
-        _choose(connection, selection, events, SOURCE if by_source else "")
+        lookup = f"{CHOSEN_LOOKUP}{next(_NUMBERS)}"
+        _choose(connection, selection, lookup, events, SOURCE if by_source else "")
     lists = {name: list(getattr(selection, name)) for name in ("team", "ci", "session", "hash")}
     single = {name: getattr(selection, name) for name in ("since", "until", "interactive", *OF_EVENTS)}
     one_sided = by_source or selection.source is not None
@@ -176,11 +180,17 @@ def _events(selection: Selection) -> str:
     return CHOSEN.format(events=events)
 
 
-def _choose(connection: "DuckDBPyConnection", selection: Selection, events: str, source: str) -> None:
+def forget(connection: "DuckDBPyConnection") -> None:
+    """Drop what selections keep of chosen events: none of them is asked anything more."""
+    for (name,) in connection.execute(MADE, {"made": CHOSEN_LOOKUP}).fetchall():
+        connection.execute(f"DROP TABLE temp.{name}")
+
+
+def _choose(connection: "DuckDBPyConnection", selection: Selection, name: str, events: str, source: str) -> None:
     import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
 
     parts = PARTS.format(source=source, events=f"({events})")
-    table = f"CREATE OR REPLACE TEMP TABLE chosen_lookup AS {parts}"
+    table = f"CREATE TEMP TABLE {name} AS {parts}"
     connection.execute(RANKED)
     try:
         run(connection, table, {name: getattr(selection, name) for name in OF_EVENTS})

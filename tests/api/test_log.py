@@ -386,3 +386,11 @@ def test_what_became_of_the_input_is_said(tmp_path: Path) -> None:
         assert log.notes == of_input
     for words in told:
         assert words in "\n".join(of_input)
+
+
+def test_a_log_lets_go_of_what_a_question_chose(archive: Path) -> None:
+    with analyzer.load(archive) as log:
+        for size in (100, 200):
+            assert log.stats(where=[f"duration > {size}"], by="source").height > 0
+        made = "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name LIKE 'chosen%'"
+        assert log.sql(made).height == 0

@@ -12,8 +12,9 @@ SAMPLE = Path(__file__).parents[2] / "sample_data"
 FORMATS = ("html", "markdown", "json", "table", "csv")
 
 
-def test_the_page_has_the_numbers_of_the_commands(cli: Cli) -> None:
-    filters = ["--team", "data", "--since", "2026-09-20", "--until", "2026-11-10"]
+@pytest.mark.parametrize("chosen", [[], ["--where", "duration < 4000"]])
+def test_the_page_has_the_numbers_of_the_commands(cli: Cli, chosen: list[str]) -> None:
+    filters = ["--team", "data", "--since", "2026-09-20", "--until", "2026-11-10", *chosen]
     page = cli("report", SAMPLE, *filters, "--format", "json")
     assert page.code == 0, page.err
     stats = cli("stats", SAMPLE, *filters, "--by", "day", "--format", "json")
@@ -48,6 +49,9 @@ def test_the_period_before_is_as_long(cli: Cli) -> None:
     page = cli("report", SAMPLE, "--team", "web", "--since", "2026-09-10", "--until", "2026-09-20", "--format", "json")
     before, after = page.table("sides")
     assert (before["side"], after["side"]) == ("before", "this period")
+    chosen = [SAMPLE, "--where", "duration < 4000", "--format", "json"]
+    changed, weeks = cli("report", *chosen).table("sides"), cli("compare", *chosen).table("sides")
+    assert [row["lookups"] for row in changed] == [row["lookups"] for row in weeks]
     compared = cli(
         "compare", SAMPLE, "2026-08-31..2026-09-10", "2026-09-10..2026-09-20", "--team", "web", "--format", "json"
     )

@@ -33,8 +33,6 @@ class Pair:
 def changed(subject: Subject) -> Parts:
     """Give the section of what changed, where the log has both periods."""
     opened, selection = subject.asked.opened, subject.asked.selection
-    if selection.chooses_events:
-        return
     pair = _periods(opened, selection)
     whole = replace(selection, since=None, until=None)
     report = compare([opened], whole, (pair.before, pair.after), limit=5)
