@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
-from typing import Any, Literal, TypedDict, get_type_hints
+from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
 from analyzer.api.arguments import require_type
 from analyzer.archive.selection import Selection
@@ -37,8 +37,9 @@ class Filters(TypedDict, total=False):
 
 TIMES = ("since", "until")
 MANY = ("team", "ci", "session", "hash", "where")
-CHOICES = {"source": ("LOCAL", "REMOTE"), "event": ("HIT", "MISS"), "status": ("ok", "failed"),
-           "interactive": (True, False)}  # fmt: skip
+CHOICES: dict[str, tuple[object, ...]] = {"interactive": (True, False)} | {
+    name: get_args(get_args(get_type_hints(Filters)[name])[0]) for name in ("source", "event", "status")
+}
 
 
 def selection_of(filters: Filters, view: View) -> Selection:

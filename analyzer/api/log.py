@@ -223,7 +223,7 @@ class Log:
         for cost in restore_cost or ():
             require_number("restore_cost", cost)
         names = [name for group in texts(() if by is None else by) for name in group.split(",")]
-        grouping = Grouping(names, tz, sort, limit, restore_cost)
+        grouping = Grouping(names, tz, sort, limit, restore_cost, priced=cost_per_minute is not None)
         report = stats(self._held.opened(), self._chosen(filters), grouping)
         return timed(self._answer(report, cost_per_minute, table), tz)
 

@@ -66,8 +66,6 @@ FROM (SELECT *, json_transform(json, $structure) AS found
 """
 """The items that a reader found, written down one a line (see spool)."""
 
-PARQUET_COLUMNS = "DESCRIBE FROM read_parquet($path, hive_partitioning=false)"
-
 PARQUET = """
 SELECT file_row_number + 1 AS line, 1::BIGINT AS item, NULL::VARCHAR AS problem, to_json(row)::VARCHAR AS text,
        to_json(row)::VARCHAR AS shown,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,12 @@ class Selection:
         """Refuse text that no log can hold."""
         for name in ("team", "ci", "session", "hash", "where"):
             require_utf8(name, *getattr(self, name))
+
+    @property
+    def is_of_times(self) -> bool:
+        """Whether lookups are chosen by their times at most."""
+        others = (getattr(self, one.name) for one in fields(self) if one.name not in ("since", "until", "view"))
+        return all(value in (None, (), []) for value in others)
 
     @property
     def chooses_events(self) -> bool:

@@ -67,9 +67,7 @@ def command(
 
     target = output.target(inputs)
     names = [name for group in by for name in group.split(",")]
-    by_time = sort and cost_per_minute is not None and sort.endswith("_cost")
-    column = f"{sort.removesuffix('_cost')}_ms" if sort and by_time else sort
-    grouping = Grouping(names, tz, column, limit, restore_ms)
+    grouping = Grouping(names, tz, sort, limit, restore_ms, priced=cost_per_minute is not None)
     if explain and not inputs.sources:
         write(explained(grouping), target)
         return Exit.OK

@@ -77,12 +77,11 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How one rate differs from another: the difference, its bounds, and in how many standard errors it is."""
+    """How one rate differs from another: the difference and its bounds."""
 
     value: float | None
     low: float | None
     high: float | None
-    errors: float | None
 
 
 def _freedom(before: Rate, after: Rate) -> float:
@@ -94,13 +93,13 @@ def _freedom(before: Rate, after: Rate) -> float:
 def change(before: Rate, after: Rate) -> Change:
     """Compare two rates of different sessions."""
     if before.value is None or after.value is None:
-        return Change(None, None, None, None)
+        return Change(None, None, None)
     value = after.value - before.value
     if before.error is None or after.error is None:
-        return Change(value, None, None, None)
+        return Change(value, None, None)
     error = sqrt(before.error**2 + after.error**2)
     reach = _t(_freedom(before, after)) * error
-    return Change(value, value - reach, value + reach, value / error if error else None)
+    return Change(value, value - reach, value + reach)
 
 
 def _t(freedom: float) -> float:

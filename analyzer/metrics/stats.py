@@ -37,6 +37,9 @@ class Grouping:
     restore_ms: tuple[float, float] | None = None
     """What restoring takes, of a local and of a remote hit; where it is given, net savings are measured."""
 
+    priced: bool = False
+    """Whether columns of money will stand behind those of time: groups are sorted by these alike."""
+
     @property
     def measures(self) -> tuple[Measure, ...]:
         """What is measured of each group."""
@@ -106,9 +109,7 @@ def grouped(selected: Selected, dimensions: Sequence[Dimension], grouping: Group
     columns = [Heading(one.name, HASH if one.named else TEXT, one.description) for one in dimensions]
     columns += [NAMED for one in dimensions if one.named]
     columns += [*grouping.headings, PARTIAL] if time else grouping.headings
-    question = _question(
-        dimensions, _measures(selected, grouping), grouping.tz, _order(grouping.sort, columns, dimensions)
-    )
+    question = _question(dimensions, _measures(selected, grouping), grouping.tz, _order(grouping, columns, dimensions))
     covered = run(selected.connection, COVERED, {"since": selection.since, "until": selection.until})[0]
     times = {"tz": grouping.tz, "covered_from": covered[0], "covered_until": covered[1]}
     rows = selected.ask(question, **times, **grouping.parameters)
@@ -130,16 +131,19 @@ def _question(dimensions: Sequence[Dimension], measures: list[str], tz: str, ord
     return f"SELECT {', '.join(shown)} FROM ({rows}) GROUP BY {', '.join(keys)} ORDER BY {order}"
 
 
-def _order(sort: str | None, columns: Sequence[Heading], dimensions: Sequence[Dimension]) -> str:
+def _order(grouping: Grouping, columns: Sequence[Heading], dimensions: Sequence[Dimension]) -> str:
     """Return the ORDER BY: what was asked for; else time buckets in order, other groups by size."""
     names = [column.name for column in columns]
     places = (f"key_{one.name}" if one.start else str(place) for place, one in enumerate(dimensions, start=1))
     ties = ", ".join(f"{place} NULLS LAST" for place in places)
+    sort = grouping.sort
     if sort is None:
         if dimensions[0].start:
             return ties
         return f"{names.index('lookups') + 1} DESC, {ties}"
     name = sort.removeprefix("-")
+    if grouping.priced and name.endswith("_cost"):
+        name = f"{name.removesuffix('_cost')}_ms"
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         raise UsageError(Option("sort", sort), f": no such column{_hint(near)} There are {', '.join(names)}")

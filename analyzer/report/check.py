@@ -12,10 +12,10 @@ def check(opened: Opened, selection: Selection, wanted: Thresholds) -> Report:
     """Answer `check`: the table `checks`, a row a threshold; the drop is that of the last 7 days against the 7 before.
 
     Raises:
-        UsageError: single events are chosen.
+        UsageError: `source` or `event` is given.
     """
     before, after = (
-        measure(ask(opened, narrowed(selection, sample), whole="check").selected).rate
+        measure(ask(opened, narrowed(selection, sample), needs_both_for="check").selected).rate
         for sample in last_two_weeks(opened, selection)
     )
     asked = ask(opened, selection)

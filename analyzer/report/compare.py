@@ -56,7 +56,7 @@ def compare(
     A source that stands on both sides is one: its events are accounted for once.
 
     Raises:
-        UsageError: single events are chosen, or a filter is given for a side and for both.
+        UsageError: `source` or `event` is given, or a filter is given for a side and for both.
     """
     if len({one.view for one in opened}) > 1:
         raise UsageError("one side has events and the other run summaries only; compare like with like")
@@ -84,7 +84,7 @@ def compare(
 
 def _side(opened: Opened, selection: Selection, sample: Sample, place: int) -> tuple[Asked, Side]:
     """Measure a side, and keep which lookups it was made of."""
-    asked = ask(opened, narrowed(selection, sample), whole="compare")
+    asked = ask(opened, narrowed(selection, sample), needs_both_for="compare")
     side = measure(asked.selected)
     asked.selected.execute(KEEP.format(place=place))
     return asked, side

@@ -29,9 +29,9 @@ def doctor(opened: Opened, selection: Selection) -> Report:
     Findings about lookups are of those that filters leave; findings about files are of the whole log.
 
     Raises:
-        UsageError: single events are chosen.
+        UsageError: `source` or `event` is given.
     """
-    asked = ask(opened, selection, whole="doctor")
+    asked = ask(opened, selection, needs_both_for="doctor")
     table = findings(asked.selected)
     said = NOTHING if opened.counts().read else EMPTY
     return answer("doctor", asked, [table], notes=[] if table.rows else [said])

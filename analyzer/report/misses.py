@@ -11,9 +11,9 @@ def misses(opened: Opened, selection: Selection, retention_days: float, by: str 
     """Answer `misses`: the tables `misses`, `classes` and `top`.
 
     Raises:
-        UsageError: single events are chosen.
+        UsageError: `source` or `event` is given.
     """
-    asked = ask(opened, selection, whole="misses")
+    asked = ask(opened, selection, needs_both_for="misses")
     selected = asked.selected
     classify(selected, retention_days)
     tables = [summary(selected), by_class(selected), top(selected, by or default_key(selected), limit)]

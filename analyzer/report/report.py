@@ -55,16 +55,16 @@ class Asked:
     selected: Selected
 
 
-def ask(opened: Opened, selection: Selection, whole: str = "") -> Asked:
-    """Select lookups; for the command `whole`, whole ones.
+def ask(opened: Opened, selection: Selection, needs_both_for: str = "") -> Asked:
+    """Select lookups; for a command that needs LOCAL and REMOTE events, `needs_both_for` is its name.
 
     Raises:
         UsageError: only one of a lookup's LOCAL and REMOTE events may be kept, where both are needed.
         QueryError: SQL of the selection does not run.
     """
-    for name in ("source", "event") if whole else ():
+    for name in ("source", "event") if needs_both_for else ():
         if getattr(selection, name):
-            raise UsageError(Option(name), f": `{whole}` needs both events of a lookup; leave it out")
+            raise UsageError(Option(name), f": `{needs_both_for}` needs both events of a lookup; leave it out")
     return Asked(opened, selection, select(opened.connection, selection))
 
 

@@ -13,9 +13,9 @@ def retention(opened: Opened, selection: Selection, days: float) -> Report:
     """Answer `retention`: the tables `observed`, `curve` and `steps`, the last from `days`.
 
     Raises:
-        UsageError: single events are chosen.
+        UsageError: `source` or `event` is given.
     """
-    asked = ask(opened, selection, whole="retention")
+    asked = ask(opened, selection, needs_both_for="retention")
     observed, *others = tables_of(asked.selected, days)
     note = UPLOADED if observed.rows else NEVER
     return answer("retention", asked, [observed, *others], others[0], [note])

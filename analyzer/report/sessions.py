@@ -15,9 +15,9 @@ def sessions(opened: Opened, selection: Selection, limit: int) -> Report:
     """Answer `sessions`: the tables `low_hit_rate`, `time_lost` and `percentiles`.
 
     Raises:
-        UsageError: single events are chosen.
+        UsageError: `source` or `event` is given.
     """
-    asked = ask(opened, selection, whole="sessions")
+    asked = ask(opened, selection, needs_both_for="sessions")
     return answer("sessions", asked, tables_of(asked.selected, limit))
 
 
@@ -25,10 +25,10 @@ def one_session(opened: Opened, selection: Selection, text: str, retention_days:
     """Answer `sessions ID`: the tables `session` and `lookups`.
 
     Raises:
-        UsageError: there is no such session, or single events are chosen.
+        UsageError: there is no such session, or `source` or `event` is given.
     """
     require_utf8("id", text)
-    name = find(ask(opened, selection, whole="sessions").selected, text)
+    name = find(ask(opened, selection, needs_both_for="sessions").selected, text)
     asked = ask(opened, replace(selection, session=(name,)))
     classify(asked.selected, retention_days)
     tables = session(asked.selected)

@@ -13,8 +13,7 @@ from analyzer.table import Table
 
 def needs_lookups_only(selection: Selection, grouping: Grouping) -> bool:
     """Tell whether a question is about lookups and their times, and no name or context."""
-    named = selection.team or selection.ci or selection.session or selection.hash or selection.interactive is not None
-    return not named and not selection.chooses_events and all(dimension(name).start for name in grouping.by)
+    return selection.is_of_times and all(dimension(name).start for name in grouping.by)
 
 
 def stats(opened: Opened, selection: Selection, grouping: Grouping, *, explain: bool = False) -> Report:

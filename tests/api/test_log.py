@@ -394,3 +394,11 @@ def test_a_log_lets_go_of_what_a_question_chose(archive: Path) -> None:
             assert log.stats(where=[f"duration > {size}"], by="source").height > 0
         made = "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name LIKE 'chosen%'"
         assert log.sql(made).height == 0
+
+
+def test_groups_are_sorted_by_money_where_there_is_some(archive: Path) -> None:
+    with analyzer.load(archive) as log:
+        found = log.stats(by="team", sort="-time_saved_cost", cost_per_minute=2)["time_saved_cost"]
+        assert found.to_list() == sorted(found, reverse=True)
+        with pytest.raises(analyzer.UsageError, match="sort='-time_saved_cost': no such column"):
+            log.stats(by="team", sort="-time_saved_cost")

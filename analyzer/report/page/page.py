@@ -33,10 +33,10 @@ def page(opened: Opened, selection: Selection, question: Question) -> Report:
     """Answer `report`: the table `answer`, and one a section.
 
     Raises:
-        UsageError: single events are chosen, or there is no such time zone.
+        UsageError: `source` or `event` is given, or there is no such time zone.
     """
     check_time_zone(opened.connection, question.tz)
-    asked = ask(opened, selection, whole="report")
+    asked = ask(opened, selection, needs_both_for="report")
     subject = Subject(asked, question)
     classify(asked.selected, question.retention_days)
     told = headlines(subject)
