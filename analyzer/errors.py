@@ -1,15 +1,15 @@
 """The errors the library raises; each message says what, on what, and what to do next.
 
 AnalyzerError
-├── UsageError            an argument that cannot be meant (exit code 2)
-├── InputError            a source that cannot be read (3)
+├── UsageError            an argument that cannot be meant
+├── InputError            a source that cannot be read
 │   ├── NotALogError      a readable file that is no event log
 │   └── UnreadableError   a file that is missing, forbidden or damaged from its first byte
-├── RejectedError         `strict` was asked for and an event was rejected (1)
-├── JournalError          the journal of replay is in use, damaged or cannot be written (1)
-├── ArchiveError          the archive is locked, foreign or of another version (1)
-├── QueryError            SQL of the user's that does not run (1)
-└── AccountingError       read != kept + rejected + filtered + duplicate: a bug in this program (1)
+├── RejectedError         `strict` was asked for and an event was rejected
+├── JournalError          the journal of replay is in use, damaged or cannot be written
+├── ArchiveError          the archive is locked, foreign or of another version
+├── QueryError            SQL of the user's that does not run
+└── AccountingError       read != kept + rejected + filtered + duplicate: a bug in this program
 """
 
 from analyzer.message import Message, Option

@@ -6,7 +6,7 @@ import click
 
 from analyzer.cli import say
 from analyzer.cli.duration import Seconds
-from analyzer.cli.exits import HELP as EXITS
+from analyzer.cli.exits import CHECK_HELP as EXITS
 from analyzer.cli.exits import Exit
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.number import Rate

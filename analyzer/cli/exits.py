@@ -1,38 +1,43 @@
 """Exit codes, and which error means which."""
 
 from enum import IntEnum
+from typing import Self
 
 from analyzer.errors import AnalyzerError, InputError, UsageError
 
 
 class Exit(IntEnum):
-    """What the program ends with."""
+    """What the program ends with, and in words why."""
 
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    INPUT = 3
-    STOPPED = 4
-    THRESHOLD = 5
-    DEAD_LETTERS = 6
-    REFUSED = 7
-    UNCERTAIN = 8
-    INTERRUPTED = 130
+    OK = 0, "ok"
+    FAILED = 1, "failed"
+    USAGE = 2, "usage"
+    INPUT = 3, "input not readable"
+    STOPPED = 4, "replay stopped, run it again to go on"
+    THRESHOLD = 5, "threshold missed"
+    DEAD_LETTERS = 6, "replay finished with dead letters"
+    REFUSED = 7, "refused by the server (auth, billing, disabled)"
+    UNCERTAIN = 8, "uncertain events remain"
+    INTERRUPTED = 130, "interrupted"
+
+    words: str
+
+    def __new__(cls, code: int, words: str) -> Self:
+        """Make a member: a number that has words."""
+        member = int.__new__(cls, code)
+        member._value_, member.words = code, words
+        return member
 
 
-HELP = "Exit codes: 0 ok, 1 failed, 2 usage, 3 input not readable, 5 threshold missed, 130 interrupted."
+def _help(*codes: Exit) -> str:
+    return f"Exit codes: {', '.join(f'{code.value} {code.words}' for code in codes)}."
 
 
-REPLAY_HELP = (
-    "Exit codes: 0 ok, 1 failed, 2 usage, 3 input not readable, 4 stopped, run it again to go on, 6 finished with dead"
-    " letters, 7 refused by the server (auth, billing, disabled), 8 uncertain events remain, 130 interrupted. Where"
-    " several hold: 7, 4, 8, 6."
-)
-
-ALL_HELP = (
-    "Exit codes: 0 ok, 1 failed, 2 usage, 3 input not readable, 4 replay stopped, 5 threshold missed, 6 dead letters,"
-    " 7 refused by the server, 8 uncertain events, 130 interrupted."
-)
+USUAL = (Exit.OK, Exit.FAILED, Exit.USAGE, Exit.INPUT)
+HELP = _help(*USUAL, Exit.INTERRUPTED)
+CHECK_HELP = _help(*USUAL, Exit.THRESHOLD, Exit.INTERRUPTED)
+REPLAY_HELP = _help(*(code for code in Exit if code is not Exit.THRESHOLD)) + " Where several hold: 7, 4, 8, 6."
+ALL_HELP = _help(*Exit)
 
 
 def exit_of(error: AnalyzerError) -> Exit:
