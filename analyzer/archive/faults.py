@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 from analyzer.archive import spool, staging
 from analyzer.archive.file import FileReport
 from analyzer.errors import RejectedError
+from analyzer.readers.formats import FORMATS
 from analyzer.readers.item import CUT, NOT_UTF8
 from analyzer.readers.stream import Stream
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-DOCUMENTS = ("array", "har")
-"""Formats that are one document, whose readers know where it is cut off; the others are cut off in a line."""
 
 REJECTS = f"""
 INSERT INTO new_reject
@@ -51,7 +49,7 @@ def reject(connection: "DuckDBPyConnection", workspace: Path, report: FileReport
         for position, line, text in spool.places(plain.chunks(), positions):
             file.write(json.dumps({"position": position, "line": line, "text": text}) + "\n")
     connection.execute(PLACES, {"path": str(path)})
-    content = report.content
+    cut_in_a_line = not (report.content.ends_in_newline or FORMATS[report.format].is_one_value)
     connection.execute(
         REJECTS,
         {
@@ -59,7 +57,7 @@ def reject(connection: "DuckDBPyConnection", workspace: Path, report: FileReport
             "base": base,
             "cut": CUT,
             "not_utf8": NOT_UTF8,
-            "cut_position": None if content.ends_in_newline or report.format in DOCUMENTS else report.read,
+            "cut_position": report.read if cut_in_a_line else None,
         },
     )
 

@@ -15,19 +15,15 @@ DAY_US = 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class MissClass:
-    """A class of misses: what it means, and what may be behind it."""
+    """A class of misses: what it means, and what may be behind it.
+
+    One is `avoidable` where the artifact had been made before, so that the lookup could have been a hit.
+    """
 
     name: str
     definition: str
     cause: str
-
-    @property
-    def avoidable(self) -> bool:
-        """Whether the artifact had been made before, so that the lookup could have been a hit."""
-        return self.name in AVOIDABLE
-
-
-AVOIDABLE = ("repeat", "concurrent", "expired", "evicted")
+    avoidable: bool = False
 
 
 CLASSES = (
@@ -41,17 +37,20 @@ CLASSES = (
         "repeat",
         "missed before by another session, and no remote hit between: the upload never landed",
         "failed task, read-only client, or an upload that was refused",
+        avoidable=True,
     ),
     MissClass(
         "concurrent",
         "a repeat sooner after the one before than the task takes: both ran at once",
         "the same commit built twice at once",
+        avoidable=True,
     ),
-    MissClass("expired", "hit before, longer ago than artifacts are kept", "retention too short"),
+    MissClass("expired", "hit before, longer ago than artifacts are kept", "retention too short", avoidable=True),
     MissClass(
         "evicted",
         "hit before, within the time artifacts are kept",
         "storage too small, purged, or expired by the age of its upload",
+        avoidable=True,
     ),
     MissClass(
         "local_only",
@@ -60,6 +59,8 @@ CLASSES = (
     ),
     MissClass("untimed", "without a time it cannot be said", "the log has no times"),
 )
+
+AVOIDABLE = tuple(one.name for one in CLASSES if one.avoidable)
 
 # Of a hash only what came before its last miss is looked at. At one moment a miss comes before a hit, then the session
 # that was first seen first.

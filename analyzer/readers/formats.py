@@ -12,8 +12,9 @@ from analyzer.readers.item import Items
 class Format:
     """A format: how it is called, what it is, and its reader.
 
-    `items` gives events; it is None where DuckDB reads them in the archive. `document` is there where the file is one
-    document that holds no events, and `shows` knows it by its first bytes.
+    `items` gives events; it is None where DuckDB reads them in the archive. Where the file `is_one_value`, that reader
+    knows where it is cut off; the others are cut off in a line. `document` is there where the file is one document that
+    holds no events, and `shows` knows it by its first bytes.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Format:
     items: Items | None
     document: Document | None = None
     shows: Callable[[bytes], bool] | None = None
+    is_one_value: bool = False
 
 
 FORMATS = {
@@ -28,9 +30,9 @@ FORMATS = {
     for format_ in (
         Format("ndjson", "an event a line", None),
         Format("batches", "a JSON array of events a line", batches.items),
-        Format("array", "one JSON array of events", array.items),
+        Format("array", "one JSON array of events", array.items, is_one_value=True),
         Format("requests", "a request a line, events in its body", requests.items),
-        Format("har", "HAR 1.2", har.items),
+        Format("har", "HAR 1.2", har.items, is_one_value=True),
         Format("csv", "CSV with a header line", delimited.reader(",")),
         Format("tsv", "TSV with a header line", delimited.reader("\t")),
         Format("parquet", "Parquet", None),
