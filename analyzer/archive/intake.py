@@ -10,7 +10,7 @@ from analyzer.archive.file import Content, FileReport, Intake, content_of
 from analyzer.archive.fill import Filler
 from analyzer.archive.reading import Reading
 from analyzer.errors import InputError, NotALogError, UnreadableError
-from analyzer.message import Option
+from analyzer.message import Message, Option
 from analyzer.readers.document import Document, parsed
 from analyzer.readers.formats import FORMATS
 from analyzer.readers.item import CUT
@@ -149,7 +149,8 @@ class Loader:
         self._note(report, stream, unknown)
         if report.format != "parquet":
             absent = [theirs for theirs in self._reading.columns.values() if theirs.encode() not in head]
-            report.notes.extend(f"no {theirs} in its first lines, which --map names" for theirs in absent)
+            named = (Option("columns"), " names")
+            report.notes.extend(Message(f"no {theirs} in its first lines, which ", *named) for theirs in absent)
         self._record(report, file_id, sum(unknown.values()), stream.damage)
         return True
 

@@ -34,7 +34,7 @@ def require_logs(intake: Intake, sources: Sequence[str]) -> None:
 def said(found: Opened) -> list[str]:
     """Say what became of the input beyond its plain events; what could not be read is in `intake.errors`."""
     intake = found.intake
-    notes = [f"{report.name}: {text}" for report in intake.files for text in report.notes]
+    notes: list[str] = [Message(f"{report.name}: ", text) for report in intake.files for text in report.notes]
     notes += _duplicates([report for report in intake.files if report.duplicate_of])
     if intake.skipped:
         more = f" and {len(intake.skipped) - 1:,} more files" if len(intake.skipped) > 1 else ""
