@@ -8,6 +8,9 @@ _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 EXPECTED = "write 2026-08-31, 2026-08-31T12:00Z, or how long ago: 36h, 7d, 4w"
 
+FIRST_CLIENT = datetime(2021, 12, 1)  # noqa: DTZ001  (times are naive UTC here)
+"""No build client reported events before."""
+
 MOST_DAYS = 3650
 """How long a cache may be thought to keep artifacts."""
 

@@ -10,6 +10,7 @@ from os import SEEK_END
 
 from analyzer.archive.file import Content, FileReport
 from analyzer.archive.intake import Loader
+from analyzer.archive.merge import DURATION
 from analyzer.archive.staging import UNPROVEN_BYTES, unproven
 from analyzer.readers.source import LogFile
 from analyzer.readers.stream import Stream
@@ -18,7 +19,7 @@ EVENT = 1 << 32
 
 PART = f"""
 SELECT session_key AS session_id, hash_key AS hash_id, min(happened_at) AS first_at, max(happened_at) AS last_at,
-       bit_or(kind) AS kinds, max(CASE WHEN kind & 5 > 0 AND duration_ms > 0 THEN duration_ms END) AS duration_ms,
+       bit_or(kind) AS kinds, {DURATION},
        sum(({EVENT} + {{size}})::DOUBLE) AS packed
 FROM {{rows}} WHERE kind IS NOT NULL AND {{size}} < {UNPROVEN_BYTES} GROUP BY ALL
 """

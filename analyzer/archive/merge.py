@@ -62,11 +62,13 @@ WHERE e.kind IS NOT NULL
 
 TOUCHED = "(file_id >= $first_file_id OR session_id IN (SELECT id FROM session_key WHERE known))"
 
-LOOKUPS = """
+DURATION = "max(CASE WHEN kind & 5 > 0 AND duration_ms > 0 THEN duration_ms END) AS duration_ms"
+"""A lookup's duration, by its events: that of its hits, where one has any."""
+
+LOOKUPS = f"""
 SELECT session_id, hash_id, min(happened_at) AS first_at, max(happened_at) AS last_at, bit_or(kind) AS kinds,
-       max(CASE WHEN kind & 5 > 0 AND duration_ms > 0 THEN duration_ms END) AS duration_ms,
-       min(context_id) AS context_id, count(*) AS events
-FROM {events} GROUP BY session_id, hash_id
+       {DURATION}, min(context_id) AS context_id, count(*) AS events
+FROM {{events}} GROUP BY session_id, hash_id
 """
 """Lookups of events: kept ready here, made on the fly where single events are filtered."""
 
@@ -91,14 +93,18 @@ WHERE l.session_id = f.session_id AND l.hash_id = f.hash_id
 
 OLD_SUMMARIES_GO = "DELETE FROM store.session_summary WHERE session_id IN (SELECT id FROM session_key WHERE known)"
 
-NEW_SUMMARIES = """
-INSERT INTO store.session_summary
-SELECT session_id, min(first_at), max(last_at),
-       min(context_id), sum(events)::BIGINT,
-       count(*), count_if(kinds & 1 > 0), count_if(kinds & 5 = 4), count_if(kinds & 5 = 0), count_if(kinds = 2),
-       round(fsum(duration_ms), 6)
-FROM store.lookup WHERE session_id IN (SELECT id FROM session_key)
-GROUP BY session_id ORDER BY min(first_at)
+SUMMARIES = """
+SELECT session_id, min(first_at) AS first_at, max(last_at) AS last_at, min(context_id) AS context_id,
+       sum(events)::BIGINT AS events, count(*) AS lookups, count_if(kinds & 1 > 0) AS local_hits,
+       count_if(kinds & 5 = 4) AS remote_hits, count_if(kinds & 5 = 0) AS misses,
+       count_if(kinds = 2) AS local_only_misses, round(fsum(duration_ms), 6) AS time_saved_ms
+FROM {lookups} GROUP BY session_id
+"""
+"""Sessions of lookups: kept ready here, made on the fly where run summaries take the place of events."""
+
+NEW_LOOKUPS_OF_SESSIONS = "store.lookup WHERE session_id IN (SELECT id FROM session_key)"
+NEW_SUMMARIES = f"""
+INSERT INTO store.session_summary {SUMMARIES.format(lookups=NEW_LOOKUPS_OF_SESSIONS)} ORDER BY min(first_at)
 """
 
 FIRST_CONTEXT_OF_SESSION = """

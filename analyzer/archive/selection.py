@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from analyzer.archive.merge import DURATION
 from analyzer.archive.view import View
 from analyzer.errors import QueryError
 from analyzer.event import NAMES
@@ -91,13 +92,12 @@ WHERE ($since::TIMESTAMP IS NULL OR first_at >= $since) AND ($until::TIMESTAMP I
 
 # Here a lookup may be any part of the stored one: its context is that of its first event, whatever that is now. Time
 # and context are packed into one number, so that ties are settled by what contexts are, not by when they were loaded.
-PARTS = """
+PARTS = f"""
 SELECT p.* EXCLUDE (first), c.id AS context_id
-FROM (SELECT {source} session_id, hash_id, min(happened_at) AS first_at, max(happened_at) AS last_at,
-             bit_or(kind) AS kinds, max(CASE WHEN kind & 5 > 0 AND duration_ms > 0 THEN duration_ms END) AS duration_ms,
-             count(*) AS events,
+FROM (SELECT {{source}} session_id, hash_id, min(happened_at) AS first_at, max(happened_at) AS last_at,
+             bit_or(kind) AS kinds, {DURATION}, count(*) AS events,
              min((coalesce(epoch_us(happened_at), 1::BIGINT << 62)::HUGEINT << 32) + rank) & 4294967295 AS first
-      FROM {events} JOIN ranked USING (context_id) GROUP BY ALL) p
+      FROM {{events}} JOIN ranked USING (context_id) GROUP BY ALL) p
 JOIN ranked c ON c.rank = p.first
 """
 RANKED = """

@@ -8,7 +8,7 @@ task that was looked up is the events that a client sends for it, at the end of 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from analyzer.archive.merge import LOOKUPS
+from analyzer.archive.merge import LOOKUPS, SUMMARIES
 from analyzer.archive.schema import SHOWN
 from analyzer.errors import UsageError
 from analyzer.message import Option
@@ -55,14 +55,7 @@ FROM ({MADE})
 
 LOOKUP = f"CREATE OR REPLACE TEMP TABLE lookup AS {LOOKUPS.format(events='event')}"
 
-SESSION_SUMMARY = """
-CREATE OR REPLACE TEMP TABLE session_summary AS
-SELECT session_id, min(first_at) AS first_at, max(last_at) AS last_at, min(context_id) AS context_id,
-       sum(events)::BIGINT AS events, count(*) AS lookups, count(*) FILTER (WHERE kinds & 1 > 0) AS local_hits,
-       count(*) FILTER (WHERE kinds & 5 = 4) AS remote_hits, count(*) FILTER (WHERE kinds & 5 = 0) AS misses,
-       0::BIGINT AS local_only_misses, round(fsum(duration_ms), 6) AS time_saved_ms
-FROM lookup GROUP BY session_id
-"""
+SESSION_SUMMARY = f"CREATE OR REPLACE TEMP TABLE session_summary AS {SUMMARIES.format(lookups='lookup')}"
 
 # Of what may be sent again only the runs whose events never arrived, and that surely looked up what they say.
 ARRIVED = "DELETE FROM asked WHERE NOT unmatched"

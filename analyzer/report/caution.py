@@ -1,23 +1,21 @@
 """What must be said beside an answer: what filters leave out, times that cannot be, and which view it is of."""
 
 from collections.abc import Collection
-from datetime import datetime
 from difflib import get_close_matches
 
 from analyzer.archive.opening import Opened
 from analyzer.archive.selection import Selection, run
 from analyzer.message import Message, Option
+from analyzer.moment import FIRST_CLIENT
 
 UNTIMED = "SELECT coalesce(sum(events), 0)::BIGINT FROM lookup WHERE first_at IS NULL"
 EARLIEST = "SELECT min(first_at) FROM session_summary"
-FIRST_TURBO = datetime(2021, 12, 1)  # noqa: DTZ001  (times are naive UTC here)
-"""No build client reported events before."""
 
 
 def _early(opened: Opened) -> list[str]:
     """Say where times are older than they can be."""
     earliest = run(opened.connection, EARLIEST, {})[0][0]
-    if earliest is None or earliest >= FIRST_TURBO:
+    if earliest is None or earliest >= FIRST_CLIENT:
         return []
     return [f"the earliest event is of {earliest} UTC: numbers are read as milliseconds since 1970; are they seconds?"]
 

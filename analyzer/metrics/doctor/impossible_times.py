@@ -1,17 +1,18 @@
 """Times that cannot be: before any client reported events, or after the log was loaded."""
 
 from analyzer.metrics.doctor.finding import MOST, Finding, moment
+from analyzer.moment import FIRST_CLIENT
 
 SQL = f"""
 WITH wrong AS (
-    SELECT file_id, happened_at, happened_at < TIMESTAMP '2021-12-01' AS is_early
+    SELECT file_id, happened_at, happened_at < TIMESTAMP '{FIRST_CLIENT}' AS is_early
     FROM event e JOIN file f ON f.id = e.file_id
-    WHERE happened_at < TIMESTAMP '2021-12-01' OR happened_at > loaded_at + INTERVAL 1 DAY),
+    WHERE happened_at < TIMESTAMP '{FIRST_CLIENT}' OR happened_at > loaded_at + INTERVAL 1 DAY),
 counted AS (
     SELECT is_early, f.name, count(*) AS many, min(happened_at) AS first_at, max(happened_at) AS last_at
     FROM wrong w JOIN file f ON f.id = w.file_id GROUP BY is_early, file_id, f.name)
 SELECT sum(many)::BIGINT,
-       CASE WHEN is_early THEN 'before December 2021, when no client reported any' ELSE 'in the future' END,
+       CASE WHEN is_early THEN 'before {FIRST_CLIENT:%B %Y}, when no client reported any' ELSE 'in the future' END,
        {moment("min(first_at)")}, {moment("max(last_at)")}, {MOST}
 FROM counted GROUP BY is_early ORDER BY is_early
 """
@@ -19,7 +20,8 @@ FROM counted GROUP BY is_early ORDER BY is_early
 FINDING = Finding(
     name="impossible_times",
     severity="problem",
-    definition="event times before 2021-12-01, or more than a day after their file was loaded; filters do not matter",
+    definition=f"event times before {FIRST_CLIENT:%Y-%m-%d}, or more than a day after their file was loaded; filters do"
+    " not matter",
     sql=SQL,
     what="{0:,} events are {1}: from {2} to {3} UTC; in {4}",
     remedy="numbers are read as milliseconds since 1970: multiply seconds by 1000; else set the clock of the machine"
