@@ -9,7 +9,7 @@ from polars.io.plugins import register_io_source
 from analyzer.errors import QueryError, UsageError
 from analyzer.message import Option
 from analyzer.render.data import frame
-from analyzer.report.query import only_query
+from analyzer.report.query import only_query, require_distinct
 from analyzer.report.report import Report
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ NOT_HELD = ("INTERVAL", "UNION(", "TIME WITH TIME ZONE")
 
 def _require_columns(names: Sequence[str], types: Sequence[str]) -> None:
     """Refuse columns that no data frame has."""
-    if len(set(names)) < len(names):
-        raise QueryError(f"two columns have one name ({', '.join(names)}); name them apart with AS")
+    require_distinct(names)
     for name, kind in zip(names, types, strict=True):
         if any(kind.startswith(one) or one in kind.replace("TIMESTAMP WITH", "") for one in NOT_HELD):
             raise QueryError(

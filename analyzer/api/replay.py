@@ -16,9 +16,9 @@ from analyzer.archive.view import VIEWS, Purpose, View
 from analyzer.delivery import runs
 from analyzer.delivery.execution import execute as run
 from analyzer.delivery.journal import Journal
+from analyzer.delivery.limits import require_counts, require_names, require_rate
 from analyzer.delivery.policy import CHUNK_EVENTS, MAX_BYTES, MOST_SENDERS, USUAL, Policy
 from analyzer.delivery.queue import Wanted
-from analyzer.delivery.sane import require_counts, require_names, require_rate
 from analyzer.delivery.sender import Sender
 from analyzer.delivery.session import Account, Plan, Session
 from analyzer.delivery.settings import address

@@ -13,7 +13,7 @@ from analyzer.archive.reading import Reading
 from analyzer.errors import UnreadableError
 from analyzer.event import DERIVED, NAMES
 from analyzer.readers.formats import FORMATS
-from analyzer.readers.item import Item
+from analyzer.readers.item import BOM, Item
 from analyzer.readers.stream import Stream
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 LARGE_BYTES = 64 << 20
 DENSE, SPARSE = 100, 10
 """Of a log's first lines so many are looked at, then one in ten."""
-
-BOM = b"\xef\xbb\xbf"
 
 
 class Filler:

@@ -146,7 +146,7 @@ class Loader:
             faults.reject(self.connection, self._workspace, report, plain, file_id)
         if report.rejected and self._reading.strict:
             faults.fail(self.connection, report, file_id)
-        self._note(report, stream, unknown)
+        self._note(report, stream, file_id, unknown)
         if report.format != "parquet":
             absent = [theirs for theirs in self._reading.columns.values() if theirs.encode() not in head]
             named = (Option("columns"), " names")
@@ -179,10 +179,10 @@ class Loader:
         self._names.add(report.name)
         self._pending += report.read
 
-    def _note(self, report: FileReport, stream: Stream, unknown: Mapping[str, int]) -> None:
+    def _note(self, report: FileReport, stream: Stream, file_id: int, unknown: Mapping[str, int]) -> None:
         cut = self._value(
             "SELECT count(*) FROM new_reject WHERE file_id = $id AND reason = $cut",
-            {"id": self.next_id - 1, "cut": CUT},
+            {"id": file_id, "cut": CUT},
         )
         if stream.damage:
             report.notes.append(f"{stream.damage}; everything before that was read")

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from analyzer.readers.item import NOT_UTF8, Item
+from analyzer.readers.item import BOM, NOT_UTF8, TEXT_CHARS, Item
 from analyzer.readers.stream import Stream
 
-TEXT_CHARS = 200
 PIECE_BYTES = 1 << 14
 CUT_BYTES = 1 << 22
 
@@ -33,7 +32,7 @@ def copy(stream: Stream, path: Path) -> None:
     """Write a stream's plain bytes, without a byte order mark, into a file."""
     with path.open("wb") as file:
         for number, chunk in enumerate(stream.chunks()):
-            file.write(chunk.removeprefix(b"\xef\xbb\xbf") if number == 0 else chunk)
+            file.write(chunk.removeprefix(BOM) if number == 0 else chunk)
 
 
 def pieces(chunks: Iterable[bytes], least_bytes: int = CUT_BYTES) -> Iterator[bytes]:
@@ -61,7 +60,7 @@ def lines_at(chunks: Iterator[bytes], numbers: Iterable[int]) -> Iterator[tuple[
     wanted = iter(numbers)
     target = next(wanted, None)
     before, rest = 0, b""
-    for piece in chain(_pieces(chunks), (b"\n",)):
+    for piece in chain(_slices(chunks), (b"\n",)):
         if target is None:
             return
         data = rest + piece
@@ -75,7 +74,7 @@ def lines_at(chunks: Iterator[bytes], numbers: Iterable[int]) -> Iterator[tuple[
         before = ending
 
 
-def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _slices(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Cut chunks small: only pieces that hold a line that is wanted are split into lines."""
     return (chunk[start : start + PIECE_BYTES] for chunk in chunks for start in range(0, len(chunk), PIECE_BYTES))
 

@@ -10,9 +10,9 @@ JSON text is a string where it is `< '#'`: it starts with a quote, and every oth
 """
 
 from analyzer.event import MAX_CI_LENGTH, NAMES
+from analyzer.readers.item import TEXT_CHARS
 
 UNPROVEN_BYTES = 1_000_000_000
-TEXT_CHARS = 200
 
 # A fractional number may have been shorter in the file than DuckDB writes it: such a row proves nothing.
 _SIZE = (

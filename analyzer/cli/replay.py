@@ -51,7 +51,7 @@ def command(
     from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.delivery import runs  # noqa: PLC0415
     from analyzer.delivery.journal import Journal  # noqa: PLC0415
-    from analyzer.delivery.sane import require_names, require_rate  # noqa: PLC0415
+    from analyzer.delivery.limits import require_names, require_rate  # noqa: PLC0415
     from analyzer.delivery.session import Session  # noqa: PLC0415
     from analyzer.delivery.settings import NO_TOKEN  # noqa: PLC0415
     from analyzer.report.caution import misnamed  # noqa: PLC0415

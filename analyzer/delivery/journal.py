@@ -57,7 +57,7 @@ SELECT (SELECT count(*) FROM chunk WHERE length(digests) = 0 OR length(digests) 
 """
 
 CHUNKS = f"""
-SELECT c.id, d.api, d.team, length(c.digests) / 16, c.sent_at_ms, o.status, o.words
+SELECT c.id, d.api, d.team, length(c.digests) / {DIGEST_BYTES}, c.sent_at_ms, o.status, o.words
 FROM chunk c JOIN destination d ON d.id = c.destination_id LEFT JOIN outcome o ON o.chunk_id = c.id
 WHERE coalesce(o.state, '{UNCERTAIN}') = ? ORDER BY c.id
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from analyzer.delivery.sane import require_names
+from analyzer.delivery.limits import require_names
 from analyzer.errors import UsageError
 from analyzer.message import Option
 

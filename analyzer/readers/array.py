@@ -2,11 +2,14 @@
 
 import codecs
 import json
-import re
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from analyzer.readers.bounds import Bounds
-from analyzer.readers.item import CUT, Item, numbered, skip_space, value_end
+from analyzer.readers.item import CUT, NEXT_OBJECT, Item, numbered, skip_space, value_end
+
+if TYPE_CHECKING:
+    import re
 
 WINDOW_CHARS = 1 << 20
 """Text held at once."""
@@ -17,8 +20,6 @@ LONGEST_CHARS = 1 << 26
 TOO_LONG = f"longer than {LONGEST_CHARS >> 20} Mi characters, which is not read"
 NEAR_CHARS = 8
 """So near to the end of the text a problem may be that there is no more of it yet."""
-
-_NEXT_OBJECT = re.compile(r"\}\s*,\s*(?=\{)")
 
 
 class Window:
@@ -105,7 +106,7 @@ class Window:
         return (text, None if _is_json(text) else "not JSON") if kept < LONGEST_CHARS else (text, TOO_LONG)
 
     def _broken(self) -> tuple[str, str]:
-        found = _NEXT_OBJECT.search(self.text, self.place)
+        found = NEXT_OBJECT.search(self.text, self.place)
         if found:
             return self._cut_out(found.start() + 1), "not JSON"
         problem = CUT if self.ended else "not JSON; what follows it up to the next whole object is skipped"

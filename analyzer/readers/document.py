@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from analyzer.errors import UnreadableError
-
-BOM = b"\xef\xbb\xbf"
+from analyzer.readers.item import BOM
 
 Document = Callable[[Any], dict[str, Any] | None]
 """A reader of a parsed document: a row for the archive, or None where the document says nothing of a run."""

@@ -7,8 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 _DECODER = json.JSONDecoder()
+BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(r"[ \t\r\n]*")
-_NEXT_OBJECT = re.compile(r"\}\s*,\s*(?=\{)")
+NEXT_OBJECT = re.compile(r"\}\s*,\s*(?=\{)")
+
+TEXT_CHARS = 200
+"""So much is kept of the text of a reject."""
 
 CUT = "cut off: the file ends inside this item"
 NOT_UTF8 = "not valid UTF-8"
@@ -72,7 +76,7 @@ def split_array(text: str, start: int = 0) -> Iterator[tuple[str, str | None]]:
         try:
             end = value_end(text, place)
         except json.JSONDecodeError:
-            found = _NEXT_OBJECT.search(text, place)
+            found = NEXT_OBJECT.search(text, place)
             yield text[place : found.start() + 1] if found else text[place:], "not JSON"
             if not found:
                 return

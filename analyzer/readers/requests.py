@@ -57,7 +57,7 @@ def _text(fields: dict[str, Any], keys: tuple[str, ...]) -> str | None:
 def _query(fields: dict[str, Any], url: str | None) -> dict[str, Any]:
     query = _first(fields, QUERY_KEYS)
     given = query_of(f"?{query.lstrip('?')}") if isinstance(query, str) else query if isinstance(query, dict) else {}
-    first = {key: value[0] if isinstance(value, list) and value else value for key, value in given.items()}
+    first = {key: _first_of(value) for key, value in given.items()}
     flat = {key: fields[key] for key in ("teamId", "slug") if key in fields}
     return flat | query_of(url or "") | first
 
@@ -67,11 +67,12 @@ def _headers(fields: dict[str, Any]) -> dict[str, Any]:
     flat = {key.removeprefix("http_").replace("_", "-"): value for key, value in fields.items()}
     named = {header: fields[key] for header, key in _FLAT if key in fields}
     given = nested if isinstance(nested, dict) else {}
-    return named | {key.lower(): _joined(value) for key, value in {**flat, **given}.items()}
+    return named | {key.lower(): _first_of(value) for key, value in {**flat, **given}.items()}
 
 
 _FLAT = ((CI_HEADER, "ci"), (INTERACTIVE_HEADER, "interactive"))
 
 
-def _joined(value: Any) -> Any:
+def _first_of(value: Any) -> Any:
+    """Return the first of values that were given several times."""
     return value[0] if isinstance(value, list) and value else value

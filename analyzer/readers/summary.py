@@ -9,7 +9,8 @@ import re
 from typing import Any
 
 from analyzer.errors import UnreadableError
-from analyzer.readers.document import BOM, session_of
+from analyzer.readers.document import session_of
+from analyzer.readers.item import BOM
 
 _KEY, _BESIDE = b'"turboVersion"', (b'"execution"', b'"globalCacheInputs"', b'"tasks"')
 

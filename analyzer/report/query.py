@@ -34,12 +34,16 @@ def query(opened: Opened, sql: str) -> Report:
         rows = result.fetchall()
     except duckdb.Error as error:
         raise QueryError(str(error)) from None
-    names = [column.name for column in columns]
-    if len(set(names)) < len(names):
-        raise QueryError(f"two columns have one name ({', '.join(names)}); name them apart with AS")
+    require_distinct([column.name for column in columns])
     table = Table("result", columns, rows)
     counts = opened.counts()
     return Report("sql", account(counts, counts.kept), [table], table, cautions(opened))
+
+
+def require_distinct(names: Sequence[str]) -> None:
+    """Refuse columns of which two have one name."""
+    if len(set(names)) < len(names):
+        raise QueryError(f"two columns have one name ({', '.join(names)}); name them apart with AS")
 
 
 def cautions(opened: Opened) -> list[str]:
