@@ -1,11 +1,23 @@
-"""Text that comes as bytes, such as arguments and names of files: Python keeps as surrogates what is no UTF-8."""
+"""Text that users write: words that are near to others, and bytes that Python keeps as surrogates, being no UTF-8."""
 
 import re
+from collections.abc import Iterable
 
 from analyzer.errors import UsageError
 from analyzer.message import Option
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """Return the word that may have been meant, if one is near.
+
+    >>> nearest("dya", ["day", "week"]), nearest("colour", ["day", "week"])
+    ('day', None)
+    """
+    from difflib import get_close_matches  # noqa: PLC0415  (only where something is wrong)
+
+    return next(iter(get_close_matches(word, list(words), n=1)), None)
 
 
 def is_utf8(text: str) -> bool:

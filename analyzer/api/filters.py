@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from difflib import get_close_matches
 from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
 from analyzer.api.arguments import require_type
@@ -11,6 +10,7 @@ from analyzer.archive.view import View
 from analyzer.errors import UsageError
 from analyzer.message import Option
 from analyzer.moment import EXPECTED, moment, utc
+from analyzer.text import nearest
 
 
 class Filters(TypedDict, total=False):
@@ -58,8 +58,8 @@ def texts(value: str | Sequence[str]) -> tuple[str, ...]:
 
 def _value(name: str, value: Any) -> Any:
     if name not in Filters.__annotations__:
-        near = get_close_matches(name, Filters.__annotations__, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Filters.__annotations__)}"
+        near = nearest(name, Filters.__annotations__)
+        hint = f"did you mean {near}?" if near else f"there are {', '.join(Filters.__annotations__)}"
         raise UsageError(f"{name}: no such filter; {hint}")
     require_type(name, value, get_type_hints(Filters)[name])
     if name in MANY:

@@ -1,7 +1,6 @@
 """What arguments of questions can be: the bounds that the command line has for its options."""
 
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from os import PathLike
 from sys import float_info
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from analyzer.errors import UsageError
 from analyzer.message import Option
 from analyzer.moment import MOST_DAYS
+from analyzer.text import nearest
 
 MOST = 2**63 - 1
 """The largest whole number that a query takes."""
@@ -46,8 +46,8 @@ def require_choice(name: str, value: str | None, choices: Collection[str]) -> No
         UsageError: it is none; the nearest is named.
     """
     if value is not None and value not in choices:
-        near = get_close_matches(value, choices, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"{', '.join(choices)} are known"
+        near = nearest(value, choices)
+        hint = f"did you mean {near}?" if near else f"{', '.join(choices)} are known"
         raise UsageError(Option(name, value), f": {hint}")
 
 

@@ -10,6 +10,7 @@ import click
 from analyzer.cli import say, streams
 from analyzer.cli.exits import ALL_HELP, Exit, exit_of
 from analyzer.errors import AnalyzerError
+from analyzer.text import nearest
 
 COMMANDS = (
     "stats",
@@ -55,10 +56,8 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, and name the nearest where there is none."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from difflib import get_close_matches  # noqa: PLC0415
-
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else f" There are {', '.join(COMMANDS)}."
+            near = nearest(args[0], COMMANDS)
+            hint = f" Did you mean '{near}'?" if near else f" There are {', '.join(COMMANDS)}."
             ctx.fail(f"No such command '{args[0]}'.{hint}")
         return super().resolve_command(ctx, args)
 
@@ -95,10 +94,8 @@ def _nearest(error: click.UsageError) -> str:
     kind = error.param.type if isinstance(error, click.BadParameter) and error.param else None
     if not isinstance(kind, click.Choice):
         return ""
-    from difflib import get_close_matches  # noqa: PLC0415
-
-    near = get_close_matches(error.message.partition("' is not one of")[0].lstrip("'"), map(str, kind.choices), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = nearest(error.message.partition("' is not one of")[0].lstrip("'"), map(str, kind.choices))
+    return f"; did you mean {near}?" if near else ""
 
 
 def _command(arguments: list[str]) -> str:

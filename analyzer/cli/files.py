@@ -1,8 +1,6 @@
 """The files that a command writes: nothing is lost by them, and each is whole or as it was before."""
 
 import os
-import secrets
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from glob import has_magic
@@ -78,12 +76,12 @@ def whole(path: Path) -> Iterator[BinaryIO]:
             yield file
         return
     path = Path(os.path.realpath(path))
-    unfinished = path.with_name(f".{secrets.token_hex(8)}.part")
+    unfinished = path.with_name(f".{os.urandom(8).hex()}.part")
     try:
         with unfinished.open("xb") as file:
             yield file
         if path.exists():
-            shutil.copymode(path, unfinished)
+            unfinished.chmod(path.stat().st_mode)
         unfinished.replace(path)
     except BaseException:
         unfinished.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import traceback
 from enum import IntEnum
 
 import click
@@ -39,6 +38,8 @@ def is_quiet() -> bool:
 def error(message: str) -> None:
     """Say what went wrong; with --debug, where in the program."""
     if _Said.level is Level.DEBUG and sys.exc_info()[0]:
+        import traceback  # noqa: PLC0415  (only where it is needed)
+
         click.echo(traceback.format_exc(), err=True)
     _say("error:", "red", message)
 

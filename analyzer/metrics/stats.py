@@ -1,6 +1,5 @@
 """Hit rates and time saved: totals, and the same by any dimensions."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from analyzer.metrics.dimension import DIMENSIONS, UTC, Dimension
 from analyzer.metrics.measure import Measure
 from analyzer.metrics.totals import MEASURES, NET_SAVED
 from analyzer.table import FLAG, HASH, NAME, TEXT, Heading, Table
+from analyzer.text import nearest
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -75,8 +75,8 @@ def _measures(selected: Selected, grouping: Grouping) -> list[str]:
 def dimension(name: str) -> Dimension:
     """Return the dimension of a name; an unknown one is a UsageError."""
     if name not in DIMENSIONS:
-        near = difflib.get_close_matches(name, DIMENSIONS, n=1)
-        raise UsageError(Option("by", name), f": no such dimension{_hint(near)} There are {', '.join(DIMENSIONS)}")
+        hint = _hint(nearest(name, DIMENSIONS))
+        raise UsageError(Option("by", name), f": no such dimension{hint} There are {', '.join(DIMENSIONS)}")
     return DIMENSIONS[name]
 
 
@@ -90,13 +90,13 @@ def check_time_zone(connection: "DuckDBPyConnection", name: str) -> None:
     known = [known for (known,) in run(connection, TIME_ZONES, {})]
     if name not in known:
         places = {one.rpartition("/")[2].lower(): one for one in known} | {one.lower(): one for one in known}
-        near = [places[one] for one in difflib.get_close_matches(name.lower(), places, n=1)]
-        hint = f"{_hint(near)} IANA names are taken, such as Europe/Berlin"
+        near = nearest(name.lower(), places)
+        hint = f"{_hint(near and places[near])} IANA names are taken, such as Europe/Berlin"
         raise UsageError(Option("tz", name), f": no such time zone{hint}")
 
 
-def _hint(near: list[str]) -> str:
-    return f"; did you mean {near[0]}?" if near else "."
+def _hint(near: str | None) -> str:
+    return f"; did you mean {near}?" if near else "."
 
 
 def grouped(selected: Selected, dimensions: Sequence[Dimension], grouping: Grouping, selection: Selection) -> Table:
@@ -145,8 +145,8 @@ def _order(grouping: Grouping, columns: Sequence[Heading], dimensions: Sequence[
     if grouping.priced and name.endswith("_cost"):
         name = f"{name.removesuffix('_cost')}_ms"
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        raise UsageError(Option("sort", sort), f": no such column{_hint(near)} There are {', '.join(names)}")
+        hint = _hint(nearest(name, names))
+        raise UsageError(Option("sort", sort), f": no such column{hint} There are {', '.join(names)}")
     return f"{names.index(name) + 1} {'DESC' if sort.startswith('-') else 'ASC'} NULLS LAST, {ties}"
 
 

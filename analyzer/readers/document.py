@@ -11,8 +11,8 @@ from analyzer.readers.item import BOM
 Document = Callable[[Any], dict[str, Any] | None]
 """A reader of a parsed document: a row for the archive, or None where the document says nothing of a run."""
 
-RUN_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://turborepo.dev/runs")
-"""Of the session that stands for a run whose events are not known."""
+RUN_NAMESPACE = uuid.UUID("3397a22a-0d9c-5c8f-8561-ee5181abb69a")
+"""Of the session that stands for a run whose events are not known: that of the URL https://turborepo.dev/runs."""
 
 
 def session_of(run: str) -> str:

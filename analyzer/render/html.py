@@ -1,7 +1,5 @@
 """One page that works from disk: no network, no font, no library; charts are drawn already, text is escaped."""
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
@@ -18,7 +16,10 @@ from analyzer.table import HASH, TIME, Heading, Table
 
 def write_html(report: Report, stream: BinaryIO) -> None:
     """Write the page of a report; one without sections is its tables."""
-    from jinja2 import Environment, PackageLoader  # noqa: PLC0415  (only where it is needed)
+    import base64  # noqa: PLC0415  (only where a page is made)
+    import hashlib  # noqa: PLC0415
+
+    from jinja2 import Environment, PackageLoader  # noqa: PLC0415
 
     script = resources.files("analyzer.render").joinpath("page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

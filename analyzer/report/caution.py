@@ -1,12 +1,12 @@
 """What must be said beside an answer: what filters leave out, times that cannot be, and which view it is of."""
 
 from collections.abc import Collection
-from difflib import get_close_matches
 
 from analyzer.archive.opening import Opened
 from analyzer.archive.selection import Selection, run
 from analyzer.message import Message, Option
 from analyzer.moment import FIRST_CLIENT
+from analyzer.text import nearest
 
 UNTIMED = "SELECT coalesce(sum(events), 0)::BIGINT FROM lookup WHERE first_at IS NULL"
 EARLIEST = "SELECT min(first_at) FROM session_summary"
@@ -39,8 +39,8 @@ def misnamed(opened: Opened, selection: Selection) -> list[str]:
 def _nearest(name: str, known: Collection[str]) -> str:
     """Return the question whether a known name is meant, in whatever case it is written."""
     lower = {one.lower(): one for one in sorted(known)}
-    near = get_close_matches(name.lower(), lower, n=1)
-    return f"; did you mean {lower[near[0]]}?" if near else ""
+    near = nearest(name.lower(), lower)
+    return f"; did you mean {lower[near]}?" if near else ""
 
 
 KNOWN = """

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from analyzer.errors import UsageError
 from analyzer.moment import moment
 from analyzer.report.compare import Sample
+from analyzer.text import nearest
 
 NAMES = ("team", "ci", "interactive", "session", "hash", "status")
 VALUES: dict[str, dict[str, Any]] = {
@@ -71,8 +71,8 @@ def sample(name: str, text: str, now: datetime) -> Sample:
 def _add(filters: dict[str, Any], part: str, name: str, value: str) -> None:
     """Add NAME=VALUE; a name may come again, and either value is let through then."""
     if name not in NAMES or not value:
-        near = get_close_matches(name, NAMES, n=1)
-        hint = f"; did you mean {near[0]}?" if near and near[0] != name else ""
+        near = nearest(name, NAMES)
+        hint = f"; did you mean {near}?" if near and near != name else ""
         raise UsageError(f"{part}: a side is NAME=VALUE, NAME one of {', '.join(NAMES)}{hint}")
     if name not in VALUES:
         filters[name] = (*filters.get(name, ()), value)
