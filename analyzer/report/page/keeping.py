@@ -13,7 +13,9 @@ def keeping(subject: Subject) -> Parts:
     if not observed.rows:
         return
     told = [Words("Every miss is taken to be uploaded. What is longer than half the log can be shown only in part.")]
-    longer = [step for step in rows_of(steps) if step["policy"] == "absolute" and _days(step["step"]) >= 2 * days]
+    others = [row["days"] for row in rows_of(curve) if row["policy"] == "absolute" and row["days"] != days]
+    absolute = [step for step in rows_of(steps) if step["policy"] == "absolute"]
+    longer = [step for step, other in zip(absolute, others, strict=True) if other >= 2 * days]
     if longer and (longer[0]["extrapolated"] or longer[0]["saved_a_week_change_ms"] is None):
         told.insert(0, Words("The log is too short to tell what {} would give.", [(longer[0]["step"], "")]))
     elif longer:
@@ -26,7 +28,3 @@ def keeping(subject: Subject) -> Parts:
         "line", "Remote hit rate by days kept", what, "days", ("remote_hit_rate",), "policy", "extrapolated", at=days
     )
     yield Section("How long to keep artifacts", told, curve.name, [chart]), curve
-
-
-def _days(step: str) -> float:
-    return float(step.rpartition("→")[2].removesuffix("d"))
