@@ -13,6 +13,9 @@ RATIO_CHANGE, MS_CHANGE, FACTOR = "ratio change", "ms change", "factor"
 MONEY, MONEY_CHANGE = "money", "money change"
 """Money, of whatever currency the cost of a minute is given in."""
 
+FRACTIONS = (RATIO, MS, RATIO_CHANGE, MS_CHANGE, FACTOR, MONEY, MONEY_CHANGE)
+"""The units whose values need not be whole."""
+
 BY_ROW = "by row"
 """The unit of a column whose unit stands in the row's column `unit`."""
 

@@ -12,20 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from analyzer.render.grid import harmless
 from analyzer.render.value import plain
 from analyzer.report.report import Report
-from analyzer.table import (
-    BYTES,
-    COUNT,
-    FACTOR,
-    FLAG,
-    MONEY,
-    MONEY_CHANGE,
-    MS,
-    MS_CHANGE,
-    RATIO,
-    RATIO_CHANGE,
-    TIME,
-    Table,
-)
+from analyzer.table import BYTES, COUNT, FLAG, FRACTIONS, TIME, Table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -101,9 +88,8 @@ def frame(table: Table) -> "pl.DataFrame":
     """Return a table as a data frame, each column of the type of its unit: times are naive UTC."""
     import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
 
-    ratios = (RATIO, MS, RATIO_CHANGE, MS_CHANGE, FACTOR, MONEY, MONEY_CHANGE)
     types: dict[str, pl.DataType] = {COUNT: pl.Int64(), BYTES: pl.Int64(), TIME: pl.Datetime("us"), FLAG: pl.Boolean()}
-    types |= dict.fromkeys(ratios, pl.Float64())
+    types |= dict.fromkeys(FRACTIONS, pl.Float64())
     names = [column.name for column in table.columns]
     rows = [[value if isinstance(value, NATIVE) else str(value) for value in row] for row in table.rows]
     made = pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None)

@@ -25,7 +25,6 @@ from analyzer.table import (
 NOTHING = "—"
 _SPANS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
 _SIZES = ("B", "kB", "MB", "GB", "TB")
-NUMERIC = frozenset({COUNT, RATIO, MS, BYTES, NUMBER, RATIO_CHANGE, MS_CHANGE, FACTOR, MONEY, MONEY_CHANGE, BY_ROW})
 
 
 def human(value: Any, unit: str) -> str:
@@ -38,17 +37,9 @@ def human(value: Any, unit: str) -> str:
         return NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if unit == RATIO:
-        return percent(value)
-    if unit == MS:
-        return span(value)
-    if unit == BYTES:
-        return size(value)
-    if unit in CHANGES:
-        return CHANGES[unit](value)
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
-    return f"{value:,}" if unit == COUNT else str(value)
+    if unit in WRITERS:
+        return WRITERS[unit](value)
+    return f"{value:%Y-%m-%d %H:%M:%S} UTC" if isinstance(value, datetime) else str(value)
 
 
 def written(words: Words) -> str:
@@ -141,7 +132,6 @@ def _sign(change: float) -> str:
     return "+" if change > 0 else "-"
 
 
-CHANGES = {RATIO_CHANGE: points, MS_CHANGE: span_change, FACTOR: factor, MONEY: money, MONEY_CHANGE: money_change}
 """How differences and money are written."""
 
 
@@ -209,3 +199,20 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     return str(value)
+
+
+WRITERS: dict[str, Callable[[Any], str]] = {
+    COUNT: "{:,}".format,
+    RATIO: percent,
+    MS: span,
+    BYTES: size,
+    RATIO_CHANGE: points,
+    MS_CHANGE: span_change,
+    FACTOR: factor,
+    MONEY: money,
+    MONEY_CHANGE: money_change,
+}
+"""How a number is written, by its unit."""
+
+NUMERIC = frozenset({*WRITERS, NUMBER, BY_ROW})
+"""The units of numbers."""
