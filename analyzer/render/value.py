@@ -132,9 +132,6 @@ def _sign(change: float) -> str:
     return "+" if change > 0 else "-"
 
 
-"""How differences and money are written."""
-
-
 def percent(ratio: float) -> str:
     """Write a ratio; only what is all or nothing is written so.
 
