@@ -1,11 +1,10 @@
 """Rows that the fast reading cannot vouch for: each is judged again by the text of its line.
 
-A row is in doubt where it is no valid event, or may have been written shorter than DuckDB writes it. The least size
-of every other row, the lines in doubt and the newlines must add up to the file's size: that proves the other rows,
-and that no line is blank, so that a row's number is its line.
+A row is in doubt where it is no valid event, or may have been written shorter than DuckDB writes it. There must be as
+many lines as rows: then none is blank, and a row's number is its line. The least size of every other row, the lines in
+doubt and the newlines must add up to the file's size: that proves the other rows.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,20 +52,20 @@ class Doubt:
         rows, base, doubtful, size = self._connection.execute(SURE, at).fetchone()  # type: ignore[misc]
         if doubtful > rows * MOST:
             return False
-        size += rows if report.content.ends_in_newline else rows - 1
-        if doubtful:
-            self._connection.execute(DOUBTFUL, at)
-            size += self._write(plain, [place - base + 1 for (place,) in self._all("FROM doubtful ORDER BY place")])
-        return bool(size == report.content.size_bytes and (not doubtful or self._judge(at)))
+        newlines = rows if report.content.ends_in_newline else rows - 1
+        if not doubtful:
+            return bool(size + newlines == report.content.size_bytes)
+        self._connection.execute(DOUBTFUL, at)
+        numbers = [place - base + 1 for (place,) in self._all("FROM doubtful ORDER BY place")]
+        found, counted = spool.lines_at(plain.chunks(), numbers)
+        size += counted + sum(len(line) for _, line in found)
+        if counted != newlines or size != report.content.size_bytes:
+            return False
+        spool.write(self._path, (_item(number, line) for number, line in found))
+        return self._judge(at)
 
     def _all(self, sql: str) -> list[tuple[int]]:
         return self._connection.execute(sql).fetchall()
-
-    def _write(self, plain: Stream, numbers: Sequence[int]) -> int:
-        """Spool the lines of these numbers; return their bytes."""
-        found = list(spool.lines_at(plain.chunks(), numbers))
-        spool.write(self._path, (_item(number, line) for number, line in found))
-        return sum(len(line) for _, line in found)
 
     def _judge(self, at: dict[str, int]) -> bool:
         self._connection.execute(JUDGED)

@@ -51,27 +51,26 @@ def pieces(chunks: Iterable[bytes], least_bytes: int = CUT_BYTES) -> Iterator[by
     yield bytes(held)
 
 
-def lines_at(chunks: Iterator[bytes], numbers: Iterable[int]) -> Iterator[tuple[int, bytes]]:
-    """Yield (line number, bytes) of the lines of these numbers, in order; lines between them are only counted.
+def lines_at(chunks: Iterator[bytes], numbers: Iterable[int]) -> tuple[list[tuple[int, bytes]], int]:
+    """Return (line number, bytes) of the lines of these numbers, in order, and how many newlines there are in all.
 
-    >>> list(lines_at(iter([b"a\\nb", b"\\nc"]), [2, 3]))
-    [(2, b'b'), (3, b'c')]
+    >>> lines_at(iter([b"a\\nb", b"\\nc"]), [2, 3])
+    ([(2, b'b'), (3, b'c')], 2)
     """
-    wanted = iter(numbers)
+    wanted, found = iter(numbers), list[tuple[int, bytes]]()
     target = next(wanted, None)
     before, rest = 0, b""
     for piece in chain(_slices(chunks), (b"\n",)):
-        if target is None:
-            return
         data = rest + piece
         whole, newline, rest = data.rpartition(b"\n")
         ending = before + whole.count(b"\n") + len(newline)
-        if target <= ending:
+        if target is not None and target <= ending:
             lines = whole.split(b"\n")
             while target is not None and target <= ending:
-                yield target, lines[target - before - 1]
+                found.append((target, lines[target - before - 1]))
                 target = next(wanted, None)
         before = ending
+    return found, before - 1
 
 
 def _slices(chunks: Iterable[bytes]) -> Iterator[bytes]:

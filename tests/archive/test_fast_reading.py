@@ -92,6 +92,18 @@ def test_lines_in_doubt_alone_are_read_again(
     assert not slow
 
 
+def test_a_blank_line_moves_no_doubt(cli: Cli, log: Any, tmp_path: Path) -> None:
+    """The line before the one in doubt is a character longer, as much as the blank one takes: sizes add up."""
+    many = [event(hash=f"h{n:03d}") for n in range(100)]
+    doubted, before = event(hash="h", duration=1.5), event(hash="before", event="MISS", duration=0)
+    before["hash"] += "x" * (len(json.dumps(doubted)) + 1 - len(json.dumps(before)))
+    lines = [*many, before, doubted]
+    blank = ndjson(many) + "\n" + ndjson([before, doubted])
+    found = [relations(cli, log(text), tmp_path / "a.duckdb")[0] for text in (ndjson(lines), blank)]
+    last = [("MISS", before["hash"], 0), ("HIT", "h", 1.5)]
+    assert [[row[2:5] for row in rows[-2:]] for rows in found] == [last, last]
+
+
 def test_contexts_that_few_events_have_are_looked_up(
     cli: Cli, log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
