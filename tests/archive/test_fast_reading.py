@@ -95,7 +95,7 @@ def test_lines_in_doubt_alone_are_read_again(
 def test_a_blank_line_moves_no_doubt(cli: Cli, log: Any, tmp_path: Path) -> None:
     """The line before the one in doubt is a character longer, as much as the blank one takes: sizes add up."""
     many = [event(hash=f"h{n:03d}") for n in range(100)]
-    doubted, before = event(hash="h", duration=1.5), event(hash="before", event="MISS", duration=0)
+    doubted, before = event(hash="h", duration=1.5), event(hash="b", event="MISS", duration=0)
     before["hash"] += "x" * (len(json.dumps(doubted)) + 1 - len(json.dumps(before)))
     lines = [*many, before, doubted]
     blank = ndjson(many) + "\n" + ndjson([before, doubted])
