@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from analyzer.archive.reading import Reading
 from analyzer.errors import UnreadableError
 from analyzer.event import DERIVED, NAMES
 from analyzer.readers.formats import FORMATS
-from analyzer.readers.item import BOM, Item
+from analyzer.readers.item import BOM, CUT, Item
 from analyzer.readers.stream import Stream
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ class Filler:
         """Stage a file by the way its format is read; return the stream whose lines the staged rows are."""
         reader = FORMATS[report.format].items
         if reader:
-            self._stage_items(reader(stream.chunks(), self._reading.renamed), file_id)
+            items = reader(stream.chunks(), self._reading.renamed)
+            cut_in_text = stream.damage and not report.content.ends_in_newline and FORMATS[report.format].is_text
+            self._stage_items(_last_is_cut(items) if cut_in_text else items, file_id)
             return stream
         if report.format == "ndjson" and self._stage_directly(stream, report, head, file_id):
             return stream
@@ -131,6 +134,16 @@ class Filler:
             )
         except Error as error:
             raise UnreadableError(f"{report.name}: no readable Parquet file ({str(error).splitlines()[0]})") from None
+
+
+def _last_is_cut(items: Iterator[Item]) -> Iterator[Item]:
+    """Reject the last item: what is left of it looks whole."""
+    last = next(items, None)
+    for item in items:
+        yield last  # type: ignore[misc]
+        last = item
+    if last:
+        yield replace(last, problem=last.problem or CUT)
 
 
 def keys_of(head: bytes) -> set[str] | None:

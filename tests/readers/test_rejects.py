@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +260,13 @@ def test_many_fractional_durations_in_one_lookup(cli: Cli, log: Any) -> None:
     path = log([event(duration=1.5)] * 20 + [event(hash=f"{n}") for n in range(20)])
     totals = cli("stats", path, "--format", "json")
     assert (totals.json["input"]["kept"], totals.table("totals")[0]["time_saved_ms"]) == (40, 201.5)
+
+
+def test_the_last_row_of_cut_csv_is_no_event(cli: Cli, tmp_path: Path) -> None:
+    """A shorter number is a number still: of those here none has less than six digits."""
+    rows = [f"s,LOCAL,HIT,h{n},{zlib.crc32(str(n).encode()) % 900_000 + 100_000}" for n in range(400)]
+    data = gzip.compress("\n".join(["sessionId,source,event,hash,duration", *rows]).encode())
+    for end in range(len(data) - 300, len(data) - 260):
+        (path := tmp_path / "cut.csv.gz").write_bytes(data[:end])
+        found = cli("sql", path, "SELECT count(*) AS n FROM events WHERE duration < 100000", "--format", "json")
+        assert found.json["tables"][0]["rows"] == [{"n": 0}], end
