@@ -66,11 +66,13 @@ def write_csv(report: Report, stream: BinaryIO) -> None:
     """Write the primary table with a header line; null is an empty field. On a terminal no text moves the cursor."""
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text, lineterminator="\n")
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # csv itself leaves a bare \r unquoted
     writer.writerow([column.name for column in report.primary.columns])
     shown = harmless if stream.isatty() else str
     for row in report.primary.rows:
-        fields = map(_field, row)
-        writer.writerow([shown(field) if isinstance(field, str) else field for field in fields])
+        fields = [shown(field) if isinstance(field, str) else field for field in map(_field, row)]
+        has_return = any(isinstance(field, str) and "\r" in field for field in fields)
+        (quoting if has_return else writer).writerow(fields)
     text.detach()
 
 

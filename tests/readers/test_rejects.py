@@ -270,3 +270,9 @@ def test_the_last_row_of_cut_csv_is_no_event(cli: Cli, tmp_path: Path) -> None:
         (path := tmp_path / "cut.csv.gz").write_bytes(data[:end])
         found = cli("sql", path, "SELECT count(*) AS n FROM events WHERE duration < 100000", "--format", "json")
         assert found.json["tables"][0]["rows"] == [{"n": 0}], end
+
+
+def test_a_carriage_return_comes_back_from_csv(cli: Cli, log: Any, tmp_path: Path) -> None:
+    cli("sql", log([event(hash="x\ry"), event()]), "FROM events", "-o", tmp_path / "back.csv")
+    found = cli("sql", tmp_path / "back.csv", "SELECT hash FROM events ORDER BY position", "--format", "json")
+    assert [row["hash"] for row in found.json["tables"][0]["rows"]] == ["x\ry", "h1"]
