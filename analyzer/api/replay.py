@@ -124,7 +124,7 @@ def replay(
     require_names({"as_ci": as_ci, "slug": slug, "team_id": team_id})
     require_rate("requests_per_minute", requests_per_minute)
     require_count("limit", limit)
-    counts = {"chunk_size": chunk_size, "max_bytes": max_bytes, "concurrency": concurrency}
+    counts = {"chunk_size": chunk_size, "max_bytes": max_bytes}
     require_counts(counts | {"max_requests": max_requests, "max_uncertain": max_uncertain})
     require_number("concurrency", concurrency, least=1, most=MOST_SENDERS)
     require_choice("view", view, VIEWS)

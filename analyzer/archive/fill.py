@@ -36,8 +36,8 @@ class Filler:
         reader = FORMATS[report.format].items
         if reader:
             items = reader(stream.chunks(), self._reading.renamed)
-            cut_in_text = stream.damage and not report.content.ends_in_newline and FORMATS[report.format].is_text
-            self._stage_items(_last_is_cut(items) if cut_in_text else items, file_id)
+            hidden = stream.damage and not report.content.ends_in_newline and FORMATS[report.format].hides_cuts
+            self._stage_items(_last_is_cut(items) if hidden else items, file_id)
             return stream
         if report.format == "ndjson" and self._stage_directly(stream, report, head, file_id):
             return stream

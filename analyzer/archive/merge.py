@@ -102,9 +102,9 @@ FROM {lookups} GROUP BY session_id
 """
 """Sessions of lookups: kept ready here, made on the fly where run summaries take the place of events."""
 
-NEW_LOOKUPS_OF_SESSIONS = "store.lookup WHERE session_id IN (SELECT id FROM session_key)"
+LOOKUPS_OF_SESSIONS = "store.lookup WHERE session_id IN (SELECT id FROM session_key)"
 NEW_SUMMARIES = f"""
-INSERT INTO store.session_summary {SUMMARIES.format(lookups=NEW_LOOKUPS_OF_SESSIONS)} ORDER BY min(first_at)
+INSERT INTO store.session_summary {SUMMARIES.format(lookups=LOOKUPS_OF_SESSIONS)} ORDER BY min(first_at)
 """
 
 FIRST_CONTEXT_OF_SESSION = """

@@ -104,8 +104,9 @@ RANKED = """
 CREATE OR REPLACE TEMP TABLE ranked AS
 SELECT id, id AS context_id, row_number() OVER (ORDER BY team, team_id, ci, interactive) AS rank FROM store.context
 """
-CHOSEN_LOOKUP, _NUMBERS = "chosen_lookup_", count(1)
-MADE = "SELECT table_name FROM duckdb_tables() WHERE temporary AND starts_with(table_name, $made)"
+CHOSEN_LOOKUP = "chosen_lookup_"
+_NUMBERS = count(1)
+CHOSEN_LOOKUPS = "SELECT table_name FROM duckdb_tables() WHERE temporary AND starts_with(table_name, $start)"
 
 OF_EVENTS = ("source", "event", "status")
 SOURCE = "CASE WHEN kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END AS source,"
@@ -188,7 +189,7 @@ def _events(selection: Selection) -> str:
 
 def forget(connection: "DuckDBPyConnection") -> None:
     """Drop what selections keep of chosen events: none of them is asked anything more."""
-    for (name,) in connection.execute(MADE, {"made": CHOSEN_LOOKUP}).fetchall():
+    for (name,) in connection.execute(CHOSEN_LOOKUPS, {"start": CHOSEN_LOOKUP}).fetchall():
         connection.execute(f"DROP TABLE temp.{name}")
 
 

@@ -7,10 +7,17 @@ import click
 
 
 class Count(click.IntRange):
-    """A number from 1 on, in help without its bounds."""
+    """A number from 1 on; its bounds are told where it is wrong, and not in help."""
 
     def _describe_range(self) -> str:
         return ""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no whole number from {self.min} to {self.max}", param, ctx)
 
 
 COUNTED = Count(min=1, max=10**9)

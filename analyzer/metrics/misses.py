@@ -10,7 +10,7 @@ from analyzer.archive.selection import Selected
 from analyzer.metrics.classes import AVOIDABLE, CLASSES
 from analyzer.table import COUNT, FLAG, HASH, MS, NAME, RATIO, TEXT, TIME, Heading, Table
 
-SUCH = f"{', '.join(AVOIDABLE[:-1])} and {AVOIDABLE[-1]} misses"
+AVOIDABLE_MISSES = f"{', '.join(AVOIDABLE[:-1])} and {AVOIDABLE[-1]} misses"
 
 SUMMARY_COLUMNS = (
     Heading("lookups", COUNT, "lookups selected"),
@@ -18,7 +18,7 @@ SUMMARY_COLUMNS = (
     Heading("miss_rate", RATIO, "misses / lookups"),
     Heading("imputed_time_ms", MS, "what the tasks of the misses took, where that is known or imputed"),
     Heading("imputed_coverage", RATIO, "misses whose duration is known or imputed / misses"),
-    Heading("avoidable_misses", COUNT, SUCH),
+    Heading("avoidable_misses", COUNT, AVOIDABLE_MISSES),
     Heading("avoidable_time_ms", MS, "their imputed time"),
     Heading("avoidable_coverage", RATIO, "of them, those whose duration is known or imputed"),
     Heading("time_saved_ms", MS, "sum of the hits' durations, once a lookup, where known"),
@@ -63,7 +63,7 @@ FROM miss GROUP BY class ORDER BY class
 """
 
 TOP_COLUMNS = (
-    Heading("avoidable_time_ms", MS, f"imputed time of its {SUCH}"),
+    Heading("avoidable_time_ms", MS, f"imputed time of its {AVOIDABLE_MISSES}"),
     Heading("avoidable_misses", COUNT, "those misses"),
     Heading("sessions", COUNT, "runs that had one"),
     Heading("first_seen", TIME, "time of the first of them"),

@@ -23,8 +23,8 @@ class Format:
     document: Document | None = None
     shows: Callable[[bytes], bool] | None = None
     is_one_value: bool = False
-    is_text: bool = False
-    """Whether what is left of a field that is cut off looks like a whole one."""
+    hides_cuts: bool = False
+    """Whether what is left of an item that is cut off looks like a whole one."""
 
 
 FORMATS = {
@@ -35,8 +35,8 @@ FORMATS = {
         Format("array", "one JSON array of events", array.items, is_one_value=True),
         Format("requests", "a request a line, events in its body", requests.items),
         Format("har", "HAR 1.2", har.items, is_one_value=True),
-        Format("csv", "CSV with a header line", delimited.reader(","), is_text=True),
-        Format("tsv", "TSV with a header line", delimited.reader("\t"), is_text=True),
+        Format("csv", "CSV with a header line", delimited.reader(","), hides_cuts=True),
+        Format("tsv", "TSV with a header line", delimited.reader("\t"), hides_cuts=True),
         Format("parquet", "Parquet", None),
         Format("runs", "a run summary of turbo", None, summary.document, summary.shows),
         Format("metadata", "metadata of a cached artifact", None, metadata.document, metadata.shows),

@@ -46,7 +46,8 @@ def test_a_run_that_stops_says_why(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_meant(tmp_path: Path) -> None:
-    for arguments in ({"execute": True}, {"chunk_size": 0}, {"requests_per_minute": -1}, {"as_ci": "x" * 51}):
+    for arguments in ({"execute": True}, {"chunk_size": 0}, {"requests_per_minute": -1}, {"as_ci": "x" * 51},
+                      {"concurrency": 0}, {"concurrency": 65}):  # fmt: skip
         with pytest.raises(analyzer.UsageError):
             analyzer.replay(SAMPLE, api="https://cache.example.com", journal=tmp_path / "j", **arguments)
     with pytest.raises(
