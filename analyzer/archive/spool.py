@@ -96,7 +96,7 @@ def places(chunks: Iterator[bytes], positions: Iterable[int]) -> Iterator[tuple[
             if raw.strip():
                 position += 1
                 if position == target:
-                    yield position, line, raw.decode("utf-8", "replace").strip()[:TEXT_CHARS]
+                    yield position, line, raw.decode("utf-8", "replace").strip(" \t\r")[:TEXT_CHARS]
                     target = next(wanted, None)
         if not chunk:
             return

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from analyzer.readers.bounds import Bounds
-from analyzer.readers.item import CUT, NEXT_OBJECT, Item, numbered, skip_space, value_end
+from analyzer.readers.item import CUT, LONE_COMMA, NEXT_OBJECT, Item, numbered, skip_space, value_end
 
 if TYPE_CHECKING:
     import re
@@ -131,18 +131,20 @@ def elements(window: Window) -> Iterator[Item]:
 
 def _elements_of_one(window: Window) -> Iterator[Item]:
     """Yield what stands between the brackets; a comma too many or too few is an item at fault."""
-    problem, separated = None, True
+    problem, separated, comma = None, True, 0
     while (found := window.skip("")) not in ("", "]"):
         line = window.line
         if found == ",":
             window.advance(window.place + 1)
             if separated:
-                yield Item(line, 1, ",", problem="a comma without an item")
-            separated = True
+                yield Item(line, 1, ",", problem=LONE_COMMA)
+            separated, comma = True, line
             continue
         text, problem = window.take()
         yield Item(line, 1, text, problem=problem if problem or separated else "no comma before this item")
         separated = False
+    if found and separated and comma:
+        yield Item(comma, 1, ",", problem=LONE_COMMA)
     if found:
         window.advance(window.place + 1)
     elif problem != CUT:

@@ -1,17 +1,30 @@
-"""CSV and TSV with a header line of the schema's column names; fields are text, so a number is what reads as one."""
+"""CSV and TSV with a header line of the schema's column names; fields are text, so a number is what reads as one.
+
+A field in quotes may hold line breaks. Where a row of several lines is none, a quote is missing or too many: its first
+line is the one at fault, and what follows is read anew.
+"""
 
 import csv
 import json
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from analyzer.readers.item import Item, Items, text_of
 
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
-NUMERIC = {"duration", "status"}
-MOST_CHARS = 1 << 30
+NUMERIC = {"duration", "status", "timestamp"}
+MOST_CHARS = 1 << 26
 """Of a field: csv refuses longer ones, by a limit that is the whole process's."""
+
+REASONS = {
+    "new-line character seen in unquoted field": "a carriage return outside quotes",
+    "unexpected end of data": "a quote is not closed",
+    "expected after": "text after a closing quote, or a quote is not closed",
+    "field larger than field limit": f"a field of more than {MOST_CHARS >> 20} Mi characters, or a quote is not closed",
+}
+"""What csv's messages mean, by what they contain."""
 
 BOOLEANS = {"true": "true", "false": "false", "1": "1", "0": "0"}
 
@@ -39,23 +52,31 @@ def _long_fields() -> Iterator[None]:
 def _items(chunks: Iterator[bytes], renamed: Mapping[str, str], delimiter: str) -> Iterator[Item]:
     recorder = Recorder(chunks)
     rows = csv.reader(recorder, delimiter=delimiter, strict=True)
+    name = "TSV" if delimiter == "\t" else "CSV"
     try:
         header = next(rows, [])
     except csv.Error as error:
-        yield Item(1, None, recorder.text, problem=f"no header of {_name(delimiter)}: {error}")
+        yield Item(1, None, recorder.text, problem=f"no header of {name}: {_reason(error)}")
         return
     columns = [(json.dumps(name), renamed.get(name, name)) for name in header]
     while True:
         start = recorder.forget() + 1
         try:
             row = next(rows)
+            problem = _miscounted(row, columns)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Item(start, 1, recorder.text, problem=f"not {_name(delimiter)}: {error}")
-            continue
-        if row:
+            row, problem = [], f"not {name}: {_reason(error)}"
+        if problem:
+            yield Item(start, 1, recorder.first_only(), problem=problem)
+        elif row:
             yield _item(start, recorder.text, columns, row)
+
+
+def _reason(error: csv.Error) -> str:
+    """Return what is wrong, in terms of the file."""
+    return next((ours for theirs, ours in REASONS.items() if theirs in str(error)), str(error))
 
 
 class Recorder:
@@ -63,14 +84,18 @@ class Recorder:
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._lines = self._split(chunks)
+        self._again = deque[str]()
         self._seen: list[str] = []
         self._count = 0
 
     def __iter__(self) -> Iterator[str]:
-        for line in self._lines:
-            self._count += 1
-            self._seen.append(line)
-            yield line
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else next(self._lines)
+        self._count += 1
+        self._seen.append(line)
+        return line
 
     @property
     def text(self) -> str:
@@ -81,6 +106,13 @@ class Recorder:
         """Begin a new row; return the number of lines before it."""
         self._seen.clear()
         return self._count
+
+    def first_only(self) -> str:
+        """Return the first line since `forget`; those after it are read again."""
+        first, *others = self._seen
+        self._again.extendleft(reversed(others))
+        self._count -= len(others)
+        return first.rstrip("\r\n")
 
     @staticmethod
     def _split(chunks: Iterator[bytes]) -> Iterator[str]:
@@ -94,9 +126,13 @@ class Recorder:
             yield text_of(rest, number + 1, "")
 
 
+def _miscounted(row: list[str], columns: list[tuple[str, str]]) -> str | None:
+    if len(row) in (0, len(columns)):
+        return None
+    return f"{len(row)} fields where the header has {len(columns)}"
+
+
 def _item(line: int, text: str, columns: list[tuple[str, str]], row: list[str]) -> Item:
-    if len(row) != len(columns):
-        return Item(line, 1, text, problem=f"{len(row)} fields where the header has {len(columns)}")
     fields = [f"{key}:{_json(name, value)}" for (key, name), value in zip(columns, row, strict=True) if value]
     return Item(line, 1, "{" + ",".join(fields) + "}", shown=text)
 
@@ -109,9 +145,4 @@ def _json(name: str, value: str) -> str:
     """
     if name == "interactive":
         return BOOLEANS.get(value.lower(), json.dumps(value))
-    number = name in NUMERIC or (name == "timestamp" and value.isdecimal())
-    return value if number and NUMBER.fullmatch(value) else json.dumps(value)
-
-
-def _name(delimiter: str) -> str:
-    return "TSV" if delimiter == "\t" else "CSV"
+    return value if name in NUMERIC and NUMBER.fullmatch(value) else json.dumps(value)

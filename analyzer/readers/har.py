@@ -8,7 +8,7 @@ from typing import Any
 
 from analyzer.readers.array import TOO_LONG, Window
 from analyzer.readers.item import CUT, Item, numbered
-from analyzer.readers.request import PATH, context_of, is_events_request, items_of_body, query_of
+from analyzer.readers.request import PATH, by_name, context_of, is_events_request, items_of_body, query_of
 
 METHOD_AND_URL = re.compile(r'"method"\s*:\s*"[A-Z]+"\s*,\s*"url"\s*:\s*"[^"\\]*"')
 ENTRIES = re.compile(r'"entries"\s*:\s*\[')
@@ -42,8 +42,8 @@ def of_entry(line: int, text: str) -> Iterator[Item]:
         request = entry["request"]
         if not is_events_request(request.get("method"), request["url"]):
             return
-        query = query_of(request["url"]) | _pairs(request.get("queryString"))
-        headers = {key.lower(): value for key, value in _pairs(request.get("headers")).items()}
+        query = query_of(request["url"]) | by_name(request.get("queryString"))
+        headers = {key.lower(): value for key, value in by_name(request.get("headers")).items()}
         status = (entry.get("response") or {}).get("status")
         body = _body(request.get("postData") or {})
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
@@ -65,10 +65,6 @@ def told(text: str) -> str:
 def may_report(text: str) -> bool:
     """Tell whether an entry of which only the beginning is known may be a request that reports events."""
     return not METHOD_AND_URL.search(text) or PATH in told(text)
-
-
-def _pairs(pairs: Any) -> dict[str, Any]:
-    return {pair["name"]: pair["value"] for pair in pairs or ()}
 
 
 def _body(data: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ TEXT_CHARS = 200
 
 CUT = "cut off: the file ends inside this item"
 NOT_UTF8 = "not valid UTF-8"
+LONE_COMMA = "a comma without an item"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,12 @@ def split_array(text: str, start: int = 0) -> Iterator[tuple[str, str | None]]:
     >>> list(split_array('[{"a": 1}, {"a" 2}, {"a": 3}]'))
     [('{"a": 1}', None), ('{"a" 2}', 'not JSON'), ('{"a": 3}', None)]
     """
-    place = skip_space(text, start + 1)
-    if text[place : place + 1] == "]":
-        yield from _after_array(text, place + 1)
-        return
-    while True:
+    place, comma = skip_space(text, start + 1), False
+    while text[place : place + 1] != "]":
+        if text[place : place + 1] == ",":
+            yield ",", LONE_COMMA
+            place, comma = skip_space(text, place + 1), True
+            continue
         try:
             end = value_end(text, place)
         except json.JSONDecodeError:
@@ -84,10 +86,14 @@ def split_array(text: str, start: int = 0) -> Iterator[tuple[str, str | None]]:
             continue
         yield text[place:end], None
         after = skip_space(text, end)
-        if text[after : after + 1] != ",":
-            yield from _after_array(text, after + 1) if text[after : after + 1] == "]" else [(text[end:], "not JSON")]
+        comma = text[after : after + 1] == ","
+        if not comma and text[after : after + 1] != "]":
+            yield text[end:], "not JSON"
             return
-        place = skip_space(text, after + 1)
+        place = skip_space(text, after + comma)
+    if comma:
+        yield ",", LONE_COMMA
+    yield from _after_array(text, place + 1)
 
 
 def _after_array(text: str, place: int) -> Iterator[tuple[str, str | None]]:

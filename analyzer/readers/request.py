@@ -14,6 +14,7 @@ PATH = "/artifacts/events"
 CI_HEADER = "x-artifact-client-ci"
 INTERACTIVE_HEADER = "x-artifact-client-interactive"
 
+NO_REQUEST = "an event where a request is expected"
 NO_BODY = "the request's body was not logged (nginx: raise client_body_buffer_size)"
 BODY_NO_ARRAY = "the request's body is no JSON array"
 
@@ -25,6 +26,19 @@ def query_of(url: str) -> dict[str, str]:
     {'slug': 'acme'}
     """
     return {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
+
+
+def by_name(given: Any) -> dict[str, Any]:
+    """Return headers or a query by name, from an object, pairs, or objects of name and value; empty where it is none.
+
+    >>> by_name([{"name": "Accept", "value": "*/*"}]), by_name([["Accept", "*/*"]])
+    ({'Accept': '*/*'}, {'Accept': '*/*'})
+    """
+    if isinstance(given, dict):
+        return given
+    listed = given if isinstance(given, list) else []
+    pairs = [(one.get("name"), one.get("value")) if isinstance(one, dict) else tuple(one) for one in listed]
+    return {name: value for name, value in pairs if isinstance(name, str)}
 
 
 def without_token(text: str) -> str:

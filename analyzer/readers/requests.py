@@ -9,6 +9,8 @@ from analyzer.readers.item import Item, lines, members, numbered
 from analyzer.readers.request import (
     CI_HEADER,
     INTERACTIVE_HEADER,
+    NO_REQUEST,
+    by_name,
     context_of,
     is_events_request,
     items_of_body,
@@ -37,11 +39,13 @@ def of_line(number: int, text: str, renamed: Mapping[str, str] = MappingProxyTyp
         url = _text(fields, URL_KEYS)
         wanted = is_events_request(_text(fields, ("method", "request_method")), url)
         context = context_of(_query(fields, url), _headers(fields), fields.get("status"), _first(fields, TIME_KEYS))
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         problem = error.msg if isinstance(error, json.JSONDecodeError) and "duplicate" in error.msg else "not JSON"
         yield Item(number, None, without_token(text), problem=problem)
         return
-    if wanted:
+    if not any(key in raw for key in BODY_KEYS) and {"sessionId", "hash"} <= fields.keys():
+        yield Item(number, None, without_token(text), problem=NO_REQUEST)
+    elif wanted:
         yield from items_of_body(number, body, context)
 
 
@@ -63,11 +67,9 @@ def _query(fields: dict[str, Any], url: str | None) -> dict[str, Any]:
 
 
 def _headers(fields: dict[str, Any]) -> dict[str, Any]:
-    nested = fields.get("headers")
     flat = {key.removeprefix("http_").replace("_", "-"): value for key, value in fields.items()}
     named = {header: fields[key] for header, key in _FLAT if key in fields}
-    given = nested if isinstance(nested, dict) else {}
-    return named | {key.lower(): _first_of(value) for key, value in {**flat, **given}.items()}
+    return named | {key.lower(): _first_of(value) for key, value in {**flat, **by_name(fields.get("headers"))}.items()}
 
 
 _FLAT = ((CI_HEADER, "ci"), (INTERACTIVE_HEADER, "interactive"))

@@ -34,6 +34,8 @@ def sniff(head: bytes, renamed: Mapping[str, str]) -> str | None:
     text = [line for _, line in islice(lines([head]), LINES_LOOKED_AT)]
     if not text:
         return "ndjson"
+    if all(line.strip() == "[]" for line in text):
+        return "batches"
     found = [_of_line(line, renamed) for line in text]
     # A line of an array that is written an event a line looks like NDJSON; an array of its own is a batch.
     if text[0].lstrip().startswith("[") and "batches" not in found:
@@ -83,4 +85,4 @@ def _of_head(head: bytes) -> str | None:
         return None
     if '"log"' in text and ENTRIES.search(text):
         return "har"
-    return "requests" if "\n" not in text and any(f'"{key}"' in text for key in BODY_KEYS) else None
+    return "requests" if "\n" not in text.rstrip() and any(f'"{key}"' in text for key in BODY_KEYS) else None

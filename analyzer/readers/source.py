@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from analyzer.errors import UnreadableError, UsageError
+from analyzer.errors import UnreadableError, UsageError, unreadable
 from analyzer.text import shown
 
 ARCHIVE_MAGIC = b"DUCK"
@@ -64,7 +64,7 @@ def expand(sources: Sequence[str], stdin: BinaryIO | None, workspace: Path) -> S
         except UnreadableError as error:
             errors.append(error)
         except OSError as error:
-            errors.append(UnreadableError(f"{source}: {error.strerror}; check its path and permissions"))
+            errors.append(unreadable(source, error))
     return Sources(None, tuple(files), tuple(errors))
 
 

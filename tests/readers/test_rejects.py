@@ -161,6 +161,54 @@ def test_places_in_csv(cli: Cli, log: Any) -> None:
     ]
 
 
+def test_a_quote_that_is_not_closed_costs_its_line_alone(cli: Cli, log: Any) -> None:
+    rows = [
+        's,LOCAL,HIT,"a,1',
+        "s,LOCAL,HIT,b,2",
+        's,LOCAL,HIT,"c",3',
+        "s,LOCAL,HIT,d\re,4",
+        's,LOCAL,HIT,"f,5',
+        "s,,,g,6",
+    ]
+    path = log("sessionId,source,event,hash,duration\n" + "\n".join(rows) + "\n")
+    found = [(one["line"], one["reason"], one["text"]) for one in rejects(cli, path)]
+    assert found == [
+        (2, "not CSV: text after a closing quote, or a quote is not closed", rows[0]),
+        (5, "not CSV: a carriage return outside quotes", rows[3]),
+        (6, "not CSV: a quote is not closed", rows[4]),
+        (7, "source is missing", rows[5]),
+    ]
+    assert cli("stats", path, "--format", "json").json["input"]["kept"] == 2
+
+
+def test_a_quote_that_closes_too_late_costs_its_line_alone(cli: Cli, log: Any) -> None:
+    path = log('sessionId,source,event,hash\ns,LOCAL,HIT,"a\ns,LOCAL,HIT,b\ns,LOCAL,HIT,c",d\n')
+    assert [(one["line"], one["reason"]) for one in rejects(cli, path)] == [
+        (2, "5 fields where the header has 4"),
+        (4, "5 fields where the header has 4"),
+    ]
+
+
+@pytest.mark.parametrize("body", ["[{},]", "[,{}]", "[{},,{}]"])
+def test_a_comma_without_an_item_is_one_reject(cli: Cli, log: Any, body: str) -> None:
+    events = body.replace("{}", GOOD)
+    request = json.dumps({"path": "/v8/artifacts/events", "body": events})
+    for text in (f"[]\n{events}\n", events.replace("[", "[\n"), request):
+        assert [one["reason"] for one in rejects(cli, log(text))] == ["a comma without an item"]
+
+
+def test_an_event_in_a_request_log_is_called_so(cli: Cli, log: Any) -> None:
+    request = json.dumps({"path": "/v8/artifacts/events", "body": [event()]})
+    assert [one["reason"] for one in rejects(cli, log(f"{request}\n{GOOD}\n"))] == [
+        "an event where a request is expected"
+    ]
+
+
+def test_an_empty_body_is_a_log_of_no_events(cli: Cli, log: Any) -> None:
+    result = cli("stats", path := log("[]\n"))
+    assert (result.code, f"{path}: it holds no events" in result.err) == (0, True)
+
+
 def test_strict_fails_on_the_first(cli: Cli, log: Any) -> None:
     path = log(f"{GOOD}\nbad one\nbad two\n")
     result = cli("stats", path, "--strict")
