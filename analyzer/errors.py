@@ -12,6 +12,8 @@ AnalyzerError
 └── AccountingError       read != kept + rejected + filtered + duplicate: a bug in this program
 """
 
+import errno
+
 from analyzer.message import Message, Option
 
 
@@ -62,3 +64,17 @@ class QueryError(AnalyzerError):
 
 class AccountingError(AnalyzerError):
     """The counts of the input do not add up."""
+
+
+def unreadable(name: str, error: OSError) -> UnreadableError:
+    """Return what an error of the system means for a source: what is wrong may be where it is copied to."""
+    return UnreadableError(f"{name}: {error.strerror or error}; {room(error) or 'check its path and permissions'}")
+
+
+def room(error: OSError) -> str:
+    """Return what to do where a file on the way found no room; empty for other errors."""
+    from tempfile import gettempdir  # noqa: PLC0415  (7 ms, only where it is needed)
+
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return ""
+    return f"make room, also in {gettempdir()}, or set TMPDIR to a directory that has it"

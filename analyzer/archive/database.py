@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ def archive(path: Path | None, scratch: Path, *, read_only: bool) -> Iterator["D
     if path and not is_archive(path):
         raise ArchiveError(f"{path}: no archive, as it is no DuckDB file; name another one")
     with spill.shared(path) if path and read_only else nullcontext(scratch) as directory:
-        connection = _connect(path, directory, read_only=read_only)
+        connection = _opened(path, directory, read_only=read_only)
         try:
             if path:
                 _check(connection, path)
@@ -61,22 +61,40 @@ def _exists(path: Path) -> bool:
 
 def _create(path: Path, scratch: Path) -> None:
     """Make an empty archive whole before it gets its name: a kill leaves none, or one that is sound."""
+    import duckdb  # noqa: PLC0415  (a tenth of a second, only where it is needed)
+
     made = path.with_name(f".{path.name}.{os.getpid()}")
     made.unlink(missing_ok=True)
-    connection = _connect(made, scratch, read_only=False)
     try:
-        _make(connection)
+        with closing(_connect(made, scratch, read_only=False)) as connection:
+            _make(connection)
+        _name(made, path)
+    except (duckdb.Error, OSError) as error:
+        raise ArchiveError(f"{path}: no archive can be made there ({error}); make room, or name another file") from None
     finally:
-        connection.close()
-    try:
-        path.hardlink_to(made)
-    except FileExistsError:
-        pass  # another process was faster, and its archive is as good
-    except OSError:  # a file system without hard links
-        with suppress(FileExistsError), path.open("xb"):
+        for left in (made, made.with_name(f"{made.name}.wal")):
+            left.unlink(missing_ok=True)
+
+
+def _name(made: Path, path: Path) -> None:
+    """Give an archive its name, unless another process was faster: its archive is as good."""
+    with suppress(FileExistsError):
+        try:
+            path.hardlink_to(made)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            path.open("xb").close()
             made.replace(path)
-    finally:
-        made.unlink(missing_ok=True)
+
+
+def _opened(path: Path | None, directory: Path, *, read_only: bool) -> "DuckDBPyConnection":
+    import duckdb  # noqa: PLC0415  (a tenth of a second, only where it is needed)
+
+    try:
+        return _connect(path, directory, read_only=read_only)
+    except duckdb.Error as error:
+        raise ArchiveError(_why_not(path, str(error))) from None
 
 
 def _connect(path: Path | None, directory: Path, *, read_only: bool) -> "DuckDBPyConnection":
@@ -88,10 +106,7 @@ def _connect(path: Path | None, directory: Path, *, read_only: bool) -> "DuckDBP
         "memory_limit": f"{MEMORY_MB_BASE + MEMORY_MB_A_THREAD * (os.cpu_count() or 1)}MB",
         "temp_directory": str(directory / "spill"),
     }
-    try:
-        connection = duckdb.connect(str(path or ":memory:"), read_only=read_only and path is not None, config=config)
-    except duckdb.Error as error:
-        raise ArchiveError(_why_not(path, str(error))) from None
+    connection = duckdb.connect(str(path or ":memory:"), read_only=read_only and path is not None, config=config)
     connection.execute("SET TimeZone = 'UTC'")
     if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()[0][0]:
         connection.execute("SET enable_progress_bar = false")
@@ -112,6 +127,7 @@ def _make(connection: "DuckDBPyConnection") -> None:
     connection.execute(schema.TABLES + schema.VIEWS)
     connection.execute("INSERT INTO store.meta VALUES ($version)", {"version": schema.VERSION})
     connection.execute("COMMIT")
+    connection.execute("CHECKPOINT")
 
 
 def _check(connection: "DuckDBPyConnection", path: Path) -> None:

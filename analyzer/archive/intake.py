@@ -9,7 +9,7 @@ from analyzer.archive.documents import Documents
 from analyzer.archive.file import Content, FileReport, Intake, content_of
 from analyzer.archive.fill import Filler
 from analyzer.archive.reading import Reading
-from analyzer.errors import InputError, NotALogError, UnreadableError
+from analyzer.errors import InputError, NotALogError, UnreadableError, unreadable
 from analyzer.message import Message, Option
 from analyzer.readers.document import Document, parsed
 from analyzer.readers.formats import FORMATS
@@ -98,7 +98,7 @@ class Loader:
                 return None
             content = self._content(stream)
         except OSError as error:
-            raise UnreadableError(f"{file.name}: {error.strerror or error}; check its path and permissions") from None
+            raise unreadable(file.name, error) from None
         report = FileReport(file.name, format_name, stream.compression, content)
         return report if self._is_known(report) or self._stage(report, stream, head) else None
 

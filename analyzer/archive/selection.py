@@ -200,6 +200,8 @@ def _choose(connection: "DuckDBPyConnection", selection: Selection, name: str, e
     table = f"CREATE TEMP TABLE {name} AS {parts}"
     connection.execute(RANKED)
     try:
+        for where in selection.where:  # each by itself: its parentheses are its own
+            connection.extract_statements(f"SELECT 1 WHERE {where}")
         run(connection, table, {name: getattr(selection, name) for name in OF_EVENTS})
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]

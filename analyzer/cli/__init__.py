@@ -9,7 +9,7 @@ import click
 
 from analyzer.cli import say, streams
 from analyzer.cli.exits import ALL_HELP, Exit, exit_of
-from analyzer.errors import AnalyzerError
+from analyzer.errors import AnalyzerError, room
 from analyzer.text import nearest
 
 COMMANDS = (
@@ -148,7 +148,8 @@ def _run(arguments: list[str]) -> int:  # noqa: C901  (a branch an error)
         error.show()
         return Exit.FAILED
     except OSError as error:
-        say.error(f"{error.filename or 'input or output'}: {error.strerror or error}")
+        advice = room(error)
+        say.error(f"{error.filename or 'input or output'}: {error.strerror or error}{advice and '; '}{advice}")
         return Exit.FAILED
     except Exception as error:  # DuckDB is imported only where it is used
         if not type(error).__module__.startswith(("duckdb", "_duckdb")):

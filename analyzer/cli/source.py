@@ -59,7 +59,11 @@ class SourceOptions:
         """Return how files are to be read."""
         from analyzer.archive.reading import Reading  # noqa: PLC0415
 
-        return Reading(self.format, dict(map(_pair, self.columns)), self.strict)
+        pairs = [_pair(text) for text in self.columns]
+        columns = dict(pairs)
+        if len(columns) < len(pairs):
+            raise UsageError(f"--map {' --map '.join(self.columns)}: a column is given twice; name each once")
+        return Reading(self.format, columns, self.strict)
 
 
 def source_options(metavar: str = "[SOURCE]...", text: str = ANY_SOURCE) -> Decorator:

@@ -58,7 +58,7 @@ def _chosen(opened: Opened, selection: Selection, there_are: int, kept: int) -> 
         only = Message(*SINGLE, " choose single events: rates are of what they leave")
         return [only] if selection.chooses_events else []
     teams, vendors, first_at, last_at = run(opened.connection, KNOWN, {})[0]
-    there = f"the log is from {first_at} to {last_at} UTC"
+    there = f"the log is from {first_at} to {last_at} UTC" if first_at else "no event of the log has a time"
     for name, values in (("teams", teams), ("CI vendors", vendors)):
         known = [value for value in values or () if value is not None]
         there += f"; {name}: {', '.join(known[:10])}" if known else ""

@@ -1,5 +1,7 @@
 """An archive in one process: several readers at once, or one that loads."""
 
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,13 @@ from conftest import Cli, event
 
 import analyzer
 from analyzer.archive import database
+
+SMALL = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Runs a command whose files cannot grow: as on a disk that is full."""
 
 
 @pytest.fixture
@@ -70,6 +79,15 @@ def test_no_reader_beside_a_load(archive: Path, log: Any) -> None:
 def test_a_name_that_no_file_can_have(log: Any, tmp_path: Path) -> None:
     with pytest.raises(analyzer.ArchiveError, match=r"x\.duckdb: .*; name another file"):
         analyzer.load(log([event()]), into=tmp_path / f"{'x' * 300}.duckdb")
+
+
+def test_no_room_for_a_new_archive(log: Any, tmp_path: Path) -> None:
+    (directory := tmp_path / "full").mkdir()
+    command = [sys.executable, "-m", "analyzer", "load", log([event()]), "--into", directory / "a.duckdb"]
+    result = subprocess.run([sys.executable, "-c", SMALL, *map(str, command)], capture_output=True, check=False)
+    assert result.returncode == 1
+    assert f"error: {directory}/a.duckdb: no archive can be made there" in result.stderr.decode()
+    assert list(directory.iterdir()) == []
 
 
 def test_an_archive_is_made_where_there_are_no_hard_links(

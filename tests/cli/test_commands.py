@@ -63,6 +63,7 @@ def test_filters_that_leave_nothing_say_what_there_is(cli: Cli, log: Any) -> Non
     result = cli("stats", log([event(slug="web", timestamp="2026-03-02T10:00:00Z")]), "--team", "WEB")
     assert "the filters leave none of 1 events; the log is from 2026-03-02 10:00:00" in result.err
     assert "teams: web" in result.err
+    assert "no event of the log has a time" in cli("stats", log([event()]), "--team", "web").err
 
 
 def test_a_log_that_has_grown_is_told(cli: Cli, log: Any, tmp_path: Path) -> None:
@@ -79,6 +80,7 @@ def test_other_names_for_columns(cli: Cli, log: Any) -> None:
         assert result.err == ""
         assert [(row["day"], row["time_saved_ms"]) for row in result.table("by_day")] == [("2026-03-02", 5)]
     assert cli("stats", path, "--map", "nonsense").code == 2
+    assert "a column is given twice" in cli("stats", path, "--map", "hash=a", "--map", "hash=b").err
 
 
 def test_a_forced_format(cli: Cli, log: Any) -> None:
@@ -173,6 +175,13 @@ def test_sql_reads_and_nothing_else(cli: Cli, log: Any, tmp_path: Path) -> None:
         assert "Traceback" not in result.err
     assert not (tmp_path / "x.csv").exists()
     assert cli("stats", path, "--where", f"(SELECT count(*) FROM read_csv('{secret}')) > 0").code == 1
+
+
+@pytest.mark.parametrize("condition", ["hash = 'zz') OR (true", "true /* and", "true; SELECT 1", "true ORDER BY 1", ""])
+def test_a_condition_stands_by_itself(cli: Cli, log: Any, condition: str) -> None:
+    result = cli("stats", log([event()]), "--where", condition)
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith(f"error: --where {condition}: Parser Error")
 
 
 def test_sql_on_an_archive_changes_nothing(cli: Cli, log: Any, tmp_path: Path) -> None:
