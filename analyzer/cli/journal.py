@@ -134,17 +134,19 @@ def verify(
       analyzer journal verify
       analyzer journal verify cache.duckdb
     """
+    from analyzer.delivery.audit import faults  # noqa: PLC0415
+
     path = path or journal_of(inputs.sources)
     require_writable([inputs.rejects] if inputs.rejects else [], inputs, [path], force=force)
     with _open(path) as journal:
-        faults = journal.faults()
-        for fault in faults:
+        found = list(faults(journal))
+        for fault in found:
             say.error(f"{path}: {fault}")
         if inputs.sources:
             _fit(inputs, journal, settings_of(api, None), (team_id, slug), selection)
-    if not faults:
+    if not found:
         say.note(f"{path}: sound")
-    return Exit.FAILED if faults else Exit.OK
+    return Exit.FAILED if found else Exit.OK
 
 
 def _fit(

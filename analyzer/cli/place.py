@@ -13,9 +13,12 @@ DEFAULT_JOURNAL = Path("cache-replay.sqlite")
 
 
 def journal_of(sources: tuple[str, ...]) -> Path:
-    """Return the journal's place: beside the archive, else here."""
+    """Return the journal's place: beside the archive itself, by whatever link it is named, else here."""
     archive = next((Path(source) for source in sources if is_archive(Path(source))), None)
-    return archive.with_suffix(".replay.sqlite") if archive else DEFAULT_JOURNAL
+    if not archive:
+        return DEFAULT_JOURNAL
+    real = archive.resolve()
+    return (archive if real == archive.absolute() else real).with_suffix(".replay.sqlite")
 
 
 def settings_of(api: str | None, token_file: Path | None) -> "Settings":

@@ -1,5 +1,6 @@
 """`analyzer replay`."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from analyzer.cli.exits import REPLAY_HELP, Exit
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, Target, output_options, write
-from analyzer.cli.place import journal_of, settings_of
+from analyzer.cli.place import DEFAULT_JOURNAL, journal_of, settings_of
 from analyzer.cli.replay_options import Options, replay_options
 from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
 from analyzer.errors import UsageError
@@ -63,11 +64,10 @@ def command(
     settings = settings_of(options.api, options.token_file)
     if options.execute and not settings.token:
         raise UsageError(NO_TOKEN)
+    is_new = not path.exists()
     with ExitStack() as stack:
         journal = (
-            stack.enter_context(Journal(path, read_only=not options.execute))
-            if options.execute or path.exists()
-            else None
+            stack.enter_context(Journal(path, read_only=not options.execute)) if options.execute or not is_new else None
         )
         opened = stack.enter_context(open_source(inputs, progress(), Purpose(selection.view, to_send=True)))
         for words in [*runs.said(opened), *misnamed(opened, selection)]:
@@ -76,7 +76,11 @@ def command(
         resend = options.on_uncertain == "resend"
         session.consult(journal, execute=options.execute, resend=resend)
         where = _where(session, path, known=journal is not None)
-        _tell_of_other_journals(path)
+        _tell_of_other_journals(path, inputs.sources)
+        if is_new and path == DEFAULT_JOURNAL:
+            say.note(
+                f"{path} is new: nothing is known of what was sent from other directories; --journal names another"
+            )
         if not options.execute or journal is None:
             _show_plan(session, opened, where, options, target)
             return code_of(opened.intake)
@@ -92,9 +96,10 @@ def _where(session: "Session", path: Path, *, known: bool) -> "Where":
     return Where(session.api, named, str(path) if known else f"{path} (new)")
 
 
-def _tell_of_other_journals(path: Path) -> None:
+def _tell_of_other_journals(path: Path, sources: Sequence[str]) -> None:
     """Say where other replays may have sent the same events: a journal knows only its own."""
-    places = {path.parent.resolve(), Path.cwd()}
+    named = [Path(source).resolve() for source in sources if source != "-"]
+    places = {path.parent.resolve(), Path.cwd(), *(one if one.is_dir() else one.parent for one in named)}
     others = sorted({str(one) for place in places for one in place.glob("*replay.sqlite")} - {str(path.resolve())})
     if others:
         say.note(f"{path} knows nothing of what went by {', '.join(others)}; --journal names another")

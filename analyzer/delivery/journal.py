@@ -5,35 +5,37 @@ ended: it may have been taken, and is uncertain. Events are known by 128-bit dig
 row; the journal holds no event, no token and no body.
 """
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from analyzer.delivery.chunk import DIGEST_BYTES
+from analyzer.delivery.journal_file import ANOTHER, explained, read, written
 from analyzer.errors import JournalError
-from analyzer.message import Message, Option
 
 VERSION = 1
-PAGE_BYTES = 16384
-"""Large pages waste less of a chunk's row: 18 bytes an event in chunks of 100."""
-
 CONFIRMED, DEAD, UNCERTAIN = "confirmed", "dead_lettered", "uncertain"
 STATES = (CONFIRMED, DEAD, UNCERTAIN)
-PARTS = 16
 LEFT_BEHIND = "the run ended before the answer was written down"
 
-TABLES = """
-CREATE TABLE meta (version INTEGER NOT NULL);
-CREATE TABLE destination (id INTEGER PRIMARY KEY, api TEXT NOT NULL, team TEXT NOT NULL, unsent INTEGER, last_error TEXT, UNIQUE (api, team));
-CREATE TABLE chunk (id INTEGER PRIMARY KEY, destination_id INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL, digests BLOB NOT NULL);
-CREATE TABLE outcome (chunk_id INTEGER PRIMARY KEY, state TEXT NOT NULL, status INTEGER, words TEXT NOT NULL, at_ms INTEGER NOT NULL);
-"""  # noqa: E501  (a table a line)
+TABLES = (
+    "CREATE TABLE meta (version INTEGER NOT NULL)",
+    f"INSERT INTO meta VALUES ({VERSION})",
+    """CREATE TABLE destination (id INTEGER PRIMARY KEY, api TEXT NOT NULL, team TEXT NOT NULL, unsent INTEGER,
+       last_error TEXT, UNIQUE (api, team))""",
+    """CREATE TABLE chunk (id INTEGER PRIMARY KEY, destination_id INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL,
+       digests BLOB NOT NULL)""",
+    """CREATE TABLE outcome (chunk_id INTEGER PRIMARY KEY, state TEXT NOT NULL, status INTEGER, words TEXT NOT NULL,
+       at_ms INTEGER NOT NULL)""",
+)
+
 
 SETTLE = """
 INSERT INTO outcome SELECT c.id, :state, NULL, :words, :at_ms FROM chunk c LEFT JOIN outcome o ON o.chunk_id = c.id
@@ -94,46 +96,16 @@ class Journal:
         self._held: dict[tuple[int, bytes], int] | None = None
         if not path.parent.is_dir():
             raise JournalError(f"{path}: there is no directory {path.parent}; make it, or ", ANOTHER)
-        with ExitStack() as stack, self._explained():
+        with ExitStack() as stack, explained(path):
+            self._database = stack.enter_context(read(path) if read_only else written(path, TABLES))
+            self._require_sound()
             if not read_only:
-                self._take_turn(stack)
-            uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-            self._database = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-            stack.callback(self._database.close)
-            if read_only:
-                self._check()
-            else:
-                self._open()
+                settled = {"state": UNCERTAIN, "words": LEFT_BEHIND, "at_ms": self._at_ms()}
+                self._database.execute(SETTLE, settled)
+            self._file = path.stat()
             self._closing = stack.pop_all()
 
-    def _take_turn(self, stack: ExitStack) -> None:
-        """Hold a lock for as long as this journal is open, on a file beside it: readers are not kept out."""
-        real = self.path.resolve()
-        place = real.with_name(real.name + "-lock")
-        turn = sqlite3.connect(place, isolation_level=None, timeout=0, check_same_thread=False)
-        stack.callback(turn.close)
-        turn.execute("BEGIN EXCLUSIVE")
-
-    def _open(self) -> None:
-        """Make the tables where the journal is new, see that it is sound, and settle what a kill left behind."""
-        execute = self._database.execute
-        if execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            self._check()
-        execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        execute("PRAGMA journal_mode = WAL")
-        execute("PRAGMA synchronous = FULL")
-        execute("BEGIN EXCLUSIVE")
-        if not execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            for statement in TABLES.strip().split("\n"):
-                execute(statement)
-            execute("INSERT INTO meta VALUES (?)", (VERSION,))
-        execute(SETTLE, {"state": UNCERTAIN, "words": LEFT_BEHIND, "at_ms": self._at_ms()})
-        execute("COMMIT")
-
-    def _check(self) -> None:
-        names = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if not {"meta", "destination", "chunk", "outcome"} <= names:
-            raise JournalError(f"{self.path}: a SQLite file, but no journal of replay; ", ANOTHER)
+    def _require_sound(self) -> None:
         if self._database.execute("SELECT version FROM meta").fetchone() != (VERSION,):
             raise JournalError(f"{self.path}: a journal of another version; ", ANOTHER)
         found = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -142,6 +114,13 @@ class Journal:
             why = found if found != "ok" else f"{broken} broken rows"
             raise JournalError(f"{self.path}: the journal is damaged ({why}); restore it from a backup")
 
+    def _require_there(self) -> None:
+        """Refuse to go on where the file was removed or replaced: nobody would find what is written."""
+        with suppress(OSError):
+            if os.path.samestat(self.path.stat(), self._file):
+                return
+        raise JournalError(f"{self.path}: the journal was removed or replaced while it was in use; bring it back")
+
     def __enter__(self) -> Self:
         return self
 
@@ -149,15 +128,8 @@ class Journal:
         self._closing.close()
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise JournalError(f"{self.path}: ", _what(error)) from None
-
-    @contextmanager
     def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        with self._lock, self._explained():
+        with self._lock, explained(self.path):
             self._database.execute("BEGIN")
             try:
                 yield self._database.execute
@@ -176,7 +148,7 @@ class Journal:
             with self._transaction() as execute:
                 for team in teams:
                     execute("INSERT OR IGNORE INTO destination (api, team) VALUES (?, ?)", (api, team))
-        with self._explained():
+        with explained(self.path):
             found = self._database.execute("SELECT team, id FROM destination WHERE api = ?", (api,)).fetchall()
         return {team: number for team, number in found if team in teams}
 
@@ -186,6 +158,7 @@ class Journal:
         Returns the ids of the chunks that begin: once this returns, their requests may be sent. What was uncertain of
         them, and may be sent again (see `hold`), no longer stands in the chunks it stood in.
         """
+        self._require_there()
         with self._transaction() as execute:
             at_ms = self._at_ms()
             for one in ended:
@@ -216,7 +189,7 @@ class Journal:
 
     def known(self, destination_id: int) -> Iterator[tuple[str, bytes]]:
         """Yield (state, digests) of each chunk of a destination."""
-        with self._explained():
+        with explained(self.path):
             yield from self._database.execute(
                 "SELECT coalesce(state, ?), digests FROM chunk LEFT JOIN outcome ON chunk_id = id"
                 " WHERE destination_id = ? ORDER BY id",
@@ -238,7 +211,7 @@ class Journal:
         return b"".join(digest for digest in split(digests) if (destination_id, digest) in held) if held else b""
 
     def _uncertain_of(self, destination_id: int) -> list[tuple[int, bytes]]:
-        with self._explained():
+        with explained(self.path):
             return self._database.execute(
                 "SELECT id, digests FROM chunk JOIN outcome ON chunk_id = id WHERE destination_id = ? AND state = ?",
                 (destination_id, UNCERTAIN),
@@ -291,40 +264,18 @@ class Journal:
 
     def summary(self) -> list[tuple[Any, ...]]:
         """Return api, team, events confirmed, dead-lettered and uncertain, unsent, last error of each destination."""
-        with self._explained():
+        with explained(self.path):
             return self._database.execute(SUMMARY).fetchall()
 
     def uncertain(self) -> list[tuple[Any, ...]]:
         """Return id, api, team, events, time sent (ms), status and words of each uncertain chunk."""
-        with self._explained():
+        with explained(self.path):
             return self._database.execute(CHUNKS, (UNCERTAIN,)).fetchall()
 
-    def faults(self) -> list[str]:
-        """Return what is wrong with the journal, found by reading all of it; nothing where it is sound."""
-        with self._explained():
-            found = [text for (text,) in self._database.execute("PRAGMA integrity_check(10)") if text != "ok"]
-            rows = self._database.execute(
-                "SELECT id, length(digests), state FROM chunk LEFT JOIN outcome ON chunk_id = id"
-            )
-            found += [f"chunk {n}: broken digests" for n, size, _ in rows.fetchall() if not size or size % DIGEST_BYTES]
-            orphans = "SELECT chunk_id FROM outcome LEFT JOIN chunk ON id = chunk_id WHERE id IS NULL"
-            found += [f"outcome of chunk {n}, which is not there" for (n,) in self._database.execute(orphans)]
-            states = "SELECT chunk_id, state FROM outcome WHERE state NOT IN (?, ?, ?)"
-            found += [f"chunk {n}: unknown state {s}" for n, s in self._database.execute(states, STATES)]
-            ids = [number for (number,) in self._database.execute("SELECT id FROM destination").fetchall()]
-        return found + [fault for number in ids for fault in self._twice(number)]
-
-    def _twice(self, destination_id: int) -> Iterator[str]:
-        """Yield where an event of a destination stands in two chunks; sixteenth by sixteenth, to take less memory."""
-        for part in range(PARTS):
-            seen: set[bytes] = set()
-            for _, digests in self.known(destination_id):
-                mine = [one for one in split(digests) if one[0] % PARTS == part]
-                before = len(seen)
-                seen.update(mine)
-                if len(seen) != before + len(mine):
-                    yield f"destination {destination_id}: an event is counted twice"
-                    return
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query over the tables."""
+        with explained(self.path):
+            return self._database.execute(sql).fetchall()
 
 
 def split(digests: bytes) -> Iterator[bytes]:
@@ -335,24 +286,3 @@ def split(digests: bytes) -> Iterator[bytes]:
 def _forget(execute: Callable[..., sqlite3.Cursor], number: int) -> None:
     execute("DELETE FROM outcome WHERE chunk_id = ?", (number,))
     execute("DELETE FROM chunk WHERE id = ?", (number,))
-
-
-ANOTHER = Message("name another ", Option("journal"))
-UNWRITTEN = Message("the journal cannot be written; check its permissions, or ", ANOTHER)
-
-
-def _what(error: sqlite3.Error) -> Message:
-    """Say what an error of SQLite means, and what to do."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    meanings = {
-        sqlite3.SQLITE_BUSY: "another replay is using the journal; run this again when it has ended",
-        sqlite3.SQLITE_LOCKED: "another replay is using the journal; run this again when it has ended",
-        sqlite3.SQLITE_FULL: "the disk is full, and the journal cannot be written; make room and run this again",
-        sqlite3.SQLITE_IOERR: "the journal cannot be read or written (disk full, or a fault of the disk)",
-        sqlite3.SQLITE_READONLY: UNWRITTEN,
-        sqlite3.SQLITE_PERM: UNWRITTEN,
-        sqlite3.SQLITE_CANTOPEN: "the journal cannot be opened; check its path and permissions",
-        sqlite3.SQLITE_CORRUPT: "the journal is damaged; restore it from a backup",
-        sqlite3.SQLITE_NOTADB: Message("no journal of replay: it is no SQLite file; ", ANOTHER),
-    }
-    return Message(meanings.get(code, "the journal failed"), f" ({error})")

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli, event
 
+from analyzer.delivery.audit import faults
 from analyzer.delivery.journal import CONFIRMED, UNCERTAIN, Ended, Journal
 from analyzer.errors import JournalError
 from replay.conftest import Replay
@@ -33,11 +35,11 @@ def test_what_was_under_way_is_uncertain_after_a_kill(tmp_path: Path) -> None:
         assert list(journal.known(team)) == [(CONFIRMED, digests(1, 2)), (UNCERTAIN, digests(3))]
         assert journal.uncertain()[0][6] == "the run ended before the answer was written down"
         journal.hold([team])
-        assert (journal.held(team, digests(1, 3)), journal.faults()) == (digests(3), [])
+        assert (journal.held(team, digests(1, 3)), list(faults(journal))) == (digests(3), [])
         (again,) = journal.turn([], [(team, digests(3))])
         journal.turn([Ended(again, CONFIRMED, 200)])
         assert list(journal.known(team)) == [(CONFIRMED, digests(1, 2)), (CONFIRMED, digests(3))]
-        assert journal.faults() == []
+        assert list(faults(journal)) == []
 
 
 def test_only_the_events_sent_again_leave_their_chunk(tmp_path: Path) -> None:
@@ -72,13 +74,67 @@ def test_one_replay_at_a_time(replay: Replay, strict: Strict, tmp_path: Path) ->
     assert "another replay is using the journal" in result.err
 
 
-@pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\0" + b"x" * 5000])
+@pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + b"x" * 5000])
 def test_files_that_are_no_journal(content: bytes, replay: Replay, strict: Strict, tmp_path: Path) -> None:
     (tmp_path / "j.sqlite").write_bytes(content)
     result = replay(LOG)
     assert (result.code, strict.bodies, result.out) == (1, [], "")
     assert result.err.startswith(f"error: {tmp_path}/j.sqlite: ")
     assert (tmp_path / "j.sqlite").read_bytes() == content
+
+
+def kill(path: Path, log: Path, strict: Strict) -> None:
+    """Let a replay into a journal be killed in its third request."""
+    killed = [sys.executable, str(Path(__file__).with_name("killed.py")), "during the request", "3"]
+    arguments = ["replay", str(log), "--execute", "--api", strict.url, "--journal", str(path)]
+    arguments += ["--requests-per-minute", "0", "--chunk-size", "10"]
+    environment = {**os.environ, "TURBO_TOKEN": TOKEN}
+    done = subprocess.run([*killed, *arguments], env=environment, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_a_journal_that_was_not_closed_is_refused_without_its_last_part(
+    replay: Replay, cli: Cli, log: Any, strict: Strict, tmp_path: Path
+) -> None:
+    path, wal = tmp_path / "j.sqlite", tmp_path / "j.sqlite-wal"
+    source = log([event(hash=f"h{n}") for n in range(50)])
+    kill(path, source, strict)
+    kept = wal.rename(tmp_path / "kept")
+    for result in (replay(source), replay(source, execute=False), cli("journal", "status", "--journal", path)):
+        assert (result.code, result.out, len(strict.bodies)) == (1, "", 3)
+        assert "j.sqlite-wal, which holds what was sent last, is not beside it" in result.err
+    kept.rename(wal)
+    assert replay(source, "--chunk-size", 10).code == 8
+    assert len(strict.taken) == len(set(strict.taken)) == 50
+    assert not wal.exists()
+
+
+def test_a_part_of_a_journal_is_not_taken_for_a_new_one(
+    replay: Replay, log: Any, strict: Strict, tmp_path: Path
+) -> None:
+    path, source = tmp_path / "j.sqlite", log([event(hash=f"h{n}") for n in range(50)])
+    kill(path, source, strict)
+    path.rename(tmp_path / "elsewhere")
+    result = replay(source)
+    assert (result.code, len(strict.bodies), "j.sqlite-wal has a part of one" in result.err) == (1, 3, True)
+
+
+def test_a_journal_that_is_replaced_on_the_way_stops_the_run(
+    replay: Replay, log: Any, strict: Strict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = Journal.turn
+
+    def removing(self: Journal, ended: Any, begun: Any = ()) -> list[int]:
+        found = turn(self, ended, begun)
+        if len(strict.bodies) == 2:
+            self.path.unlink()
+        return found
+
+    monkeypatch.setattr(Journal, "turn", removing)
+    result = replay(log([event(hash=f"h{n}") for n in range(50)]), "--chunk-size", 10)
+    assert (result.code, result.json["selected"]) == (4, 50)
+    assert len(strict.bodies) == 3
+    assert "removed or replaced while it was in use" in result.err
 
 
 def test_a_database_of_somebody_else(replay: Replay, strict: Strict, tmp_path: Path) -> None:
