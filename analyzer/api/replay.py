@@ -152,9 +152,9 @@ def replay(
         found = stack.enter_context(opened(names, Reading(), Observer(), purpose))
         if found.intake.errors:
             raise found.intake.errors[0]
-        session = Session(found.connection, wanted, server.api)
+        session = Session(found.connection, wanted, server.api, known)
         said = [*of_input(found), *runs.said(found), *misnamed(found, wanted.selection)]
-        session.consult(known, execute=execute, resend=on_uncertain == "resend")
+        session.consult(execute=execute, resend=on_uncertain == "resend")
         if not execute or known is None:
             return Outcome(session.account(None), plan=session.plan(), notes=[*said, *session.said()])
         letters = Path(dead_letters) if dead_letters else None

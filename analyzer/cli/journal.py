@@ -164,8 +164,8 @@ def _fit(
     with open_source(inputs, progress(), Purpose(selection.view, to_send=True)) as opened:
         for words in misnamed(opened, selection):
             say.note(words)
-        session = Session(opened.connection, Wanted(selection, overrides), settings.api)
-        session.consult(journal)
+        session = Session(opened.connection, Wanted(selection, overrides), settings.api, journal)
+        session.consult()
     tally, made = session.tally, session.queue.made
     say.note(
         f"for {settings.api}: {tally.selected:,} events selected = {tally.confirmed:,} confirmed"

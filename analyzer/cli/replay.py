@@ -72,9 +72,9 @@ def command(
         opened = stack.enter_context(open_source(inputs, progress(), Purpose(selection.view, to_send=True)))
         for words in [*runs.said(opened), *misnamed(opened, selection)]:
             say.note(words)
-        session = Session(opened.connection, _wanted(options, selection, settings), settings.api)
+        session = Session(opened.connection, _wanted(options, selection, settings), settings.api, journal)
         resend = options.on_uncertain == "resend"
-        session.consult(journal, execute=options.execute, resend=resend)
+        session.consult(execute=options.execute, resend=resend)
         where = _where(session, path, known=journal is not None)
         _tell_of_other_journals(path, inputs.sources)
         if is_new and path == DEFAULT_JOURNAL:

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,10 @@ from typing import Any, Self
 
 from analyzer.delivery.chunk import DIGEST_BYTES
 from analyzer.delivery.journal_file import ANOTHER, explained, read, written
+from analyzer.delivery.target import Named
 from analyzer.errors import JournalError
 
-VERSION = 1
+VERSION = 2
 CONFIRMED, DEAD, UNCERTAIN = "confirmed", "dead_lettered", "uncertain"
 STATES = (CONFIRMED, DEAD, UNCERTAIN)
 LEFT_BEHIND = "the run ended before the answer was written down"
@@ -28,8 +29,8 @@ LEFT_BEHIND = "the run ended before the answer was written down"
 TABLES = (
     "CREATE TABLE meta (version INTEGER NOT NULL)",
     f"INSERT INTO meta VALUES ({VERSION})",
-    """CREATE TABLE destination (id INTEGER PRIMARY KEY, api TEXT NOT NULL, team TEXT NOT NULL, unsent INTEGER,
-       last_error TEXT, UNIQUE (api, team))""",
+    """CREATE TABLE destination (id INTEGER PRIMARY KEY, api TEXT NOT NULL, team_id TEXT NOT NULL, slug TEXT NOT NULL,
+       unsent INTEGER, last_error TEXT, UNIQUE (api, team_id, slug))""",
     """CREATE TABLE chunk (id INTEGER PRIMARY KEY, destination_id INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL,
        digests BLOB NOT NULL)""",
     """CREATE TABLE outcome (chunk_id INTEGER PRIMARY KEY, state TEXT NOT NULL, status INTEGER, words TEXT NOT NULL,
@@ -42,15 +43,19 @@ INSERT INTO outcome SELECT c.id, :state, NULL, :words, :at_ms FROM chunk c LEFT 
 WHERE o.chunk_id IS NULL
 """
 
+TEAM = """
+CASE WHEN team_id = '' OR slug = '' THEN team_id || slug ELSE slug || ' (' || team_id || ')' END
+"""
+
 SUMMARY = f"""
-SELECT d.api, d.team,
+SELECT d.id, d.api, {TEAM} AS team,
        coalesce(sum(length(c.digests)) FILTER (WHERE o.state = '{CONFIRMED}'), 0) / {DIGEST_BYTES},
        coalesce(sum(length(c.digests)) FILTER (WHERE o.state = '{DEAD}'), 0) / {DIGEST_BYTES},
        coalesce(sum(length(c.digests)) FILTER (WHERE coalesce(o.state, '{UNCERTAIN}') = '{UNCERTAIN}'), 0)
        / {DIGEST_BYTES},
        d.unsent, d.last_error
 FROM destination d LEFT JOIN chunk c ON c.destination_id = d.id LEFT JOIN outcome o ON o.chunk_id = c.id
-GROUP BY d.id ORDER BY d.api, d.team
+GROUP BY d.id ORDER BY d.api, team
 """
 
 BROKEN = f"""
@@ -59,7 +64,7 @@ SELECT (SELECT count(*) FROM chunk WHERE length(digests) = 0 OR length(digests) 
 """
 
 CHUNKS = f"""
-SELECT c.id, d.api, d.team, length(c.digests) / {DIGEST_BYTES}, c.sent_at_ms, o.status, o.words
+SELECT c.id, d.api, {TEAM}, length(c.digests) / {DIGEST_BYTES}, c.sent_at_ms, o.status, o.words
 FROM chunk c JOIN destination d ON d.id = c.destination_id LEFT JOIN outcome o ON o.chunk_id = c.id
 WHERE coalesce(o.state, '{UNCERTAIN}') = ? ORDER BY c.id
 """
@@ -93,7 +98,8 @@ class Journal:
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time, *, read_only: bool = False) -> None:
         self.path, self._now, self._lock = path, now, threading.Lock()
-        self._held: dict[tuple[int, bytes], int] | None = None
+        self._held: dict[tuple[str, bytes], int] | None = None
+        self._teams: Mapping[int, str] = {}
         if not path.parent.is_dir():
             raise JournalError(f"{path}: there is no directory {path.parent}; make it, or ", ANOTHER)
         with ExitStack() as stack, explained(path):
@@ -142,15 +148,16 @@ class Journal:
     def _at_ms(self) -> int:
         return int(self._now() * 1000)
 
-    def destinations(self, api: str, teams: Sequence[str], *, make: bool) -> dict[str, int]:
-        """Return the ids of destinations by team; those that are new are made, or left out."""
-        if make:
+    def destinations(self, api: str, made: Sequence[Named] = ()) -> dict[Named, int]:
+        """Return the ids of a server's destinations, a team as requests name it each; of `made` that are new too."""
+        if made:
             with self._transaction() as execute:
-                for team in teams:
-                    execute("INSERT OR IGNORE INTO destination (api, team) VALUES (?, ?)", (api, team))
+                for named in made:
+                    values = (api, *named)
+                    execute("INSERT OR IGNORE INTO destination (api, team_id, slug) VALUES (?, ?, ?)", values)
         with explained(self.path):
-            found = self._database.execute("SELECT team, id FROM destination WHERE api = ?", (api,)).fetchall()
-        return {team: number for team, number in found if team in teams}
+            sql = "SELECT team_id, slug, id FROM destination WHERE api = ? ORDER BY id"
+            return {(team_id, slug): number for team_id, slug, number in self._database.execute(sql, (api,))}
 
     def turn(self, ended: Sequence[Ended], begun: Sequence[tuple[int, bytes]] = ()) -> list[int]:
         """Write down, durably and at once, chunks that ended and (destination, digests) of such that begin.
@@ -196,19 +203,20 @@ class Journal:
                 (UNCERTAIN, destination_id),
             )
 
-    def hold(self, destination_ids: Sequence[int]) -> None:
-        """Let uncertain events of destinations be sent again: they stay uncertain until they are."""
+    def hold(self, teams: Mapping[int, str]) -> None:
+        """Let uncertain events of destinations, which are teams', be sent again: they stay uncertain until they are."""
+        self._teams = teams
         self._held = {
-            (destination_id, digest): number
-            for destination_id in destination_ids
+            (team, digest): number
+            for destination_id, team in teams.items()
             for number, digests in self._uncertain_of(destination_id)
             for digest in split(digests)
         }
 
     def held(self, destination_id: int, digests: bytes) -> bytes:
         """Return those of the digests that are uncertain, and may be sent again."""
-        held = self._held
-        return b"".join(digest for digest in split(digests) if (destination_id, digest) in held) if held else b""
+        held, team = self._held, self._teams.get(destination_id, "")
+        return b"".join(digest for digest in split(digests) if (team, digest) in held) if held else b""
 
     def _uncertain_of(self, destination_id: int) -> list[tuple[int, bytes]]:
         with explained(self.path):
@@ -217,14 +225,14 @@ class Journal:
                 (destination_id, UNCERTAIN),
             ).fetchall()
 
-    def _hold_on(self, execute: Callable[..., sqlite3.Cursor], number: int, held: dict[tuple[int, bytes], int]) -> None:
+    def _hold_on(self, execute: Callable[..., sqlite3.Cursor], number: int, held: dict[tuple[str, bytes], int]) -> None:
         destination, digests = execute("SELECT destination_id, digests FROM chunk WHERE id = ?", (number,)).fetchone()
-        held.update({(destination, digest): number for digest in split(digests)})
+        held.update({(self._teams[destination], digest): number for digest in split(digests)})
 
     def _let_go(self, execute: Callable[..., sqlite3.Cursor], destination_id: int, digests: bytes) -> None:
         """Take digests out of the uncertain chunks they stand in."""
-        held = self._held or {}
-        known = [key for one in split(digests) if (key := (destination_id, one)) in held]
+        held, team = self._held or {}, self._teams.get(destination_id, "")
+        known = [key for one in split(digests) if (key := (team, one)) in held]
         numbers = {held.pop(key) for key in known}
         gone = set(split(digests))
         for number in numbers:
@@ -264,8 +272,11 @@ class Journal:
 
     def summary(self) -> list[tuple[Any, ...]]:
         """Return api, team, events confirmed, dead-lettered and uncertain, unsent, last error of each destination."""
-        with explained(self.path):
-            return self._database.execute(SUMMARY).fetchall()
+        return [row[1:] for row in self.rows(SUMMARY)]
+
+    def counts(self) -> dict[int, tuple[int, int, int]]:
+        """Return the events confirmed, dead-lettered and uncertain by destination."""
+        return {number: (c, d, u) for number, _, _, c, d, u, *_ in self.rows(SUMMARY)}
 
     def uncertain(self) -> list[tuple[Any, ...]]:
         """Return id, api, team, events, time sent (ms), status and words of each uncertain chunk."""

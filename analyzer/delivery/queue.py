@@ -6,7 +6,7 @@ within a file, so that what stands in two overlapping logs is one event. All of 
 spills to disk: a selection may be larger than memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from analyzer.delivery.identity import DIGEST, ITEM, NAMED
 from analyzer.delivery.journal import CONFIRMED, UNCERTAIN, split
 from analyzer.delivery.made import Made, find
 from analyzer.delivery.policy import CHUNK_EVENTS, MAX_BYTES
-from analyzer.delivery.target import Context, Overrides, distinct
+from analyzer.delivery.target import Context, Named, Overrides, Teams, distinct
 from analyzer.errors import UsageError
 from analyzer.message import Option
 
@@ -58,6 +58,11 @@ LIMITED = "CREATE OR REPLACE TEMP TABLE selected AS FROM selected ORDER BY place
 
 KNOWN = """
 INSERT INTO known SELECT $destination, $state, unnest($digests::VARCHAR[])
+"""
+
+# By their names the least of the states is the one that is surer.
+KNOWN_ONCE = """
+CREATE OR REPLACE TEMP TABLE known AS SELECT destination, min(state) AS state, digest FROM known GROUP BY ALL
 """
 
 NOTHING_KNOWN = "CREATE OR REPLACE TEMP TABLE known (destination INTEGER, state VARCHAR, digest VARCHAR)"
@@ -140,22 +145,23 @@ class Tally:
 class Queue:
     """The selected events, in the temporary tables of an open archive or of logs read just now."""
 
-    def __init__(self, connection: "DuckDBPyConnection", wanted: Wanted) -> None:
+    def __init__(self, connection: "DuckDBPyConnection", wanted: Wanted, known: Iterable[Named] = ()) -> None:
         self.connection, self.wanted, self.made = connection, wanted, Made()
-        self._target()
+        self._target(known)
         self._select()
 
-    def _target(self) -> None:
-        """Find the contexts that events are sent with, and the teams that are destinations."""
+    def _target(self, known: Iterable[Named]) -> None:
+        """Find the contexts that events are sent with, and the teams they go to, by all the names that are known."""
         rows = self.connection.execute(CONTEXTS).fetchall()
         sent = {number: self.wanted.overrides.apply(Context(*context)) for number, *context in rows}
         self.contexts = distinct(sent.values())
-        self.teams = sorted({context.team for context in self.contexts})
+        self.team_of = Teams([*known, *(context.named for context in self.contexts)]).of
+        self.teams = sorted({self.team_of(context.named) for context in self.contexts})
         self.connection.execute(
             "CREATE OR REPLACE TEMP TABLE target (context_id INTEGER, target INTEGER, destination INTEGER)"
         )
         for number, context in sent.items():
-            values = [number, self.contexts.index(context), self.teams.index(context.team)]
+            values = [number, self.contexts.index(context), self.teams.index(self.team_of(context.named))]
             self.connection.execute("INSERT INTO target VALUES (?, ?, ?)", values)
 
     def _select(self) -> None:
@@ -178,17 +184,20 @@ class Queue:
             self.connection.execute(LIMITED, {"limit": self.wanted.limit})
         self.connection.execute(NOTHING_KNOWN)
 
-    def selected_teams(self) -> list[str]:
-        """Return the teams that selected events go to."""
-        rows = self._rows("SELECT DISTINCT destination FROM selected ORDER BY destination")
-        return [self.teams[destination] for (destination,) in rows]
+    def selected_names(self) -> list[Named]:
+        """Return the teams that selected events go to, by all the names that the log has for them."""
+        teams = {self.teams[place] for (place,) in self._rows("SELECT DISTINCT destination FROM selected")}
+        names = dict.fromkeys(context.named for context in self.contexts)
+        return [named for named in names if self.team_of(named) in teams]
 
-    def know(self, known: Iterator[tuple[int, str, bytes]]) -> None:
-        """Take in what the journal knows: (place of the team, state, digests)."""
+    def know(self, known: Iterable[tuple[str, str, bytes]], *, once: bool) -> None:
+        """Take in what the journal knows: (team, state, digests); `once` where no event is known twice."""
         self.connection.execute(NOTHING_KNOWN)
-        for destination, state, digests in _gathered(known):
-            written = [digest.hex() for digest in split(digests)]
-            self.connection.execute(KNOWN, {"destination": destination, "state": state, "digests": written})
+        for team, state, digests in _gathered(known):
+            values = {"destination": self.teams.index(team), "state": state}
+            self.connection.execute(KNOWN, values | {"digests": [digest.hex() for digest in split(digests)]})
+        if not once:
+            self.connection.execute(KNOWN_ONCE)
 
     def mark(self, *, resend: bool = False) -> dict[str, Tally]:
         """Find what is known of each event, and return the events of each team by that; note what the filters keep.
@@ -267,13 +276,13 @@ class Queue:
 GATHERED_BYTES = 1 << 20
 
 
-def _gathered(known: Iterator[tuple[int, str, bytes]]) -> Iterator[tuple[int, str, bytes]]:
+def _gathered(known: Iterable[tuple[str, str, bytes]]) -> Iterator[tuple[str, str, bytes]]:
     """Join the digests of many chunks: a file each of them would be slow."""
-    waiting: dict[tuple[int, str], list[bytes]] = {}
-    for destination, state, digests in known:
-        parts = waiting.setdefault((destination, state), [])
+    waiting: dict[tuple[str, str], list[bytes]] = {}
+    for team, state, digests in known:
+        parts = waiting.setdefault((team, state), [])
         parts.append(digests)
         if sum(map(len, parts)) >= GATHERED_BYTES:
-            yield destination, state, b"".join(parts)
+            yield team, state, b"".join(parts)
             parts.clear()
-    yield from ((destination, state, b"".join(parts)) for (destination, state), parts in waiting.items() if parts)
+    yield from ((team, state, b"".join(parts)) for (team, state), parts in waiting.items() if parts)

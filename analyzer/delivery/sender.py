@@ -15,6 +15,7 @@ from analyzer.delivery.pace import Pace
 from analyzer.delivery.policy import Policy, Stop
 from analyzer.delivery.settle import Clock, Counts, DeadLetter, Settler, said
 from analyzer.delivery.supply import Job, Supply
+from analyzer.delivery.target import Named
 from analyzer.delivery.transport import Transport
 from analyzer.message import Message, Option
 
@@ -24,11 +25,11 @@ LONGEST_WAIT_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What events pass on their way; `destinations` are the journal's numbers of teams."""
+    """What events pass on their way; `destinations` are the journal's numbers of teams, as they are named."""
 
     transport: Transport
     journal: Journal
-    destinations: Mapping[str, int]
+    destinations: Mapping[Named, int]
     dead_letter: DeadLetter
 
 
@@ -125,14 +126,14 @@ class Sender:
     def _bury(self, dead: Sequence[tuple[Job, Outcome]]) -> None:
         """Write down dead letters."""
         for job, outcome in dead:
-            destination = self._route.destinations[job.chunk.context.team]
+            destination = self._route.destinations[job.chunk.context.named]
             doubt = self._route.journal.held(destination, job.chunk.digests)
             self.settler.count(uncertain=-len(doubt) // DIGEST_BYTES)
             self._route.journal.bury(destination, job.chunk.digests, outcome.status, outcome.words)
 
     def _begin(self, job: Job, ended: list[Ended]) -> tuple[int, bytes]:
         """Write down that a job is under way, and what ended before; return its number, and what was in doubt."""
-        destination = self._route.destinations[job.chunk.context.team]
+        destination = self._route.destinations[job.chunk.context.named]
         doubt = self._route.journal.held(destination, job.chunk.digests)
         (number,) = self._route.journal.turn(ended, [(destination, job.chunk.digests)])
         size_bytes = len(job.chunk.body())

@@ -19,6 +19,8 @@ from analyzer.message import Message, Option
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from analyzer.delivery.target import Named
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -66,32 +68,35 @@ LESS_MEMORY = "SET memory_limit = '250MB'"
 class Session:
     """A selection, and what a journal knows of it at one server."""
 
-    def __init__(self, connection: "DuckDBPyConnection", wanted: Wanted, api: str) -> None:
+    def __init__(
+        self, connection: "DuckDBPyConnection", wanted: Wanted, api: str, journal: Journal | None = None
+    ) -> None:
         connection.execute(LESS_MEMORY)
-        self.queue, self.api = Queue(connection, wanted), api
+        self.queue, self.api = Queue(connection, wanted, journal.destinations(api) if journal else ()), api
+        self._journal = journal
         self.tallies: dict[str, Tally] = {}
-        self._destinations: dict[str, int] = {}
+        self._destinations: dict[Named, int] = {}
         self.resend = False
-        self._before: dict[str, tuple[int, int, int]] = {}
+        self._teams: dict[int, str] = {}
+        self._before: dict[str, list[int]] = {}
 
-    def consult(self, journal: Journal | None, *, execute: bool = False, resend: bool = False) -> None:
+    def consult(self, *, execute: bool = False, resend: bool = False) -> None:
         """Find out what the journal knows of each event; with `resend`, send uncertain ones again."""
-        if journal:
-            teams = self.queue.selected_teams()
-            self._destinations = journal.destinations(self.api, teams, make=execute)
-            self._look_up(journal)
+        if self._journal:
+            self._look_up(self._journal, execute=execute)
         self.tallies, self.resend = self.queue.mark(resend=resend), resend
-        if journal and resend:
-            journal.hold(list(self._destinations.values()))
-        self._before = self._held(journal) if journal else {}
+        if self._journal and resend:
+            self._journal.hold(self._teams)
+        self._before = self._held(self._journal) if self._journal else {}
 
-    def _look_up(self, journal: Journal) -> None:
-        known = (
-            (self.queue.teams.index(team), state, digests)
-            for team, number in self._destinations.items()
-            for state, digests in journal.known(number)
-        )
-        self.queue.know(known)
+    def _look_up(self, journal: Journal, *, execute: bool) -> None:
+        names, team_of = self.queue.selected_names(), self.queue.team_of
+        teams = set(map(team_of, names))
+        found = journal.destinations(self.api, names if execute else ())
+        self._destinations = {named: number for named, number in found.items() if team_of(named) in teams}
+        self._teams = {number: team_of(named) for named, number in self._destinations.items()}
+        known = ((team, *one) for number, team in self._teams.items() for one in journal.known(number))
+        self.queue.know(known, once=len(self._teams) == len(set(self._teams.values())))
 
     @property
     def tally(self) -> Tally:
@@ -121,10 +126,10 @@ class Session:
         size_bytes = sum(size + events for events, size, _ in lengths.values())
         if wanted.chunk_events * (largest + 1) + AROUND_BYTES <= wanted.max_bytes:
             for target, (events, _, _) in lengths.items():
-                requests[queue.contexts[target].team] += -(-events // wanted.chunk_events)
+                requests[queue.team_of(queue.contexts[target].named)] += -(-events // wanted.chunk_events)
         else:
             for target, _ in queue.chunk_sizes():
-                requests[queue.contexts[target].team] += 1
+                requests[queue.team_of(queue.contexts[target].named)] += 1
         first_at, last_at, sessions = queue.span()
         chunks = sum(requests.values())
         # A body has brackets, and a comma less than items.
@@ -140,10 +145,13 @@ class Session:
 
     def preflight(self, transport: Transport) -> Stopped | None:
         """Ask the server, for the first team, whether it takes events; that it cannot say is no reason to stop."""
-        context = next(c for c in self.queue.contexts if c.team in self.tallies)
+        context = next(c for c in self.queue.contexts if self.queue.team_of(c.named) in self.tallies)
         outcome = transport.preflight(context)
         if outcome.kind is Kind.CONFIRMED and outcome.words in ("disabled", "over_limit", "paused"):
-            return Stopped(Stop.FORBIDDEN, f"remote caching of {context.team or 'this server'} is {outcome.words}")
+            return Stopped(
+                Stop.FORBIDDEN,
+                f"remote caching of {context.slug or context.team_id or 'this server'} is {outcome.words}",
+            )
         if outcome.kind is Kind.FORBIDDEN and outcome.status not in (404, 405, 410):
             return Stopped(Stop.FORBIDDEN, Message(said(outcome), ": ", remedy_of(outcome)))
         return None
@@ -194,10 +202,14 @@ class Session:
         found = [sum(one[place] for one in now.values()) for place in range(3)]
         if found != [counts.confirmed, counts.dead_lettered, counts.uncertain]:
             raise AccountingError(f"the journal does not hold what was counted, which is a bug in analyzer: {counts}")
-        unsent = {self._destinations[team]: tally.unsent - sum(now[team]) for team, tally in self.tallies.items()}
-        journal.note(unsent, last_error)
+        left = {team: tally.unsent - sum(now[team]) for team, tally in self.tallies.items()}
+        journal.note({number: left.pop(team, 0) for number, team in self._teams.items()}, last_error)
 
-    def _held(self, journal: Journal) -> dict[str, tuple[int, int, int]]:
+    def _held(self, journal: Journal) -> dict[str, list[int]]:
         """Return the events that the journal holds, confirmed, dead-lettered and uncertain, by team."""
-        rows = journal.summary()
-        return {team: (c, d, u) for api, team, c, d, u, *_ in rows if api == self.api and team in self._destinations}
+        found = {team: [0, 0, 0] for team in self._teams.values()}
+        for number, counts in journal.counts().items():
+            team = self._teams.get(number)
+            if team is not None:
+                found[team] = [a + b for a, b in zip(found[team], counts, strict=True)]
+        return found

@@ -121,7 +121,7 @@ def account_table(account: Account, where: Where) -> Table:
 
 DESTINATIONS = (
     Heading("api", TEXT, "the server"),
-    Heading("team", TEXT, "the team's slug, else its id"),
+    Heading("team", TEXT, "the team as requests named it: slug, id, or both"),
     Heading("confirmed", COUNT, "events delivered"),
     Heading("dead_lettered", COUNT, "events the server refused"),
     Heading("uncertain", COUNT, "events that may or may not have been taken"),

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+Named = tuple[str, str]
+"""A team as requests name it: its id and its slug, empty where they do not say it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -14,9 +17,9 @@ class Context:
     interactive: bool | None = None
 
     @property
-    def team(self) -> str:
-        """The team that a destination is known by: the slug, else the id, else nothing."""
-        return self.slug or self.team_id or ""
+    def named(self) -> Named:
+        """The team, as the request names it."""
+        return self.team_id or "", self.slug or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Overrides:
         """
         if self.team_id or self.slug:
             context = replace(context, team_id=self.team_id, slug=self.slug)
-        elif not context.team:
+        elif not any(context.named):
             context = replace(context, team_id=self.default_team_id, slug=self.default_slug)
         interactive = context.interactive if self.interactive is None else self.interactive
         return replace(context, ci=self.ci or context.ci, interactive=interactive)
@@ -46,4 +49,26 @@ class Overrides:
 
 def distinct(contexts: Iterable[Context]) -> list[Context]:
     """Return the contexts without repeats, in the order of their teams."""
-    return sorted(set(contexts), key=lambda c: (c.team, c.team_id or "", c.ci or "", str(c.interactive)))
+    return sorted(set(contexts), key=lambda c: (c.slug or c.team_id or "", c.named, c.ci or "", str(c.interactive)))
+
+
+class Teams:
+    """Which names are of one team: all with its id, and a slug alone where it goes with one id only.
+
+    >>> teams = Teams([("team_1", ""), ("team_1", "web"), ("", "web"), ("team_2", "docs"), ("team_3", "docs")])
+    >>> [teams.of(named) for named in (("team_1", ""), ("", "web"), ("team_2", "docs"), ("", "docs"))]
+    ['web', 'web', 'team_2', 'docs']
+    """
+
+    def __init__(self, names: Iterable[Named]) -> None:
+        both = {(team_id, slug) for team_id, slug in names if team_id and slug}
+        self._ids = {slug: {one for one, other in both if other == slug} for _, slug in both}
+        self._slugs = {team_id: sorted(other for one, other in both if one == team_id) for team_id, _ in both}
+
+    def of(self, named: Named) -> str:
+        """Return what a team is known by: a slug that is its alone, else its id; empty where it has no name."""
+        team_id, slug = named
+        if not team_id:
+            ids = self._ids.get(slug, set())
+            return self.of((next(iter(ids)), slug)) if len(ids) == 1 else slug
+        return next((one for one in self._slugs.get(team_id, []) if len(self._ids[one]) == 1), team_id)

@@ -28,13 +28,13 @@ def digests(*numbers: int) -> bytes:
 
 def test_what_was_under_way_is_uncertain_after_a_kill(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
-        team = journal.destinations(API, ["t"], make=True)["t"]
+        team = journal.destinations(API, [("", "t")])["", "t"]
         (first,) = journal.turn([], [(team, digests(1, 2))])
         journal.turn([Ended(first, CONFIRMED, 200)], [(team, digests(3))])
     with Journal(tmp_path / "j") as journal:
         assert list(journal.known(team)) == [(CONFIRMED, digests(1, 2)), (UNCERTAIN, digests(3))]
         assert journal.uncertain()[0][6] == "the run ended before the answer was written down"
-        journal.hold([team])
+        journal.hold({team: "t"})
         assert (journal.held(team, digests(1, 3)), list(faults(journal))) == (digests(3), [])
         (again,) = journal.turn([], [(team, digests(3))])
         journal.turn([Ended(again, CONFIRMED, 200)])
@@ -44,10 +44,10 @@ def test_what_was_under_way_is_uncertain_after_a_kill(tmp_path: Path) -> None:
 
 def test_only_the_events_sent_again_leave_their_chunk(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
-        team = journal.destinations(API, ["t"], make=True)["t"]
+        team = journal.destinations(API, [("", "t")])["", "t"]
         (chunk,) = journal.turn([], [(team, digests(1, 2, 3))])
         journal.turn([Ended(chunk, UNCERTAIN)])
-        journal.hold([team])
+        journal.hold({team: "t"})
         (again,) = journal.turn([], [(team, digests(2))])
         assert list(journal.known(team)) == [(UNCERTAIN, digests(1, 3)), (UNCERTAIN, digests(2))]
         journal.turn([Ended(again, UNCERTAIN)])
@@ -57,7 +57,7 @@ def test_only_the_events_sent_again_leave_their_chunk(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [100, 1000])
 def test_twenty_bytes_an_event(size: int, tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
-        team = journal.destinations(API, ["t"], make=True)["t"]
+        team = journal.destinations(API, [("", "t")])["", "t"]
         ended: list[Ended] = []
         for start in range(0, 50_000, size):
             (chunk,) = journal.turn(ended, [(team, digests(*range(start, start + size)))])
@@ -181,7 +181,7 @@ def test_commands_want_a_journal(cli: Cli, tmp_path: Path) -> None:
 
 def test_an_event_counted_twice_is_found(cli: Cli, tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
-        team = journal.destinations(API, ["t"], make=True)["t"]
+        team = journal.destinations(API, [("", "t")])["", "t"]
         for _ in range(2):
             (chunk,) = journal.turn([], [(team, digests(7))])
             journal.turn([Ended(chunk, CONFIRMED, 200)])

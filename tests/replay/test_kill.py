@@ -155,8 +155,8 @@ def once(log: Path, path: Path, strict: Strict, wanted: Wanted, policy: Policy, 
         Transport(server) as transport,
         opened([str(log)], Reading(), Observer()) as source,
     ):
-        session = Session(source.connection, wanted, strict.url)
-        session.consult(journal, execute=True)
+        session = Session(source.connection, wanted, strict.url, journal)
+        session.consult(execute=True)
         sender = session.sender(transport, journal, policy, lambda *_: None, clock)
         try:
             for _ in session.run(sender):
@@ -190,7 +190,7 @@ def test_outcomes_are_written_before_a_wait(tmp_path: Path) -> None:
     from analyzer.delivery.sender import Route
 
     with Watched(tmp_path / "j") as journal, Sent(Server("http://localhost", "t")) as transport:
-        ids = journal.destinations("http://localhost", [""], make=True)
+        ids = journal.destinations("http://localhost", [("", "")])
         sender = Sender(Route(transport, journal, ids, lambda *_: None), Policy(6000))
         for _ in sender.run(chunks(3)):
             pass

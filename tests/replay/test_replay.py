@@ -313,7 +313,7 @@ def test_refused_events_can_be_sent_again(cli: Cli, replay: Replay, strict: Stri
 def test_the_journal_can_be_read_while_a_replay_runs(cli: Cli, replay: Replay, strict: Strict, tmp_path: Path) -> None:
     replay(LOG, "--limit", 100)
     with Journal(tmp_path / "j.sqlite") as journal:
-        (team,) = journal.destinations(strict.url, ["team_x"], make=True).values()
+        team = journal.destinations(strict.url)["", "team_x"]
         journal.turn([], [(team, bytes(range(32)))])
         status = cli("journal", "status", "--journal", tmp_path / "j.sqlite", "--format", "json")
         assert sum(row["uncertain"] for row in status.table("destinations")) == 2
