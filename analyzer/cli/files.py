@@ -23,11 +23,20 @@ def require_writable(
         UsageError: one is such a file, or is there already and not to be overwritten.
     """
     for place, path in enumerate(paths):
-        if any(_is_same(path, other) for other in (*paths[:place], *kept)):
-            raise UsageError(f"{path}: this command has another use for it; name another file")
-        if inputs and path.is_file() and _is_read(path, inputs):
-            raise UsageError(f"{path}: is read as SOURCE, and would be lost; name another file")
+        require_apart(path, inputs, (*paths[:place], *kept))
         _require_free(path, force=force)
+
+
+def require_apart(path: Path, inputs: "SourceOptions | None", kept: Sequence[Path]) -> None:
+    """Refuse a file that holds what else the command reads, writes or keeps.
+
+    Raises:
+        UsageError: it is such a file.
+    """
+    if any(_is_same(path, other) for other in kept):
+        raise UsageError(f"{path}: this command has another use for it; name another file")
+    if inputs and path.is_file() and _is_read(path, inputs):
+        raise UsageError(f"{path}: is read as SOURCE, and would be lost; name another file")
 
 
 def _require_free(path: Path, *, force: bool) -> None:

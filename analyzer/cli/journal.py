@@ -64,9 +64,10 @@ def status(path: Path, output: OutputOptions) -> None:
     Example:
       analyzer journal status --journal cache.replay.sqlite --format json
     """
+    from analyzer.delivery.journal_file import ROLES, beside  # noqa: PLC0415
     from analyzer.delivery.tables import destinations_table, uncertain_table  # noqa: PLC0415
 
-    target = output.target(None, path)
+    target = output.target(None, path, *(beside(path, role) for role in ROLES))
     with _open(path) as journal:
         tables = [destinations_table(journal.summary())]
         if uncertain := journal.uncertain():

@@ -9,6 +9,7 @@ import click
 
 from analyzer.cli import say
 from analyzer.cli.exits import REPLAY_HELP, Exit
+from analyzer.cli.files import require_apart
 from analyzer.cli.filters import HELP, filter_options
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, Target, output_options, write
@@ -52,13 +53,17 @@ def command(
     from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.delivery import runs  # noqa: PLC0415
     from analyzer.delivery.journal import Journal  # noqa: PLC0415
+    from analyzer.delivery.journal_file import ROLES, beside  # noqa: PLC0415
     from analyzer.delivery.limits import require_names, require_rate  # noqa: PLC0415
     from analyzer.delivery.session import Session  # noqa: PLC0415
     from analyzer.delivery.settings import NO_TOKEN  # noqa: PLC0415
     from analyzer.report.caution import misnamed  # noqa: PLC0415
 
     path = options.journal or journal_of(inputs.sources)
-    target = output.target(inputs, path, *filter(None, [options.dead_letters]))
+    own = [path, *(beside(path, role) for role in ROLES)]
+    target = output.target(inputs, *own, *filter(None, [options.dead_letters]))
+    if options.dead_letters:
+        require_apart(options.dead_letters, inputs, own)
     require_names({"as_ci": options.as_ci, "slug": options.slug, "team_id": options.team_id})
     require_rate("requests_per_minute", options.requests_per_minute)
     settings = settings_of(options.api, options.token_file)

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from analyzer.delivery.session import Session
 
 LINE_SECONDS = 60.0
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 @contextmanager
 def interruptible(sender: "Sender") -> Iterator[None]:
-    """Let the first Ctrl-C, or SIGTERM, end the run after the requests under way; a second Ctrl-C ends the program."""
+    """Let the first Ctrl-C, or a signal to end, end the run after the requests under way; the next Ctrl-C ends it."""
     from analyzer.delivery.policy import Stop  # noqa: PLC0415
 
     def stop(_signal: int, _frame: Any) -> None:
@@ -26,12 +27,14 @@ def interruptible(sender: "Sender") -> Iterator[None]:
         sender.settler.stop(Stop.INTERRUPTED, "interrupted; run this again to go on")
         say.note("ending after the request under way; Ctrl-C again abandons it, and its events are uncertain")
 
-    before, terminating = signal.signal(signal.SIGINT, stop), signal.signal(signal.SIGTERM, stop)
+    signals = [one for name in ENDING if (one := getattr(signal, name, None))]
+    usual = {one: signal.signal(one, stop) for one in signals}
+    before = usual[signal.SIGINT]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-        signal.signal(signal.SIGTERM, terminating)
+        for one, handler in usual.items():
+            signal.signal(one, handler)
 
 
 def follow(session: "Session", sender: "Sender") -> None:
@@ -56,6 +59,8 @@ def _drawn(session: "Session", sender: "Sender") -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
+    from analyzer.render.grid import harmless  # noqa: PLC0415
+
     columns = (
         TextColumn("sending"),
         BarColumn(),
@@ -69,4 +74,4 @@ def _drawn(session: "Session", sender: "Sender") -> None:
         task = bar.add_task("", total=session.tally.unsent, rate="", waiting="")
         for counts in session.run(sender):
             rate = f"{counts.confirmed / max(time.monotonic() - began, 0.001):,.0f} events/s"
-            bar.update(task, completed=counts.confirmed, rate=rate, waiting=sender.settler.waiting)
+            bar.update(task, completed=counts.confirmed, rate=rate, waiting=harmless(sender.settler.waiting))

@@ -62,4 +62,4 @@ def execute(
 
 
 def _said(error: JournalError | OSError) -> str:
-    return error.message if isinstance(error, JournalError) else str(error)
+    return error.message if isinstance(error, JournalError) else error.strerror or str(error)

@@ -62,8 +62,11 @@ def read(path: Path) -> Iterator[sqlite3.Connection]:
         yield database
 
 
+ROLES = ("wal", "shm", "lock")
+
+
 def beside(path: Path, role: str) -> Path:
-    """Return the file beside a journal: its `wal`, `shm` or `lock`."""
+    """Return the file beside a journal that has one of the `ROLES`."""
     return path.with_name(f"{path.name}-{role}")
 
 

@@ -1,6 +1,9 @@
 """Dead letters: events that the server refused, with its words, in a file that can be repaired and replayed."""
 
 import json
+import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,9 +22,10 @@ class DeadLetters:
     """
 
     def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
         self.path, self.first, self._is_new = path, "", not path.exists()
         try:
-            self._file = path.open("a", encoding="utf-8")
+            self._file = path.open("ab", buffering=0)
         except OSError as error:
             why = f"cannot be written ({error.strerror}); name another file"
             raise UsageError(Option("dead_letters", str(path)), f": {why}") from None
@@ -40,6 +44,21 @@ class DeadLetters:
         named = {"teamId": context.team_id, "slug": context.slug, "ci": context.ci, "interactive": context.interactive}
         known = {name: value for name, value in named.items() if value is not None}
         said = {"status": outcome.status or 0, "error": outcome.words}
-        self._file.write(json.dumps({**json.loads(chunk.text), **known, **said}, ensure_ascii=False) + "\n")
-        self._file.flush()
+        self._append(json.dumps({**json.loads(chunk.text), **known, **said}, ensure_ascii=False) + "\n")
         self.first = self.first or f"{chunk.text} ({outcome.status} {outcome.words})"
+
+    def _append(self, line: str) -> None:
+        """Write a line whole, or nothing of it."""
+        with self._lock:
+            self._write(line.encode())
+
+    def _write(self, data: bytes) -> None:
+        end = self._file.seek(0, os.SEEK_END) if self._file.seekable() else 0
+        try:
+            written = self._file.write(data)
+            if written < len(data):
+                self._file.write(data[written:])
+        except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(end)
+            raise OSError(error.errno, f"{self.path}: {error.strerror}, and no dead letter can be written") from None

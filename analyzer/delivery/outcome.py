@@ -27,7 +27,7 @@ class Kind(Enum):
 class Outcome:
     """What became of a request; `words` are the server's, or say how it failed.
 
-    `code` is the API's `error.code`, or `UNTRUSTED`.
+    `code` is the API's `error.code`, `UNTRUSTED` or `TIMED_OUT`.
     """
 
     kind: Kind
@@ -70,12 +70,21 @@ def seconds_of(retry_after: str | None, now: datetime) -> float | None:
     text = (retry_after or "").strip()
     if text.isdecimal() and text.isascii():
         return float(text[:9])
+    date = date_of(text)
+    return max(0.0, (date - now).total_seconds()) if date else None
+
+
+def date_of(text: str | None) -> datetime | None:
+    """Return the time of an HTTP date; None where it is none."""
     try:
-        date = parsedate_to_datetime(text)
-        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())
+        date = parsedate_to_datetime(text or "")
+        return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
+
+TIMED_OUT = "timed out"
+"""The code of a server that did not answer."""
 
 UNTRUSTED = "untrusted certificate"
 """The code of a server whose certificate no known authority has signed."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from analyzer.archive.selection import Selection, run, select
+from analyzer.archive.selection import Selected, Selection, run, select
 from analyzer.delivery.chunk import AROUND_BYTES, Chunk, spans
 from analyzer.delivery.identity import DIGEST, ITEM, NAMED
 from analyzer.delivery.journal import CONFIRMED, UNCERTAIN, split
@@ -50,9 +50,26 @@ SELECT destination, session_id, hash_id, kind, duration_ms, repeat, min(place * 
        min(happened_at) AS first_at, max(happened_at) AS last_at
 FROM (SELECT t.destination, t.target, session_id, hash_id, kind, duration_ms, {repeat} AS repeat,
              f.base + e.position AS place, happened_at
-      FROM ({events}) e JOIN target t USING (context_id) JOIN replay_file f USING (file_id) {numbered} {chosen})
+      FROM ({events}) e JOIN target t USING (context_id) JOIN replay_file f USING (file_id) {numbered} {chosen}
+      {missing})
 GROUP BY ALL
 """  # noqa: E501  (a column a line, or nearly)
+
+# Of a request that failed a client sends the events again: the log has them twice, and the server once.
+ARRIVED = """
+CREATE OR REPLACE TEMP TABLE arrived AS
+SELECT DISTINCT destination, session_id, hash_id, kind, duration_ms
+FROM event JOIN target USING (context_id) WHERE status BETWEEN 200 AND 299
+"""
+
+SAME_AS_ARRIVED = """
+JOIN arrived a ON a.destination = t.destination AND a.session_id = e.session_id AND a.hash_id = e.hash_id
+              AND a.kind = e.kind AND a.duration_ms IS NOT DISTINCT FROM e.duration_ms
+"""
+
+TAKEN_LATER = """
+SELECT count(*) FROM ({events}) e JOIN target t USING (context_id) {chosen} SEMI {arrived}
+"""
 
 LIMITED = "CREATE OR REPLACE TEMP TABLE selected AS FROM selected ORDER BY place LIMIT $limit"
 
@@ -147,6 +164,7 @@ class Queue:
 
     def __init__(self, connection: "DuckDBPyConnection", wanted: Wanted, known: Iterable[Named] = ()) -> None:
         self.connection, self.wanted, self.made = connection, wanted, Made()
+        self.arrived = 0
         self._target(known)
         self._select()
 
@@ -178,11 +196,23 @@ class Queue:
             numbered="JOIN numbered USING (file_id, position)" if self.wanted.keep_repeats else "",
             events=selected.events,
             chosen=chosen,
+            missing=self._without_arrived(selected, chosen) if self._wants_missing else "",
         )
         run(self.connection, sql, selected.parameters)
         if self.wanted.limit is not None:
             self.connection.execute(LIMITED, {"limit": self.wanted.limit})
         self.connection.execute(NOTHING_KNOWN)
+
+    @property
+    def _wants_missing(self) -> bool:
+        return self.wanted.selection.status == "failed" and not self.wanted.keep_repeats
+
+    def _without_arrived(self, selected: Selected, chosen: str) -> str:
+        """Return the SQL that leaves out what arrived with another request; note how many events that are."""
+        self.connection.execute(ARRIVED)
+        again = TAKEN_LATER.format(events=selected.events, chosen=chosen, arrived=SAME_AS_ARRIVED)
+        self.arrived = run(self.connection, again, selected.parameters)[0][0]
+        return f"ANTI {SAME_AS_ARRIVED}"
 
     def selected_names(self) -> list[Named]:
         """Return the teams that selected events go to, by all the names that the log has for them."""

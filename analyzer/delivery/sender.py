@@ -5,7 +5,7 @@ or together with what it sends next where that starts at once.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from analyzer.delivery.chunk import DIGEST_BYTES, Chunk
@@ -13,7 +13,7 @@ from analyzer.delivery.journal import Ended, Journal
 from analyzer.delivery.outcome import Kind, Outcome
 from analyzer.delivery.pace import Pace
 from analyzer.delivery.policy import Policy, Stop
-from analyzer.delivery.settle import Clock, Counts, DeadLetter, Settler, said
+from analyzer.delivery.settle import Clock, Counts, Settler, said
 from analyzer.delivery.supply import Job, Supply
 from analyzer.delivery.target import Named
 from analyzer.delivery.transport import Transport
@@ -21,6 +21,9 @@ from analyzer.message import Message, Option
 
 GO_ON = "; run this again to go on"
 LONGEST_WAIT_SECONDS = 3600.0
+
+DeadLetter = Callable[[Chunk, Outcome], None]
+"""Keeps the one event of a chunk, which the server refused with this outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Sender:
     def __init__(self, route: Route, policy: Policy, clock: Clock | None = None) -> None:
         self._route, self._policy, self._clock = route, policy, clock or Clock()
         self._pace = Pace(policy.requests_per_minute, self._clock.now)
-        self.settler = Settler(policy, self._pace, route.dead_letter, self._clock)
+        self.settler = Settler(policy, self._pace, self._clock)
         self._ending = self.settler.ending
         self._began = self._clock.now()
         self._failure: BaseException | None = None
@@ -124,11 +127,12 @@ class Sender:
         return back, ended
 
     def _bury(self, dead: Sequence[tuple[Job, Outcome]]) -> None:
-        """Write down dead letters."""
+        """Write down dead letters, each in its file and then in the journal."""
         for job, outcome in dead:
+            self._route.dead_letter(job.chunk, outcome)
             destination = self._route.destinations[job.chunk.context.named]
             doubt = self._route.journal.held(destination, job.chunk.digests)
-            self.settler.count(uncertain=-len(doubt) // DIGEST_BYTES)
+            self.settler.count(dead_lettered=1, uncertain=-len(doubt) // DIGEST_BYTES)
             self._route.journal.bury(destination, job.chunk.digests, outcome.status, outcome.words)
 
     def _begin(self, job: Job, ended: list[Ended]) -> tuple[int, bytes]:

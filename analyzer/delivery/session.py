@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from analyzer.delivery.chunk import AROUND_BYTES
 from analyzer.delivery.journal import Journal
-from analyzer.delivery.outcome import Kind, remedy_of
+from analyzer.delivery.outcome import TIMED_OUT, Kind, remedy_of
 from analyzer.delivery.policy import Policy, Stop, Stopped
 from analyzer.delivery.queue import Queue, Tally, Wanted
-from analyzer.delivery.sender import Route, Sender
-from analyzer.delivery.settle import Clock, Counts, DeadLetter, said
+from analyzer.delivery.sender import DeadLetter, Route, Sender
+from analyzer.delivery.settle import Clock, Counts, said
 from analyzer.delivery.transport import Transport
 from analyzer.errors import AccountingError
 from analyzer.message import Message, Option
@@ -60,6 +60,9 @@ class Account:
         if self.selected != self.confirmed + self.dead_lettered + self.uncertain + self.unsent or self.unsent < 0:
             raise AccountingError(f"the counts of the replay do not add up, which is a bug in analyzer: {self}")
 
+
+DOWN = (502, 503, 504)
+"""What a proxy answers, or a server, where there is nobody who could take events."""
 
 LESS_MEMORY = "SET memory_limit = '250MB'"
 """DuckDB works beside the sender, and spills."""
@@ -111,11 +114,16 @@ class Session:
 
     def said(self) -> list[str]:
         """Say what is not sent or has no team, and why."""
-        if not self.tallies:
+        if not self.tallies and not self.queue.arrived:
             return ["no event is selected"]
         count = self.tallies[""].unsent if "" in self.tallies else 0
         nameless = f"{count:,} events name no team and go to the token's own account; "
-        return [*([Message(nameless, Option("slug"), " names one")] if count else []), *self.queue.made.said()]
+        arrived = f"{self.queue.arrived:,} events of failed requests arrived with another request, and are not sent"
+        return [
+            *([Message(nameless, Option("slug"), " names one")] if count else []),
+            *([arrived] if self.queue.arrived else []),
+            *self.queue.made.said(),
+        ]
 
     def plan(self) -> Plan:
         """Work out what would be sent."""
@@ -144,7 +152,10 @@ class Session:
         )
 
     def preflight(self, transport: Transport) -> Stopped | None:
-        """Ask the server, for the first team, whether it takes events; that it cannot say is no reason to stop."""
+        """Ask the server, for the first team, whether it takes events; that it cannot say is no reason to stop.
+
+        That it is down is one: whatever is sent to it then would be uncertain.
+        """
         context = next(c for c in self.queue.contexts if self.queue.team_of(c.named) in self.tallies)
         outcome = transport.preflight(context)
         if outcome.kind is Kind.CONFIRMED and outcome.words in ("disabled", "over_limit", "paused"):
@@ -154,6 +165,11 @@ class Session:
             )
         if outcome.kind is Kind.FORBIDDEN and outcome.status not in (404, 405, 410):
             return Stopped(Stop.FORBIDDEN, Message(said(outcome), ": ", remedy_of(outcome)))
+        if outcome.status in DOWN or outcome.code == TIMED_OUT:
+            words = (
+                f"asked whether remote caching is on: {said(outcome)}; see that the server is well, then run this again"
+            )
+            return Stopped(Stop.OUTAGE, words)
         return None
 
     def sender(

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from analyzer.delivery.chunk import Chunk
 from analyzer.delivery.journal import CONFIRMED, UNCERTAIN
 from analyzer.delivery.outcome import Kind, Outcome, remedy_of
 from analyzer.delivery.pace import Pace, backoff_seconds
@@ -14,7 +13,6 @@ from analyzer.delivery.policy import MOST_PROBES, MOST_REFUSED, Policy, Stop, St
 from analyzer.delivery.supply import Job
 from analyzer.message import Message
 
-DeadLetter = Callable[[Chunk, Outcome], None]
 Settled = tuple[str | None, list[Job]]
 """A chunk's state, None where its events are unsent, and what is to be sent in its place."""
 
@@ -42,8 +40,8 @@ class Clock:
 class Settler:
     """Settles the outcomes of one run; its senders share it, one at a time."""
 
-    def __init__(self, policy: Policy, pace: Pace, dead_letter: DeadLetter, clock: Clock) -> None:
-        self._policy, self._pace, self._dead_letter, self._clock = policy, pace, dead_letter, clock
+    def __init__(self, policy: Policy, pace: Pace, clock: Clock) -> None:
+        self._policy, self._pace, self._clock = policy, pace, clock
         self.ending, self.stopped, self.counts = threading.Event(), None, Counts()
         self.waiting = ""
         self.last_error: str | None = None
@@ -124,7 +122,8 @@ class Settler:
     def _give_up(self) -> None:
         job, outcome = self._suspects[0]
         fate = "are dead letters" if self.counts.confirmed else "stay unsent, as none was taken"
-        words = f"{len(self._suspects)} events were refused, here and elsewhere, and {fate}"
+        where = ", here and elsewhere," if self._probes_refused else ""
+        words = f"{len(self._suspects)} events were refused{where} and {fate}"
         what = f"the first is {job.chunk.text}: {said(outcome)}"
         self.stop(Stop.SYSTEMIC, f"{words}; {what}; look at the team and the server, then run this again")
 
@@ -142,9 +141,6 @@ class Settler:
                 if self.stopped:
                     return []
             found, self._suspects = self._suspects, []
-            for job, outcome in found:
-                self._dead_letter(job.chunk, outcome)
-            self.counts.dead_lettered += len(found)
             return found
 
     def _ambiguous(self, job: Job, outcome: Outcome) -> Settled:

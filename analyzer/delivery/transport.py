@@ -1,9 +1,11 @@
 """Sends chunks over HTTP. The one place that knows httpx."""
 
 import json
+import os
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any, Self
 import httpx
 
 from analyzer.delivery.chunk import Chunk
-from analyzer.delivery.outcome import UNTRUSTED, Kind, Outcome, kind_of, seconds_of
+from analyzer.delivery.outcome import TIMED_OUT, UNTRUSTED, Kind, Outcome, date_of, kind_of, seconds_of
 from analyzer.delivery.target import Context
 from analyzer.errors import UsageError
 from analyzer.message import Option
@@ -23,6 +25,9 @@ STATUS_PATH = "/v8/artifacts/status"
 WORDS_CHARS, STATUS_CHARS = 300, 20
 BODY_BYTES, BODY_SECONDS = 1 << 16, 5.0
 CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
+
+NO_AUTHORITY = (18, 19, 20, 21)
+"""OpenSSL's codes of certificates that no known authority has signed; others are of another name, or too old."""
 
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 NEVER_SENT = (httpx.UnsupportedProtocol, httpx.InvalidURL)
@@ -48,16 +53,17 @@ class Transport:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._token, self._api, self._now = server.token, server.api, now
-        self._client = httpx.Client(
-            base_url=server.api,
-            headers={"authorization": f"Bearer {server.token}", "user-agent": "cache-event-analyzer"},
-            timeout=httpx.Timeout(answer_seconds, connect=min(CONNECT_SECONDS, answer_seconds)),
-            verify=_certificates(server.ca_file),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-            follow_redirects=False,
-            transport=transport,
-            trust_env=server.api.startswith("https:"),  # plain HTTP goes to this machine itself, past any proxy
-        )
+        with _usable_surroundings():
+            self._client = httpx.Client(
+                base_url=server.api,
+                headers={"authorization": f"Bearer {server.token}", "user-agent": "cache-event-analyzer"},
+                timeout=httpx.Timeout(answer_seconds, connect=min(CONNECT_SECONDS, answer_seconds)),
+                verify=_certificates(server.ca_file),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+                follow_redirects=False,
+                transport=transport,
+                trust_env=server.api.startswith("https:"),  # plain HTTP goes to this machine itself, past any proxy
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -86,11 +92,14 @@ class Transport:
         except httpx.LocalProtocolError as error:
             return Outcome(Kind.REFUSED, words=self._said(error))
         except NOT_SENT as error:
-            untrusted = _cause_of(error, ssl.SSLCertVerificationError)
             words = f"cannot connect to {self._api}: {self._said(error)}"
-            if untrusted:
-                return Outcome(Kind.FORBIDDEN, words=words, code=UNTRUSTED)
+            distrust = _distrust(error)
+            if distrust:
+                code = UNTRUSTED if distrust.verify_code in NO_AUTHORITY else ""
+                return Outcome(Kind.FORBIDDEN, words=words, code=code)
             return Outcome(Kind.NOT_SENT, words=words)
+        except httpx.TimeoutException as error:
+            return Outcome(Kind.AMBIGUOUS, words=self._said(error), code=TIMED_OUT)
         except (httpx.HTTPError, OSError, ValueError) as error:
             return Outcome(Kind.AMBIGUOUS, words=self._said(error))
         return self._answer(response)
@@ -103,7 +112,8 @@ class Transport:
             return Outcome(kind, response.status_code, self._clean(_status_in(text))[:STATUS_CHARS])
         if response.is_redirect:
             words = f"redirected to {response.headers.get('location', '')}"
-        wait = seconds_of(response.headers.get("retry-after"), self._now())
+        now = date_of(response.headers.get("date")) or self._now()  # dates go by the server's own clock
+        wait = seconds_of(response.headers.get("retry-after"), now)
         return Outcome(kind, response.status_code, self._clean(words), self._clean(code), wait)
 
     def _said(self, error: Exception) -> str:
@@ -119,6 +129,7 @@ def _text_of(response: httpx.Response) -> str:
     """Return the beginning of an answer's body, as far as it comes: nobody waits long for words."""
     parts: list[bytes] = []
     until = time.monotonic() + BODY_SECONDS
+    response.request.extensions.get("timeout", {})["read"] = BODY_SECONDS
     try:
         for part in response.iter_bytes():
             parts.append(part)
@@ -144,6 +155,19 @@ def _headers(context: Context) -> dict[str, Any]:
     return headers
 
 
+@contextmanager
+def _usable_surroundings() -> Iterator[None]:
+    """Say what is wrong with the environment's proxies and certificates; httpx looks at them as it is made."""
+    try:
+        yield
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        names = [name for name in os.environ if name.upper() in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")]
+        raise UsageError(f"{', '.join(names)}: no proxy that can be used ({error}); correct or unset it") from None
+    except OSError as error:
+        names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ]
+        raise UsageError(f"{', '.join(names)}: no readable certificates ({error}); correct or unset it") from None
+
+
 def _certificates(ca_file: Path | None) -> ssl.SSLContext | bool:
     if ca_file is None:
         return True
@@ -153,12 +177,13 @@ def _certificates(ca_file: Path | None) -> ssl.SSLContext | bool:
         raise UsageError(Option("ca_file", str(ca_file)), f": no readable PEM file of certificates ({error})") from None
 
 
-def _cause_of(error: BaseException | None, kind: type[BaseException]) -> bool:
-    while error is not None:
-        if isinstance(error, kind):
-            return True
+def _distrust(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """Return the error of a certificate that is behind another error."""
+    while error:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error
         error = error.__cause__ or error.__context__
-    return False
+    return None
 
 
 def _error_in(text: str) -> tuple[str, str]:

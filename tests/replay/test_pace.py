@@ -66,7 +66,7 @@ def test_waits_grow_with_full_jitter() -> None:
 def test_what_the_server_asks_to_wait_holds_the_whole_run() -> None:
     hand = Hand()
     pace = Pace(0, hand)
-    settler = Settler(Policy(0), pace, lambda *_: None, Clock(hand))
+    settler = Settler(Policy(0), pace, Clock(hand))
     job = Job(Chunk(Context(), "{}", bytes(16)))
     state, (again,) = settler.settle(job, Outcome(Kind.THROTTLED, 429, retry_after_seconds=30))
     assert (state, again.chunk, again.attempts, again.first_failed) == (None, job.chunk, 1, 100)

@@ -1,6 +1,10 @@
 """Replay from the command line to a strict server: every event once, in its context, whatever the server does."""
 
 import json
+import os
+import resource
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ from conftest import RECORDED, Cli, event
 from analyzer.delivery import transport
 from analyzer.delivery.journal import Journal
 from replay.conftest import Replay
-from replay.server import Strict, http_date
+from replay.server import TOKEN, Strict, http_date
 
 LOG = RECORDED / "requests.ndjson"
 KEYS = ("sessionId", "source", "event", "hash", "duration")
@@ -308,6 +312,63 @@ def test_refused_events_can_be_sent_again(cli: Cli, replay: Replay, strict: Stri
     strict.poison = lambda _: False
     assert cli("journal", "resolve", "--dead-letters", "resend", "--journal", journal).code == 0
     assert (replay(letters).code, len(strict.taken)) == (0, 4)
+
+
+def test_what_a_client_sent_again_did_not_fail(replay: Replay, strict: Strict, log: Any) -> None:
+    failed = [event(hash=f"h{n}", status=503, slug="web") for n in range(3)]
+    again = [event(hash="h0", status=200, slug="web"), event(hash="h1", status=200, slug="docs")]
+    result = replay(log([*failed, *again]), "--status", "failed")
+    assert [json.loads(one)["hash"] for one in strict.events()] == ["h1", "h2"]
+    assert result.json["input"] == {
+        "read": 5, "kept": 2, "rejected": 0, "filtered": 3, "duplicate": 0, "files": 1
+    }  # fmt: skip
+    assert "1 events of failed requests arrived with another request, and are not sent" in result.err
+    assert replay(log([failed[0], again[0]]), "--status", "failed").json["selected"] == 0
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_server_that_is_down_gets_nothing_that_would_be_uncertain(
+    replay: Replay, strict: Strict, status: int
+) -> None:
+    strict.preflight = (status, "no upstream")
+    result = replay(LOG, "--limit", 10)
+    assert (result.code, accounted(result)["unsent"], strict.bodies) == (4, 10, [])
+    assert f"the server answered {status} (no upstream)" in result.err
+    assert replay(LOG, "--limit", 10, "--no-preflight").code == 0
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 410, 429, 500, 501])
+def test_a_server_that_lacks_the_preflight_is_no_reason_to_stop(replay: Replay, strict: Strict, status: int) -> None:
+    strict.preflight = (status, "")
+    assert replay(LOG, "--limit", 10).code == 0
+
+
+def test_dead_letters_go_into_no_file_that_is_needed(replay: Replay, strict: Strict, log: Any, tmp_path: Path) -> None:
+    source = log([event()])
+    for path in (source, *(tmp_path / f"j.sqlite{role}" for role in ("", "-wal", "-shm", "-lock"))):
+        result = replay(source, "--dead-letters", path)
+        assert (result.code, strict.bodies) == (2, [])
+        assert f"{path}: " in result.err
+
+
+def test_a_dead_letter_is_written_whole_or_not_at_all(strict: Strict, log: Any, tmp_path: Path) -> None:
+    """A file-size limit is what a full disk is: writing fails."""
+    source, letters = log([event(hash=f"h{n}") for n in range(4)]), tmp_path / "letters"
+    strict.poison = lambda item: item["hash"] != "h3"
+    letters.write_text("x" * (1 << 20))
+    command = [sys.executable, "-m", "analyzer", "replay", source, "--execute", "--api", strict.url]
+    command += ["--journal", tmp_path / "j.sqlite", "--dead-letters", letters, "--chunk-size", 1, "--format", "json"]
+    most = (1 << 20) + 300
+    done = subprocess.run(
+        [*map(str, command), "--requests-per-minute", "0"],
+        env={**os.environ, "TURBO_TOKEN": TOKEN}, capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["selected"], found["confirmed"]) == (4, 4, 1)
+    assert f"{letters}: File too large, and no dead letter can be written" in done.stderr
+    whole = letters.read_text()[1 << 20 :].splitlines()
+    assert [json.loads(line)["hash"] for line in whole] == [f"h{n}" for n in range(found["dead_lettered"])]
 
 
 def test_the_journal_can_be_read_while_a_replay_runs(cli: Cli, replay: Replay, strict: Strict, tmp_path: Path) -> None:

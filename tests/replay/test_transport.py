@@ -2,14 +2,17 @@
 
 import ssl
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from loopback import served
 
+from analyzer.delivery import transport
 from analyzer.delivery.chunk import Chunk
-from analyzer.delivery.outcome import Kind, Outcome, kind_of, remedy_of, seconds_of
+from analyzer.delivery.outcome import TIMED_OUT, Kind, Outcome, kind_of, remedy_of, seconds_of
 from analyzer.delivery.target import Context
 from analyzer.delivery.transport import Server, Transport
 from analyzer.errors import UsageError
@@ -42,7 +45,8 @@ def test_what_failed_before_the_request_was_not_sent(kind: type[Exception]) -> N
 
 @pytest.mark.parametrize("kind", AMBIGUOUS)
 def test_what_failed_after_it_began_is_ambiguous(kind: type[Exception]) -> None:
-    assert outcome_of(kind(f"with {TOKEN}")) == Outcome(Kind.AMBIGUOUS, None, f"{kind.__name__}: with [token]")
+    code = TIMED_OUT if issubclass(kind, httpx.TimeoutException) else ""
+    assert outcome_of(kind(f"with {TOKEN}")) == Outcome(Kind.AMBIGUOUS, None, f"{kind.__name__}: with [token]", code)
 
 
 def test_every_exception_of_httpx_is_classed() -> None:
@@ -65,10 +69,15 @@ def test_what_cannot_be_a_request_is_no_doubt() -> None:
 
 def test_a_certificate_that_is_not_trusted_stops_and_says_the_remedy() -> None:
     error = httpx.ConnectError("failed")
-    error.__cause__ = ssl.SSLCertVerificationError("self-signed")
+    error.__cause__ = distrust = ssl.SSLCertVerificationError("self-signed")
+    distrust.verify_code = 18
     found = outcome_of(error)
     assert found.kind is Kind.FORBIDDEN
     assert "ca_file" in remedy_of(found)
+    distrust.verify_code = 62  # of another name
+    other = outcome_of(error)
+    assert other.kind is Kind.FORBIDDEN
+    assert "ca_file" not in remedy_of(other)
 
 
 STATUSES = {
@@ -120,6 +129,45 @@ def test_an_answer_whose_body_breaks_off_counts_by_its_status() -> None:
 )  # fmt: skip
 def test_retry_after(text: str | None, seconds: float | None) -> None:
     assert seconds_of(text, datetime(2026, 1, 1, tzinfo=UTC)) == seconds
+
+
+def test_a_date_to_retry_after_goes_by_the_servers_clock() -> None:
+    slow = {"date": "Thu, 01 Jan 2026 00:00:00 GMT", "retry-after": "Thu, 01 Jan 2026 00:00:05 GMT"}
+    assert outcome_of(httpx.Response(429, headers=slow)).retry_after_seconds == 5
+
+
+def test_nobody_waits_long_for_the_words_of_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(BaseHTTPRequestHandler):
+        """Sends its body only after its reader has had enough time to go."""
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.wfile.write(b"HTTP/1.1 400 Bad\r\ncontent-length: 4\r\n\r\n")
+            self.wfile.flush()
+            self.connection.settimeout(3)
+            try:
+                self.connection.recv(1)
+            except TimeoutError:
+                self.wfile.write(b"late")
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    monkeypatch.setattr(transport, "BODY_SECONDS", 0.1)
+    with served(Late, 0) as url, Transport(Server(url, TOKEN)) as sender:
+        found = sender.send(CHUNK)
+    assert (found.kind, found.words) == (Kind.REFUSED, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("HTTPS_PROXY", "socks5://127.0.0.1:1"), ("ALL_PROXY", "ftp://x"), ("HTTPS_PROXY", "http://[::1"),
+     ("SSL_CERT_FILE", "/nowhere")],
+)  # fmt: skip
+def test_surroundings_that_cannot_be_used_are_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=f"{name}.*; correct or unset it"):
+        Transport(Server("https://x", TOKEN))
 
 
 def test_the_request_on_the_wire() -> None:
