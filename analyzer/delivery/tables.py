@@ -108,7 +108,8 @@ def within_an_hour(plan: Plan, requests_per_minute: float, chunk_events: int) ->
         if 0 < requests_per_minute <= rate and plan.requests <= requests_per_minute * HOUR_MINUTES:
             return "as it is"
         chunk = max(math.ceil(plan.events / (rate * HOUR_MINUTES)), chunk_events)
-        if chunk * plan.bytes / plan.events <= LARGEST_BODY:
+        is_other = (chunk, rate) != (chunk_events, requests_per_minute)
+        if is_other and chunk * plan.bytes / plan.events <= LARGEST_BODY:
             return f"--chunk-size {chunk} --requests-per-minute {rate}"
     return None
 
@@ -129,6 +130,8 @@ DESTINATIONS = (
     Heading("last_error", TEXT, "the last answer that was no success"),
 )
 
+UNDER_WAY = "its request is under way"
+
 UNCERTAIN = (
     Heading("chunk", COUNT, "its number, for `journal resolve --chunk`"),
     Heading("team", TEXT, "the team it went to"),
@@ -148,7 +151,7 @@ def uncertain_table(rows: Sequence[tuple[Any, ...]]) -> Table:
     """Return the table `uncertain`, a row a chunk."""
     shown = [
         (number, team, events, datetime.fromtimestamp(at_ms / 1000, UTC).replace(tzinfo=None),
-         f"{status or ''} {words}".strip(), api)
+         f"{status or ''} {words or UNDER_WAY}".strip(), api)
         for number, api, team, events, at_ms, status, words in rows
     ]  # fmt: skip
     return Table("uncertain", UNCERTAIN, shown)

@@ -378,6 +378,7 @@ def test_the_journal_can_be_read_while_a_replay_runs(cli: Cli, replay: Replay, s
         journal.turn([], [(team, bytes(range(32)))])
         status = cli("journal", "status", "--journal", tmp_path / "j.sqlite", "--format", "json")
         assert sum(row["uncertain"] for row in status.table("destinations")) == 2
+        assert [row["why"] for row in status.table("uncertain")] == ["its request is under way"]
         assert accounted(replay(LOG, execute=False))["confirmed"] == 100
         assert cli("journal", "verify", "--journal", tmp_path / "j.sqlite").code == 0
 
