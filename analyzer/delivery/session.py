@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be sent: counts, bytes of all bodies, and times of the events (naive UTC)."""
+    """What would be sent: counts, bytes of all bodies, and times of the events (naive UTC).
+
+    `contexts` are the teams, CIs and interactive flags that no request mixes.
+    """
 
     events: int
     sessions: int
+    contexts: int
     requests: int
     bytes: int
     first_at: datetime | None
@@ -144,6 +148,7 @@ class Session:
         return Plan(
             sum(events for events, _, _ in lengths.values()),
             sessions,
+            len(lengths),
             chunks,
             size_bytes + chunks,
             first_at,

@@ -99,7 +99,8 @@ def teams_table(tallies: Mapping[str, Tally], plan: Plan) -> Table:
 def within_an_hour(plan: Plan, requests_per_minute: float, chunk_events: int) -> str | None:
     """Return the settings that send a plan in an hour within 30 % of the least quota that allows it.
 
-    Bodies stay under 1 MiB: where that takes more requests than the smaller quota has, the larger one is meant.
+    Bodies stay under 1 MiB: where that takes more requests than the smaller quota has, the larger one is meant. Each
+    context may have a last chunk that is not full.
     """
     if not plan.events:
         return None
@@ -107,9 +108,11 @@ def within_an_hour(plan: Plan, requests_per_minute: float, chunk_events: int) ->
         rate = int(most * FAIR_SHARE)
         if 0 < requests_per_minute <= rate and plan.requests <= requests_per_minute * HOUR_MINUTES:
             return "as it is"
-        chunk = max(math.ceil(plan.events / (rate * HOUR_MINUTES)), chunk_events)
-        is_other = (chunk, rate) != (chunk_events, requests_per_minute)
-        if is_other and chunk * plan.bytes / plan.events <= LARGEST_BODY:
+        full = rate * HOUR_MINUTES - plan.contexts
+        if full <= 0:
+            continue
+        chunk = max(math.ceil(plan.events / full), chunk_events)
+        if chunk * plan.bytes / plan.events <= LARGEST_BODY:
             return f"--chunk-size {chunk} --requests-per-minute {rate}"
     return None
 
