@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Lock
 
 from analyzer.readers.item import Item, Items, text_of
 
@@ -39,14 +40,23 @@ def reader(delimiter: str) -> Items:
     return items
 
 
+_lock = Lock()
+_limits: list[int] = []
+"""The limit that each reader found: the first of them the usual one."""
+
+
 @contextmanager
 def _long_fields() -> Iterator[None]:
-    """Let csv read fields that are longer than usual, for so long."""
-    before = csv.field_size_limit(MOST_CHARS)
+    """Let csv read fields that are longer than usual, for as long as any thread does."""
+    with _lock:
+        _limits.append(csv.field_size_limit(MOST_CHARS))
     try:
         yield
     finally:
-        csv.field_size_limit(before)
+        with _lock:
+            before = _limits.pop()
+            if not _limits:
+                csv.field_size_limit(before)
 
 
 def _items(chunks: Iterator[bytes], renamed: Mapping[str, str], delimiter: str) -> Iterator[Item]:

@@ -11,7 +11,7 @@ from conftest import Cli, event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.readers import array, har
+from analyzer.readers import array, delimited, har
 from analyzer.readers.array import Window, elements
 from analyzer.readers.bounds import Bounds
 
@@ -140,4 +140,13 @@ def test_reading_csv_leaves_the_limits_of_others_alone(cli: Cli, log: Any) -> No
     before = csv.field_size_limit()
     path = log("sessionId,source,event,hash,ci\n" + f"s,LOCAL,HIT,{'h' * (before + 1)},\n", "csv")
     assert cli("stats", path, "--format", "json").json["input"]["kept"] == 1
+    assert csv.field_size_limit() == before
+
+
+def test_two_that_read_csv_at_once_leave_the_limits_of_others_alone() -> None:
+    before = csv.field_size_limit()
+    long = f"s,{'h' * (before + 1)}\n".encode()
+    first, second = (delimited.reader(",")(iter([b"sessionId,hash\n", long, long]), {}) for _ in range(2))
+    assert [next(first).problem, next(second).problem] == [None, None]
+    assert [item.problem for item in first] == [item.problem for item in second] == [None]
     assert csv.field_size_limit() == before
