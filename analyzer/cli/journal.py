@@ -92,7 +92,11 @@ def _write(tables: "list[Table]", target: Target) -> None:
 )
 @click.option("--dead-letters", type=click.Choice(["resend"]), help="Send refused events again, unchanged.")
 @click.option("--chunk", "chunk_id", type=int, help="Only this chunk; `journal status` lists them.")
-def resolve(path: Path, how: str | None, dead_letters: str | None, chunk_id: int | None) -> None:
+@click.option("--api", metavar="URL", help="Only what went to this server.")
+@click.option("--team", metavar="NAME", help="Only what went to this team, as `journal status` names it.")
+def resolve(
+    path: Path, how: str | None, dead_letters: str | None, chunk_id: int | None, api: str | None, team: str | None,
+) -> None:  # fmt: skip
     """Settle events that may or may not have arrived.
 
     Do so once you have found out, at the server, whether they did.
@@ -101,17 +105,20 @@ def resolve(path: Path, how: str | None, dead_letters: str | None, chunk_id: int
     Examples, once a replay has left something uncertain:
       analyzer journal resolve --uncertain delivered
       analyzer journal resolve --uncertain resend --chunk 17
+      analyzer journal resolve --uncertain resend --team web
     """
     from analyzer.delivery.journal import CONFIRMED, DEAD, UNCERTAIN  # noqa: PLC0415
+    from analyzer.delivery.settings import address  # noqa: PLC0415
 
     if (how is None) == (dead_letters is None):
         raise UsageError("say what to do: --uncertain resend|delivered|dead-letter, or --dead-letters resend")
     of, states = UNCERTAIN if how else DEAD, {"resend": None, "delivered": CONFIRMED, "dead-letter": DEAD}
     chosen = how or dead_letters or ""
     with _open(path, read_only=False) as journal:
-        chunks, events = journal.resolve(of, states[chosen], chunk_id)
+        chunks, events = journal.resolve(of, states[chosen], chunk_id, address(api) if api else None, team)
     done = {"resend": "the next replay sends them", "delivered": "now delivered", "dead-letter": "now dead letters"}
-    say.note(f"{events:,} events: {done[chosen]}" if chunks else f"{path}: no events are {of.replace('_', '-')}")
+    none = f"{path}: no events are {of.replace('_', '-')}{' there' if api or team else ''}"
+    say.note(f"{events:,} events: {done[chosen]}" if chunks else none)
 
 
 @command.command("verify", cls=Command, epilog=EXITS)

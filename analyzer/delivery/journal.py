@@ -243,13 +243,20 @@ class Journal:
             else:
                 _forget(execute, number)
 
-    def resolve(self, of: str, to: str | None, chunk_id: int | None = None) -> tuple[int, int]:
-        """Settle chunks of a state, or one of them: `to` is another state, or None to make their events unsent.
+    def resolve(
+        self, of: str, to: str | None, chunk_id: int | None = None, api: str | None = None, team: str | None = None
+    ) -> tuple[int, int]:
+        """Settle chunks of a state: all, or one, or those that went to a server or a team (as `summary` names it).
 
-        Returns the numbers of chunks and events.
+        `to` is another state, or None to make their events unsent. Returns the numbers of chunks and events.
         """
+        wanted = (chunk_id, api, team)
         with self._transaction() as execute:
-            rows = [row for row in execute(CHUNKS, (of,)) if chunk_id in (None, row[0])]
+            rows = [
+                row
+                for row in execute(CHUNKS, (of,))
+                if all(one in (None, its) for one, its in zip(wanted, row, strict=False))
+            ]
             if chunk_id is not None and not rows:
                 raise JournalError(f"--chunk {chunk_id}: no such chunk; `analyzer journal status` lists them")
             for row in rows:

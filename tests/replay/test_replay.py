@@ -167,6 +167,21 @@ def test_what_cannot_be_known_is_held(step: Any, cli: Cli, replay: Replay, stric
     assert cli("journal", "verify", LOG, *journal, "--api", strict.url).code == 0
 
 
+def test_what_went_to_one_team_or_server_is_settled_alone(
+    cli: Cli, replay: Replay, strict: Strict, log: Any, tmp_path: Path
+) -> None:
+    strict.script = ["record, close"] * 2
+    source = log([event(slug="web"), event(slug="docs")])
+    journal = ["--journal", tmp_path / "j.sqlite"]
+    assert accounted(replay(source))["uncertain"] == 2
+    settle = ["journal", "resolve", *journal, "--uncertain", "delivered"]
+    assert "no events are uncertain there" in cli(*settle, "--api", "https://other.example.com").err
+    assert "no events are uncertain there" in cli(*settle, "--api", strict.url, "--team", "wbe").err
+    assert "1 events: now delivered" in cli(*settle, "--api", f"{strict.url}/", "--team", "web").err
+    rows = cli("journal", "status", *journal, "--format", "json").table("destinations")
+    assert {row["team"]: (row["confirmed"], row["uncertain"]) for row in rows} == {"web": (1, 0), "docs": (0, 1)}
+
+
 def test_resend_for_those_who_accept_doubles(replay: Replay, strict: Strict) -> None:
     strict.script = ["ok", "record, close", "ok"]
     found = replay(LOG, "--limit", 30, "--chunk-size", 10, "--on-uncertain", "resend")
