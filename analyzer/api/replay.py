@@ -21,7 +21,7 @@ from analyzer.delivery.policy import CHUNK_EVENTS, MAX_BYTES, MOST_SENDERS, USUA
 from analyzer.delivery.queue import Wanted
 from analyzer.delivery.sender import Sender
 from analyzer.delivery.session import Account, Plan, Session
-from analyzer.delivery.settings import address
+from analyzer.delivery.settings import address, clean
 from analyzer.delivery.target import Overrides
 from analyzer.delivery.transport import Server
 from analyzer.errors import UsageError
@@ -132,7 +132,10 @@ def replay(
     for name, value in (("retries", retries), ("retry_for", retry_for), ("max_duration", max_duration)):
         require_number(name, value)
     names = require_sources(sources, "replay(*paths, …)")
-    server, path = Server(address(api), token, Path(ca_file) if ca_file else None), Path(journal)
+    letters = Path(dead_letters) if dead_letters else None
+    if letters and any(letters.resolve() == Path(name).resolve() for name in names):
+        raise UsageError(Option("dead_letters", str(letters)), ": is read as a source; name another file")
+    server, path = Server(address(api), clean(token), Path(ca_file) if ca_file else None), Path(journal)
     overrides = Overrides(team_id, slug, as_ci, as_interactive)
     wanted = Wanted(selection_of(filters, view), overrides, limit, keep_repeats, chunk_size, max_bytes)
     policy = Policy(
@@ -157,7 +160,6 @@ def replay(
         session.consult(execute=execute, resend=on_uncertain == "resend")
         if not execute or known is None:
             return Outcome(session.account(None), plan=session.plan(), notes=[*said, *session.said()])
-        letters = Path(dead_letters) if dead_letters else None
         done = run(session, known, policy, server, letters, _follow)
         words = done.stopped.words if done.stopped else None
         letters = done.dead_letters if done.refused else None

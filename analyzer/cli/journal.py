@@ -64,10 +64,10 @@ def status(path: Path, output: OutputOptions) -> None:
     Example:
       analyzer journal status --journal cache.replay.sqlite --format json
     """
-    from analyzer.delivery.journal_file import ROLES, beside  # noqa: PLC0415
+    from analyzer.delivery.journal_file import family  # noqa: PLC0415
     from analyzer.delivery.tables import destinations_table, uncertain_table  # noqa: PLC0415
 
-    target = output.target(None, path, *(beside(path, role) for role in ROLES))
+    target = output.target(None, *family(path))
     with _open(path) as journal:
         tables = [destinations_table(journal.summary())]
         if uncertain := journal.uncertain():
@@ -174,16 +174,15 @@ def _fit(
             say.note(words)
         session = Session(opened.connection, Wanted(selection, overrides), settings.api, journal)
         session.consult()
-    tally, made = session.tally, session.queue.made
+        elsewhere = session.elsewhere()
+    tally = session.tally
     say.note(
         f"for {settings.api}: {tally.selected:,} events selected = {tally.confirmed:,} confirmed"
         f" + {tally.dead_lettered:,} dead-lettered"
         f" + {tally.uncertain:,} uncertain + {tally.unsent:,} unsent"
     )
-    for words in made.said():
+    for words in session.unsure():
         say.note(words)
-    held = sum(sum(row[2:5]) for row in journal.summary() if row[0] == settings.api)
-    elsewhere = held - tally.confirmed - tally.dead_lettered - tally.uncertain + made.confirmed + made.uncertain
     if elsewhere:
         say.note(f"{elsewhere:,} more events went there that SOURCE and filters do not give")
     others = sorted({row[0] for row in journal.summary()} - {settings.api})

@@ -53,17 +53,17 @@ def command(
     from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.delivery import runs  # noqa: PLC0415
     from analyzer.delivery.journal import Journal  # noqa: PLC0415
-    from analyzer.delivery.journal_file import ROLES, beside  # noqa: PLC0415
+    from analyzer.delivery.journal_file import family  # noqa: PLC0415
+    from analyzer.delivery.letters import letters_of  # noqa: PLC0415
     from analyzer.delivery.limits import require_names, require_rate  # noqa: PLC0415
     from analyzer.delivery.session import Session  # noqa: PLC0415
     from analyzer.delivery.settings import NO_TOKEN  # noqa: PLC0415
     from analyzer.report.caution import misnamed  # noqa: PLC0415
 
     path = options.journal or journal_of(inputs.sources)
-    own = [path, *(beside(path, role) for role in ROLES)]
-    target = output.target(inputs, *own, *filter(None, [options.dead_letters]))
+    target = output.target(inputs, *family(path), letters_of(path, options.dead_letters))
     if options.dead_letters:
-        require_apart(options.dead_letters, inputs, own)
+        require_apart(options.dead_letters, inputs, family(path))
     require_names({"as_ci": options.as_ci, "slug": options.slug, "team_id": options.team_id})
     require_rate("requests_per_minute", options.requests_per_minute)
     settings = settings_of(options.api, options.token_file)
@@ -156,7 +156,8 @@ def _execute(
     server = Server(settings.api, settings.token, options.ca_file)
     done = execute(session, journal, policy, server, options.dead_letters, follow)
     account = done.account
-    notes = [*session.said(), *_notes(done, account.uncertain - session.queue.made.uncertain, journal)]
+    elsewhere = session.queue.made.uncertain + session.queue.unsure
+    notes = [*session.said(), *_notes(done, account.uncertain - elsewhere, journal)]
     _report(opened, session, account, [account_table(account, where)], notes, target)
     left = account.unsent + (account.uncertain if session.resend else 0)
     return _ended(account, left, done.stopped)

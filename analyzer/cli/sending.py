@@ -23,13 +23,13 @@ def interruptible(sender: "Sender") -> Iterator[None]:
     from analyzer.delivery.policy import Stop  # noqa: PLC0415
 
     def stop(_signal: int, _frame: Any) -> None:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, usual.get(signal.SIGINT, signal.SIG_IGN))
         sender.settler.stop(Stop.INTERRUPTED, "interrupted; run this again to go on")
         say.note("ending after the request under way; Ctrl-C again abandons it, and its events are uncertain")
 
     signals = [one for name in ENDING if (one := getattr(signal, name, None))]
-    usual = {one: signal.signal(one, stop) for one in signals}
-    before = usual[signal.SIGINT]
+    heeded = [one for one in signals if signal.getsignal(one) is not signal.SIG_IGN]  # nohup has it so
+    usual = {one: signal.signal(one, stop) for one in heeded}
     try:
         yield
     finally:

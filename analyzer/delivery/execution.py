@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analyzer.delivery.journal import Journal
-from analyzer.delivery.letters import DeadLetters
+from analyzer.delivery.letters import DeadLetters, letters_of
 from analyzer.delivery.policy import Policy, Stop, Stopped
 from analyzer.delivery.sender import Sender
 from analyzer.delivery.session import Account, Session
@@ -41,7 +41,7 @@ def execute(
     """
     session.queue.lengths()
     began, sound = time.monotonic(), True
-    path = dead_letters or journal.path.with_suffix(".dead-letters.ndjson")
+    path = letters_of(journal.path, dead_letters)
     with DeadLetters(path) as letters, Transport(server) as transport:
         sender = session.sender(transport, journal, policy, letters.put)
         wanted = policy.preflight and (session.tally.unsent or (session.resend and session.tally.uncertain))
@@ -55,9 +55,12 @@ def execute(
                 sound = False
                 sender.settler.stop(Stop.FAILED, Message(_said(error), "; what was under way will be uncertain"))
     settler = sender.settler
+    counts = settler.counts
     if sound:
-        session.close(journal, settler.counts, settler.last_error)
-    account = session.account(settler.counts, time.monotonic() - began)
+        session.close(journal, counts, settler.last_error)
+    else:
+        counts = session.counted(journal, counts)
+    account = session.account(counts, time.monotonic() - began)
     return Executed(account, settler.stopped, letters.first, path)
 
 

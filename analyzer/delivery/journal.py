@@ -55,7 +55,7 @@ SELECT d.id, d.api, {TEAM} AS team,
        / {DIGEST_BYTES},
        d.unsent, d.last_error
 FROM destination d LEFT JOIN chunk c ON c.destination_id = d.id LEFT JOIN outcome o ON o.chunk_id = c.id
-GROUP BY d.id ORDER BY d.api, team
+GROUP BY d.id HAVING count(c.id) > 0 OR d.unsent > 0 OR d.last_error IS NOT NULL ORDER BY d.api, team
 """
 
 BROKEN = f"""
@@ -205,13 +205,17 @@ class Journal:
 
     def hold(self, teams: Mapping[int, str]) -> None:
         """Let uncertain events of destinations, which are teams', be sent again: they stay uncertain until they are."""
-        self._teams = teams
-        self._held = {
-            (team, digest): number
-            for destination_id, team in teams.items()
-            for number, digests in self._uncertain_of(destination_id)
-            for digest in split(digests)
-        }
+        self._teams, self._held = teams, {}
+        for destination_id, team in teams.items():
+            for number, digests in self._uncertain_of(destination_id):
+                self._keep_once(destination_id, digests)
+                self._held.update({(team, digest): number for digest in split(digests)})
+
+    def _keep_once(self, destination_id: int, digests: bytes) -> None:
+        """Take what is uncertain by another name of the team, too, out of the chunks of that."""
+        if self.held(destination_id, digests):
+            with self._transaction() as execute:
+                self._let_go(execute, destination_id, digests)
 
     def held(self, destination_id: int, digests: bytes) -> bytes:
         """Return those of the digests that are uncertain, and may be sent again."""

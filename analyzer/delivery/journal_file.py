@@ -1,10 +1,12 @@
 """The journal's file: made whole before it has its name, of one writer at a time, known to be whole when read.
 
 SQLite keeps what was written last in a second file beside it, NAME-wal, until the journal is closed. So for as long as
-it is open, the first is marked: a copy of it without the second knows less than was sent, and is refused.
+it is open, the first is marked, by a number of its own for each time: a copy of it without the second, or with one of
+another time, knows less than was sent, and is refused.
 """
 
 import os
+import random
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -16,11 +18,16 @@ from analyzer.message import Message, Option
 PAGE_BYTES = 16384
 """Large pages waste less of a chunk's row: 18 bytes an event in chunks of 100."""
 
-MARK_AT, MARK_BYTES = 60, 4
-"""Where SQLite's header has `user_version`, which is not 0 where the journal was not closed."""
+MAGIC = b"SQLite format 3\0"
+MARK, OWNER = slice(60, 64), slice(68, 72)
+"""Where SQLite's header has `user_version`, which is not 0 where the journal was not closed, and `application_id`."""
+
+OURS = 0x63657265
 
 ANOTHER = Message("name another ", Option("journal"))
 UNWRITTEN = Message("the journal cannot be written; check its permissions, or ", ANOTHER)
+CLOSED = "PRAGMA user_version = 0"
+CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
 BUSY = "another replay is using the journal; run this again when it has ended"
 
 
@@ -38,36 +45,58 @@ def explained(path: Path) -> Iterator[None]:
 @contextmanager
 def written(path: Path, tables: Sequence[str]) -> Iterator[sqlite3.Connection]:
     """Open a journal for writing, made of the statements `tables` where there is none."""
-    real = path.resolve()
+    real = _real(path)
     with ExitStack() as stack:
         stack.enter_context(_turn(beside(real, "lock")))
         if not real.exists():
             _require_alone(path, beside(real, "wal"))
             _make(real, tables)
-        _require_whole(path, real)
+        mark = _require_whole(path, real)
+        stack.callback(_keep_whole, real)
         database = stack.enter_context(closing(_connect(real, "rw")))
         _require_journal(path, database)
+        _require_same_time(path, database, mark)
         stack.enter_context(_marked(database))
         yield database
 
 
 @contextmanager
 def read(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a journal for reading, be it in a directory where nothing can be written."""
-    real = path.resolve()
-    _require_whole(path, real)
-    fixed = not os.access(real.parent, os.W_OK) and not beside(real, "wal").exists()
-    with closing(_connect(real, "ro&immutable=1" if fixed else "ro")) as database:
+    """Open a journal for reading. One that is closed is read as it stands: SQLite would leave an empty -wal beside it.
+
+    Raises:
+        JournalError: a replay has begun to write into it meanwhile.
+    """
+    real = _real(path)
+    state = _state_of(real)
+    is_closed = not _require_whole(path, real) and not beside(real, "wal").exists()
+    with closing(_connect(real, "ro&immutable=1" if is_closed else "ro")) as database:
         _require_journal(path, database)
         yield database
+    if is_closed and _state_of(real) != state:
+        raise JournalError(f"{path}: a replay began while it was read; run this again")
 
 
-ROLES = ("wal", "shm", "lock")
+def _state_of(real: Path) -> tuple[int, int]:
+    found = real.stat()
+    return found.st_mtime_ns, found.st_size
+
+
+def _real(path: Path) -> Path:
+    real = Path(os.path.realpath(path))
+    if real.is_symlink() or (real.exists() and not real.is_file()):
+        raise JournalError(f"{path}: no file; ", ANOTHER)
+    return real
 
 
 def beside(path: Path, role: str) -> Path:
-    """Return the file beside a journal that has one of the `ROLES`."""
+    """Return the file beside a journal: its `wal`, `shm` or `lock`."""
     return path.with_name(f"{path.name}-{role}")
+
+
+def family(path: Path) -> list[Path]:
+    """Return all files that are a journal's."""
+    return [path, *(beside(path, role) for role in ("wal", "shm", "lock"))]
 
 
 @contextmanager
@@ -85,52 +114,76 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 def _make(path: Path, tables: Sequence[str]) -> None:
     made = path.with_name(f".{path.name}.{os.getpid()}")
+    made.unlink(missing_ok=True)
+    settings = (f"page_size = {PAGE_BYTES}", "synchronous = FULL", f"application_id = {OURS}")
     try:
         with closing(_connect(made, "rwc")) as database:
-            database.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            for statement in ("PRAGMA journal_mode = WAL", "BEGIN", *tables, "COMMIT"):
+            for statement in (*(f"PRAGMA {one}" for one in settings), "BEGIN", *tables, "COMMIT"):
                 database.execute(statement)
+            database.execute("PRAGMA journal_mode = WAL")  # last: what a full disk leaves out of a -wal goes unsaid
         made.rename(path)
     finally:
-        for left in (made, beside(made, "wal"), beside(made, "shm")):
+        for left in (made, *(beside(made, role) for role in ("wal", "shm", "journal"))):
             left.unlink(missing_ok=True)
 
 
 @contextmanager
 def _marked(database: sqlite3.Connection) -> Iterator[None]:
-    """Mark the file itself as open, durably, for so long."""
+    """Mark the file itself as open, durably, for so long, and then the other one."""
+    mark = f"PRAGMA user_version = {random.randrange(1, 1 << 31)}"  # noqa: S311  (no secret)
     database.execute("PRAGMA synchronous = FULL")
-    database.execute("PRAGMA synchronous = FULL")
-    database.execute("PRAGMA user_version = 1")
-    if database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+    database.execute(mark)
+    if database.execute(CHECKPOINT).fetchone()[0]:
         raise sqlite3.OperationalError(BUSY)
+    database.execute(mark)
     try:
         yield
     finally:
-        with suppress(sqlite3.Error):  # it stays marked, and what is missing in it is in the other file
-            database.execute("PRAGMA user_version = 0")
+        with suppress(sqlite3.Error):  # it stays marked
+            database.execute(CHECKPOINT)
+            database.execute(CLOSED)
 
 
-def _require_whole(path: Path, real: Path) -> None:
+def _keep_whole(real: Path) -> None:
+    """Leave an empty -wal beside a file that is closed and yet marked, as its disk is full: it lacks nothing."""
+    with suppress(OSError):
+        if _mark_of(real) and not beside(real, "wal").exists():
+            beside(real, "wal").touch()
+
+
+def _require_whole(path: Path, real: Path) -> int:
+    """Refuse a file whose last part is missing; return its mark."""
     wal = beside(real, "wal")
-    if _is_marked(real) and not wal.exists() and _is_marked(real):
+    if _mark_of(real) and not wal.exists() and _mark_of(real):
         raise JournalError(
-            f"{path}: its run ended without closing it, and {wal.name}, which holds what was sent last, is not"
-            " beside it; bring that file back too (an empty one in its place accepts that events may be sent twice)"
+            f"{path}: its run has not closed it, and {wal.name}, which holds what was sent last, is not beside it;"
+            " bring that file back too (an empty one in its place accepts that events may be sent twice)"
         )
+    return _mark_of(real)
+
+
+def _require_same_time(path: Path, database: sqlite3.Connection, mark: int) -> None:
+    found = database.execute("PRAGMA user_version").fetchone()[0]
+    if found not in (0, mark):
+        raise JournalError(f"{path}: {beside(path, 'wal').name} is of another time than it; bring both of one time")
 
 
 def _require_alone(path: Path, wal: Path) -> None:
-    if wal.exists():
+    if not wal.exists():
+        return
+    if wal.stat().st_size:
         raise JournalError(
             f"{path}: there is no such journal, but {wal.name} has a part of one: bring the journal back beside it, or"
             " remove that too"
         )
+    wal.unlink()
 
 
-def _is_marked(path: Path) -> bool:
+def _mark_of(path: Path) -> int:
     with path.open("rb") as file:
-        return any(file.read(MARK_AT + MARK_BYTES)[MARK_AT:])
+        header = file.read(100)
+    is_journal = header.startswith(MAGIC) and int.from_bytes(header[OWNER]) == OURS
+    return int.from_bytes(header[MARK]) if is_journal else 0
 
 
 def _require_journal(path: Path, database: sqlite3.Connection) -> None:

@@ -9,9 +9,22 @@ from types import TracebackType
 from typing import Self
 
 from analyzer.delivery.chunk import Chunk
+from analyzer.delivery.journal_file import family
 from analyzer.delivery.outcome import Outcome
 from analyzer.errors import UsageError
 from analyzer.message import Option
+
+
+def letters_of(journal: Path, named: Path | None) -> Path:
+    """Return the file for dead letters: the one that is named, else one beside the journal.
+
+    Raises:
+        UsageError: it is a file of the journal.
+    """
+    path = named or journal.with_suffix(".dead-letters.ndjson")
+    if any(os.path.realpath(path) == os.path.realpath(one) for one in family(journal)):
+        raise UsageError(Option("dead_letters", str(path)), ": is the journal's own; name another file")
+    return path
 
 
 class DeadLetters:

@@ -77,6 +77,9 @@ KNOWN = """
 INSERT INTO known SELECT $destination, $state, unnest($digests::VARCHAR[])
 """
 
+UNSURE = "unsure"
+"""The state of events that were sent under a name that is of two teams: to this one, perhaps."""
+
 # By their names the least of the states is the one that is surer.
 KNOWN_ONCE = """
 CREATE OR REPLACE TEMP TABLE known AS SELECT destination, min(state) AS state, digest FROM known GROUP BY ALL
@@ -164,16 +167,18 @@ class Queue:
 
     def __init__(self, connection: "DuckDBPyConnection", wanted: Wanted, known: Iterable[Named] = ()) -> None:
         self.connection, self.wanted, self.made = connection, wanted, Made()
-        self.arrived = 0
+        self.arrived = self.known = self.unsure = self.kept = 0
         self._target(known)
         self._select()
 
     def _target(self, known: Iterable[Named]) -> None:
         """Find the contexts that events are sent with, and the teams they go to, by all the names that are known."""
-        rows = self.connection.execute(CONTEXTS).fetchall()
-        sent = {number: self.wanted.overrides.apply(Context(*context)) for number, *context in rows}
+        logged = {number: Context(*context) for number, *context in self.connection.execute(CONTEXTS).fetchall()}
+        sent = {number: self.wanted.overrides.apply(context) for number, context in logged.items()}
         self.contexts = distinct(sent.values())
-        self.team_of = Teams([*known, *(context.named for context in self.contexts)]).of
+        self._names = dict.fromkeys(context.named for context in (*self.contexts, *logged.values()))
+        self.names = Teams([*known, *self._names])
+        self.team_of = self.names.of
         self.teams = sorted({self.team_of(context.named) for context in self.contexts})
         self.connection.execute(
             "CREATE OR REPLACE TEMP TABLE target (context_id INTEGER, target INTEGER, destination INTEGER)"
@@ -217,11 +222,13 @@ class Queue:
     def selected_names(self) -> list[Named]:
         """Return the teams that selected events go to, by all the names that the log has for them."""
         teams = {self.teams[place] for (place,) in self._rows("SELECT DISTINCT destination FROM selected")}
-        names = dict.fromkeys(context.named for context in self.contexts)
-        return [named for named in names if self.team_of(named) in teams]
+        return [named for named in self._names if self.team_of(named) in teams]
 
     def know(self, known: Iterable[tuple[str, str, bytes]], *, once: bool) -> None:
-        """Take in what the journal knows: (team, state, digests); `once` where no event is known twice."""
+        """Take in what the journal knows: (team, state, digests); `once` where no event is known twice.
+
+        A state may be `UNSURE` too: sent to what may have been the team.
+        """
         self.connection.execute(NOTHING_KNOWN)
         for team, state, digests in _gathered(known):
             values = {"destination": self.teams.index(team), "state": state}
@@ -235,15 +242,18 @@ class Queue:
         With `resend`, uncertain events are to be sent too.
         """
         known = self._rows("SELECT count(*) FROM known")[0][0]
+        self.known = self._rows(f"SELECT count(*) FROM known WHERE state <> '{UNSURE}'")[0][0]
         if known:
             find(self.connection, resend=resend)
             self.connection.execute(COMPARED)
             self.made = Made(*self._rows(OF_MADE, {"confirmed": CONFIRMED, "uncertain": UNCERTAIN})[0])
         self.connection.execute((MARKED_TO_RESEND if resend else MARKED) if known else UNMARKED)
         counts: dict[str, dict[str, int]] = {team: {} for team in self.teams}
-        self.kept = 0
+        self.kept = self.unsure = 0
         for destination, state, events, copies in self._rows(COUNTS.format(marked="compared" if known else "marked")):
-            counts[self.teams[destination]][state] = events
+            name = UNCERTAIN if state == UNSURE else state
+            counts[self.teams[destination]][name] = counts[self.teams[destination]].get(name, 0) + events
+            self.unsure += events if state == UNSURE else 0
             self.kept += copies
         return {team: Tally(**found) for team, found in counts.items() if found}
 

@@ -121,9 +121,10 @@ class Sender:
         state, back = self.settler.settle(job, outcome)
         if state:
             ended = [Ended(number, state, outcome.status, outcome.words)]
-        if back:
+        dead = self.settler.dead()
+        if back or dead:
             ended = self._write_down(ended)
-        self._bury(self.settler.dead())
+        self._bury(dead)
         return back, ended
 
     def _bury(self, dead: Sequence[tuple[Job, Outcome]]) -> None:

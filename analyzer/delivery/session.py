@@ -1,25 +1,25 @@
 """One replay from its selection to its account: what is known, what would be sent, what was."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain, product
 from typing import TYPE_CHECKING
 
 from analyzer.delivery.chunk import AROUND_BYTES
-from analyzer.delivery.journal import Journal
+from analyzer.delivery.journal import DEAD, Journal
 from analyzer.delivery.outcome import TIMED_OUT, Kind, remedy_of
 from analyzer.delivery.policy import Policy, Stop, Stopped
-from analyzer.delivery.queue import Queue, Tally, Wanted
+from analyzer.delivery.queue import UNSURE, Queue, Tally, Wanted
 from analyzer.delivery.sender import DeadLetter, Route, Sender
 from analyzer.delivery.settle import Clock, Counts, said
+from analyzer.delivery.target import Named
 from analyzer.delivery.transport import Transport
-from analyzer.errors import AccountingError
+from analyzer.errors import AccountingError, JournalError
 from analyzer.message import Message, Option
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-    from analyzer.delivery.target import Named
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +90,31 @@ class Session:
     def consult(self, *, execute: bool = False, resend: bool = False) -> None:
         """Find out what the journal knows of each event; with `resend`, send uncertain ones again."""
         if self._journal:
-            self._look_up(self._journal, execute=execute)
+            self._look_up(self._journal, execute=execute, resend=resend)
         self.tallies, self.resend = self.queue.mark(resend=resend), resend
         if self._journal and resend:
             self._journal.hold(self._teams)
         self._before = self._held(self._journal) if self._journal else {}
 
-    def _look_up(self, journal: Journal, *, execute: bool) -> None:
+    def _look_up(self, journal: Journal, *, execute: bool, resend: bool) -> None:
         names, team_of = self.queue.selected_names(), self.queue.team_of
         teams = set(map(team_of, names))
         found = journal.destinations(self.api, names if execute else ())
         self._destinations = {named: number for named, number in found.items() if team_of(named) in teams}
         self._teams = {number: team_of(named) for named, number in self._destinations.items()}
-        known = ((team, *one) for number, team in self._teams.items() for one in journal.known(number))
-        self.queue.know(known, once=len(self._teams) == len(set(self._teams.values())))
+        sure = ((team, *one) for number, team in self._teams.items() for one in journal.known(number))
+        perhaps = [] if resend else list(self._perhaps(journal, names, found))
+        once = len(self._teams) == len(set(self._teams.values())) and not perhaps
+        self.queue.know(chain(sure, perhaps), once=once)
+
+    def _perhaps(
+        self, journal: Journal, names: Sequence[Named], found: Mapping[Named, int]
+    ) -> Iterator[tuple[str, str, bytes]]:
+        """Yield what went to names that may be of the teams."""
+        for one, (other, number) in product(names, found.items()):
+            if self.queue.names.may_be(one, other):
+                digests = (digests for state, digests in journal.known(number) if state != DEAD)
+                yield from ((self.queue.team_of(one), UNSURE, each) for each in digests)
 
     @property
     def tally(self) -> Tally:
@@ -126,8 +137,29 @@ class Session:
         return [
             *([Message(nameless, Option("slug"), " names one")] if count else []),
             *([arrived] if self.queue.arrived else []),
-            *self.queue.made.said(),
+            *self.unsure(),
         ]
+
+    def unsure(self) -> list[str]:
+        """Say what was or may have been sent by another name."""
+        unsure = Message(
+            f"{self.queue.unsure:,} events were sent by a slug alone that two team ids have, perhaps to this team, and"
+            " are held: ",
+            Option("on_uncertain", "resend"),
+            " sends them, and all else that is uncertain",
+        )
+        return [*([unsure] if self.queue.unsure else []), *self.queue.made.said()]
+
+    def elsewhere(self) -> int:
+        """Return how many events the journal has at this server that the selection does not give."""
+        if not self._journal:
+            return 0
+        counts, tally, queue = self._journal.counts(), self.tally, self.queue
+        others = [number for number in self._journal.destinations(self.api).values() if number not in self._teams]
+        named_otherwise = queue.unsure + queue.made.confirmed + queue.made.uncertain
+        given = tally.confirmed + tally.dead_lettered + tally.uncertain - named_otherwise
+        known: int = queue.known
+        return known - given + sum(sum(counts.get(number, ())) for number in others)
 
     def plan(self) -> Plan:
         """Work out what would be sent."""
@@ -218,13 +250,26 @@ class Session:
         Raises:
             AccountingError: the journal holds other numbers than were counted.
         """
-        after = self._held(journal)
-        now = {team: [b - a for a, b in zip(self._before[team], after[team], strict=True)] for team in after}
-        found = [sum(one[place] for one in now.values()) for place in range(3)]
-        if found != [counts.confirmed, counts.dead_lettered, counts.uncertain]:
+        now = self._since(journal)
+        if self.counted(journal, counts) != counts:
             raise AccountingError(f"the journal does not hold what was counted, which is a bug in analyzer: {counts}")
         left = {team: tally.unsent - sum(now[team]) for team, tally in self.tallies.items()}
-        journal.note({number: left.pop(team, 0) for number, team in self._teams.items()}, last_error)
+        numbers = {number: team for number, team in self._teams.items() if team in left}
+        journal.note({number: left.pop(team) for number, team in numbers.items() if team in left}, last_error)
+
+    def counted(self, journal: Journal, counts: Counts) -> Counts:
+        """Return a run's counts as the journal has them; as they are, where it cannot be read."""
+        try:
+            now = self._since(journal).values()
+        except JournalError:
+            return counts
+        confirmed, dead_lettered, uncertain = (sum(one[place] for one in now) for place in range(3))
+        return replace(counts, confirmed=confirmed, dead_lettered=dead_lettered, uncertain=uncertain)
+
+    def _since(self, journal: Journal) -> dict[str, list[int]]:
+        """Return what a run has added to what the journal holds, by team."""
+        after = self._held(journal)
+        return {team: [b - a for a, b in zip(self._before[team], after[team], strict=True)] for team in after}
 
     def _held(self, journal: Journal) -> dict[str, list[int]]:
         """Return the events that the journal holds, confirmed, dead-lettered and uncertain, by team."""

@@ -54,7 +54,7 @@ def settings(api: str | None, token_file: Path | None, around: Surroundings) -> 
     found = api or env.get("TURBO_API") or _first("apiUrl", repository, user) or DEFAULT_API
     token = _token_in(token_file) if token_file else env.get("TURBO_TOKEN") or pair.get("token")
     token = token or _first("token", _read(around.user_directory / "auth.json"), user) or ""
-    return Settings(address(found), _clean(token), team_id, slug)
+    return Settings(address(found), clean(token), team_id, slug)
 
 
 def address(api: str) -> str:
@@ -127,8 +127,8 @@ def _token_in(path: Path) -> str:
     return token
 
 
-def _clean(token: str) -> str:
-    """Refuse a token that no header can carry; say nothing of what it is."""
+def clean(token: str) -> str:
+    """Return a token; one that no header can carry is refused, and nothing said of what it is."""
     if not token.isprintable() or not token.isascii() or " " in token:
         raise UsageError("the token has spaces or characters that no token has; copy it again")
     return token

@@ -65,6 +65,15 @@ class Teams:
         self._ids = {slug: {one for one, other in both if other == slug} for _, slug in both}
         self._slugs = {team_id: sorted(other for one, other in both if one == team_id) for team_id, _ in both}
 
+    def may_be(self, named: Named, other: Named) -> bool:
+        """Tell whether two names, of two teams by all that is known, may be of one: a slug alone, and an id with it.
+
+        >>> Teams([("team_2", "docs"), ("team_3", "docs"), ("", "docs")]).may_be(("team_2", "docs"), ("", "docs"))
+        True
+        """
+        (one, slug), (another, its) = named, other
+        return slug == its != "" and not (one and another) and self.of(named) != self.of(other)
+
     def of(self, named: Named) -> str:
         """Return what a team is known by: a slug that is its alone, else its id; empty where it has no name."""
         team_id, slug = named

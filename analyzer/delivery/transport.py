@@ -26,6 +26,7 @@ WORDS_CHARS, STATUS_CHARS = 300, 20
 BODY_BYTES, BODY_SECONDS = 1 << 16, 5.0
 CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
 
+LOCATION = "redirected_to"
 NO_AUTHORITY = (18, 19, 20, 21)
 """OpenSSL's codes of certificates that no known authority has signed; others are of another name, or too old."""
 
@@ -62,6 +63,7 @@ class Transport:
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
                 follow_redirects=False,
                 transport=transport,
+                event_hooks={"response": [_not_followed]},
                 trust_env=server.api.startswith("https:"),  # plain HTTP goes to this machine itself, past any proxy
             )
 
@@ -110,8 +112,8 @@ class Transport:
         kind, (code, words) = kind_of(response.status_code), _error_in(text)
         if kind is Kind.CONFIRMED:
             return Outcome(kind, response.status_code, self._clean(_status_in(text))[:STATUS_CHARS])
-        if response.is_redirect:
-            words = f"redirected to {response.headers.get('location', '')}"
+        if LOCATION in response.extensions:
+            words = f"redirected to {response.extensions[LOCATION]}"
         now = date_of(response.headers.get("date")) or self._now()  # dates go by the server's own clock
         wait = seconds_of(response.headers.get("retry-after"), now)
         return Outcome(kind, response.status_code, self._clean(words), self._clean(code), wait)
@@ -123,6 +125,12 @@ class Transport:
         """Leave out the token, should somebody echo it, and what is too long for a line."""
         clean = words.encode("utf-8", "replace").decode().replace(self._token or "\0", "[token]")
         return " ".join(clean.split())[:WORDS_CHARS]
+
+
+def _not_followed(response: httpx.Response) -> None:
+    """Take away where a redirect leads: httpx fails on an address that is none, even where it does not follow."""
+    if response.is_redirect:
+        response.extensions[LOCATION] = response.headers.pop("location", "")
 
 
 def _text_of(response: httpx.Response) -> str:

@@ -59,3 +59,24 @@ def test_what_cannot_be_meant(tmp_path: Path) -> None:
     with pytest.raises(analyzer.UsageError, match=r"^api='http://cache.example.com': .*in the clear"):
         analyzer.replay(SAMPLE, api="http://cache.example.com", journal=tmp_path / "j")
     assert not (tmp_path / "j").exists()
+
+
+@pytest.mark.parametrize("token", ["tok\n", "é", "two words"])
+def test_a_token_that_no_request_carries(token: str, tmp_path: Path) -> None:
+    with pytest.raises(analyzer.UsageError, match="characters that no token has"):
+        analyzer.replay(
+            SAMPLE, api="https://cache.example.com", token=token, journal=tmp_path / "j", execute=True
+        )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["j.sqlite", "j.sqlite-wal", "log.ndjson"])
+def test_dead_letters_have_a_file_of_their_own(name: str, tmp_path: Path) -> None:
+    (source := tmp_path / "log.ndjson").write_text('{"sessionId":"s","source":"LOCAL","event":"HIT","hash":"h"}\n')
+    with serving(Strict(poison=lambda _: True)) as strict, pytest.raises(analyzer.UsageError, match="another file"):
+        analyzer.replay(
+            source, api=strict.url, token=TOKEN, journal=tmp_path / "j.sqlite", execute=True,
+            dead_letters=tmp_path / name,
+        )  # fmt: skip
+    assert strict.bodies == []
+    assert source.read_text().count("\n") == 1

@@ -35,7 +35,7 @@ def wait_for(strict: Strict, requests: int) -> None:
     raise AssertionError("no requests came")
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_ends_after_the_request_under_way(sent: signal.Signals, strict: Strict, tmp_path: Path) -> None:
     strict.answer_seconds = 0.3
     process = started(strict, tmp_path, "--requests-per-minute", "0")
@@ -48,6 +48,21 @@ def test_ctrl_c_ends_after_the_request_under_way(sent: signal.Signals, strict: S
     found = dict(zip(header.split(","), row.split(","), strict=True))
     assert int(found["confirmed"]) == len(strict.taken) == 10 * len(strict.bodies)
     assert found["uncertain"] == "0"
+
+
+@pytest.mark.parametrize("ignored", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_is_ignored_from_outside_ends_nothing(
+    ignored: signal.Signals, strict: Strict, tmp_path: Path
+) -> None:
+    before = signal.signal(ignored, signal.SIG_IGN)
+    try:
+        process = started(strict, tmp_path, "--requests-per-minute", "0", "--limit", "300")
+    finally:
+        signal.signal(ignored, before)
+    wait_for(strict, 2)
+    process.send_signal(ignored)
+    process.communicate(timeout=60)
+    assert (process.returncode, len(strict.taken)) == (0, 300)
 
 
 def test_ctrl_c_ends_a_wait_at_once(strict: Strict, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli, event
 
+from analyzer.delivery import journal_file
 from analyzer.delivery.audit import faults
 from analyzer.delivery.journal import CONFIRMED, UNCERTAIN, Ended, Journal
 from analyzer.errors import JournalError
@@ -109,6 +111,81 @@ def test_a_journal_that_was_not_closed_is_refused_without_its_last_part(
     assert not wal.exists()
 
 
+def test_reading_a_journal_leaves_nothing_beside_it(
+    replay: Replay, cli: Cli, log: Any, strict: Strict, tmp_path: Path
+) -> None:
+    path, source = tmp_path / "j.sqlite", log([event(hash=f"h{n}") for n in range(50)])
+    replay(source, "--limit", 10)
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    shutil.copy(path, elsewhere)
+    assert cli("journal", "status", "--journal", elsewhere / path.name).code == 0
+    assert cli("journal", "verify", source, "--journal", elsewhere / path.name).code == 0
+    assert [one.name for one in elsewhere.iterdir()] == [path.name]
+    kill(path, source, strict)
+    shutil.copy(path, elsewhere)
+    refused = cli("journal", "status", "--journal", elsewhere / path.name)
+    assert (refused.code, "is not beside it" in refused.err) == (1, True)
+
+
+def test_a_last_part_of_another_time_is_refused(replay: Replay, log: Any, strict: Strict, tmp_path: Path) -> None:
+    path, wal, source = tmp_path / "j.sqlite", tmp_path / "j.sqlite-wal", log([event(hash=f"h{n}") for n in range(90)])
+    kill(path, source, strict)
+    old = wal.read_bytes()
+    kill(path, source, strict)
+    wal.write_bytes(old)
+    sent = len(strict.bodies)
+    result = replay(source)
+    assert (result.code, len(strict.bodies), "j.sqlite-wal is of another time" in result.err) == (1, sent, True)
+
+
+@pytest.mark.parametrize("size", [4096, 20_000, 70_000])
+def test_a_journal_that_finds_no_room_is_not_there(size: int, tmp_path: Path) -> None:
+    made = (
+        f"from analyzer.delivery.journal import Journal; Journal(__import__('pathlib').Path({str(tmp_path / 'j')!r}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", made], capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "JournalError" in done.stderr
+    left = {one.name for one in tmp_path.iterdir()} - {"j-lock"}
+    if left:
+        with Journal(tmp_path / "j") as journal:
+            assert list(faults(journal)) == []
+
+
+def test_what_cannot_be_marked_as_closed_is_still_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path / "j")
+    team = journal.destinations(API, [("", "t")])["", "t"]
+    journal.turn([], [(team, digests(1, 2))])
+    monkeypatch.setattr(journal_file, "CLOSED", "PRAGMA nothing_of_the_kind; SELECT")
+    with journal:
+        pass
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["j", "j-lock", "j-wal"]
+    with Journal(tmp_path / "j") as again:
+        assert list(again.known(team)) == [(UNCERTAIN, digests(1, 2))]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["j", "j-lock"]
+
+
+def test_places_that_are_no_file(replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    path.symlink_to(path)
+    looped = [replay(LOG), replay(LOG, execute=False)]
+    path.unlink()
+    os.mkfifo(path)
+    for result in (*looped, replay(LOG), replay(LOG, execute=False)):
+        assert (result.code, result.out, strict.bodies) == (1, "", [])
+        assert result.err.startswith(f"error: {path}: ")
+
+
+def test_a_marked_database_of_somebody_else(replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "j.sqlite") as other:
+        other.executescript("CREATE TABLE theirs (x); PRAGMA user_version = 7")
+    result = replay(LOG)
+    assert (result.code, strict.bodies, "no journal of replay" in result.err) == (1, [], True)
+
+
 def test_a_part_of_a_journal_is_not_taken_for_a_new_one(
     replay: Replay, log: Any, strict: Strict, tmp_path: Path
 ) -> None:
@@ -195,7 +272,7 @@ def test_a_chunk_that_is_not_uncertain_cannot_be_resolved(tmp_path: Path) -> Non
 
 
 def test_a_journal_that_fails_on_the_way_stops_the_run_with_an_account(
-    replay: Replay, strict: Strict, monkeypatch: pytest.MonkeyPatch
+    replay: Replay, strict: Strict, monkeypatch: pytest.MonkeyPatch, cli: Cli, tmp_path: Path
 ) -> None:
     turn, left = Journal.turn, [5]
 
@@ -208,7 +285,11 @@ def test_a_journal_that_fails_on_the_way_stops_the_run_with_an_account(
     monkeypatch.setattr(Journal, "turn", failing)
     result = replay(LOG, "--chunk-size", 10)
     assert (result.code, "the disk is full" in result.err) == (4, True)
-    assert result.json["confirmed"] == len(strict.taken) == 4115 - result.json["unsent"] > 0
+    found = result.json
+    assert found["confirmed"] + found["uncertain"] == len(strict.taken) == 4115 - found["unsent"] > 0
+    rows = cli("journal", "status", "--journal", tmp_path / "j.sqlite", "--format", "json").table("destinations")
+    held = [sum(row[state] for row in rows) for state in ("confirmed", "uncertain")]
+    assert held == [found["confirmed"], found["uncertain"]]
     monkeypatch.setattr(Journal, "turn", turn)
     again = replay(LOG, "--chunk-size", 10)
     assert (again.code, 0 < again.json["uncertain"] <= 10) == (8, True)

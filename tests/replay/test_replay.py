@@ -366,6 +366,14 @@ def test_dead_letters_go_into_no_file_that_is_needed(replay: Replay, strict: Str
         assert f"{path}: " in result.err
 
 
+@pytest.mark.parametrize("options", [["-o", "j.dead-letters.ndjson"], ["--rejects", "j.dead-letters.ndjson"]])
+def test_the_usual_place_of_dead_letters_is_theirs(
+    options: list[str], replay: Replay, strict: Strict, log: Any, tmp_path: Path
+) -> None:
+    result = replay(log([event()]), options[0], tmp_path / options[1])
+    assert (result.code, strict.bodies, "has another use for it" in result.err) == (2, [], True)
+
+
 def test_a_dead_letter_is_written_whole_or_not_at_all(strict: Strict, log: Any, tmp_path: Path) -> None:
     """A file-size limit is what a full disk is: writing fails."""
     source, letters = log([event(hash=f"h{n}") for n in range(4)]), tmp_path / "letters"

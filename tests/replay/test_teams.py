@@ -56,7 +56,7 @@ def test_what_was_sent_under_both_names_before_they_were_known_as_one(
     found = replay(named(NAMES[1])).json
     assert (found["selected"], found["confirmed"], len(strict.taken)) == (1, 1, 2)
     rows = cli("journal", "status", "--journal", tmp_path / "j.sqlite", "--format", "json").table("destinations")
-    assert [(row["team"], row["confirmed"]) for row in rows] == [("team_1", 1), ("web", 1), ("web (team_1)", 0)]
+    assert [(row["team"], row["confirmed"]) for row in rows] == [("team_1", 1), ("web", 1)]
 
 
 def test_uncertain_events_are_sent_again_under_another_name(
@@ -95,3 +95,54 @@ def test_names_are_of_one_team_where_they_share_an_id_or_a_slug_of_one_id(names:
     for one in names:
         for other in names:
             assert (teams.of(one) == teams.of(other)) == (identity(*one) == identity(*other))
+
+
+def test_what_went_by_a_slug_is_held_where_another_team_has_it_too(replay: Replay, strict: Strict, named: Any) -> None:
+    first, second = {"teamId": "team_1", "slug": "web"}, {"teamId": "team_2", "slug": "web"}
+    replay(named({"slug": "web"}))
+    replay(named(first))
+    held = replay(named(first, second))
+    assert (held.code, held.json["uncertain"], held.json["unsent"], len(strict.taken)) == (8, 2, 0, 1)
+    assert "2 events were sent by a slug alone that two team ids have" in held.err
+    found = replay(named(first, second), "--on-uncertain", "resend")
+    assert (found.code, found.json["confirmed"], len(strict.taken)) == (0, 2, 3)
+
+
+def test_what_went_to_an_id_is_held_where_a_log_has_a_slug_of_two(replay: Replay, strict: Strict, named: Any) -> None:
+    replay(named({"teamId": "team_1", "slug": "web"}))
+    replay(named({"teamId": "team_2", "slug": "web"}))
+    held = replay(named({"slug": "web"}))
+    assert (held.code, held.json["uncertain"], len(strict.taken)) == (8, 1, 2)
+
+
+@pytest.mark.parametrize("order", [("--slug=web", "--team-id=team_1"), ("--team-id=team_1", "--slug=web")], ids=str)
+def test_what_the_log_says_of_a_team_counts_under_other_names_too(
+    replay: Replay, strict: Strict, named: Any, order: tuple[str, str]
+) -> None:
+    source = named(NAMES[1])
+    for option in order:
+        assert replay(source, option).json["confirmed"] == 1
+    assert len(strict.taken) == 1
+
+
+def test_an_event_that_is_uncertain_under_two_names_is_sent_again_once(
+    replay: Replay, strict: Strict, named: Any, tmp_path: Path, cli: Cli
+) -> None:
+    strict.script = ["record, close", "record, close"]
+    assert [replay(named(team)).code for team in (NAMES[2], NAMES[0])] == [8, 8]
+    found = replay(named(*NAMES), "--on-uncertain", "resend")
+    assert (found.code, found.json["confirmed"], len(strict.taken)) == (0, 1, 3)
+    journal = ["--journal", tmp_path / "j.sqlite"]
+    rows = cli("journal", "status", *journal, "--format", "json").table("destinations")
+    assert [sum(row[state] for row in rows) for state in ("confirmed", "uncertain")] == [1, 0]
+    assert cli("journal", "verify", *journal).code == 0
+    two = replay(named(NAMES[1], {"teamId": "team_2", "slug": "web"}))
+    assert two.json["selected"] == 2
+
+
+def test_verify_knows_the_names_of_a_team(replay: Replay, strict: Strict, named: Any, tmp_path: Path, cli: Cli) -> None:
+    replay(named(NAMES[0]))
+    replay(named(NAMES[2]))
+    found = cli("journal", "verify", named(*NAMES), "--journal", tmp_path / "j.sqlite", "--api", strict.url)
+    assert "1 events selected = 1 confirmed" in found.err
+    assert "more events went there" not in found.err

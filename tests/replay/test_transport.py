@@ -170,6 +170,12 @@ def test_surroundings_that_cannot_be_used_are_named(name: str, value: str, monke
         Transport(Server("https://x", TOKEN))
 
 
+@pytest.mark.parametrize("place", ["https://host:port/login", "//[", "", "https://other.example.com"])
+def test_a_redirect_is_one_wherever_it_leads(place: str) -> None:
+    found = outcome_of(httpx.Response(302, headers={"location": place}))
+    assert (found.kind, found.status, found.words) == (Kind.FORBIDDEN, 302, f"redirected to {place}".strip())
+
+
 def test_the_request_on_the_wire() -> None:
     with serving(Strict()) as strict, Transport(Server(strict.url, TOKEN)) as transport:
         body = '{"sessionId":"s","source":"LOCAL","event":"HIT","hash":"é"}'
