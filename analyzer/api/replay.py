@@ -1,5 +1,6 @@
 """Upload of events from Python: the plan, or what a run came to."""
 
+import os
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -133,7 +134,7 @@ def replay(
         require_number(name, value)
     names = require_sources(sources, "replay(*paths, …)")
     letters = Path(dead_letters) if dead_letters else None
-    if letters and any(letters.resolve() == Path(name).resolve() for name in names):
+    if letters and any(os.path.realpath(letters) == os.path.realpath(name) for name in names):
         raise UsageError(Option("dead_letters", str(letters)), ": is read as a source; name another file")
     server, path = Server(address(api), clean(token), Path(ca_file) if ca_file else None), Path(journal)
     overrides = Overrides(team_id, slug, as_ci, as_interactive)

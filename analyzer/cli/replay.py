@@ -1,5 +1,6 @@
 """`analyzer replay`."""
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -103,9 +104,9 @@ def _where(session: "Session", path: Path, *, known: bool) -> "Where":
 
 def _tell_of_other_journals(path: Path, sources: Sequence[str]) -> None:
     """Say where other replays may have sent the same events: a journal knows only its own."""
-    named = [Path(source).resolve() for source in sources if source != "-"]
-    places = {path.parent.resolve(), Path.cwd(), *(one if one.is_dir() else one.parent for one in named)}
-    others = sorted({str(one) for place in places for one in place.glob("*replay.sqlite")} - {str(path.resolve())})
+    real, *named = [Path(os.path.realpath(one)) for one in (path, *sources) if one != "-"]
+    places = {real.parent, Path.cwd(), *(one if one.is_dir() else one.parent for one in named)}
+    others = sorted({str(one) for place in places for one in place.glob("*replay.sqlite")} - {str(real)})
     if others:
         say.note(f"{path} knows nothing of what went by {', '.join(others)}; --journal names another")
 
