@@ -104,7 +104,7 @@ def _where(session: "Session", path: Path, *, known: bool) -> "Where":
 
 def _tell_of_other_journals(path: Path, sources: Sequence[str]) -> None:
     """Say where other replays may have sent the same events: a journal knows only its own."""
-    real, *named = [Path(os.path.realpath(one)) for one in (path, *sources) if one != "-"]
+    real, *named = [Path(os.path.realpath(one)) for one in (str(path), *sources) if one != "-"]
     places = {real.parent, Path.cwd(), *(one if one.is_dir() else one.parent for one in named)}
     others = sorted({str(one) for place in places for one in place.glob("*replay.sqlite")} - {str(real)})
     if others:
