@@ -38,7 +38,12 @@ def archive(path: Path | None, scratch: Path, *, read_only: bool) -> Iterator["D
     if path and not _exists(path) and not read_only:
         _create(path, scratch)
     if path and not is_archive(path):
-        raise ArchiveError(f"{path}: no archive, as it is no DuckDB file; name another one")
+        empty = path.is_file() and not path.stat().st_size
+        raise ArchiveError(
+            f"{path}: an empty file, and no archive; remove it, or name another one"
+            if empty
+            else f"{path}: no archive, as it is no DuckDB file; name another one"
+        )
     with spill.shared(path) if path and read_only else nullcontext(scratch) as directory:
         connection = _opened(path, directory, read_only=read_only)
         try:
@@ -52,6 +57,23 @@ def archive(path: Path | None, scratch: Path, *, read_only: bool) -> Iterator["D
             connection.close()
 
 
+def flush(connection: "DuckDBPyConnection", path: Path) -> None:
+    """Write all that was loaded into the archive's own file.
+
+    Raises:
+        ArchiveError: it finds no room there.
+    """
+    import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
+
+    try:
+        connection.execute("CHECKPOINT")
+    except duckdb.Error as error:
+        raise ArchiveError(
+            f"{path}: what was loaded is in {path.name}.wal beside it, as it cannot be written into the archive"
+            f" ({error}); keep both together, make room, and run this again"
+        ) from None
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
@@ -63,17 +85,19 @@ def _create(path: Path, scratch: Path) -> None:
     """Make an empty archive whole before it gets its name: a kill leaves none, or one that is sound."""
     import duckdb  # noqa: PLC0415  (a tenth of a second, only where it is needed)
 
-    made = path.with_name(f".{path.name}.{os.getpid()}")
-    made.unlink(missing_ok=True)
+    real = path.resolve()
+    made = real.with_name(f".{real.name}.{os.getpid()}")
     try:
+        made.unlink(missing_ok=True)
         with closing(_connect(made, scratch, read_only=False)) as connection:
             _make(connection)
-        _name(made, path)
+        _name(made, real)
     except (duckdb.Error, OSError) as error:
         raise ArchiveError(f"{path}: no archive can be made there ({error}); make room, or name another file") from None
     finally:
-        for left in (made, made.with_name(f"{made.name}.wal")):
-            left.unlink(missing_ok=True)
+        with suppress(OSError):  # of a name that is too long
+            for left in (made, made.with_name(f"{made.name}.wal")):
+                left.unlink(missing_ok=True)
 
 
 def _name(made: Path, path: Path) -> None:

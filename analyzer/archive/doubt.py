@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.archive import raw, spool, staging
 from analyzer.archive.file import FileReport
-from analyzer.readers.item import NOT_UTF8, Item
+from analyzer.readers.item import NOT_UTF8, SPACE, Item
 from analyzer.readers.stream import Stream
 
 if TYPE_CHECKING:
@@ -78,5 +78,5 @@ class Doubt:
 
 
 def _item(number: int, line: bytes) -> Item:
-    text = line.decode("utf-8", "replace").strip()
-    return Item(number, 1, text, problem=None if text.encode() == line.strip() else NOT_UTF8)
+    text = line.decode("utf-8", "replace").strip(SPACE)
+    return Item(number, 1, text, problem=None if text.encode() == line.strip(SPACE.encode()) else NOT_UTF8)

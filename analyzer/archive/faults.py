@@ -15,12 +15,15 @@ from analyzer.readers.stream import Stream
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+HIDDEN = r"""(?is),?"file_row_number":[0-9]+|authorization.*"""
+"""What is not told of an item: what is no part of a Parquet file, and of a request what may be its token."""
+
 REJECTS = f"""
 INSERT INTO new_reject
 SELECT $file_id, coalesce(fault.line, p.line) AS line, fault.item,
        CASE WHEN fault.reason IN ('not JSON', $not_utf8) AND position = $cut_position THEN $cut
             ELSE fault.reason END,
-       coalesce(fault.text, p.text, '')
+       regexp_replace(coalesce(fault.text, p.text, ''), '{HIDDEN}', '', 'g')
 FROM (SELECT rowid - $base + 1 AS position, from_json(fault, '{staging.FAULT_TYPE}') AS fault
       FROM staged WHERE file_id = $file_id AND kind IS NULL) LEFT JOIN place p USING (position)
 ORDER BY line, fault.item NULLS FIRST

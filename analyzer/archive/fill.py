@@ -1,8 +1,8 @@
 """From a file to staged rows, by the way its format is read."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from analyzer.archive.reading import Reading
 from analyzer.errors import UnreadableError
 from analyzer.event import DERIVED, NAMES
 from analyzer.readers.formats import FORMATS
-from analyzer.readers.item import BOM, CUT, Item
+from analyzer.readers.item import BOM, CUT, Item, lines
 from analyzer.readers.stream import Stream
 
 if TYPE_CHECKING:
@@ -45,9 +45,13 @@ class Filler:
         plain = stream if whole and (stream.compression == "none" or report.format == "ndjson") else self._plain(stream)
         if report.format == "parquet":
             self._stage_parquet(plain, report, file_id)
-        else:
-            self._stage_checked(raw.LINES, plain, {"file_id": file_id})
+        elif refused(partial(self._stage_checked, raw.LINES, plain, {"file_id": file_id})):
+            self._forget(file_id)
+            self._stage_items((Item(number, 1, text) for number, text in lines(stream.chunks())), file_id)
         return plain
+
+    def _forget(self, file_id: int) -> None:
+        self._connection.execute("DELETE FROM staged WHERE file_id = $file_id", {"file_id": file_id})
 
     def _plain(self, stream: Stream) -> Stream:
         with NamedTemporaryFile(dir=self._workspace, delete=False) as file:
@@ -70,8 +74,8 @@ class Filler:
             self._connection.execute(insert, at | {"path": self._safe(plain.path), "compression": plain.compression})
         except OutOfMemoryException:
             piece = self._workspace / "piece.ndjson"
-            for lines in spool.pieces(plain.chunks()):
-                piece.write_bytes(lines)
+            for whole_lines in spool.pieces(plain.chunks()):
+                piece.write_bytes(whole_lines)
                 self._connection.execute(insert, at | {"path": str(piece), "compression": "none"})
             piece.unlink()
 
@@ -86,12 +90,14 @@ class Filler:
             return False
         rows, at = direct
         sample = staging.SAMPLE if report.content.size_bytes >= LARGE_BYTES else 0
-        self._connection.execute(f"INSERT INTO staged BY NAME {staging.unproven(rows)}", at | {"sample": sample})
+        insert = f"INSERT INTO staged BY NAME {staging.unproven(rows)}"
+        if refused(partial(self._connection.execute, insert, at | {"sample": sample})):
+            return False
         if Doubt(self._connection, self._workspace / "doubt.ndjson", self._checks()).settled(stream, report, file_id):
             if sample and self._connection.execute(staging.UNTOLD).fetchall():
                 self._connection.execute(staging.rare_contexts(rows), at | {"sample": 0})
             return True
-        self._connection.execute("DELETE FROM staged WHERE file_id = $file_id", {"file_id": file_id})
+        self._forget(file_id)
         return False
 
     def direct(self, stream: Stream, head: bytes, file_id: int) -> tuple[str, dict[str, Any]] | None:
@@ -126,14 +132,30 @@ class Filler:
             found = self._connection.execute(
                 "DESCRIBE FROM read_parquet($path, hive_partitioning=false)", {"path": path}
             ).fetchall()
-            theirs = {row[0] for row in found}
+            theirs = {row[0]: row[1] for row in found}
             columns = {name: self._reading.column(name) for name in NAMES if self._reading.column(name) in theirs}
+            floats = [name for name, kind in theirs.items() if kind in ("DOUBLE", "FLOAT")]
             self._connection.execute(
-                staging.checked(raw.parquet(columns)),
+                staging.checked(raw.parquet(columns, floats)),
                 {"path": path, "known": [*NAMES, *DERIVED], "file_id": file_id, "sample": 0},
             )
         except Error as error:
             raise UnreadableError(f"{report.name}: no readable Parquet file ({str(error).splitlines()[0]})") from None
+
+
+def refused(read: Callable[[], object]) -> bool:
+    """Let DuckDB read NDJSON; tell whether it cannot, as a line is longer than it reads, or than its memory holds."""
+    from duckdb import InvalidInputException, OutOfMemoryException  # noqa: PLC0415  (only where it is needed)
+
+    try:
+        read()
+    except OutOfMemoryException:
+        return True
+    except InvalidInputException as error:
+        if "maximum_object_size" not in str(error):
+            raise
+        return True
+    return False
 
 
 def _last_is_cut(items: Iterator[Item]) -> Iterator[Item]:
@@ -143,7 +165,7 @@ def _last_is_cut(items: Iterator[Item]) -> Iterator[Item]:
         yield last  # type: ignore[misc]
         last = item
     if last:
-        yield replace(last, problem=last.problem or CUT)
+        yield last._replace(problem=last.problem or CUT)
 
 
 def keys_of(head: bytes) -> set[str] | None:

@@ -6,9 +6,11 @@ prove nothing is left out, so that the sums of its file do not add up.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from os import SEEK_END
 
 from analyzer.archive.file import Content, FileReport
+from analyzer.archive.fill import refused
 from analyzer.archive.intake import Loader
 from analyzer.archive.merge import DURATION
 from analyzer.archive.staging import UNPROVEN_BYTES, unproven
@@ -67,10 +69,9 @@ class LookupsLoader(Loader):
         self._add_part(PART.format(rows="staged", size=0), {})
         super()._commit()
 
-    def _add_part(self, sql: str, parameters: dict[str, object]) -> str:
+    def _add_part(self, sql: str, parameters: dict[str, object]) -> None:
         self._parts += 1
         self.connection.execute(f"CREATE TABLE store.part_{self._parts} AS {sql}", parameters or None)
-        return f"store.part_{self._parts}"
 
     def _stage(self, report: FileReport, stream: Stream, head: bytes) -> bool:
         if self._summed(report, stream, head):
@@ -84,7 +85,10 @@ class LookupsLoader(Loader):
         direct = self.filler.direct(stream, head, 0) if fit else None
         if not direct:
             return False
-        part = self._add_part(PART.format(rows=f"({unproven(direct[0])})", size="size"), direct[1] | {"sample": 0})
+        part, sql = f"store.part_{self._parts + 1}", PART.format(rows=f"({unproven(direct[0])})", size="size")
+        if refused(partial(self._add_part, sql, direct[1] | {"sample": 0})):
+            self._parts -= 1
+            return False
         events, size = self.connection.execute(COUNTS.format(part=part)).fetchone()  # type: ignore[misc]
         newlines = events if report.content.ends_in_newline else events - 1
         if size + newlines != report.content.size_bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from analyzer.archive.database import archive, workspace
+from analyzer.archive.database import archive, flush, workspace
 from analyzer.archive.file import FileReport, Intake
 from analyzer.archive.intake import Loader
 from analyzer.archive.lookups import LookupsLoader
@@ -136,7 +136,9 @@ def loaded(
         with archive(into, scratch, read_only=False) as connection:
             loader = Loader(connection, scratch, reading)
             first_file_id = loader.next_id
-            yield Opened(connection, load(loader, found, observer), first_file_id)
+            intake = load(loader, found, observer)
+            flush(connection, into)
+            yield Opened(connection, intake, first_file_id)
 
 
 def load(loader: Loader, found: Sources, observer: Observer) -> Intake:

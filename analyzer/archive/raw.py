@@ -74,12 +74,25 @@ FROM read_parquet($path, file_row_number=true, hive_partitioning=false) AS row
 """
 
 
-def parquet(columns: dict[str, str]) -> str:
-    """Return the relation of a Parquet file: `columns` gives the file's column for names of the schema it has."""
+def parquet(columns: dict[str, str], floats: Collection[str] = ()) -> str:
+    """Return the relation of a Parquet file: `columns` gives the file's column for names of the schema it has.
+
+    Whole numbers of `floats` among the file's columns are integers: so data frames keep integers that may be absent.
+    """
     fields = (
-        f"to_json({_identifier(columns[name])})::VARCHAR" if name in columns else "NULL::VARCHAR" for name in NAMES
+        f"{_json_of(_identifier(columns[name]), is_float=columns[name] in floats)}::VARCHAR"
+        if name in columns
+        else "NULL::VARCHAR"
+        for name in NAMES
     )
     return PARQUET.format(fields=", ".join(f'{field} AS "{name}"' for field, name in zip(fields, NAMES, strict=True)))
+
+
+def _json_of(column: str, *, is_float: bool) -> str:
+    if not is_float:
+        return f"to_json({column})"
+    whole = f"CASE WHEN {column} = trunc({column}) THEN try_cast({column} AS BIGINT) END"
+    return f"coalesce(to_json({whole}), to_json({column}))"
 
 
 def _identifier(name: str) -> str:

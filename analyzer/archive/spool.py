@@ -1,31 +1,48 @@
 """A reader's items, written down one a line for DuckDB; places of rows, looked up in the file itself."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from analyzer.readers.item import BOM, NOT_UTF8, TEXT_CHARS, Item
+from analyzer.readers.item import BOM, NOT_UTF8, SPACE, TEXT_CHARS, Item, raw_lines
 from analyzer.readers.stream import Stream
 
 PIECE_BYTES = 1 << 14
 CUT_BYTES = 1 << 22
 
 
+LONGEST_ITEM_BYTES = 1 << 23
+"""DuckDB holds several at once, for each thread."""
+
+TOO_LONG = f"longer than {LONGEST_ITEM_BYTES >> 20} MiB, which is not read"
+
+
 def write(path: Path, items: Iterable[Item]) -> None:
     """Write each item as a JSON object a line, with the columns of `raw.SPOOL_COLUMNS`."""
-    with path.open("w", encoding="utf-8") as file:
+    with path.open("wb") as file:
         file.writelines(_line(item) for item in items)
 
 
-def _line(item: Item) -> str:
+def _line(item: Item) -> bytes:
     fields = {"problem": item.problem, "text": item.text, "shown": item.shown, "context": item.context}
     line = json.dumps({"line": item.line, "item": item.item, **fields}, separators=(",", ":"), ensure_ascii=False)
-    clean = line.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    if clean != line:
-        whole = json.loads(clean)
-        line = json.dumps({**whole, "problem": item.problem or NOT_UTF8}, ensure_ascii=False)
-    return line + "\n"
+    try:
+        data = line.encode()
+    except UnicodeEncodeError:
+        clean = json.loads(_SURROGATES.sub("\ufffd", line))
+        data = json.dumps({**clean, "problem": item.problem or NOT_UTF8}, ensure_ascii=False).encode()
+    return data + b"\n" if len(data) <= LONGEST_ITEM_BYTES else _line(_cut(item))
+
+
+def _cut(item: Item) -> Item:
+    """Return what is told of an item that is too long."""
+    shown = (item.text if item.shown is None else item.shown)[:TEXT_CHARS]
+    return Item(item.line, item.item, "", problem=TOO_LONG, shown=shown)
+
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def copy(stream: Stream, path: Path) -> None:
@@ -85,18 +102,11 @@ def places(chunks: Iterator[bytes], positions: Iterable[int]) -> Iterator[tuple[
     [(2, 3, 'b')]
     """
     wanted = iter(positions)
-    target = next(wanted, None)
-    position = line = 0
-    rest = b""
-    while target is not None:
-        chunk = next(chunks, b"")
-        *whole, rest = (rest + chunk).split(b"\n") if chunk else [rest, b""]
-        for raw in whole:
-            line += 1
-            if raw.strip():
-                position += 1
-                if position == target:
-                    yield position, line, raw.decode("utf-8", "replace").strip(" \t\r")[:TEXT_CHARS]
-                    target = next(wanted, None)
-        if not chunk:
+    target, position = next(wanted, None), 0
+    for line, raw in enumerate(raw_lines(chunks), start=1):
+        if target is None:
             return
+        position += bool(raw.strip())
+        if position == target:
+            yield position, line, raw.decode("utf-8", "replace").strip(SPACE)[:TEXT_CHARS]
+            target = next(wanted, None)

@@ -1,15 +1,15 @@
-"""A file that is one JSON array of events, pretty-printed or on one line, of any length; also several in a row."""
+"""A file that is one JSON array of events, pretty-printed or on one line, of any length; also several in a row.
+
+A broken item costs itself, and what stands between it and the next object.
+"""
 
 import codecs
 import json
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterable, Iterator, Mapping
 
 from analyzer.readers.bounds import Bounds
-from analyzer.readers.item import CUT, LONE_COMMA, NEXT_OBJECT, Item, numbered, skip_space, value_end
-
-if TYPE_CHECKING:
-    import re
+from analyzer.readers.item import CUT, SPACE, Item, numbered, skip_space, value_end
 
 WINDOW_CHARS = 1 << 20
 """Text held at once."""
@@ -18,6 +18,13 @@ LONGEST_CHARS = 1 << 26
 """A value may be longer than the window up to here; of a longer one only the beginning is kept."""
 
 TOO_LONG = f"longer than {LONGEST_CHARS >> 20} Mi characters, which is not read"
+OUTSIDE = "text outside the array"
+LONE_COMMA = "a comma without an item"
+
+NEXT = re.compile(r"\s*(?=,\s*\{)|(?=\]\s*\[)")
+NEXT_OR_LAST = re.compile(rf"{NEXT.pattern}|(?=\]\s*\Z)")
+"""Where a broken item may end, and at the file's end also: before an object, or an array's end."""
+
 NEAR_CHARS = 8
 """So near to the end of the text a problem may be that there is no more of it yet."""
 
@@ -25,10 +32,10 @@ NEAR_CHARS = 8
 class Window:
     """A sliding piece of a file's text that knows the line number of its place."""
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
+    def __init__(self, chunks: Iterable[bytes] = (), text: str = "") -> None:
         self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
-        self._chunks = chunks
-        self.text, self.place, self.line, self.ended = "", 0, 1, False
+        self._chunks = iter(chunks)
+        self.text, self.place, self.line, self.ended = text, 0, 1, False
         self.fill()
         self.text = self.text.removeprefix("\ufeff")
 
@@ -57,7 +64,7 @@ class Window:
         self.line += self.text.count("\n", self.place, place)
         self.place = place
 
-    def seek(self, pattern: "re.Pattern[str]") -> bool:
+    def seek(self, pattern: re.Pattern[str]) -> bool:
         """Move past the first match of `pattern`; False where there is none in the file."""
         while True:
             found = pattern.search(self.text, self.place)
@@ -105,10 +112,17 @@ class Window:
         text = "".join(parts)
         return (text, None if _is_json(text) else "not JSON") if kept < LONGEST_CHARS else (text, TOO_LONG)
 
+    def rest_of_line(self) -> str:
+        """Return what stands in this line, of a very long one a part, and move past it."""
+        while (end := self.text.find("\n", self.place)) < 0 and len(self.text) - self.place < LONGEST_CHARS:
+            if not self.fill():
+                break
+        return self._cut_out(end if end >= 0 else len(self.text)).rstrip(SPACE)
+
     def _broken(self) -> tuple[str, str]:
-        found = NEXT_OBJECT.search(self.text, self.place)
+        found = (NEXT_OR_LAST if self.ended else NEXT).search(self.text, self.place)
         if found:
-            return self._cut_out(found.start() + 1), "not JSON"
+            return self._cut_out(found.start()), "not JSON"
         problem = CUT if self.ended else "not JSON; what follows it up to the next whole object is skipped"
         return self._cut_out(len(self.text)), problem
 
@@ -126,7 +140,7 @@ def elements(window: Window) -> Iterator[Item]:
             yield from _elements_of_one(window)
         else:
             line = window.line
-            yield Item(line, 1, window.take()[0], problem="text outside the array")
+            yield Item(line, 1, window.rest_of_line(), problem=OUTSIDE)
 
 
 def _elements_of_one(window: Window) -> Iterator[Item]:
@@ -149,6 +163,21 @@ def _elements_of_one(window: Window) -> Iterator[Item]:
         window.advance(window.place + 1)
     elif problem != CUT:
         yield Item(window.line, 1, "", problem=CUT)
+
+
+def of_text(text: str) -> Iterator[tuple[str, str | None]]:
+    """Yield (text, problem) of each item of the JSON array that is `text`.
+
+    >>> list(of_text('[{"a": 1}, {"a" 2}, {"a": 3}]'))
+    [('{"a": 1}', None), ('{"a" 2}', 'not JSON'), ('{"a": 3}', None)]
+    """
+    window = Window(text=text)
+    window.advance(skip_space(window.text, 0) + 1)
+    for item in _elements_of_one(window):
+        yield item.text, "not JSON" if item.problem == CUT else item.problem
+    rest = window.text[window.place :].strip(SPACE)
+    if rest:
+        yield rest, OUTSIDE
 
 
 def items(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:

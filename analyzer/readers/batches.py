@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from analyzer.readers.item import Item, lines, numbered, split_array
+from analyzer.readers.array import of_text
+from analyzer.readers.item import Item, lines, numbered
 
 
 def items(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
@@ -13,7 +14,7 @@ def items(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item
 def of_line(number: int, text: str) -> Iterator[Item]:
     """Yield the events of one line."""
     if text.lstrip().startswith("["):
-        for event, problem in split_array(text, text.index("[")):
+        for event, problem in of_text(text):
             yield Item(number, 1, event, problem=problem)
     else:
         yield Item(number, 1, text)

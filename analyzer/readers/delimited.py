@@ -1,29 +1,31 @@
 """CSV and TSV with a header line of the schema's column names; fields are text, so a number is what reads as one.
 
 A field in quotes may hold line breaks. Where a row of several lines is none, a quote is missing or too many: its first
-line is the one at fault, and what follows is read anew.
+line is the one at fault, and those behind it are read by themselves; only the last of them may begin a row again.
 """
 
 import csv
 import json
 import re
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from threading import Lock
+from typing import NamedTuple
 
-from analyzer.readers.item import Item, Items, text_of
+from analyzer.event import NAMES
+from analyzer.readers.item import CUT, LONGEST_BYTES, Item, Items, raw_lines, text_of
 
-NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 NUMERIC = {"duration", "status", "timestamp"}
-MOST_CHARS = 1 << 26
-"""Of a field: csv refuses longer ones, by a limit that is the whole process's."""
+TOO_LONG = "row too long"
 
 REASONS = {
     "new-line character seen in unquoted field": "a carriage return outside quotes",
     "unexpected end of data": "a quote is not closed",
     "expected after": "text after a closing quote, or a quote is not closed",
-    "field larger than field limit": f"a field of more than {MOST_CHARS >> 20} Mi characters, or a quote is not closed",
+    TOO_LONG: "a quote is not closed",
+    "field larger than field limit": f"a field of over {LONGEST_BYTES >> 20} Mi characters, or a quote is not closed",
 }
 """What csv's messages mean, by what they contain."""
 
@@ -49,7 +51,7 @@ _limits: list[int] = []
 def _long_fields() -> Iterator[None]:
     """Let csv read fields that are longer than usual, for as long as any thread does."""
     with _lock:
-        _limits.append(csv.field_size_limit(MOST_CHARS))
+        _limits.append(csv.field_size_limit(LONGEST_BYTES))
     try:
         yield
     finally:
@@ -60,91 +62,119 @@ def _long_fields() -> Iterator[None]:
 
 
 def _items(chunks: Iterator[bytes], renamed: Mapping[str, str], delimiter: str) -> Iterator[Item]:
-    recorder = Recorder(chunks)
-    rows = csv.reader(recorder, delimiter=delimiter, strict=True)
-    name = "TSV" if delimiter == "\t" else "CSV"
-    try:
-        header = next(rows, [])
-    except csv.Error as error:
-        yield Item(1, None, recorder.text, problem=f"no header of {name}: {_reason(error)}")
+    rows = Rows(chunks, delimiter)
+    found = (row for row in rows if not row.is_blank)
+    header = next(found, None)
+    if not header:
         return
-    columns = [(json.dumps(name), renamed.get(name, name)) for name in header]
-    while True:
-        start = recorder.forget() + 1
+    rows.width = len(header.fields)
+    columns = [(json.dumps(name), renamed.get(name, name)) for name in map(_shown, header.fields)]
+    fault = header.problem or _repeated([ours for _, ours in columns])
+    if fault:
+        yield Item(header.line, None, header.text, problem=f"no header: {fault}")
+    for row in found:
+        problem = "there is no header" if fault else row.problem
+        yield Item(row.line, 1, row.text, problem=problem) if problem else _item(row, columns)
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    return next((f'duplicate column "{name}"' for name in NAMES if names.count(name) > 1), None)
+
+
+def _shown(name: str) -> str:
+    """Return a name as text: bytes that are no UTF-8 are replaced."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+class Row(NamedTuple):
+    """A row: its first line's number, its text, and its fields or why it has none."""
+
+    line: int
+    text: str
+    fields: list[str]
+    problem: str | None
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing in it."""
+        return not self.text.strip()
+
+
+class Rows:
+    """The rows of a file, in order; those of another `width` than the header's are at fault."""
+
+    def __init__(self, chunks: Iterator[bytes], delimiter: str) -> None:
+        self._feed, self._delimiter, self.width = Feed(chunks), delimiter, 0
+        self._name = "TSV" if delimiter == "\t" else "CSV"
+
+    def __iter__(self) -> Iterator[Row]:
+        reader = csv.reader(self._feed, delimiter=self._delimiter, strict=True)
+        while self._feed.begin():
+            line, (fields, problem) = self._feed.line, self._parsed(reader)
+            lines = self._feed.row
+            if not problem:
+                yield Row(line, "".join(lines).rstrip("\r\n"), fields, None)
+                continue
+            first, *others = lines
+            yield self._at_fault(line, first, problem)
+            yield from self._alone(line + 1, others[:-1])
+            self._feed.put_back(others[-1:])
+
+    def _alone(self, line: int, lines: Sequence[str]) -> Iterator[Row]:
+        for number, text in enumerate(lines, line):
+            fields, problem = self._parsed(csv.reader([text], delimiter=self._delimiter, strict=True))
+            yield self._at_fault(number, text, problem) if problem else Row(number, text.rstrip("\r\n"), fields, None)
+
+    def _parsed(self, reader: Iterator[list[str]]) -> tuple[list[str], str | None]:
         try:
-            row = next(rows)
-            problem = _miscounted(row, columns)
-        except StopIteration:
-            return
+            fields = next(reader)
         except csv.Error as error:
-            row, problem = [], f"not {name}: {_reason(error)}"
-        if problem:
-            yield Item(start, 1, recorder.first_only(), problem=problem)
-        elif row:
-            yield _item(start, recorder.text, columns, row)
+            reason = next((ours for theirs, ours in REASONS.items() if theirs in str(error)), str(error))
+            return [], f"not {self._name}: {reason}"
+        wrong = self.width and len(fields) not in (0, self.width)
+        return fields, f"{len(fields)} fields where the header has {self.width}" if wrong else None
+
+    @staticmethod
+    def _at_fault(line: int, text: str, problem: str) -> Row:
+        return Row(line, text.rstrip("\r\n"), [], problem if text.endswith("\n") else CUT)
 
 
-def _reason(error: csv.Error) -> str:
-    """Return what is wrong, in terms of the file."""
-    return next((ours for theirs, ours in REASONS.items() if theirs in str(error)), str(error))
-
-
-class Recorder:
-    """The file's lines with what was read of them since the last row: a quoted field may hold a line break."""
+class Feed:
+    """Gives csv the lines of a file, and keeps those of the row that it reads."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._lines = self._split(chunks)
-        self._again = deque[str]()
-        self._seen: list[str] = []
-        self._count = 0
+        self._lines = (text_of(raw, number, "") for number, raw in enumerate(raw_lines(chunks), start=1))
+        self._next: list[str] = []
+        self.row: list[str] = []
+        self.line, self._size = 1, 0
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = self._again.popleft() if self._again else next(self._lines)
-        self._count += 1
-        self._seen.append(line)
+        if self._size > LONGEST_BYTES:
+            raise csv.Error(TOO_LONG)
+        line = self._next.pop() if self._next else next(self._lines)
+        self.row.append(line)
+        self._size += len(line)
         return line
 
-    @property
-    def text(self) -> str:
-        """What was read since `forget`, without the last line break."""
-        return "".join(self._seen).rstrip("\r\n")
+    def begin(self) -> bool:
+        """Begin a row at `line`; False at the file's end."""
+        self.line += len(self.row)
+        self.row, self._size = [], 0
+        self._next = self._next or list(islice(self._lines, 1))
+        return bool(self._next)
 
-    def forget(self) -> int:
-        """Begin a new row; return the number of lines before it."""
-        self._seen.clear()
-        return self._count
-
-    def first_only(self) -> str:
-        """Return the first line since `forget`; those after it are read again."""
-        first, *others = self._seen
-        self._again.extendleft(reversed(others))
-        self._count -= len(others)
-        return first.rstrip("\r\n")
-
-    @staticmethod
-    def _split(chunks: Iterator[bytes]) -> Iterator[str]:
-        number, rest = 0, b""
-        for chunk in chunks:
-            *whole, rest = (rest + chunk).split(b"\n")
-            for raw in whole:
-                number += 1
-                yield text_of(raw, number, "") + "\n"
-        if rest:
-            yield text_of(rest, number + 1, "")
+    def put_back(self, lines: Sequence[str]) -> None:
+        """Let the last line of the row begin another."""
+        self._next = list(lines)
+        del self.row[len(self.row) - len(lines) :]
 
 
-def _miscounted(row: list[str], columns: list[tuple[str, str]]) -> str | None:
-    if len(row) in (0, len(columns)):
-        return None
-    return f"{len(row)} fields where the header has {len(columns)}"
-
-
-def _item(line: int, text: str, columns: list[tuple[str, str]], row: list[str]) -> Item:
-    fields = [f"{key}:{_json(name, value)}" for (key, name), value in zip(columns, row, strict=True) if value]
-    return Item(line, 1, "{" + ",".join(fields) + "}", shown=text)
+def _item(row: Row, columns: list[tuple[str, str]]) -> Item:
+    fields = [f"{key}:{_json(name, value)}" for (key, name), value in zip(columns, row.fields, strict=True) if value]
+    return Item(row.line, 1, "{" + ",".join(fields) + "}", shown=row.text)
 
 
 def _json(name: str, value: str) -> str:

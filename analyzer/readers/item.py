@@ -3,24 +3,24 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 _DECODER = json.JSONDecoder()
 BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(r"[ \t\r\n]*")
-NEXT_OBJECT = re.compile(r"\}\s*,\s*(?=\{)")
+
+SPACE = " \t\r\n"
+LONGEST_BYTES = 1 << 26
+"""Of a longer line, or value, only the beginning is kept."""
 
 TEXT_CHARS = 200
 """So much is kept of the text of a reject."""
 
 CUT = "cut off: the file ends inside this item"
 NOT_UTF8 = "not valid UTF-8"
-LONE_COMMA = "a comma without an item"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One event as it stands in its file, or what stands in the place of one.
 
     `text` is the JSON text of the event, `line` and `item` its place (both from 1), `context` what the request
@@ -63,45 +63,6 @@ def skip_space(text: str, start: int) -> int:
     return found.end() if found else start
 
 
-def split_array(text: str, start: int = 0) -> Iterator[tuple[str, str | None]]:
-    """Yield (text, problem) of each item of the JSON array at `start`; a broken item costs itself alone.
-
-    >>> list(split_array('[{"a": 1}, {"a" 2}, {"a": 3}]'))
-    [('{"a": 1}', None), ('{"a" 2}', 'not JSON'), ('{"a": 3}', None)]
-    """
-    place, comma = skip_space(text, start + 1), False
-    while text[place : place + 1] != "]":
-        if text[place : place + 1] == ",":
-            yield ",", LONE_COMMA
-            place, comma = skip_space(text, place + 1), True
-            continue
-        try:
-            end = value_end(text, place)
-        except json.JSONDecodeError:
-            found = NEXT_OBJECT.search(text, place)
-            yield text[place : found.start() + 1] if found else text[place:], "not JSON"
-            if not found:
-                return
-            place = found.end()
-            continue
-        yield text[place:end], None
-        after = skip_space(text, end)
-        comma = text[after : after + 1] == ","
-        if not comma and text[after : after + 1] != "]":
-            yield text[end:], "not JSON"
-            return
-        place = skip_space(text, after + comma)
-    if comma:
-        yield ",", LONE_COMMA
-    yield from _after_array(text, place + 1)
-
-
-def _after_array(text: str, place: int) -> Iterator[tuple[str, str | None]]:
-    rest = text[place:].strip()
-    if rest:
-        yield rest, "text after the end of the array"
-
-
 def members(text: str) -> dict[str, str]:
     """Return the JSON text of each value of the object in `text`, by key.
 
@@ -132,7 +93,7 @@ def members(text: str) -> dict[str, str]:
             place = skip_space(text, place + 1)
         elif text[place : place + 1] != closing:
             raise json.JSONDecodeError("a comma or the end expected", text, place)
-    if text[place + 1 :].strip():
+    if text[place + 1 :].strip(SPACE):
         raise json.JSONDecodeError("text after the object", text, place + 1)
     return found
 
@@ -142,7 +103,25 @@ def numbered(items: Iterable[Item]) -> Iterator[Item]:
     line, count = 0, 0
     for found in items:
         line, count = (found.line, 1) if found.line != line else (line, count + 1)
-        yield found if found.item is None else replace(found, item=count)
+        yield found if found.item in (None, count) else found._replace(item=count)
+
+
+def raw_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    r"""Yield lines with their newlines, which the last may lack.
+
+    >>> list(raw_lines([b"one\n\ntw", b"o"]))
+    [b'one\n', b'\n', b'two']
+    """
+    parts, size = list[bytes](), 0
+    for chunk in chunks:
+        *whole, rest = chunk.split(b"\n")
+        for raw in whole:
+            yield b"".join((*parts, raw, b"\n"))
+            parts, size = [], 0
+        parts += [rest] if size < LONGEST_BYTES else []
+        size += len(rest)
+    if size:
+        yield b"".join(parts)
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
@@ -151,18 +130,12 @@ def lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
     >>> list(lines([b"one\n\ntw", b"o\r\n"]))
     [(1, 'one'), (3, 'two')]
     """
-    number, rest = 0, b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        for raw in whole:
-            number += 1
-            if raw.strip():
-                yield number, text_of(raw, number)
-    if rest.strip():
-        yield number + 1, text_of(rest, number + 1)
+    for number, raw in enumerate(raw_lines(chunks), start=1):
+        if raw.strip():
+            yield number, text_of(raw, number)
 
 
-def text_of(raw: bytes, line: int, ending: str = "\r") -> str:
+def text_of(raw: bytes, line: int, ending: str = "\r\n") -> str:
     """Decode a line without its ending; the first may carry a byte order mark."""
     text = raw.decode("utf-8", "surrogateescape").rstrip(ending)
     return text.removeprefix("\ufeff") if line == 1 else text

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from analyzer.readers.item import Item, split_array
+from analyzer.readers.array import of_text
+from analyzer.readers.item import SPACE, Item
 
 _STATUS = re.compile(r"[0-9]{1,9}")
-_AUTHORIZATION = re.compile("authorization", re.IGNORECASE)
 PATH = "/artifacts/events"
 CI_HEADER = "x-artifact-client-ci"
 INTERACTIVE_HEADER = "x-artifact-client-interactive"
@@ -29,25 +29,27 @@ def query_of(url: str) -> dict[str, str]:
 
 
 def by_name(given: Any) -> dict[str, Any]:
-    """Return headers or a query by name, from an object, pairs, or objects of name and value; empty where it is none.
+    """Return headers or a query by name: from an object, pairs, objects of name and value, or names and values in turn.
 
-    >>> by_name([{"name": "Accept", "value": "*/*"}]), by_name([["Accept", "*/*"]])
-    ({'Accept': '*/*'}, {'Accept': '*/*'})
+    Raises:
+        ShapeError: they are listed otherwise.
+
+    >>> by_name([{"name": "A", "value": "1"}]), by_name([["A", "1"], ["B", "2"]]), by_name(["A", "1", "B", "2"])
+    ({'A': '1'}, {'A': '1', 'B': '2'}, {'A': '1', 'B': '2'})
     """
     if isinstance(given, dict):
         return given
     listed = given if isinstance(given, list) else []
-    pairs = [(one.get("name"), one.get("value")) if isinstance(one, dict) else tuple(one) for one in listed]
-    return {name: value for name, value in pairs if isinstance(name, str)}
+    if listed and all(isinstance(one, str) for one in listed) and len(listed) % 2 == 0:
+        listed = [list(pair) for pair in zip(listed[::2], listed[1::2], strict=True)]
+    pairs = [[one.get("name"), one.get("value")] if isinstance(one, dict) else one for one in listed]
+    if not all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):  # noqa: PLR2004  (a pair)
+        raise ShapeError("headers or query are listed in a way that is not known")
+    return {str(name): value for name, value in pairs}
 
 
-def without_token(text: str) -> str:
-    """Return what may be told of a request that cannot be read: all before its authorization.
-
-    >>> without_token('{"method": "POST", "headers": {"Authorization": "Bearer x"}')
-    '{"method": "POST", "headers": {"'
-    """
-    return _AUTHORIZATION.split(text, maxsplit=1)[0]
+class ShapeError(ValueError):
+    """What a request logs is there, in a shape that is not known."""
 
 
 def is_events_request(method: str | None, url: str | None) -> bool:
@@ -75,11 +77,11 @@ def context_of(query: Mapping[str, Any], headers: Mapping[str, Any], status: Any
 
 def items_of_body(line: int, body: str, context: dict[str, Any]) -> Iterator[Item]:
     """Yield the events of a request's body (JSON text of the array) with the request's context."""
-    text = body.strip()
+    text = body.strip(SPACE)
     if not text.startswith("["):
         yield Item(line, None, body, context, NO_BODY if text in ("", "-", "null") else BODY_NO_ARRAY)
         return
-    for event, problem in split_array(text):
+    for event, problem in of_text(text):
         yield Item(line, 1, event, context, problem)
 
 

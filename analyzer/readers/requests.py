@@ -10,13 +10,13 @@ from analyzer.readers.request import (
     CI_HEADER,
     INTERACTIVE_HEADER,
     NO_REQUEST,
+    ShapeError,
     by_name,
     context_of,
     is_events_request,
     items_of_body,
     query_of,
     unquoted,
-    without_token,
 )
 
 BODY_KEYS = ("body", "request_body")
@@ -39,14 +39,19 @@ def of_line(number: int, text: str, renamed: Mapping[str, str] = MappingProxyTyp
         url = _text(fields, URL_KEYS)
         wanted = is_events_request(_text(fields, ("method", "request_method")), url)
         context = context_of(_query(fields, url), _headers(fields), fields.get("status"), _first(fields, TIME_KEYS))
-    except (ValueError, TypeError, RecursionError) as error:
-        problem = error.msg if isinstance(error, json.JSONDecodeError) and "duplicate" in error.msg else "not JSON"
-        yield Item(number, None, without_token(text), problem=problem)
+    except (ValueError, RecursionError) as error:
+        yield Item(number, None, text, problem=_problem(error))
         return
     if not any(key in raw for key in BODY_KEYS) and {"sessionId", "hash"} <= fields.keys():
-        yield Item(number, None, without_token(text), problem=NO_REQUEST)
+        yield Item(number, None, text, problem=NO_REQUEST)
     elif wanted:
         yield from items_of_body(number, body, context)
+
+
+def _problem(error: Exception) -> str:
+    told = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+    is_known = isinstance(error, ShapeError) or "duplicate" in told
+    return told if is_known else "not a JSON object" if told == "not an object" else "not JSON"
 
 
 def _first(fields: dict[str, Any], keys: tuple[str, ...]) -> Any:
@@ -60,7 +65,7 @@ def _text(fields: dict[str, Any], keys: tuple[str, ...]) -> str | None:
 
 def _query(fields: dict[str, Any], url: str | None) -> dict[str, Any]:
     query = _first(fields, QUERY_KEYS)
-    given = query_of(f"?{query.lstrip('?')}") if isinstance(query, str) else query if isinstance(query, dict) else {}
+    given = query_of(f"?{query.lstrip('?')}") if isinstance(query, str) else by_name(query)
     first = {key: _first_of(value) for key, value in given.items()}
     flat = {key: fields[key] for key in ("teamId", "slug") if key in fields}
     return flat | query_of(url or "") | first

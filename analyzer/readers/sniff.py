@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any
@@ -13,6 +14,7 @@ from analyzer.readers.requests import BODY_KEYS
 
 HEAD_BYTES = 1 << 20
 LINES_LOOKED_AT = 50
+_EMPTY = re.compile(r"\[\s*\]")
 EVENT_KEYS = frozenset({"sessionId", "hash", "source", "event"})
 
 
@@ -29,18 +31,26 @@ def sniff(head: bytes, renamed: Mapping[str, str]) -> str | None:
     document = document_of(head)
     if document:
         return document
-    if b"\0" in head[:4096] and not head.lstrip().startswith((b"{", b"[")):
+    if b"\0" in head.split(b"\n", 1)[0] and not head.lstrip().startswith((b"{", b"[")):
         return None
-    text = [line for _, line in islice(lines([head]), LINES_LOOKED_AT)]
-    if not text:
+    every = [line.strip() for _, line in islice(lines([head]), LINES_LOOKED_AT)]
+    if not every:
         return "ndjson"
-    if all(line.strip() == "[]" for line in text):
-        return "batches"
+    text = [line for line in every if not _EMPTY.fullmatch(line)]
+    if not text or _EMPTY.fullmatch("".join(every)):
+        return "batches" if "[" not in every else "array"
     found = [_of_line(line, renamed) for line in text]
-    # A line of an array that is written an event a line looks like NDJSON; an array of its own is a batch.
-    if text[0].lstrip().startswith("[") and "batches" not in found:
-        return _of_start(text, renamed)
+    if text[0].startswith("["):
+        return _of_arrays(text, found, renamed)
+    if len(text) < len(every) and found[0] == "ndjson":
+        return "batches"
     return next(filter(None, found), None) or _of_start(text, renamed) or _of_head(head)
+
+
+def _of_arrays(text: list[str], found: list[str | None], renamed: Mapping[str, str]) -> str | None:
+    """Tell batches, an array a line, from arrays that are written an event a line, which looks like NDJSON."""
+    are_lines = text[0].endswith("]") and "[" not in text
+    return "batches" if are_lines and "batches" in found else _of_start(text, renamed)
 
 
 def _of_line(line: str, renamed: Mapping[str, str]) -> str | None:
@@ -62,7 +72,7 @@ def _is_event(value: Any, renamed: Mapping[str, str]) -> bool:
 
 
 def _of_start(text: list[str], renamed: Mapping[str, str]) -> str | None:
-    start = text[0].lstrip()
+    start = text[0]
     if start.startswith("["):
         return "array" if any(f'"{key}"' in line for line in text for key in (*EVENT_KEYS, *renamed)) else None
     if start.startswith("{"):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Cli, event
+from conftest import Cli, event, ndjson
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +15,7 @@ from analyzer.readers import array, delimited, har
 from analyzer.readers.array import Window, elements
 from analyzer.readers.bounds import Bounds
 
+GOOD, COMPACT = json.dumps(event()), ndjson([event()]).strip()
 TOKEN = "secret-token-of-the-team"  # noqa: S105  (of nobody)
 
 
@@ -150,3 +151,28 @@ def test_two_that_read_csv_at_once_leave_the_limits_of_others_alone() -> None:
     assert [next(first).problem, next(second).problem] == [None, None]
     assert [item.problem for item in first] == [item.problem for item in second] == [None]
     assert csv.field_size_limit() == before
+
+
+BIG = "y" * (17 << 20)
+LONG = {
+    "ndjson": lambda: [f"{GOOD}\n{BIG}\n{GOOD}\n", json.dumps(event(hash="a")) + f"\n{BIG}\n{GOOD}"],
+    "fast": lambda: [f"{COMPACT}\n{json.dumps(event(hash=BIG))}\n{COMPACT}\n"],
+    "nul": lambda: [f"{COMPACT}\n" + "\0" * (4 << 20) + f"\n{COMPACT}\n"],
+    "batches": lambda: [f"[{GOOD}]\n[{json.dumps(event(more=BIG))},{GOOD}]\n{BIG}\n"],
+    "array": lambda: [f"[{GOOD},\n{json.dumps(event(more=BIG))},\n{GOOD}]"],
+    "requests": lambda: [json.dumps({"path": "/v8/artifacts/events", "body": [event(), event(more=BIG), event()]})],
+    "csv": lambda: [f"sessionId,source,event,hash,more\ns,LOCAL,HIT,h,\ns,LOCAL,HIT,h,{BIG}\ns,LOCAL,HIT,h,\n"],
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_what_is_too_long_to_be_read_is_a_reject_and_the_rest_is_kept(kind: str, log: Any, cli: Cli) -> None:
+    for text in LONG[kind]():
+        path = log(text)
+        for options in ([], ["--by", "session"]):
+            result = cli("stats", path, *options, "--rejects", path.with_name("r"), "--force", "--format", "json")
+            assert (result.code, result.json["input"]["kept"]) == (0, 2), result.err
+            found = [json.loads(line) for line in path.with_name("r").read_text().splitlines()]
+            assert {one["reason"] for one in found} <= {"longer than 8 MiB, which is not read", "not JSON"}
+            assert all(len(one["text"]) <= 200 for one in found)
+            assert len(found) == result.json["input"]["rejected"] > 0

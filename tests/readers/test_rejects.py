@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from conftest import Cli, event, ndjson
 
@@ -324,3 +325,148 @@ def test_a_carriage_return_comes_back_from_csv(cli: Cli, log: Any, tmp_path: Pat
     cli("sql", log([event(hash="x\ry"), event()]), "FROM events", "-o", tmp_path / "back.csv")
     found = cli("sql", tmp_path / "back.csv", "SELECT hash FROM events ORDER BY position", "--format", "json")
     assert [row["hash"] for row in found.json["tables"][0]["rows"]] == ["x\ry", "h1"]
+
+
+def kept(cli: Cli, path: Path) -> list[str]:
+    rows = cli("sql", path, "SELECT hash FROM events ORDER BY position", "--format", "json")
+    return [row["hash"] for row in rows.json["tables"][0]["rows"]]
+
+
+A, B, C, D = (json.dumps(event(hash=name)) for name in "abcd")
+BROKEN = json.dumps(event(hash="x"))[:-1] + "x}"
+
+
+@pytest.mark.parametrize(
+    ("array", "hashes", "reasons"),
+    [
+        (f"[{A},{BROKEN},{B}]", "ab", ["not JSON"]),
+        (f"[{A},undefined,{B},{C}]", "abc", ["not JSON"]),
+        (f"[{A},{BROKEN},null,{B},{C}]", "abc", ["not JSON"]),
+        (f"[{A},{BROKEN}]", "a", ["not JSON"]),
+        (f"[{A} {B},{C},{D}]", "acd", ["no comma before this item"]),
+        (f"[{A},{B},]", "ab", ["a comma without an item"]),
+        (f"[{A},{B}] more", "ab", ["text outside the array"]),
+    ],
+)
+def test_a_broken_item_takes_no_other_with_it(cli: Cli, log: Any, array: str, hashes: str, reasons: list[str]) -> None:
+    request = json.dumps({"path": "/v8/artifacts/events", "body": array})
+    for text in (
+        f"[]\n{array}\n",
+        array.replace("[", "[\n").replace(",{", ",\n{").replace("] ", "]\n"),
+        request + "\n",
+    ):
+        path = log(text)
+        assert [one["reason"] for one in rejects(cli, path)] == reasons
+        assert kept(cli, path) == list(hashes)
+        assert "ends in the middle" not in cli("stats", path).err
+
+
+def test_what_stands_between_arrays_is_a_reject_a_line(cli: Cli, log: Any) -> None:
+    path = log(f"[\n{A}\n]\njunk\nmore, {{\n[\n{B},\n{C}\n]\n[{D}]\n")
+    assert [(one["line"], one["text"]) for one in rejects(cli, path)] == [(4, "junk"), (5, "more, {")]
+    assert kept(cli, path) == list("abcd")
+
+
+@pytest.mark.parametrize(
+    ("text", "hashes"),
+    [
+        (f"[]\n{A}\n{B}\n", "ab"),
+        (f"[ ]\n[{A}]\n", "a"),
+        (f"[\n{A},\n{B}\n]\n[{C}]\n", "abc"),
+        (f"[{C}]\n[\n{B}\n]\n", "cb"),
+        ('[]\n{"path": "/v8/artifacts/events", "body": [' + A + "]}\n", "a"),
+    ],
+)
+def test_arrays_of_all_kinds_in_one_file(cli: Cli, log: Any, text: str, hashes: str) -> None:
+    assert kept(cli, log(text)) == list(hashes)
+
+
+@pytest.mark.parametrize("blank", ["", "\r", "   "])
+def test_csv_after_a_blank_line(cli: Cli, log: Any, blank: str) -> None:
+    path = log(f"{blank}\nsessionId,source,event,hash\n{blank}\ns,LOCAL,HIT,a\n  \n")
+    assert (rejects(cli, path), kept(cli, path)) == ([], ["a"])
+
+
+def test_csv_whose_header_is_none(cli: Cli, log: Any) -> None:
+    path = log("sessionId,source,event,hash,hash\ns,LOCAL,HIT,a,\ns,LOCAL,HIT,a,b\n")
+    assert [(one["line"], one["reason"]) for one in rejects(cli, path)] == [
+        (1, 'no header: duplicate column "hash"'), (2, "there is no header"), (3, "there is no header"),
+    ]  # fmt: skip
+
+
+def test_a_column_of_csv_whose_name_is_no_text(cli: Cli, tmp_path: Path) -> None:
+    (path := tmp_path / "log.csv").write_bytes(b"sessionId,source,event,hash,dur\xe9e\ns,LOCAL,HIT,a,1\n")
+    assert (rejects(cli, path), kept(cli, path)) == ([], ["a"])
+    assert "unknown keys ignored: dur\ufffde (1)" in cli("stats", path).err
+
+
+@pytest.mark.parametrize("end", ["s,LOCAL,HI", 's,LOCAL,HIT,"b'])
+def test_csv_that_is_cut_in_its_last_line(cli: Cli, log: Any, end: str) -> None:
+    path = log(f"sessionId,source,event,hash\ns,LOCAL,HIT,a\n{end}")
+    assert [one["reason"] for one in rejects(cli, path)] == ["cut off: the file ends inside this item"]
+    assert "it ends in the middle of an item" in cli("stats", path).err
+
+
+def test_rows_with_quotes_at_odd_places_take_no_time(cli: Cli, log: Any) -> None:
+    """Each of them opens a quote that only the next one closes: read together they would be read a million times."""
+    path = log("sessionId,source,event,hash\n" + 's 5","LOCAL,HIT,a\n' * 20_000)
+    assert cli("stats", path, "--format", "json").json["input"]["rejected"] == 20_000
+
+
+def test_csv_with_a_nul_is_csv(cli: Cli, log: Any, tmp_path: Path) -> None:
+    cli("sql", log(json.dumps(event(hash="a\0"))), "FROM events", "-o", tmp_path / "back.csv")
+    assert kept(cli, tmp_path / "back.csv") == ["a\0"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Artifact-Client-CI": "GH"},
+        {"x-artifact-client-ci": ["GH"]},
+        [["X-Artifact-Client-CI", "GH"]],
+        [{"name": "X-Artifact-Client-CI", "value": "GH"}],
+        ["Accept", "*/*", "X-Artifact-Client-CI", "GH"],
+    ],
+)
+def test_headers_and_query_in_every_shape(cli: Cli, log: Any, headers: Any) -> None:
+    query = [{"name": "slug", "value": "web"}] if isinstance(headers, list) else {"slug": "web"}
+    path = log(json.dumps({"headers": headers, "query": query, "body": [event()]}))
+    assert cli("sql", path, "SELECT ci, team FROM events", "--format", "csv").out == "ci,team\nGH,web\n"
+
+
+@pytest.mark.parametrize("headers", [["a", "b", "c"], [None], [["a", "b", "c"]]])
+def test_headers_in_a_shape_that_is_not_known(cli: Cli, log: Any, headers: Any) -> None:
+    path = log(json.dumps({"headers": headers, "body": [event()]}))
+    assert [one["reason"] for one in rejects(cli, path)] == ["headers or query are listed in a way that is not known"]
+
+
+def test_a_request_in_a_log_of_events_shows_no_token(cli: Cli, log: Any) -> None:
+    request = json.dumps({"headers": {"Authorization": "Bearer SECRET"}, "body": [event()]})
+    for first in (GOOD, COMPACT, f"[{GOOD}]"):
+        path = log(f"{first}\n{request}\n{first}\n")
+        (found,) = rejects(cli, path)
+        assert found["text"] == '{"headers": {"'
+        assert "SECRET" not in cli("stats", path).err
+        assert "SECRET" not in cli("stats", path, "--strict").err
+
+
+@pytest.mark.parametrize("around", ["\xa0", "\u3000", "\x1f"])
+def test_space_that_json_does_not_know(cli: Cli, log: Any, around: str) -> None:
+    lines = [COMPACT] * 60
+    lines[30] = around + COMPACT
+    lines[40] = COMPACT + around
+    found = [(one["line"], one["reason"], one["text"]) for one in rejects(cli, log("\n".join(lines) + "\n"))]
+    assert found == [(31, "not JSON", around + COMPACT), (41, "not JSON", COMPACT + around)]
+
+
+def test_whole_numbers_that_a_data_frame_has_as_floats(cli: Cli, tmp_path: Path) -> None:
+    columns = {"status": [200.0, None, 3.5], "interactive": [1.0, 0.0, None], "duration": [2.0, 2.5, None]}
+    frame = pl.DataFrame(
+        {"sessionId": ["s"] * 3, "source": ["LOCAL"] * 3, "event": ["HIT"] * 3, "hash": list("abc"), **columns}
+    )
+    frame.write_parquet(path := tmp_path / "log.parquet")
+    (found,) = rejects(cli, path)
+    assert (found["line"], found["reason"]) == (3, "status is not an integer")
+    assert "file_row_number" not in found["text"]
+    out = cli("sql", path, "SELECT status, interactive, duration FROM events ORDER BY position", "--format", "csv").out
+    assert out == "status,interactive,duration\n200,true,2\n,false,2.5\n"
