@@ -97,7 +97,7 @@ class Row(NamedTuple):
     @property
     def is_blank(self) -> bool:
         """Whether there is nothing in it."""
-        return not self.text.strip()
+        return not self.text.strip(" \r\n")
 
 
 class Rows:

@@ -42,15 +42,15 @@ def sniff(head: bytes, renamed: Mapping[str, str]) -> str | None:
     found = [_of_line(line, renamed) for line in text]
     if text[0].startswith("["):
         return _of_arrays(text, found, renamed)
-    if len(text) < len(every) and found[0] == "ndjson":
+    if found[0] == "ndjson" and text[0] != every[0]:
         return "batches"
     return next(filter(None, found), None) or _of_start(text, renamed) or _of_head(head)
 
 
 def _of_arrays(text: list[str], found: list[str | None], renamed: Mapping[str, str]) -> str | None:
-    """Tell batches, an array a line, from arrays that are written an event a line, which looks like NDJSON."""
-    are_lines = text[0].endswith("]") and "[" not in text
-    return "batches" if are_lines and "batches" in found else _of_start(text, renamed)
+    """Tell batches, an array a line, from arrays over several lines; the last line may be cut off."""
+    is_spread = any(line[0] in '"]},' or line.endswith((",", "[")) for line in text[:-1] or text)
+    return "batches" if "batches" in found and not is_spread else _of_start(text, renamed)
 
 
 def _of_line(line: str, renamed: Mapping[str, str]) -> str | None:
