@@ -1,5 +1,6 @@
 """Opens archives. The one place that imports DuckDB for a connection, and sets how it behaves."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from analyzer.text import is_utf8
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""What the system answers on a file system that has none."""
 
 MEMORY_MB_BASE = 100
 MEMORY_MB_A_THREAD = 160
@@ -82,34 +86,43 @@ def _exists(path: Path) -> bool:
 
 
 def _create(path: Path, scratch: Path) -> None:
-    """Make an empty archive whole before it gets its name: a kill leaves none, or one that is sound."""
+    """Make an empty archive whole before it gets its name: with hard links, a kill leaves none, or a sound one."""
     import duckdb  # noqa: PLC0415  (a tenth of a second, only where it is needed)
 
     real = path.resolve()
-    made = real.with_name(f".{real.name}.{os.getpid()}")
+    made = real.with_name(f".{os.urandom(8).hex()}.part")
     try:
-        made.unlink(missing_ok=True)
         with closing(_connect(made, scratch, read_only=False)) as connection:
             _make(connection)
         _name(made, real)
     except (duckdb.Error, OSError) as error:
         raise ArchiveError(f"{path}: no archive can be made there ({error}); make room, or name another file") from None
     finally:
-        with suppress(OSError):  # of a name that is too long
-            for left in (made, made.with_name(f"{made.name}.wal")):
-                left.unlink(missing_ok=True)
+        for left in (made, made.with_name(f"{made.name}.wal")):
+            left.unlink(missing_ok=True)
 
 
 def _name(made: Path, path: Path) -> None:
     """Give an archive its name, unless another process was faster: its archive is as good."""
-    with suppress(FileExistsError):
-        try:
-            path.hardlink_to(made)
-        except FileExistsError:
+    try:
+        path.hardlink_to(made)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
             raise
-        except OSError:  # a file system without hard links
-            path.open("xb").close()
+        _replace(made, path)
+
+
+def _replace(made: Path, path: Path) -> None:
+    """Give an archive its name on a file system without hard links: an empty file is there for a moment."""
+    with suppress(FileExistsError):
+        path.open("xb").close()
+        try:
             made.replace(path)
+        except OSError:
+            path.unlink()
+            raise
 
 
 def _opened(path: Path | None, directory: Path, *, read_only: bool) -> "DuckDBPyConnection":

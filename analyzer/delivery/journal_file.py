@@ -1,12 +1,12 @@
 """The journal's file: made whole before it has its name, of one writer at a time, known to be whole when read.
 
 SQLite keeps what was written last in a second file beside it, NAME-wal, until the journal is closed. So for as long as
-it is open, the first is marked, by a number of its own for each time: a copy of it without the second, or with one of
-another time, knows less than was sent, and is refused.
+it is open, the first is marked: a copy of it without the second knows less than was sent, and is refused. The mark
+counts, up by one with each opening and each closing, so that it is odd while the journal is open, and a second file of
+another time is known.
 """
 
 import os
-import random
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -20,13 +20,16 @@ PAGE_BYTES = 16384
 
 MAGIC = b"SQLite format 3\0"
 MARK, OWNER = slice(60, 64), slice(68, 72)
-"""Where SQLite's header has `user_version`, which is not 0 where the journal was not closed, and `application_id`."""
+"""Where SQLite's header has `user_version`, the mark, and `application_id`."""
+
+MOST_AHEAD = 2
+"""So much the -wal may be ahead of the file: marked once more, after a run that did not close it."""
 
 OURS = 0x63657265
 
 ANOTHER = Message("name another ", Option("journal"))
 UNWRITTEN = Message("the journal cannot be written; check its permissions, or ", ANOTHER)
-CLOSED = "PRAGMA user_version = 0"
+SET_MARK = "PRAGMA user_version = {}"
 CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
 BUSY = "another replay is using the journal; run this again when it has ended"
 
@@ -51,12 +54,11 @@ def written(path: Path, tables: Sequence[str]) -> Iterator[sqlite3.Connection]:
         if not real.exists():
             _require_alone(path, beside(real, "wal"))
             _make(real, tables)
-        mark = _require_whole(path, real)
+        _require_whole(path, real)
         stack.callback(_keep_whole, real)
         database = stack.enter_context(closing(_connect(real, "rw")))
         _require_journal(path, database)
-        _require_same_time(path, database, mark)
-        stack.enter_context(_marked(database))
+        stack.enter_context(_marked(path, database))
         yield database
 
 
@@ -69,7 +71,8 @@ def read(path: Path) -> Iterator[sqlite3.Connection]:
     """
     real = _real(path)
     state = _state_of(real)
-    is_closed = not _require_whole(path, real) and not beside(real, "wal").exists()
+    _require_whole(path, real)
+    is_closed = not _is_open(real) and not beside(real, "wal").exists()
     with closing(_connect(real, "ro&immutable=1" if is_closed else "ro")) as database:
         _require_journal(path, database)
         yield database
@@ -96,7 +99,8 @@ def beside(path: Path, role: str) -> Path:
 
 def family(path: Path) -> list[Path]:
     """Return all files that are a journal's."""
-    return [path, *(beside(path, role) for role in ("wal", "shm", "lock"))]
+    real = Path(os.path.realpath(path))
+    return [real, *(beside(real, role) for role in ("wal", "shm", "lock"))]
 
 
 @contextmanager
@@ -128,44 +132,50 @@ def _make(path: Path, tables: Sequence[str]) -> None:
 
 
 @contextmanager
-def _marked(database: sqlite3.Connection) -> Iterator[None]:
+def _marked(path: Path, database: sqlite3.Connection) -> Iterator[None]:
     """Mark the file itself as open, durably, for so long, and then the other one."""
-    mark = f"PRAGMA user_version = {random.randrange(1, 1 << 31)}"  # noqa: S311  (no secret)
     database.execute("PRAGMA synchronous = FULL")
-    database.execute(mark)
-    if database.execute(CHECKPOINT).fetchone()[0]:
-        raise sqlite3.OperationalError(BUSY)
-    database.execute(mark)
+    _checkpoint(path, database)
+    before = database.execute("PRAGMA user_version").fetchone()[0]
+    mark = before + 1 + before % 2
+    database.execute(SET_MARK.format(mark))
+    _checkpoint(path, database)
+    database.execute(SET_MARK.format(mark))
     try:
         yield
     finally:
         with suppress(sqlite3.Error):  # it stays marked
             database.execute(CHECKPOINT)
-            database.execute(CLOSED)
+            database.execute(SET_MARK.format(mark + 1))
+
+
+def _checkpoint(path: Path, database: sqlite3.Connection) -> None:
+    if database.execute(CHECKPOINT).fetchone()[0]:
+        raise JournalError(f"{path}: the journal is being read; run this again when that has ended")
 
 
 def _keep_whole(real: Path) -> None:
     """Leave an empty -wal beside a file that is closed and yet marked, as its disk is full: it lacks nothing."""
     with suppress(OSError):
-        if _mark_of(real) and not beside(real, "wal").exists():
+        if _is_open(real) and not beside(real, "wal").exists():
             beside(real, "wal").touch()
 
 
-def _require_whole(path: Path, real: Path) -> int:
-    """Refuse a file whose last part is missing; return its mark."""
+def _require_whole(path: Path, real: Path) -> None:
+    """Refuse a file whose last part is missing, or is of another time: SQLite would write that into it."""
     wal = beside(real, "wal")
-    if _mark_of(real) and not wal.exists() and _mark_of(real):
+    if _is_open(real) and not wal.exists() and _is_open(real):
         raise JournalError(
             f"{path}: its run has not closed it, and {wal.name}, which holds what was sent last, is not beside it;"
             " bring that file back too (an empty one in its place accepts that events may be sent twice)"
         )
-    return _mark_of(real)
-
-
-def _require_same_time(path: Path, database: sqlite3.Connection, mark: int) -> None:
-    found = database.execute("PRAGMA user_version").fetchone()[0]
-    if found not in (0, mark):
-        raise JournalError(f"{path}: {beside(path, 'wal').name} is of another time than it; bring both of one time")
+    mark = _mark_of(real)
+    if mark is None or not wal.exists() or not wal.stat().st_size:
+        return
+    with closing(_connect(real, "ro")) as database:
+        ahead = database.execute("PRAGMA user_version").fetchone()[0] - mark
+    if not 0 <= ahead <= MOST_AHEAD:
+        raise JournalError(f"{path}: {wal.name} is of another time than it; bring both of one time")
 
 
 def _require_alone(path: Path, wal: Path) -> None:
@@ -179,11 +189,16 @@ def _require_alone(path: Path, wal: Path) -> None:
     wal.unlink()
 
 
-def _mark_of(path: Path) -> int:
+def _is_open(path: Path) -> bool:
+    return bool((_mark_of(path) or 0) % 2)
+
+
+def _mark_of(path: Path) -> int | None:
+    """Return the mark in the file itself; None where it is no journal."""
     with path.open("rb") as file:
         header = file.read(100)
     is_journal = header.startswith(MAGIC) and int.from_bytes(header[OWNER]) == OURS
-    return int.from_bytes(header[MARK]) if is_journal else 0
+    return int.from_bytes(header[MARK]) if is_journal else None
 
 
 def _require_journal(path: Path, database: sqlite3.Connection) -> None:

@@ -68,9 +68,8 @@ class DeadLetters:
     def _write(self, data: bytes) -> None:
         end = self._file.seek(0, os.SEEK_END) if self._file.seekable() else 0
         try:
-            written = self._file.write(data)
-            if written < len(data):
-                self._file.write(data[written:])
+            while data:
+                data = data[self._file.write(data) :]
         except OSError as error:
             with suppress(OSError):
                 self._file.truncate(end)

@@ -68,7 +68,9 @@ JOIN arrived a ON a.destination = t.destination AND a.session_id = e.session_id 
 """
 
 TAKEN_LATER = """
-SELECT count(*) FROM ({events}) e JOIN target t USING (context_id) {chosen} SEMI {arrived}
+SELECT count(*) FROM (
+    SELECT DISTINCT t.destination, e.session_id, e.hash_id, e.kind, e.duration_ms
+    FROM ({events}) e JOIN target t USING (context_id) {chosen} SEMI {arrived})
 """
 
 LIMITED = "CREATE OR REPLACE TEMP TABLE selected AS FROM selected ORDER BY place LIMIT $limit"
@@ -318,11 +320,11 @@ GATHERED_BYTES = 1 << 20
 
 def _gathered(known: Iterable[tuple[str, str, bytes]]) -> Iterator[tuple[str, str, bytes]]:
     """Join the digests of many chunks: a file each of them would be slow."""
-    waiting: dict[tuple[str, str], list[bytes]] = {}
+    waiting: dict[tuple[str, str], bytearray] = {}
     for team, state, digests in known:
-        parts = waiting.setdefault((team, state), [])
-        parts.append(digests)
-        if sum(map(len, parts)) >= GATHERED_BYTES:
-            yield team, state, b"".join(parts)
-            parts.clear()
-    yield from ((team, state, b"".join(parts)) for (team, state), parts in waiting.items() if parts)
+        gathered = waiting.setdefault((team, state), bytearray())
+        gathered += digests
+        if len(gathered) >= GATHERED_BYTES:
+            yield team, state, bytes(gathered)
+            gathered.clear()
+    yield from ((team, state, bytes(gathered)) for (team, state), gathered in waiting.items() if gathered)

@@ -92,7 +92,7 @@ class Session:
         if self._journal:
             self._look_up(self._journal, execute=execute, resend=resend)
         self.tallies, self.resend = self.queue.mark(resend=resend), resend
-        if self._journal and resend:
+        if self._journal and resend and execute:
             self._journal.hold(self._teams)
         self._before = self._held(self._journal) if self._journal else {}
 
@@ -254,8 +254,9 @@ class Session:
         if self.counted(journal, counts) != counts:
             raise AccountingError(f"the journal does not hold what was counted, which is a bug in analyzer: {counts}")
         left = {team: tally.unsent - sum(now[team]) for team, tally in self.tallies.items()}
-        numbers = {number: team for number, team in self._teams.items() if team in left}
-        journal.note({number: left.pop(team) for number, team in numbers.items() if team in left}, last_error)
+        numbers = {number: left.pop(team, None) for number, team in self._teams.items()}
+        journal.note({number: count for number, count in numbers.items() if count is not None}, last_error)
+        journal.note({number: 0 for number, count in numbers.items() if count is None}, None)
 
     def counted(self, journal: Journal, counts: Counts) -> Counts:
         """Return a run's counts as the journal has them; as they are, where it cannot be read."""

@@ -71,8 +71,12 @@ class Teams:
         >>> Teams([("team_2", "docs"), ("team_3", "docs"), ("", "docs")]).may_be(("team_2", "docs"), ("", "docs"))
         True
         """
-        (one, slug), (another, its) = named, other
-        return slug == its != "" and not (one and another) and self.of(named) != self.of(other)
+        return self.of(named) != self.of(other) and (self._goes_with(named, other) or self._goes_with(other, named))
+
+    def _goes_with(self, named: Named, other: Named) -> bool:
+        """Tell whether a name is a slug alone that goes with the other's id."""
+        (team_id, slug), (its_id, its_slug) = named, other
+        return bool(slug and its_id) and not team_id and slug in (its_slug, *self._slugs.get(its_id, ()))
 
     def of(self, named: Named) -> str:
         """Return what a team is known by: a slug that is its alone, else its id; empty where it has no name."""

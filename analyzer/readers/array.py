@@ -21,8 +21,9 @@ TOO_LONG = f"longer than {LONGEST_CHARS >> 20} Mi characters, which is not read"
 OUTSIDE = "text outside the array"
 LONE_COMMA = "a comma without an item"
 
-NEXT = re.compile(r"\s*(?=,\s*\{)|(?=\]\s*\[)")
-NEXT_OR_LAST = re.compile(rf"{NEXT.pattern}|(?=\]\s*\Z)")
+LINE_OR_ARRAY = re.compile(r"[\n\[]")
+NEXT = re.compile(r",\s*\{|\]\s*\[")
+NEXT_OR_LAST = re.compile(rf"{NEXT.pattern}|\]\s*\Z")
 """Where a broken item may end, and at the file's end also: before an object, or an array's end."""
 
 NEAR_CHARS = 8
@@ -113,16 +114,16 @@ class Window:
         return (text, None if _is_json(text) else "not JSON") if kept < LONGEST_CHARS else (text, TOO_LONG)
 
     def rest_of_line(self) -> str:
-        """Return what stands in this line, of a very long one a part, and move past it."""
-        while (end := self.text.find("\n", self.place)) < 0 and len(self.text) - self.place < LONGEST_CHARS:
-            if not self.fill():
+        """Return what stands in this line before another array, of a very long one a part, and move past it."""
+        while not (found := LINE_OR_ARRAY.search(self.text, self.place)):
+            if len(self.text) - self.place >= LONGEST_CHARS or not self.fill():
                 break
-        return self._cut_out(end if end >= 0 else len(self.text)).rstrip(SPACE)
+        return self._cut_out(found.start() if found else len(self.text)).rstrip(SPACE)
 
     def _broken(self) -> tuple[str, str]:
         found = (NEXT_OR_LAST if self.ended else NEXT).search(self.text, self.place)
         if found:
-            return self._cut_out(found.start()), "not JSON"
+            return self._cut_out(found.start()).rstrip(SPACE), "not JSON"
         problem = CUT if self.ended else "not JSON; what follows it up to the next whole object is skipped"
         return self._cut_out(len(self.text)), problem
 
@@ -152,7 +153,7 @@ def _elements_of_one(window: Window) -> Iterator[Item]:
             window.advance(window.place + 1)
             if separated:
                 yield Item(line, 1, ",", problem=LONE_COMMA)
-            separated, comma = True, line
+            separated, comma = True, 0 if separated else line
             continue
         text, problem = window.take()
         yield Item(line, 1, text, problem=problem if problem or separated else "no comma before this item")

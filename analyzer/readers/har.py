@@ -8,7 +8,7 @@ from typing import Any
 
 from analyzer.readers.array import TOO_LONG, Window
 from analyzer.readers.item import CUT, Item, numbered
-from analyzer.readers.request import PATH, by_name, context_of, is_events_request, items_of_body, query_of
+from analyzer.readers.request import PATH, ShapeError, by_name, context_of, is_events_request, items_of_body, query_of
 
 METHOD_AND_URL = re.compile(r'"method"\s*:\s*"[A-Z]+"\s*,\s*"url"\s*:\s*"[^"\\]*"')
 ENTRIES = re.compile(r'"entries"\s*:\s*\[')
@@ -46,6 +46,9 @@ def of_entry(line: int, text: str) -> Iterator[Item]:
         headers = {key.lower(): value for key, value in by_name(request.get("headers")).items()}
         status = (entry.get("response") or {}).get("status")
         body = _body(request.get("postData") or {})
+    except ShapeError as error:
+        yield Item(line, None, told(text), problem=str(error))
+        return
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         yield Item(line, None, told(text), problem="not a HAR entry")
         return

@@ -116,7 +116,7 @@ def raw_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         *whole, rest = chunk.split(b"\n")
         for raw in whole:
-            yield b"".join((*parts, raw, b"\n"))
+            yield b"".join((*parts, raw if size < LONGEST_BYTES else b"", b"\n"))
             parts, size = [], 0
         parts += [rest] if size < LONGEST_BYTES else []
         size += len(rest)

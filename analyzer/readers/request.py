@@ -31,6 +31,8 @@ def query_of(url: str) -> dict[str, str]:
 def by_name(given: Any) -> dict[str, Any]:
     """Return headers or a query by name: from an object, pairs, objects of name and value, or names and values in turn.
 
+    What is no list is none.
+
     Raises:
         ShapeError: they are listed otherwise.
 
@@ -43,9 +45,13 @@ def by_name(given: Any) -> dict[str, Any]:
     if listed and all(isinstance(one, str) for one in listed) and len(listed) % 2 == 0:
         listed = [list(pair) for pair in zip(listed[::2], listed[1::2], strict=True)]
     pairs = [[one.get("name"), one.get("value")] if isinstance(one, dict) else one for one in listed]
-    if not all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):  # noqa: PLR2004  (a pair)
+    if not all(isinstance(pair, list) and len(pair) == 2 and _is_name(pair[0]) for pair in pairs):  # noqa: PLR2004  (a pair)
         raise ShapeError("headers or query are listed in a way that is not known")
     return {str(name): value for name, value in pairs}
+
+
+def _is_name(found: Any) -> bool:
+    return isinstance(found, str) and not set(found) & set(": ")
 
 
 class ShapeError(ValueError):

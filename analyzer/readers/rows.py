@@ -92,9 +92,9 @@ class Rows:
         wrong = self.width and len(fields) not in (0, self.width)
         return fields, f"{len(fields)} fields where the header has {self.width}" if wrong else None
 
-    @staticmethod
-    def _at_fault(line: int, text: str, problem: str) -> Row:
-        return Row(line, text.rstrip("\r\n"), [], problem if text.endswith("\n") else CUT)
+    def _at_fault(self, line: int, text: str, problem: str) -> Row:
+        is_cut = not text.endswith("\n") and text.count(self._delimiter) < self.width
+        return Row(line, text.rstrip("\r\n"), [], CUT if is_cut else problem)
 
 
 class Feed:

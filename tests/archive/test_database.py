@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,19 @@ def test_an_archive_is_made_where_there_are_no_hard_links(
     with analyzer.load(log([event()]), into=tmp_path / "a.duckdb") as found:
         assert found.stats()["hits"].item() == 1
     assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_threads_that_make_one_archive(log: Any, tmp_path: Path) -> None:
+    def load(number: int) -> str:
+        try:
+            analyzer.load(log([event(hash=f"h{number}")], f"log{number}"), into=tmp_path / "a.duckdb").close()
+        except analyzer.ArchiveError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(3) as pool:
+        said = [words for words in pool.map(load, range(3)) if words]
+    assert len(said) < 3
+    assert all("has the archive open already" in words for words in said)
+    with analyzer.load(tmp_path / "a.duckdb") as found:
+        assert found.stats()["events"].item() == 3 - len(said)

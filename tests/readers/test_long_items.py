@@ -11,7 +11,7 @@ from conftest import Cli, event, ndjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.readers import array, delimited, har
+from analyzer.readers import array, delimited, har, item
 from analyzer.readers.array import Window, elements
 from analyzer.readers.bounds import Bounds
 
@@ -176,3 +176,13 @@ def test_what_is_too_long_to_be_read_is_a_reject_and_the_rest_is_kept(kind: str,
             assert {one["reason"] for one in found} <= {"longer than 8 MiB, which is not read", "not JSON"}
             assert all(len(one["text"]) <= 200 for one in found)
             assert len(found) == result.json["input"]["rejected"] > 0
+
+
+@pytest.mark.parametrize("piece", [1, 7, 50])
+def test_of_a_line_beyond_all_measure_the_beginning_is_kept(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(item, "LONGEST_BYTES", 20)
+    content = b"short\n" + b"x" * 20 + b"middle" * 9 + b"end\nlast"
+    found = list(item.raw_lines(content[at : at + piece] for at in range(0, len(content), piece)))
+    assert [found[0], found[2], len(found)] == [b"short\n", b"last", 3]
+    assert content[6:].startswith(found[1].rstrip(b"\n"))
+    assert b"end" not in found[1]

@@ -346,6 +346,7 @@ BROKEN = json.dumps(event(hash="x"))[:-1] + "x}"
         (f"[{A} {B},{C},{D}]", "acd", ["no comma before this item"]),
         (f"[{A},{B},]", "ab", ["a comma without an item"]),
         (f"[{A},{B}] more", "ab", ["text outside the array"]),
+        (f"[,{A}]", "a", ["a comma without an item"]),
     ],
 )
 def test_a_broken_item_takes_no_other_with_it(cli: Cli, log: Any, array: str, hashes: str, reasons: list[str]) -> None:
@@ -405,6 +406,17 @@ def test_csv_that_is_cut_in_its_last_line(cli: Cli, log: Any, end: str) -> None:
     path = log(f"sessionId,source,event,hash\ns,LOCAL,HIT,a\n{end}")
     assert [one["reason"] for one in rejects(cli, path)] == ["cut off: the file ends inside this item"]
     assert "it ends in the middle of an item" in cli("stats", path).err
+
+
+def test_a_last_row_of_too_many_fields_is_not_cut(cli: Cli, log: Any) -> None:
+    path = log("sessionId,source,event,hash\ns,LOCAL,HIT,a\ns,LOCAL,HIT,b,more")
+    assert [one["reason"] for one in rejects(cli, path)] == ["5 fields where the header has 4"]
+
+
+def test_arrays_on_one_line_with_text_between(cli: Cli, log: Any) -> None:
+    path = log(f"[\n{A}\n],[{B}] and [{C},{D}]\n")
+    assert [one["text"] for one in rejects(cli, path)] == [",", "and"]
+    assert kept(cli, path) == list("abcd")
 
 
 def test_rows_with_quotes_at_odd_places_take_no_time(cli: Cli, log: Any) -> None:

@@ -133,9 +133,44 @@ def test_a_last_part_of_another_time_is_refused(replay: Replay, log: Any, strict
     old = wal.read_bytes()
     kill(path, source, strict)
     wal.write_bytes(old)
-    sent = len(strict.bodies)
-    result = replay(source)
-    assert (result.code, len(strict.bodies), "j.sqlite-wal is of another time" in result.err) == (1, sent, True)
+    sent, files = len(strict.bodies), (path.read_bytes(), old)
+    for result in (replay(source), replay(source), replay(source, execute=False)):
+        assert (result.code, len(strict.bodies), "j.sqlite-wal is of another time" in result.err) == (1, sent, True)
+        assert (path.read_bytes(), wal.read_bytes()) == files
+
+
+@pytest.mark.parametrize("checkpoint", [1, 2])
+def test_a_kill_while_it_is_marked_leaves_a_sound_journal(checkpoint: int, tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with Journal(path) as journal:
+        team = journal.destinations(API, [("", "t")])["", "t"]
+        journal.turn([], [(team, digests(1, 2))])
+    killed = f"""
+import os, pathlib, sys
+from analyzer.delivery import journal, journal_file
+checkpoint, left = journal_file._checkpoint, [{checkpoint}]
+def dying(*arguments):
+    left[0] -= 1
+    os._exit(9) if not left[0] else checkpoint(*arguments)
+journal_file._checkpoint = dying
+journal.Journal(pathlib.Path(sys.argv[1]))
+"""
+    for _ in range(3):
+        assert subprocess.run([sys.executable, "-c", killed, str(path)], check=False).returncode == 9
+    with Journal(path, read_only=True) as read:
+        assert list(read.known(team)) == [(UNCERTAIN, digests(1, 2))]
+    with Journal(path) as again:
+        assert list(again.known(team)) == [(UNCERTAIN, digests(1, 2))]
+
+
+def test_what_went_wrong_while_a_journal_was_read_is_what_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    Journal(path).__exit__(None, None, None)
+    reader = Journal(path, read_only=True)
+    path.write_bytes(path.read_bytes() + b"more")
+    reader.__exit__(KeyError, KeyError(), None)
+    with pytest.raises(JournalError), Journal(path, read_only=True):
+        path.unlink()
 
 
 @pytest.mark.parametrize("size", [4096, 20_000, 70_000])
@@ -157,13 +192,13 @@ def test_what_cannot_be_marked_as_closed_is_still_whole(tmp_path: Path, monkeypa
     journal = Journal(tmp_path / "j")
     team = journal.destinations(API, [("", "t")])["", "t"]
     journal.turn([], [(team, digests(1, 2))])
-    monkeypatch.setattr(journal_file, "CLOSED", "PRAGMA nothing_of_the_kind; SELECT")
+    monkeypatch.setattr(journal_file, "SET_MARK", "{} is no statement")
     with journal:
         pass
+    monkeypatch.undo()
     assert sorted(one.name for one in tmp_path.iterdir()) == ["j", "j-lock", "j-wal"]
     with Journal(tmp_path / "j") as again:
         assert list(again.known(team)) == [(UNCERTAIN, digests(1, 2))]
-        monkeypatch.undo()
     assert sorted(one.name for one in tmp_path.iterdir()) == ["j", "j-lock"]
 
 

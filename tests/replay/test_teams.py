@@ -115,6 +115,24 @@ def test_what_went_to_an_id_is_held_where_a_log_has_a_slug_of_two(replay: Replay
     assert (held.code, held.json["uncertain"], len(strict.taken)) == (8, 1, 2)
 
 
+def test_an_id_alone_is_held_too_where_its_slug_is_of_two(replay: Replay, strict: Strict, named: Any) -> None:
+    replay(named({"slug": "docs"}))
+    for team in ("team_2", "team_3"):
+        replay(named({"teamId": team, "slug": "docs"}), "--since", "2000-01-01")
+    replay(named({"teamId": "team_2", "slug": "docs"}, {"teamId": "team_3", "slug": "docs"}))
+    sent = len(strict.taken)
+    held = replay(named({"teamId": "team_2"}))
+    assert (held.code, held.json["uncertain"], len(strict.taken)) == (8, 1, sent)
+
+
+def test_a_plan_to_resend_writes_nothing(replay: Replay, strict: Strict, named: Any, tmp_path: Path) -> None:
+    strict.script = ["record, close", "record, close"]
+    assert [replay(named(team)).code for team in (NAMES[2], NAMES[0])] == [8, 8]
+    before = (tmp_path / "j.sqlite").read_bytes()
+    plan = replay(named(*NAMES), "--on-uncertain", "resend", execute=False)
+    assert (plan.code, (tmp_path / "j.sqlite").read_bytes()) == (0, before)
+
+
 @pytest.mark.parametrize("order", [("--slug=web", "--team-id=team_1"), ("--team-id=team_1", "--slug=web")], ids=str)
 def test_what_the_log_says_of_a_team_counts_under_other_names_too(
     replay: Replay, strict: Strict, named: Any, order: tuple[str, str]
