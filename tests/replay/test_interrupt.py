@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,13 +19,24 @@ from replay.server import TOKEN, Strict
 LOG = RECORDED / "requests.ndjson"
 
 
-def started(strict: Strict, tmp_path: Path, *options: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
+def started(
+    strict: Strict, tmp_path: Path, *options: str, stderr: int = subprocess.PIPE, ignored: Sequence[signal.Signals] = ()
+) -> subprocess.Popen[str]:
+    """Start a replay that ignores some signals from outside, whatever these tests were started with."""
+
     command = [
         sys.executable, "-m", "analyzer", "replay", str(LOG), "--api", strict.url, "--journal", str(tmp_path / "j"),
         "--execute", "--chunk-size", "10", "--format", "csv", *options,
     ]  # fmt: skip
     environment = {**os.environ, "TURBO_TOKEN": TOKEN}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
+
+    def heed() -> None:
+        for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(one, signal.SIG_IGN if one in ignored else signal.SIG_DFL)
+
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True, preexec_fn=heed,  # noqa: PLW1509  (it takes no lock)
+    )  # fmt: skip
 
 
 def wait_for(strict: Strict, requests: int) -> None:
@@ -54,11 +66,7 @@ def test_ctrl_c_ends_after_the_request_under_way(sent: signal.Signals, strict: S
 def test_a_signal_that_is_ignored_from_outside_ends_nothing(
     ignored: signal.Signals, strict: Strict, tmp_path: Path
 ) -> None:
-    before = signal.signal(ignored, signal.SIG_IGN)
-    try:
-        process = started(strict, tmp_path, "--requests-per-minute", "0", "--limit", "300")
-    finally:
-        signal.signal(ignored, before)
+    process = started(strict, tmp_path, "--requests-per-minute", "0", "--limit", "300", ignored=[ignored])
     wait_for(strict, 2)
     process.send_signal(ignored)
     process.communicate(timeout=60)
