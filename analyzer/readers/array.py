@@ -153,11 +153,11 @@ def _elements_of_one(window: Window) -> Iterator[Item]:
             window.advance(window.place + 1)
             if separated:
                 yield Item(line, 1, ",", problem=LONE_COMMA)
-            separated, comma = True, 0 if separated else line
+            separated, comma = True, comma if separated else line
             continue
         text, problem = window.take()
         yield Item(line, 1, text, problem=problem if problem or separated else "no comma before this item")
-        separated = False
+        separated, comma = False, 0
     if found and separated and comma:
         yield Item(comma, 1, ",", problem=LONE_COMMA)
     if found:

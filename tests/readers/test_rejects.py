@@ -347,6 +347,8 @@ BROKEN = json.dumps(event(hash="x"))[:-1] + "x}"
         (f"[{A},{B},]", "ab", ["a comma without an item"]),
         (f"[{A},{B}] more", "ab", ["text outside the array"]),
         (f"[,{A}]", "a", ["a comma without an item"]),
+        (f"[{A},,]", "a", ["a comma without an item"] * 2),
+        (f"[{A},,{B}]", "ab", ["a comma without an item"]),
     ],
 )
 def test_a_broken_item_takes_no_other_with_it(cli: Cli, log: Any, array: str, hashes: str, reasons: list[str]) -> None:
