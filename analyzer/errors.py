@@ -13,8 +13,44 @@ AnalyzerError
 """
 
 import errno
+from dataclasses import dataclass
+from typing import Any, Self
 
-from analyzer.message import Message, Option
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option by its name in Python, with the value it was given, where that is at fault.
+
+    >>> str(Option("by", "dya")), str(Option("limit"))
+    ("by='dya'", 'limit')
+    """
+
+    name: str
+    value: Any = None
+
+    def __str__(self) -> str:
+        return self.name if self.value is None else f"{self.name}={self.value!r}"
+
+
+class Message(str):
+    """Text that keeps its `parts`, text and options; as a string it has the options as Python writes them.
+
+    >>> Message("add ", Option("by")).parts, Message(Option("by", 1), ": ", Message("no ", Option("by")))
+    (('add ', Option(name='by', value=None)), 'by=1: no by')
+    """
+
+    __slots__ = ("parts",)
+    parts: tuple[str | Option, ...]
+
+    def __new__(cls, *parts: str | Option) -> Self:
+        """Put parts together; those that are messages bring their own."""
+        flat = tuple(one for part in parts for one in (part.parts if isinstance(part, Message) else (part,)))
+        made = super().__new__(cls, "".join(map(str, flat)))
+        made.parts = flat
+        return made
+
+    def __getnewargs__(self) -> tuple[str | Option, ...]:  # type: ignore[override]
+        return self.parts
 
 
 class AnalyzerError(Exception):
@@ -66,12 +102,14 @@ class AccountingError(AnalyzerError):
     """The counts of the input do not add up."""
 
 
-def unreadable(name: str, error: OSError) -> UnreadableError:
+def unreadable_error(name: str, error: OSError) -> UnreadableError:
     """Return what an error of the system means for a source: what is wrong may be where it is copied to."""
-    return UnreadableError(f"{name}: {error.strerror or error}; {room(error) or 'check its path and permissions'}")
+    return UnreadableError(
+        f"{name}: {error.strerror or error}; {disk_full_advice(error) or 'check its path and permissions'}"
+    )
 
 
-def room(error: OSError) -> str:
+def disk_full_advice(error: OSError) -> str:
     """Return what to do where a file on the way found no room; empty for other errors."""
     from tempfile import gettempdir  # noqa: PLC0415  (7 ms, only where it is needed)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class Field:
     """A column of a table: its name, SQL type, unit (empty where it has none) and meaning."""
 
     name: str
@@ -17,27 +17,27 @@ class Column:
     description: str
 
 
-API_COLUMNS = (
-    Column("sessionId", "VARCHAR", "", "one run of the build client; a UUID"),
-    Column("source", "VARCHAR", "", "the cache that was asked: LOCAL or REMOTE"),
-    Column("event", "VARCHAR", "", "what it answered: HIT or MISS"),
-    Column("hash", "VARCHAR", "", "the artifact that was looked up"),
-    Column("duration", "DOUBLE", "ms", "time the artifact took to generate; 0 on a HIT means unknown"),
+API_FIELDS = (
+    Field("sessionId", "VARCHAR", "", "one run of the build client; a UUID"),
+    Field("source", "VARCHAR", "", "the cache that was asked: LOCAL or REMOTE"),
+    Field("event", "VARCHAR", "", "what it answered: HIT or MISS"),
+    Field("hash", "VARCHAR", "", "the artifact that was looked up"),
+    Field("duration", "DOUBLE", "ms", "time the artifact took to generate; 0 on a HIT means unknown"),
 )
 
-ENVELOPE_COLUMNS = (
-    Column("timestamp", "TIMESTAMP", "UTC", "when the event was recorded: about the end of its run"),
-    Column("teamId", "VARCHAR", "", "the team of the request, by id"),
-    Column("slug", "VARCHAR", "", "the team of the request, by slug"),
-    Column("ci", "VARCHAR", "", "the CI vendor the client detected; absent is not the same as a developer's machine"),
-    Column("interactive", "BOOLEAN", "", "whether the client said that a person was at the terminal"),
-    Column("status", "INTEGER", "", "the server's answer to the request; 0 where it closed without one"),
+ENVELOPE_FIELDS = (
+    Field("timestamp", "TIMESTAMP", "UTC", "when the event was recorded: about the end of its run"),
+    Field("teamId", "VARCHAR", "", "the team of the request, by id"),
+    Field("slug", "VARCHAR", "", "the team of the request, by slug"),
+    Field("ci", "VARCHAR", "", "the CI vendor the client detected; absent is not the same as a developer's machine"),
+    Field("interactive", "BOOLEAN", "", "whether the client said that a person was at the terminal"),
+    Field("status", "INTEGER", "", "the server's answer to the request; 0 where it closed without one"),
 )
 
-COLUMNS = API_COLUMNS + ENVELOPE_COLUMNS
-NAMES = tuple(column.name for column in COLUMNS)
+FIELDS = API_FIELDS + ENVELOPE_FIELDS
+FIELD_NAMES = tuple(column.name for column in FIELDS)
 
-DERIVED = ("team", "file", "position", "error")
+DERIVED_FIELDS = ("team", "file", "position", "error")
 """What the relation `events` and dead letters have besides, and that is no news when it is read back."""
 
 MAX_CI_LENGTH = 50

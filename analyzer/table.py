@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 COUNT, RATIO, MS, TIME, FLAG, BYTES, TEXT, NUMBER = "count", "ratio", "ms", "UTC", "flag", "bytes", "", "number"
 """The units of columns. A ratio is between 0 and 1; a time is naive UTC; a number is of a unit that is not known."""
@@ -27,7 +27,7 @@ BOUNDS, A_TO_B = "bounds", "a to b"
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
+class Column:
     """A column of a table: name, unit and meaning. A `detail` is left out where people read, and said to be.
 
     One that is `read_with` BOUNDS or A_TO_B is read in one cell with the two columns, or the one, that follow it.
@@ -38,6 +38,17 @@ class Heading:
     description: str
     detail: bool = False
     read_with: str = ""
+    sql: str = ""
+    """The expression that computes the column, where its rows come from one SELECT."""
+
+
+def select_list(columns: Sequence[Column]) -> str:
+    """Return the SELECT list that computes the columns that have SQL, each under its own name.
+
+    >>> select_list([Column("lookups", COUNT, "all lookups", sql="count(*)")])
+    'count(*) AS "lookups"'
+    """
+    return ", ".join(f'{column.sql} AS "{column.name}"' for column in columns if column.sql)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,7 @@ class Table:
     """
 
     name: str
-    columns: Sequence[Heading]
+    columns: Sequence[Column]
     rows: Sequence[tuple[Any, ...]]
     upright: bool = False
 
@@ -56,3 +67,58 @@ class Table:
     def is_list(self) -> bool:
         """Whether people read it as a list of names and values: it is upright, and has no two rows."""
         return self.upright and len(self.rows) <= 1
+
+
+FEW_LOOKUPS = 30
+"""The rate of fewer lookups says little: a bar of them is faint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence with a `{}` for each value; who shows it writes the values, each in its unit."""
+
+    text: str
+    values: Sequence[tuple[Any, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """A number that answers a question: what it is, its value and unit, and what that means in a sentence."""
+
+    label: str
+    value: Any
+    unit: str
+    meaning: Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """How a table is drawn, by the names of its columns.
+
+    `stack`: bars over time, `x` the bucket, a part of each for each column of `y`; faint where `size` is small. `line`:
+    `y` over `x`, a line for each value of `series`, its points hollow where `mark` is set, with a rule `at` a value of
+    `x`. `rank`: a bar for each value of `x`, labelled with its value, of another colour where it has the `mark`, which
+    is the name of a flag. `points`: `y` against `x`, each as large as `size`, those with a `mark` named by it. `heat`:
+    a cell for each `x` and `y`, coloured by `value`.
+    """
+
+    kind: Literal["stack", "line", "rank", "points", "heat"]
+    title: str
+    description: str
+    x: str
+    y: Sequence[str]
+    series: str | None = None
+    mark: str | None = None
+    size: str | None = None
+    value: str | None = None
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A question of a page: its heading, the answer in words, the name of the table that has it, and its charts."""
+
+    heading: str
+    words: Sequence[Sentence]
+    table: str
+    charts: Sequence[Chart] = ()

@@ -3,13 +3,10 @@
 import re
 from collections.abc import Iterable
 
-from analyzer.errors import UsageError
-from analyzer.message import Option
-
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def nearest(word: str, words: Iterable[str]) -> str | None:
+def closest_match(word: str, words: Iterable[str]) -> str | None:
     """Return the word that may have been meant, if one is near.
 
     >>> nearest("dya", ["day", "week"]), nearest("colour", ["day", "week"])
@@ -25,21 +22,10 @@ def is_utf8(text: str) -> bool:
     return not _SURROGATE.search(text)
 
 
-def shown(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     r"""Return a text with a replacement character for each byte that is no UTF-8.
 
     >>> shown("caf\udce9.ndjson") == "caf\ufffd.ndjson"
     True
     """
     return _SURROGATE.sub("\ufffd", text)
-
-
-def require_utf8(name: str, *values: str) -> None:
-    """Refuse values of an option that no log can hold.
-
-    Raises:
-        UsageError: a value is no UTF-8.
-    """
-    for value in values:
-        if not is_utf8(value):
-            raise UsageError(Option(name, shown(value)), ": not valid UTF-8, as all text of a log is")

@@ -7,7 +7,7 @@ from typing import Any
 
 from conftest import Cli, Result, event, report_of
 
-from analyzer.metrics.rate import Rate
+from analyzer.questions.rates import Rate
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = timedelta(days=1)

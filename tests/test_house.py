@@ -17,7 +17,7 @@ def test_the_layers_hold() -> None:
 
 
 def test_every_reader_is_in_the_list() -> None:
-    shared = {"__init__", "bounds", "document", "formats", "item", "request", "rows", "sniff", "source", "stream"}
+    shared = {"__init__", "formats", "item", "source", "stream"}
     files = {path.stem for path in (ROOT / "analyzer" / "readers").glob("*.py")} - shared
     found = [one.items or one.document for one in readers.FORMATS.values()]
     assert files == {reader.__module__.rpartition(".")[2] for reader in found if reader}
@@ -25,7 +25,7 @@ def test_every_reader_is_in_the_list() -> None:
 
 def test_the_command_line_knows_every_format() -> None:
     from analyzer.cli import output, source, stats
-    from analyzer.metrics.dimension import DIMENSIONS
+    from analyzer.questions.dimensions import DIMENSIONS
 
     assert tuple(readers.FORMATS) == source.FORMAT_NAMES
     assert tuple(outputs.OUTPUTS) == output.NAMES
@@ -37,7 +37,7 @@ def test_heavy_libraries_have_one_place() -> None:
     assert [path for path, text in texts.items() if "duckdb.connect(" in text] == ["analyzer/archive/database.py"]
     drawn = [path for path, text in texts.items() if "import altair" in text or "import vl_convert" in text]
     assert {path.rpartition("/")[0] for path in drawn} == {"analyzer/render/charts"}
-    assert [path for path, text in texts.items() if "import httpx" in text] == ["analyzer/delivery/transport.py"]
+    assert [path for path, text in texts.items() if "import httpx" in text] == ["analyzer/replayer/transport.py"]
 
 
 def test_sample_data_is_small() -> None:

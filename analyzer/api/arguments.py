@@ -9,8 +9,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from analyzer.errors import UsageError
-from analyzer.message import Option
+from analyzer.errors import Option, UsageError
 from analyzer.text import is_utf8
 
 MOST_SHOWN = 60

@@ -7,10 +7,9 @@ from typing import Any, Literal, TypedDict, get_args, get_type_hints
 from analyzer.api.arguments import require_type
 from analyzer.archive.selection import Selection
 from analyzer.archive.view import View
-from analyzer.errors import UsageError
-from analyzer.message import Option
-from analyzer.moment import EXPECTED, moment, utc
-from analyzer.text import nearest
+from analyzer.errors import Option, UsageError
+from analyzer.text import closest_match
+from analyzer.times import TIME_SYNTAX, naive_utc, parse_time
 
 
 class Filters(TypedDict, total=False):
@@ -58,7 +57,7 @@ def texts(value: str | Sequence[str]) -> tuple[str, ...]:
 
 def _value(name: str, value: Any) -> Any:
     if name not in Filters.__annotations__:
-        near = nearest(name, Filters.__annotations__)
+        near = closest_match(name, Filters.__annotations__)
         hint = f"did you mean {near}?" if near else f"there are {', '.join(Filters.__annotations__)}"
         raise UsageError(f"{name}: no such filter; {hint}")
     require_type(name, value, get_type_hints(Filters)[name])
@@ -82,6 +81,6 @@ def _moment(name: str, value: str | date | None) -> datetime | None:
     if value is None:
         return None
     try:
-        return moment(value, datetime.now(UTC)) if isinstance(value, str) else utc(value)
+        return parse_time(value, datetime.now(UTC)) if isinstance(value, str) else naive_utc(value)
     except ValueError:
-        raise UsageError(Option(name, value), f" is no time: {EXPECTED}") from None
+        raise UsageError(Option(name, value), f" is no time: {TIME_SYNTAX}") from None

@@ -12,31 +12,36 @@ import polars as pl
 
 from analyzer.api.arguments import P, R, checked
 from analyzer.api.filters import Filters, selection_of, texts
-from analyzer.api.frame import WINDOW, asked, scanned, table_of, timed
-from analyzer.api.held import Held
-from analyzer.api.values import require_choice, require_count, require_days, require_number, require_sources
-from analyzer.archive.file import Accounting
-from analyzer.archive.opening import Observer, Opened, loaded, opened
-from analyzer.archive.reading import Reading
+from analyzer.api.frames import WINDOW, report_table, scan_relation, sql_frame, with_bucket_types
+from analyzer.api.lifetime import LogHandle
+from analyzer.api.values import require_sources
+from analyzer.archive.accounting import Accounting
+from analyzer.archive.open_log import LoadObserver, OpenLog, load_into, open_log
+from analyzer.archive.read_options import ReadOptions
 from analyzer.archive.selection import Selection
 from analyzer.archive.view import VIEWS, Purpose, View
-from analyzer.errors import UsageError
-from analyzer.event import NAMES
-from analyzer.message import Option
-from analyzer.metrics.misses import KEYS
-from analyzer.metrics.stats import Grouping
+from analyzer.errors import Option, UsageError
+from analyzer.event import FIELD_NAMES
+from analyzer.questions.compare import compare
+from analyzer.questions.comparison_sides import ComparisonSide, parse_side
+from analyzer.questions.cost import with_costs
+from analyzer.questions.doctor.report import doctor
+from analyzer.questions.misses import misses
+from analyzer.questions.notes import load_notes, require_logs
+from analyzer.questions.options import (
+    CompareOptions,
+    MissesOptions,
+    RetentionOptions,
+    SessionsOptions,
+    StatsOptions,
+)
+from analyzer.questions.report import Report, account_for
+from analyzer.questions.retention import retention as retention_of
+from analyzer.questions.sessions import one_session, sessions
+from analyzer.questions.sql import sql_notes
+from analyzer.questions.stats import stats
 from analyzer.readers.formats import FORMATS
-from analyzer.report.compare import Sample, compare
-from analyzer.report.cost import priced
-from analyzer.report.doctor import doctor
-from analyzer.report.intake import require_logs, said
-from analyzer.report.misses import misses
-from analyzer.report.query import cautions
-from analyzer.report.report import Report, account
-from analyzer.report.retention import retention as retention_of
-from analyzer.report.sessions import one_session, sessions
-from analyzer.report.sides import sample
-from analyzer.report.stats import stats
+from analyzer.validation import require_choice
 
 SESSIONS_AT_A_TIME = 20_000
 TOLD = 3
@@ -76,22 +81,22 @@ def load(
     require_choice("format", format, FORMATS)
     require_choice("view", view, VIEWS)
     for name in columns or {}:
-        require_choice("columns", name, NAMES)
-    reading = Reading(format, dict(columns or {}), strict)
+        require_choice("columns", name, FIELD_NAMES)
+    reading = ReadOptions(format, dict(columns or {}), strict)
     if into is not None:
         if not Path(into).parent.is_dir():
             raise UsageError(Option("into", str(into)), f": there is no directory {Path(into).parent}; make it first")
-        with loaded(names, Path(into), reading, Observer()) as made:
+        with load_into(names, Path(into), reading, LoadObserver()) as made:
             _require(made, names)
-            of_input = said(made)
+            of_input = load_notes(made)
         return Log([str(into)], reading, view, of_input)
     return Log(names, reading, view)
 
 
-def _require(found: Opened, names: Sequence[str]) -> None:
-    if found.intake.errors:
-        raise found.intake.errors[0]
-    require_logs(found.intake, names)
+def _require(found: OpenLog, names: Sequence[str]) -> None:
+    if found.load_result.errors:
+        raise found.load_result.errors[0]
+    require_logs(found.load_result, names)
 
 
 def _shortly(names: Sequence[str]) -> str:
@@ -136,14 +141,14 @@ class Log:
     """
 
     def __init__(
-        self, names: Sequence[str], reading: Reading, view: View, of_input: Sequence[str] | None = None
+        self, names: Sequence[str], reading: ReadOptions, view: View, of_input: Sequence[str] | None = None
     ) -> None:
         with ExitStack() as stack:
-            found = stack.enter_context(opened(names, reading, Observer(), Purpose(view)))
-            if not Path(names[0]).is_file() or found.intake.files or found.intake.errors:
+            found = stack.enter_context(open_log(names, reading, LoadObserver(), Purpose(view)))
+            if not Path(names[0]).is_file() or found.load_result.files or found.load_result.errors:
                 _require(found, names)
-            self._held, self._view = Held(stack.pop_all(), found), view
-        self._of_input = said(found) if of_input is None else of_input
+            self._held, self._view = LogHandle(stack.pop_all(), found), view
+        self._of_input = load_notes(found) if of_input is None else of_input
         self.notes: Sequence[str] = tuple(self._of_input)
         counts = found.counts()
         self.accounting = Accounting(counts.read, counts.kept, counts.rejected, 0, counts.duplicate, counts.files)
@@ -215,17 +220,14 @@ class Log:
         ...     log.stats(by="ci", sort="-lookups", limit=2)["ci"].to_list()
         ['GITHUB_ACTIONS', None]
         """
-        require_count("limit", limit)
         if restore_cost is not None and len(restore_cost) != len(("local", "remote")):
             raise UsageError(
                 Option("restore_cost", restore_cost), ": milliseconds of a local and of a remote hit are expected"
             )
-        for cost in restore_cost or ():
-            require_number("restore_cost", cost)
         names = [name for group in texts(() if by is None else by) for name in group.split(",")]
-        grouping = Grouping(names, tz, sort, limit, restore_cost, priced=cost_per_minute is not None)
-        report = stats(self._held.opened(), self._chosen(filters), grouping)
-        return timed(self._answer(report, cost_per_minute, table), tz)
+        options = StatsOptions(tuple(names), tz, sort, limit, restore_cost, priced=cost_per_minute is not None)
+        report = stats(self._held.opened(), self._chosen(filters), options)
+        return with_bucket_types(self._answer(report, cost_per_minute, table), tz)
 
     @_question
     def misses(
@@ -264,10 +266,7 @@ class Log:
             UsageError: an argument that cannot be meant, or `source` or `event`: both events of a lookup are needed.
             QueryError: the SQL of `where` does not run.
         """
-        require_days(retention)
-        require_count("limit", limit)
-        require_choice("by", by, KEYS)
-        report = misses(self._held.opened(), self._chosen(filters), retention, by, limit)
+        report = misses(self._held.opened(), self._chosen(filters), MissesOptions(retention, by, limit))
         return self._answer(report, cost_per_minute, table)
 
     @_question
@@ -300,8 +299,7 @@ class Log:
             UsageError: an argument that cannot be meant, or `source` or `event`: both events of a lookup are needed.
             QueryError: the SQL of `where` does not run.
         """
-        require_days(retention)
-        report = retention_of(self._held.opened(), self._chosen(filters), retention)
+        report = retention_of(self._held.opened(), self._chosen(filters), RetentionOptions(retention))
         return self._answer(report, cost_per_minute, table)
 
     @_question
@@ -341,10 +339,9 @@ class Log:
             UsageError: an argument that cannot be meant, or `source` or `event`: both events of a lookup are needed.
             QueryError: the SQL of `where` does not run.
         """
-        require_days(retention)
-        require_count("limit", limit)
+        options = SessionsOptions(limit, retention)
         found, chosen = self._held.opened(), self._chosen(filters)
-        report = one_session(found, chosen, id, retention) if id is not None else sessions(found, chosen, limit)
+        report = one_session(found, chosen, id, options) if id is not None else sessions(found, chosen, options)
         return self._answer(report, cost_per_minute, table)
 
     @_question
@@ -383,9 +380,9 @@ class Log:
             UsageError: an argument that cannot be meant, or `source` or `event`: both events of a lookup are needed.
             QueryError: the SQL of `where` does not run.
         """
-        require_count("limit", limit)
+        options = CompareOptions(limit)
         logs = [self, b] if isinstance(b, Log) else [self]
-        report = compare([log._held.opened() for log in logs], self._chosen(filters), _samples(a, b), limit)  # noqa: SLF001  (its own kind)
+        report = compare([log._held.opened() for log in logs], self._chosen(filters), _samples(a, b), options)  # noqa: SLF001  (its own kind)
         return self._answer(report, cost_per_minute, table)
 
     @_question
@@ -418,8 +415,8 @@ class Log:
         True
         """
         opened = self._held.opened()
-        found, counts = asked(opened.connection, query), opened.counts()
-        self.notes, self.accounting = (*self._of_input, *cautions(opened)), account(counts, counts.kept)
+        found, counts = sql_frame(opened.connection, query), opened.counts()
+        self.notes, self.accounting = (*self._of_input, *sql_notes(opened)), account_for(counts, counts.kept)
         return found
 
     def events(self) -> pl.LazyFrame:
@@ -435,7 +432,7 @@ class Log:
         Raises:
             UsageError: the log is closed; also as the frame is collected.
         """
-        return scanned("events", "position", WINDOW, self._held.cursor)
+        return scan_relation("events", "position", WINDOW, self._held.cursor)
 
     def lookups(self) -> pl.LazyFrame:
         """All lookups of the log, a row each, read from it as they are collected: it may be larger than memory.
@@ -454,24 +451,23 @@ class Log:
         ...     log.lookups().select((pl.col("outcome") != "miss").mean().round(2)).collect().item()
         0.87
         """
-        frame = scanned("lookups", "session_id", SESSIONS_AT_A_TIME, self._held.cursor)
+        frame = scan_relation("lookups", "session_id", SESSIONS_AT_A_TIME, self._held.cursor)
         return frame.drop("kinds", "session_id", "hash_id")
 
     def _chosen(self, filters: Filters) -> Selection:
         return selection_of(filters, self._view)
 
     def _answer(self, report: Report, cost_per_minute: float | None, table: str | None) -> pl.DataFrame:
-        require_number("cost_per_minute", cost_per_minute)
         self.notes, self.accounting = (*self._of_input, *report.notes), report.accounting
-        return table_of(priced(report, cost_per_minute), table)
+        return report_table(with_costs(report, cost_per_minute), table)
 
 
-def _samples(a: str | None, b: "str | Log | None") -> tuple[Sample, Sample] | None:
+def _samples(a: str | None, b: "str | Log | None") -> tuple[ComparisonSide, ComparisonSide] | None:
     if isinstance(b, Log):
         if a is not None:
             raise UsageError(Option("a", a), ": two logs are compared as they are; filters (team=…) are for both")
-        return Sample("A", {}), Sample("B", {})
+        return ComparisonSide("A", {}), ComparisonSide("B", {})
     if (a is None) != (b is None):
         raise UsageError("two sides are compared: name both, or none")
     now = datetime.now(UTC)
-    return None if a is None or b is None else (sample(f"A: {a}", a, now), sample(f"B: {b}", b, now))
+    return None if a is None or b is None else (parse_side(f"A: {a}", a, now), parse_side(f"B: {b}", b, now))

@@ -10,25 +10,25 @@ from typing import Literal, Unpack
 
 from analyzer.api.arguments import checked
 from analyzer.api.filters import Filters, selection_of
-from analyzer.api.values import require_choice, require_count, require_number, require_sources
-from analyzer.archive.opening import Observer, opened
-from analyzer.archive.reading import Reading
+from analyzer.api.values import require_sources
+from analyzer.archive.open_log import LoadObserver, open_log
+from analyzer.archive.read_options import ReadOptions
 from analyzer.archive.view import VIEWS, Purpose, View
-from analyzer.delivery import runs
-from analyzer.delivery.execution import execute as run
-from analyzer.delivery.journal import Journal
-from analyzer.delivery.limits import require_counts, require_names, require_rate
-from analyzer.delivery.policy import CHUNK_EVENTS, MAX_BYTES, MOST_SENDERS, USUAL, Policy
-from analyzer.delivery.queue import Wanted
-from analyzer.delivery.sender import Sender
-from analyzer.delivery.session import Account, Plan, Session
-from analyzer.delivery.settings import address, clean
-from analyzer.delivery.target import Overrides
-from analyzer.delivery.transport import Server
-from analyzer.errors import UsageError
-from analyzer.message import Option
-from analyzer.report.caution import misnamed
-from analyzer.report.intake import said as of_input
+from analyzer.errors import Option, UsageError
+from analyzer.questions.notes import load_notes as of_input
+from analyzer.questions.notes import unknown_name_notes
+from analyzer.replayer import runs
+from analyzer.replayer.journal import Journal
+from analyzer.replayer.options import CHUNK_EVENTS, DEFAULT_POLICY, MAX_BYTES, MAX_CONCURRENCY, Policy
+from analyzer.replayer.pending import ReplayRequest
+from analyzer.replayer.replay import Account, Plan, Replay
+from analyzer.replayer.replay import execute as run
+from analyzer.replayer.sender import Sender
+from analyzer.replayer.settings import address, clean
+from analyzer.replayer.teams import Overrides
+from analyzer.replayer.transport import Server
+from analyzer.replayer.validation import require_counts, require_names, require_rate
+from analyzer.validation import require_choice, require_count, require_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,13 @@ def replay(
     keep_repeats: bool = False,
     chunk_size: int = CHUNK_EVENTS,
     max_bytes: int = MAX_BYTES,
-    requests_per_minute: float = USUAL.requests_per_minute,
-    concurrency: int = USUAL.concurrency,
-    retries: int = USUAL.retries,
-    retry_for: float = USUAL.retry_seconds,
+    requests_per_minute: float = DEFAULT_POLICY.requests_per_minute,
+    concurrency: int = DEFAULT_POLICY.concurrency,
+    retries: int = DEFAULT_POLICY.retries,
+    retry_for: float = DEFAULT_POLICY.retry_seconds,
     max_requests: int | None = None,
     max_duration: float | None = None,
-    max_uncertain: int = USUAL.max_uncertain,
+    max_uncertain: int = DEFAULT_POLICY.max_uncertain,
     on_uncertain: Literal["hold", "resend"] = "hold",
     preflight: bool = True,
     dead_letters: str | Path | None = None,
@@ -127,7 +127,7 @@ def replay(
     require_count("limit", limit)
     counts = {"chunk_size": chunk_size, "max_bytes": max_bytes}
     require_counts(counts | {"max_requests": max_requests, "max_uncertain": max_uncertain})
-    require_number("concurrency", concurrency, least=1, most=MOST_SENDERS)
+    require_number("concurrency", concurrency, minimum=1, maximum=MAX_CONCURRENCY)
     require_choice("view", view, VIEWS)
     require_choice("on_uncertain", on_uncertain, ("hold", "resend"))
     for name, value in (("retries", retries), ("retry_for", retry_for), ("max_duration", max_duration)):
@@ -138,7 +138,7 @@ def replay(
         raise UsageError(Option("dead_letters", str(letters)), ": is read as a source; name another file")
     server, path = Server(address(api), clean(token), Path(ca_file) if ca_file else None), Path(journal)
     overrides = Overrides(team_id, slug, as_ci, as_interactive)
-    wanted = Wanted(selection_of(filters, view), overrides, limit, keep_repeats, chunk_size, max_bytes)
+    wanted = ReplayRequest(selection_of(filters, view), overrides, limit, keep_repeats, chunk_size, max_bytes)
     policy = Policy(
         requests_per_minute=requests_per_minute,
         concurrency=concurrency,
@@ -153,11 +153,11 @@ def replay(
     with ExitStack() as stack:
         known = stack.enter_context(Journal(path, read_only=not execute)) if execute or path.exists() else None
         purpose = Purpose(view, to_send=True)
-        found = stack.enter_context(opened(names, Reading(), Observer(), purpose))
-        if found.intake.errors:
-            raise found.intake.errors[0]
-        session = Session(found.connection, wanted, server.api, known)
-        said = [*of_input(found), *runs.said(found), *misnamed(found, wanted.selection)]
+        found = stack.enter_context(open_log(names, ReadOptions(), LoadObserver(), purpose))
+        if found.load_result.errors:
+            raise found.load_result.errors[0]
+        session = Replay(found.connection, wanted, server.api, known)
+        said = [*of_input(found), *runs.said(found), *unknown_name_notes(found, wanted.selection)]
         session.consult(execute=execute, resend=on_uncertain == "resend")
         if not execute or known is None:
             return Outcome(session.account(None), plan=session.plan(), notes=[*said, *session.said()])
@@ -167,6 +167,6 @@ def replay(
         return Outcome(done.account, None, words, done.refused or None, letters, [*said, *session.said()])
 
 
-def _follow(session: Session, sender: Sender) -> None:
+def _follow(session: Replay, sender: Sender) -> None:
     """Let a run go to its end."""
     deque(session.run(sender), maxlen=0)

@@ -2,19 +2,23 @@
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
-from analyzer.archive import schema, spill
+from analyzer.archive import schema
 from analyzer.errors import ArchiveError
 from analyzer.readers.source import is_archive
 from analyzer.text import is_utf8
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
 
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """What the system answers on a file system that has none."""
@@ -24,14 +28,14 @@ MEMORY_MB_A_THREAD = 160
 
 
 @contextmanager
-def workspace() -> Iterator[Path]:
+def temp_directory() -> Iterator[Path]:
     """Give a directory for files on the way, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="analyzer-") as path:
         yield Path(path)
 
 
 @contextmanager
-def archive(path: Path | None, scratch: Path, *, read_only: bool) -> Iterator["DuckDBPyConnection"]:
+def open_archive(path: Path | None, scratch: Path, *, read_only: bool) -> Iterator["DuckDBPyConnection"]:
     """Open the archive at `path`, made where there is none; without a path, one in memory.
 
     Raises:
@@ -48,7 +52,7 @@ def archive(path: Path | None, scratch: Path, *, read_only: bool) -> Iterator["D
             if empty
             else f"{path}: no archive, as it is no DuckDB file; name another one"
         )
-    with spill.shared(path) if path and read_only else nullcontext(scratch) as directory:
+    with shared_temp_directory(path) if path and read_only else nullcontext(scratch) as directory:
         connection = _opened(path, directory, read_only=read_only)
         try:
             if path:
@@ -61,7 +65,7 @@ def archive(path: Path | None, scratch: Path, *, read_only: bool) -> Iterator["D
             connection.close()
 
 
-def flush(connection: "DuckDBPyConnection", path: Path) -> None:
+def checkpoint(connection: "DuckDBPyConnection", path: Path) -> None:
     """Write all that was loaded into the archive's own file.
 
     Raises:
@@ -161,7 +165,7 @@ def _why_not(path: Path | None, error: str) -> str:
 def _make(connection: "DuckDBPyConnection") -> None:
     """Make the archive's relations in an empty database."""
     connection.execute("BEGIN")
-    connection.execute(schema.TABLES + schema.VIEWS)
+    connection.execute(schema.MACROS + schema.TABLES + schema.VIEWS)
     connection.execute("INSERT INTO store.meta VALUES ($version)", {"version": schema.VERSION})
     connection.execute("COMMIT")
     connection.execute("CHECKPOINT")
@@ -179,3 +183,32 @@ def _check(connection: "DuckDBPyConnection", path: Path) -> None:
         raise ArchiveError(
             f"{path}: a DuckDB file, but no archive of this version; name another, and load the logs again"
         )
+
+
+@dataclass(slots=True)
+class _TempDirectory:
+    directory: Path
+    readers: int = 0
+
+
+_temp_directories: dict[Path, _TempDirectory] = {}
+_temp_lock = Lock()
+
+
+@contextmanager
+def shared_temp_directory(archive: Path) -> Iterator[Path]:
+    """Give the directory that the readers of an archive spill to; it goes with the last of them."""
+    archive = archive.resolve()
+    with _temp_lock:
+        if archive not in _temp_directories:
+            _temp_directories[archive] = _TempDirectory(Path(tempfile.mkdtemp(prefix="analyzer-")))
+        spill = _temp_directories[archive]
+        spill.readers += 1
+    try:
+        yield spill.directory
+    finally:
+        with _temp_lock:
+            spill.readers -= 1
+            if not spill.readers:
+                del _temp_directories[archive]
+                shutil.rmtree(spill.directory, ignore_errors=True)

@@ -8,9 +8,9 @@ doubt and the newlines must add up to the file's size: that proves the other row
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analyzer.archive import raw, spool, staging
-from analyzer.archive.file import FileReport
-from analyzer.readers.item import NOT_UTF8, SPACE, Item
+from analyzer.archive import item_file, staging
+from analyzer.archive.accounting import FileReport
+from analyzer.readers.item import NOT_UTF8, WHITESPACE, Item
 from analyzer.readers.stream import Stream
 
 if TYPE_CHECKING:
@@ -57,11 +57,11 @@ class Doubt:
             return bool(size + newlines == report.content.size_bytes)
         self._connection.execute(DOUBTFUL, at)
         numbers = [place - base + 1 for (place,) in self._all("FROM doubtful ORDER BY place")]
-        found, counted = spool.lines_at(plain.chunks(), numbers)
+        found, counted = item_file.lines_at(plain.chunks(), numbers)
         size += counted + sum(len(line) for _, line in found)
         if counted != newlines or size != report.content.size_bytes:
             return False
-        spool.write(self._path, (_item(number, line) for number, line in found))
+        item_file.write_items(self._path, (_item(number, line) for number, line in found))
         return self._judge(at)
 
     def _all(self, sql: str) -> list[tuple[int]]:
@@ -69,8 +69,8 @@ class Doubt:
 
     def _judge(self, at: dict[str, int]) -> bool:
         self._connection.execute(JUDGED)
-        columns = {"path": str(self._path), "compression": "none", "columns": raw.SPOOL_COLUMNS}
-        self._connection.execute(staging.checked(raw.SPOOL, into="judged"), columns | self._checks | at)
+        columns = {"path": str(self._path), "compression": "none", "columns": staging.ITEM_COLUMNS}
+        self._connection.execute(staging.checked(staging.ITEMS, into="judged"), columns | self._checks | at)
         if self._all(VALID_AFTER_ALL)[0][0]:
             return False
         self._connection.execute(SETTLE)
@@ -78,5 +78,5 @@ class Doubt:
 
 
 def _item(number: int, line: bytes) -> Item:
-    text = line.decode("utf-8", "replace").strip(SPACE)
-    return Item(number, 1, text, problem=None if text.encode() == line.strip(SPACE.encode()) else NOT_UTF8)
+    text = line.decode("utf-8", "replace").strip(WHITESPACE)
+    return Item(number, 1, text, problem=None if text.encode() == line.strip(WHITESPACE.encode()) else NOT_UTF8)

@@ -71,11 +71,11 @@ class Pair:
         return self.after_start_ms >= -EARLY_MS - (SECOND_MS if self.coarse else 0)
 
 
-def match(connection: "DuckDBPyConnection") -> None:
+def match_runs(connection: "DuckDBPyConnection") -> None:
     """Fill the table `match` anew."""
     if not connection.execute("SELECT count(*) FROM store.run").fetchone()[0]:  # type: ignore[index]
         return
-    matched = list(matches([Pair(*row) for row in connection.execute(FITTING).fetchall()]))
+    matched = list(choose_matches([Pair(*row) for row in connection.execute(FITTING).fetchall()]))
     connection.execute("DELETE FROM store.match")
     connection.execute(
         "INSERT INTO store.match SELECT unnest($runs::INTEGER[]), unnest($sessions::INTEGER[])",
@@ -83,7 +83,7 @@ def match(connection: "DuckDBPyConnection") -> None:
     )
 
 
-def matches(pairs: list[Pair]) -> Iterator[tuple[int, int]]:
+def choose_matches(pairs: list[Pair]) -> Iterator[tuple[int, int]]:
     """Yield (run, session), each at most once."""
     in_time = [pair for pair in pairs if pair.is_in_time]
     runs: set[int] = set()

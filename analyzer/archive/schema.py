@@ -8,7 +8,22 @@ Sessions and hashes are integers with a table of names each: a fifth of the size
 which session a run is, `name` which task a hash is.
 """
 
-VERSION = 2
+VERSION = 3
+
+MACROS = """
+CREATE MACRO is_hit(kinds) AS kinds & 5 > 0;
+CREATE MACRO is_local_hit(kinds) AS kinds & 1 > 0;
+CREATE MACRO is_remote_hit(kinds) AS kinds & 5 = 4;
+CREATE MACRO is_miss(kinds) AS kinds & 5 = 0;
+CREATE MACRO is_local_only_miss(kinds) AS kinds = 2;
+CREATE MACRO asked_local(kinds) AS kinds & 3 > 0;
+CREATE MACRO asked_remote(kinds) AS kinds & 12 > 0;
+CREATE MACRO had_local_miss(kinds) AS kinds & 2 > 0;
+CREATE MACRO had_remote_hit(kinds) AS kinds & 4 > 0;
+CREATE MACRO event_source(kind) AS CASE WHEN kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END;
+CREATE MACRO event_result(kind) AS CASE WHEN kind IN (1, 4) THEN 'HIT' ELSE 'MISS' END;
+"""
+"""The names of the bits in `kinds` (all events of a lookup) and of the values of `kind` (one event)."""
 
 TABLES = """
 CREATE SCHEMA store;

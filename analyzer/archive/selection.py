@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.archive.merge import DURATION
 from analyzer.archive.view import View
-from analyzer.errors import QueryError
-from analyzer.event import NAMES
-from analyzer.message import Option
-from analyzer.text import require_utf8
+from analyzer.errors import Option, QueryError
+from analyzer.event import FIELD_NAMES
+from analyzer.validation import require_utf8
 
 if TYPE_CHECKING:
     import polars as pl
@@ -113,7 +112,7 @@ SOURCE = "CASE WHEN kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END AS source,"
 
 
 @dataclass(frozen=True, slots=True)
-class Selected:
+class LookupsQuery:
     """The lookups of a selection: `sql` gives a row a lookup, with the columns of `LOOKUPS`.
 
     `events` gives the events they are made of, and `lookup` all lookups of these, before whole lookups are filtered.
@@ -126,7 +125,7 @@ class Selected:
     parameters: dict[str, Any]
     one_sided: bool
 
-    def ask(self, question: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    def rows(self, question: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Run a query over `{selected}`, and return its rows."""
         return self._run(question, parameters).fetchall()
 
@@ -145,7 +144,7 @@ class Selected:
         return _run(self.connection, sql.replace("{selected}", f"({self.sql})"), self.parameters | parameters)
 
 
-def run(connection: "DuckDBPyConnection", sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+def fetch_rows(connection: "DuckDBPyConnection", sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     """Run a query with those of the parameters that it names."""
     return _run(connection, sql, parameters).fetchall()
 
@@ -158,7 +157,7 @@ def _named(sql: str, parameters: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if re.search(rf"\${name}\b", sql)}
 
 
-def select(connection: "DuckDBPyConnection", selection: Selection, *, by_source: bool = False) -> Selected:
+def select_lookups(connection: "DuckDBPyConnection", selection: Selection, *, by_source: bool = False) -> LookupsQuery:
     """Find the lookups of a selection.
 
     With `by_source` a lookup is all events of one (session, hash, source), and has the column `source`.
@@ -173,7 +172,7 @@ def select(connection: "DuckDBPyConnection", selection: Selection, *, by_source:
     lists = {name: list(getattr(selection, name)) for name in ("team", "ci", "session", "hash")}
     single = {name: getattr(selection, name) for name in ("since", "until", "interactive", *OF_EVENTS)}
     one_sided = by_source or selection.source is not None
-    return Selected(connection, LOOKUPS.format(lookup=lookup), lookup, events, lists | single, one_sided)
+    return LookupsQuery(connection, LOOKUPS.format(lookup=lookup), lookup, events, lists | single, one_sided)
 
 
 def _events(selection: Selection) -> str:
@@ -187,7 +186,7 @@ def _events(selection: Selection) -> str:
     return CHOSEN.format(events=events)
 
 
-def forget(connection: "DuckDBPyConnection") -> None:
+def drop_selections(connection: "DuckDBPyConnection") -> None:
     """Drop what selections keep of chosen events: none of them is asked anything more."""
     for (name,) in connection.execute(CHOSEN_LOOKUPS, {"start": CHOSEN_LOOKUP}).fetchall():
         connection.execute(f"DROP TABLE temp.{name}")
@@ -202,10 +201,10 @@ def _choose(connection: "DuckDBPyConnection", selection: Selection, name: str, e
     try:
         for where in selection.where:  # each by itself: its parentheses are its own
             connection.extract_statements(f"SELECT 1 WHERE {where}")
-        run(connection, table, {name: getattr(selection, name) for name in OF_EVENTS})
+        fetch_rows(connection, table, {name: getattr(selection, name) for name in OF_EVENTS})
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        columns = ", ".join(NAMES)
+        columns = ", ".join(FIELD_NAMES)
         raise QueryError(
             Option("where", " AND ".join(selection.where)), f": {reason}; the columns are {columns}, team"
         ) from None

@@ -9,15 +9,17 @@ as short as that, it holds no key twice, no unknown key and nothing else: the pr
 JSON text is a string where it is `< '#'`: it starts with a quote, and every other value with a greater character.
 """
 
-from analyzer.event import MAX_CI_LENGTH, NAMES
-from analyzer.readers.item import TEXT_CHARS
+from collections.abc import Collection
+
+from analyzer.event import ENVELOPE_FIELDS, FIELD_NAMES, MAX_CI_LENGTH
+from analyzer.readers.item import MAX_REJECT_CHARS
 
 UNPROVEN_BYTES = 1_000_000_000
 
 # A fractional number may have been shorter in the file than DuckDB writes it: such a row proves nothing.
 _SIZE = (
     "1 + "
-    + " + ".join(f'coalesce(strlen("{name}") + {len(name) + 4}, 0)' for name in NAMES)
+    + " + ".join(f'coalesce(strlen("{name}") + {len(name) + 4}, 0)' for name in FIELD_NAMES)
     + " + CASE WHEN contains(duration, '.') OR CASE WHEN timestamp >= '#' THEN contains(timestamp, '.') END"
     + " OR contains(status, '.') OR contains(interactive, '.')"
     + f" THEN {UNPROVEN_BYTES} ELSE 0 END"
@@ -53,13 +55,13 @@ FROM (SELECT *, CASE WHEN problem IS NULL AND text_bytes <> size THEN json_keys(
 """
 
 
-def _text(name: str) -> str:
+def _text_check(name: str) -> str:
     return f"""WHEN "{name}" >= '#' THEN '{name} is not a string'"""
 
 
-def _required(name: str) -> str:
+def _required_check(name: str) -> str:
     return f"""
-            WHEN "{name}" IS NULL THEN '{name} is missing' {_text(name)}
+            WHEN "{name}" IS NULL THEN '{name} is missing' {_text_check(name)}
             WHEN strlen("{name}") = 2 THEN '{name} is empty'"""
 
 
@@ -81,7 +83,7 @@ _REASON = f"""
             WHEN oddity.repeated IS NOT NULL THEN 'duplicate key "' || oddity.repeated || '"'
             WHEN oddity.trailing_comma THEN 'not JSON'
             WHEN text IS NOT NULL AND json_type(text::JSON) <> 'OBJECT' THEN 'not a JSON object'
-            {_required("sessionId")} {_required("hash")}
+            {_required_check("sessionId")} {_required_check("hash")}
             WHEN source IS NULL THEN 'source is missing'
             WHEN source NOT IN ('"LOCAL"', '"REMOTE"') THEN 'source is not LOCAL or REMOTE'
             WHEN event IS NULL THEN 'event is missing'
@@ -92,7 +94,7 @@ _REASON = f"""
             WHEN timestamp IS NOT NULL AND (happened_at IS NULL OR happened_at < TIMESTAMP '0001-01-01'
                                             OR happened_at >= TIMESTAMP '9999-12-31')
             THEN 'timestamp is not a time (ISO 8601 or epoch milliseconds)'
-            {_text("teamId")} {_text("slug")} {_text("ci")}
+            {_text_check("teamId")} {_text_check("slug")} {_text_check("ci")}
             WHEN len(ci->>'$') > {MAX_CI_LENGTH} THEN 'ci is longer than {MAX_CI_LENGTH} characters'
             WHEN interactive NOT IN ('0', '1', 'false', 'true') THEN 'interactive is not 0 or 1'
             WHEN status IS NOT NULL THEN 'status is not an integer' ELSE 'not a valid event' END
@@ -101,7 +103,7 @@ _REASON = f"""
 _FAULT = f"""
 CASE WHEN kind IS NULL OR len(oddity.unknown) > 0
      THEN {{'line': line, 'item': item, 'unknown': oddity.unknown, 'reason': CASE WHEN kind IS NULL THEN {_REASON} END,
-           'text': CASE WHEN kind IS NULL THEN left(shown, {TEXT_CHARS}) END}}::JSON::VARCHAR END
+           'text': CASE WHEN kind IS NULL THEN left(shown, {MAX_REJECT_CHARS}) END}}::JSON::VARCHAR END
 """
 
 CONTEXT = ("teamId", "slug", "ci", "interactive")
@@ -154,3 +156,97 @@ def rare_contexts(raw: str) -> str:
     INSERT INTO rare_context SELECT context_key, any_value(context) FROM ({unproven(raw)})
     WHERE context_key IN ({UNTOLD}) GROUP BY context_key
     """
+
+
+_ENVELOPE_NAMES = {column.name for column in ENVELOPE_FIELDS}
+_CONTEXT_TYPE = "STRUCT(" + ", ".join(f'"{column.name}" JSON' for column in ENVELOPE_FIELDS) + ")"
+
+ITEM_COLUMNS = {
+    "line": "BIGINT",
+    "item": "BIGINT",
+    "problem": "VARCHAR",
+    "text": "VARCHAR",
+    "shown": "VARCHAR",
+    "context": _CONTEXT_TYPE,
+}
+
+DIRECT = """
+SELECT NULL::BIGINT AS line, 1::BIGINT AS item, NULL::VARCHAR AS problem, NULL::VARCHAR AS text,
+       NULL::VARCHAR AS shown, NULL::BIGINT AS text_bytes, {fields}
+FROM read_json($path, format='newline_delimited', columns=$columns, compression=$compression,
+               auto_detect=false, ignore_errors=true, hive_partitioning=false)
+"""
+
+
+def direct_rows(present: Collection[str]) -> str:
+    """Return the relation of NDJSON, read the fast way: only the columns that are `present`.
+
+    A repeated or unknown key does not show, so what this gives must be proven (see staging).
+    """
+    fields = (
+        f'"{name}"::VARCHAR AS "{name}"' if name in present else f'NULL::VARCHAR AS "{name}"' for name in FIELD_NAMES
+    )
+    return DIRECT.format(fields=", ".join(fields))
+
+
+# By place, not by name: the file may name its columns otherwise.
+_FOUND_FIELDS = {name: f"struct_extract_at(found, {place})" for place, name in enumerate(FIELD_NAMES, start=1)}
+_FOUND = ", ".join(f'{field}::VARCHAR AS "{name}"' for name, field in _FOUND_FIELDS.items())
+_FOUND_OR_CONTEXT = ", ".join(
+    f'coalesce({field}, context."{name}")::VARCHAR AS "{name}"'
+    if name in _ENVELOPE_NAMES
+    else f'{field}::VARCHAR AS "{name}"'
+    for name, field in _FOUND_FIELDS.items()
+)
+
+LINES = f"""
+SELECT NULL::BIGINT AS line, 1::BIGINT AS item, problem, text, text AS shown, strlen(text) AS text_bytes, {_FOUND}
+FROM (SELECT CASE WHEN json IS NULL THEN 'not JSON' END AS problem, json::VARCHAR AS text,
+             json_transform(json, $structure) AS found
+      FROM read_ndjson_objects($path, compression=$compression, ignore_errors=true))
+"""
+"""NDJSON with the text of each line beside its fields."""
+
+ITEMS = f"""
+SELECT line, item, coalesce(problem, CASE WHEN json IS NULL THEN 'not JSON' END) AS problem, text,
+       coalesce(shown, text) AS shown, strlen(text) AS text_bytes, {_FOUND_OR_CONTEXT}
+FROM (SELECT *, json_transform(json, $structure) AS found
+      FROM (SELECT *, CASE WHEN problem IS NULL THEN try_cast(text AS JSON) END AS json
+            FROM read_json($path, format='newline_delimited', columns=$columns, compression=$compression,
+                           auto_detect=false, hive_partitioning=false)))
+"""
+"""The items that a reader found, written down one a line (see spool)."""
+
+PARQUET = """
+SELECT file_row_number + 1 AS line, 1::BIGINT AS item, NULL::VARCHAR AS problem, to_json(row)::VARCHAR AS text,
+       to_json(row)::VARCHAR AS shown,
+       NULL::BIGINT AS text_bytes, {fields}
+FROM read_parquet($path, file_row_number=true, hive_partitioning=false) AS row
+"""
+
+
+def parquet_rows(columns: dict[str, str], floats: Collection[str] = ()) -> str:
+    """Return the relation of a Parquet file: `columns` gives the file's column for names of the schema it has.
+
+    Whole numbers of `floats` among the file's columns are integers: so data frames keep integers that may be absent.
+    """
+    fields = (
+        f"{_json_of(_identifier(columns[name]), is_float=columns[name] in floats)}::VARCHAR"
+        if name in columns
+        else "NULL::VARCHAR"
+        for name in FIELD_NAMES
+    )
+    return PARQUET.format(
+        fields=", ".join(f'{field} AS "{name}"' for field, name in zip(fields, FIELD_NAMES, strict=True))
+    )
+
+
+def _json_of(column: str, *, is_float: bool) -> str:
+    if not is_float:
+        return f"to_json({column})"
+    whole = f"CASE WHEN {column} = trunc({column}) THEN try_cast({column} AS BIGINT) END"
+    return f"coalesce(to_json({whole}), to_json({column}))"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

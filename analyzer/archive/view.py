@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from analyzer.archive.merge import LOOKUPS, SUMMARIES
 from analyzer.archive.schema import SHOWN
-from analyzer.errors import UsageError
-from analyzer.message import Option
+from analyzer.errors import Option, UsageError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -109,7 +108,7 @@ class Purpose:
 ANY_QUESTION = Purpose()
 
 
-def choose(connection: "DuckDBPyConnection", purpose: Purpose) -> Literal["events", "runs"]:
+def choose_view(connection: "DuckDBPyConnection", purpose: Purpose) -> Literal["events", "runs"]:
     """Let questions be answered by a view; return which it is. `auto` is the events, where there are any.
 
     Raises:
@@ -130,7 +129,7 @@ def choose(connection: "DuckDBPyConnection", purpose: Purpose) -> Literal["event
     return "runs"
 
 
-def show(connection: "DuckDBPyConnection", view: Literal["events", "runs"]) -> None:
+def show_view(connection: "DuckDBPyConnection", view: Literal["events", "runs"]) -> None:
     """Let `events` and `lookups` be of a view, for a connection of its own."""
-    if choose(connection, Purpose(view)) == "runs":
+    if choose_view(connection, Purpose(view)) == "runs":
         connection.execute(SHOWN.format(view="TEMP VIEW", of="temp"))

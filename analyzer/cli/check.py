@@ -4,41 +4,45 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analyzer.cli import say
-from analyzer.cli.duration import Seconds
-from analyzer.cli.exits import CHECK_HELP as EXITS
-from analyzer.cli.exits import Exit
-from analyzer.cli.filters import HELP, filter_options
-from analyzer.cli.number import Rate
-from analyzer.cli.options import Command
+from analyzer.cli import console
+from analyzer.cli.exits import CHECK_HELP, Exit
+from analyzer.cli.filters import FILTERS_HELP, filter_options
+from analyzer.cli.options import Command, Rate, Seconds
 from analyzer.cli.output import OutputOptions, output_options, write
-from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
-from analyzer.errors import UsageError
+from analyzer.cli.source import SourceOptions, exit_code, load_progress, open_source, source_options
+from analyzer.questions.options import DEFAULT_MIN_LOOKUPS, CheckOptions
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
-    from analyzer.report.report import Report
-
-RATE = Rate()
+    from analyzer.questions.report import Report
 
 
-@click.command("check", cls=Command, epilog=f"{HELP} {EXITS}")
+@click.command("check", cls=Command, epilog=f"{FILTERS_HELP} {CHECK_HELP}")
 @source_options()
-@click.option("--min-hit-rate", type=RATE, help="Least hit rate, from 0 to 1.")
-@click.option("--min-remote-hit-rate", type=RATE, help="Least remote hit rate.")
-@click.option("--max-drop", type=RATE, help="Most that the last 7 days' hit rate may be below that of the 7 before.")
-@click.option("--min-time-saved", type=Seconds(), help="Least time saved: 30m, 10h, 2d.")
+@click.option("--min-hit-rate", type=Rate(), help="The lowest acceptable hit rate, from 0 to 1.")
+@click.option("--min-remote-hit-rate", type=Rate(), help="The lowest acceptable remote hit rate.")
+@click.option("--max-drop", type=Rate(), help="How far the hit rate of the last 7 days may be below the 7 days before.")
+@click.option("--min-time-saved", type=Seconds(), help="The least acceptable time saved: 30m, 10h, 2d.")
 @click.option(
-    "--min-lookups", type=click.IntRange(min=1), default=100, show_default=True,
+    "--min-lookups",
+    type=int,
+    default=DEFAULT_MIN_LOOKUPS,
+    show_default=True,
     help="With fewer lookups (misses, where the remote cache was never asked) nothing fails: not enough data.",
-)  # fmt: skip
+)
 @filter_options
 @output_options
 def command(
-    inputs: SourceOptions, selection: "Selection", min_hit_rate: float | None, min_remote_hit_rate: float | None,
-    max_drop: float | None, min_time_saved: float | None, min_lookups: int, output: OutputOptions,
-) -> int:  # fmt: skip
-    """Fail, with exit code 5, where a threshold is missed: for CI.
+    inputs: SourceOptions,
+    selection: "Selection",
+    min_hit_rate: float | None,
+    min_remote_hit_rate: float | None,
+    max_drop: float | None,
+    min_time_saved: float | None,
+    min_lookups: int,
+    output: OutputOptions,
+) -> int:
+    """Fail with exit code 5 where a threshold is missed, for use in CI.
 
     \b
     Examples:
@@ -47,38 +51,35 @@ def command(
       analyzer check sample_data/runs --min-hit-rate 0.6 --min-lookups 30
     """
     from analyzer.archive.view import Purpose  # noqa: PLC0415
-    from analyzer.metrics.check import Thresholds  # noqa: PLC0415
-    from analyzer.report.check import check  # noqa: PLC0415
+    from analyzer.questions.check import check  # noqa: PLC0415
 
-    saved_ms = None if min_time_saved is None else min_time_saved * 1000
-    wanted = Thresholds(min_hit_rate, min_remote_hit_rate, max_drop, saved_ms, min_lookups)
-    if wanted == Thresholds(min_lookups=min_lookups):
-        raise UsageError("nothing to check: --min-hit-rate, --min-remote-hit-rate, --max-drop or --min-time-saved")
+    min_time_saved_ms = None if min_time_saved is None else min_time_saved * 1000
+    options = CheckOptions(min_hit_rate, min_remote_hit_rate, max_drop, min_time_saved_ms, min_lookups)
     target = output.target(inputs)
-    with open_source(inputs, progress(), Purpose(selection.view)) as opened:
-        report = check(opened, selection, wanted)
+    with open_source(inputs, load_progress(), Purpose(selection.view)) as log:
+        report = check(log, selection, options)
         write(report, target)
-        missed = _tell(report)
-        return code_of(opened.intake) or missed
+        missed = _report_verdicts(report)
+        return exit_code(log.load_result) or missed
 
 
-def _tell(report: "Report") -> Exit:
-    """Say what was missed, a line each."""
-    from analyzer.metrics.check import FAILED, OK  # noqa: PLC0415
-    from analyzer.render.value import human  # noqa: PLC0415
+def _report_verdicts(report: "Report") -> Exit:
+    """Write one line on stderr for each threshold that is missed or cannot be judged; return the exit code."""
+    from analyzer.questions.check import FAILED, OK  # noqa: PLC0415
+    from analyzer.render.values import format_value  # noqa: PLC0415
 
-    failed = False
-    for name, verdict, found, wanted, lookups, unit in report.primary.rows:
-        shown, limit = human(found, unit), human(wanted, unit)
-        if shown == limit and found != wanted:
-            shown, limit = f"{found:.6g}", f"{wanted:.6g}"
-        words = f"{name.replace('_', ' ')} {shown}, wanted at least {limit}"
-        unasked = name == "remote_hit_rate" and found is None
-        words += ": the remote cache was never asked" if unasked else ""
-        counted = f"{lookups:,} {'misses' if unasked else 'lookups'}"
+    code = Exit.OK
+    for name, verdict, value, threshold, lookups, unit in report.primary.rows:
+        value_text, threshold_text = format_value(value, unit), format_value(threshold, unit)
+        if value_text == threshold_text and value != threshold:  # equal only as rounded
+            value_text, threshold_text = f"{value:.6g}", f"{threshold:.6g}"
+        text = f"{name.replace('_', ' ')} {value_text}, wanted at least {threshold_text}"
+        never_asked = name == "remote_hit_rate" and value is None
+        text += ": the remote cache was never asked" if never_asked else ""
+        count = f"{lookups:,} {'misses' if never_asked else 'lookups'}"
         if verdict == FAILED:
-            failed = True
-            say.error(f"{words}, by {counted}: analyzer doctor says more" if unasked else words)
+            code = Exit.THRESHOLD
+            console.error(f"{text} by {count}; `analyzer doctor` explains" if never_asked else text)
         elif verdict != OK:
-            say.note(f"{words}: not enough data, only {counted}")
-    return Exit.THRESHOLD if failed else Exit.OK
+            console.note(f"{text}: not enough data, only {count}")
+    return code

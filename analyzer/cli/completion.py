@@ -1,4 +1,4 @@
-"""`analyzer completion`, and what the shell is told of values."""
+"""`analyzer completion`: prints a shell's completion script; also completes files, dimensions and names."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,16 +11,16 @@ from analyzer.cli.options import Command
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-NAMES = ("bash", "zsh", "fish")
-MOST = 100
+SHELL_NAMES = ("bash", "zsh", "fish")
+MAX_NAMES = 100
 
 
-@click.command("completion", cls=Command, short_help="Print what completes commands in your shell.", epilog=EXITS)
-@click.argument("shell", type=click.Choice(NAMES))
+@click.command("completion", cls=Command, epilog=EXITS)
+@click.argument("shell", type=click.Choice(SHELL_NAMES))
 def command(shell: str) -> None:
-    """Print a script that lets your shell complete commands, options, files and values.
+    """Print a script that completes commands, options, files and values in your shell.
 
-    Values are formats, dimensions of --by, and the teams and CI vendors of an archive that the line names.
+    Values are formats, dimensions of --by, and the teams and CI vendors of an archive that is named on the line.
 
     \b
     Examples:
@@ -28,47 +28,48 @@ def command(shell: str) -> None:
       analyzer completion zsh > ~/.analyzer-completion
       analyzer completion fish > ~/.config/fish/completions/analyzer.fish
     """
-    from analyzer.cli import COMPLETE, cli  # noqa: PLC0415  (this command is one of its own)
+    from analyzer.cli import COMPLETE_VARIABLE, cli  # noqa: PLC0415  (this command is one of its own)
     from analyzer.cli.shells import SHELLS  # noqa: PLC0415
 
-    click.echo(SHELLS[shell](cli, {}, "analyzer", COMPLETE).source())
+    click.echo(SHELLS[shell](cli, {}, "analyzer", COMPLETE_VARIABLE).source())
 
 
-def files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
-    """Let the shell complete the name of a file or of a directory."""
+def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Return an item that lets the shell complete a path."""
     from click.shell_completion import CompletionItem  # noqa: PLC0415
 
     return [CompletionItem(incomplete, type="file")]
 
 
-def dimensions(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
-    """Complete the last of dimensions with commas."""
-    from analyzer.metrics.dimension import DIMENSIONS  # noqa: PLC0415
+def complete_dimensions(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Return the dimensions that complete the last name of a comma-separated list."""
+    from analyzer.questions.dimensions import DIMENSIONS  # noqa: PLC0415
 
     before, comma, last = incomplete.rpartition(",")
     return _items([f"{before}{comma}{name}" for name in DIMENSIONS if name.startswith(last)])
 
 
-def known(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
-    """Complete a team or CI vendor by what the archive that the line names has; logs are not read for this.
-
-    A value that no line holds, such as one with a newline, is left out.
-    """
-    from analyzer.archive.database import archive, workspace  # noqa: PLC0415
+def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Return the teams, or CI vendors, of the archive on the command line; plain logs are too slow to read for this."""
+    from analyzer.archive.database import open_archive, temp_directory  # noqa: PLC0415
     from analyzer.errors import AnalyzerError  # noqa: PLC0415
     from analyzer.readers.source import is_archive  # noqa: PLC0415
 
     words = [*(ctx.params.get("sources") or ()), *ctx.args]
-    named = [Path(word) for word in words if is_archive(Path(word))]
-    if not named:
+    archive = next((Path(word) for word in words if is_archive(Path(word))), None)
+    if not archive:
         return []
-    query = f"SELECT DISTINCT {param.name} FROM store.context WHERE starts_with({param.name}, $start) ORDER BY 1"
+    column = param.name
+    query = (
+        f"SELECT DISTINCT {column} FROM store.context WHERE starts_with({column}, $start) ORDER BY 1 LIMIT {MAX_NAMES}"
+    )
     try:
-        with workspace() as scratch, archive(named[0], scratch, read_only=True) as connection:
-            found = connection.execute(f"{query} LIMIT {MOST}", {"start": incomplete}).fetchall()
+        with temp_directory() as scratch, open_archive(archive, scratch, read_only=True) as connection:
+            rows = connection.execute(query, {"start": incomplete}).fetchall()
     except AnalyzerError:
         return []
-    return _items([value for (value,) in found if value and value.isprintable()])
+    # A name with a line break cannot be typed on a line.
+    return _items([name for (name,) in rows if name and name.isprintable()])
 
 
 def _items(values: list[str]) -> "list[CompletionItem]":

@@ -5,23 +5,23 @@ from typing import TYPE_CHECKING
 import click
 
 from analyzer.cli.exits import HELP as EXITS
-from analyzer.cli.filters import HELP, filter_options
+from analyzer.cli.filters import FILTERS_HELP, filter_options
 from analyzer.cli.options import Command
-from analyzer.cli.output import OutputOptions, output_options, write
-from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
+from analyzer.cli.output import OutputOptions, output_options, run_question
+from analyzer.cli.source import SourceOptions, source_options
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
 
 
-@click.command("doctor", cls=Command, epilog=f"{HELP} {EXITS}")
+@click.command("doctor", cls=Command, epilog=f"{FILTERS_HELP} {EXITS}")
 @source_options()
 @filter_options
 @output_options
 def command(inputs: SourceOptions, selection: "Selection", output: OutputOptions) -> int:
-    """Examine the log itself: what is wrong with it, and what to do.
+    """Find problems with the log itself, and what to do about them.
 
-    Findings about files are of the whole log, whatever the filters; the others of the lookups that filters leave.
+    Findings about files cover the whole log, whatever the filters; the others cover the selected lookups.
 
     \b
     Examples:
@@ -29,10 +29,6 @@ def command(inputs: SourceOptions, selection: "Selection", output: OutputOptions
       analyzer doctor sample_data --since 2026-11-01
       analyzer doctor sample_data --format json
     """
-    from analyzer.archive.view import Purpose  # noqa: PLC0415
-    from analyzer.report.doctor import doctor  # noqa: PLC0415
+    from analyzer.questions.doctor.report import doctor  # noqa: PLC0415
 
-    target = output.target(inputs)
-    with open_source(inputs, progress(), Purpose(selection.view)) as opened:
-        write(doctor(opened, selection), target)
-        return code_of(opened.intake)
+    return run_question(inputs, output, lambda log: doctor(log, selection), view=selection.view)

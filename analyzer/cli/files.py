@@ -1,97 +1,67 @@
-"""The files that a command writes: nothing is lost by them, and each is whole or as it was before."""
+"""Checks and writes the files that a command was asked to write: it never overwrites what it reads or still needs."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from glob import has_magic
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from analyzer.errors import UsageError
-from analyzer.readers.source import expand
 
-if TYPE_CHECKING:
-    from analyzer.cli.source import SourceOptions
+IsSource = Callable[[Path], bool]
+"""Tells whether the command reads a file as (a part of) SOURCE."""
 
 
-def require_writable(
-    paths: Sequence[Path], inputs: "SourceOptions | None", kept: Sequence[Path], *, force: bool
-) -> None:
-    """Refuse files to be written that cannot be, or that hold what else the command reads, writes or keeps.
+def require_writable(paths: Sequence[Path], is_source: IsSource, in_use: Sequence[Path], *, force: bool) -> None:
+    """Raise UsageError unless every one of `paths` can be written without losing a file.
 
-    Raises:
-        UsageError: one is such a file, or is there already and not to be overwritten.
+    `in_use` are other files that the command reads or writes. An existing file needs `force`.
     """
     for place, path in enumerate(paths):
-        require_apart(path, inputs, (*paths[:place], *kept))
+        require_unused(path, is_source, (*paths[:place], *in_use))
         _require_free(path, force=force)
 
 
-def require_apart(path: Path, inputs: "SourceOptions | None", kept: Sequence[Path]) -> None:
-    """Refuse a file that holds what else the command reads, writes or keeps.
-
-    Raises:
-        UsageError: it is such a file.
-    """
-    if any(_is_same(path, other) for other in kept):
-        raise UsageError(f"{path}: this command has another use for it; name another file")
-    if inputs and path.is_file() and _is_read(path, inputs):
-        raise UsageError(f"{path}: is read as SOURCE, and would be lost; name another file")
+def require_unused(path: Path, is_source: IsSource, in_use: Sequence[Path]) -> None:
+    """Raise UsageError where the command reads `path`, or uses it for something else."""
+    if any(_is_same_file(path, other) for other in in_use):
+        raise UsageError(f"{path}: this command already uses this file; name another file")
+    if path.is_file() and is_source(path):
+        raise UsageError(f"{path}: is read as SOURCE and would be overwritten; name another file")
 
 
 def _require_free(path: Path, *, force: bool) -> None:
     if path.is_file() and not force:
         raise UsageError(f"{path}: exists already; --force overwrites it, or name another file")
-    end = Path(os.path.realpath(path))
-    if end.is_symlink():
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():  # realpath stops at a link only where links form a loop
         raise UsageError(f"{path}: a link that leads back to itself; name another file")
-    if not end.parent.is_dir():
-        raise UsageError(f"{path}: there is no directory {end.parent}; make it, or name another file")
+    if not target.parent.is_dir():
+        raise UsageError(f"{path}: there is no directory {target.parent}; create it, or name another file")
 
 
-def _is_same(path: Path, other: Path) -> bool:
-    """Tell whether two names are of one file, be it there or not; into a device or a pipe much may be written."""
+def _is_same_file(path: Path, other: Path) -> bool:
+    """Return whether two paths name one regular file; a device or a pipe may be written to more than once."""
     if path.exists() and other.exists():
         return path.is_file() and path.samefile(other)
     return os.path.realpath(path) == os.path.realpath(other)
 
 
-def _is_read(path: Path, inputs: "SourceOptions") -> bool:
-    """Tell whether a file is named as a source, or is a log that a directory or a pattern leads to."""
-    named = [Path(source) for source in inputs.sources if source != "-"]
-    if any(one.is_file() and one.samefile(path) for one in named):
-        return True
-    wide = [str(one) for one in named if one.is_dir() or (has_magic(str(one)) and not one.exists())]
-    if not wide or not _is_log(path, inputs):
-        return False
-    return any(found.path.samefile(path) for found in expand(wide, None, path.parent).files)
-
-
-def _is_log(path: Path, inputs: "SourceOptions") -> bool:
-    from analyzer.readers.sniff import HEAD_BYTES, sniff  # noqa: PLC0415
-    from analyzer.readers.stream import Stream  # noqa: PLC0415
-
-    reading = inputs.reading()
-    with suppress(OSError):
-        return bool(reading.format or sniff(Stream(path).head(HEAD_BYTES), reading.renamed))
-    return False
-
-
 @contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to be written under a name of its own first: what stands there stays until it is whole."""
-    if path.exists() and not path.is_file():
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file that replaces `path` once it is complete; a failure leaves `path` as it was."""
+    if path.exists() and not path.is_file():  # a device or a pipe cannot be replaced
         with path.open("wb") as file:
             yield file
         return
-    path = Path(os.path.realpath(path))
-    unfinished = path.with_name(f".{os.urandom(8).hex()}.part")
+    target = Path(os.path.realpath(path))
+    unfinished = target.with_name(f".{os.urandom(8).hex()}.part")
     try:
         with unfinished.open("xb") as file:
             yield file
-        if path.exists():
-            unfinished.chmod(path.stat().st_mode)
-        unfinished.replace(path)
+        if target.exists():
+            unfinished.chmod(target.stat().st_mode)
+        unfinished.replace(target)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise

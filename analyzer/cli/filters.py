@@ -1,20 +1,20 @@
-"""The filters that every command has, and how times are written."""
+"""The filter options, the same in every command, gathered into one `Selection`."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.completion import known
-from analyzer.cli.options import gathered, under
-from analyzer.moment import moment
+from analyzer.cli.completion import complete_names
+from analyzer.cli.options import option_group, titled_option
+from analyzer.times import parse_time
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
 
 
-class Moment(click.ParamType[datetime]):
-    """A time: ISO 8601, UTC where it has no offset, or so long ago (36h, 7d, 4w)."""
+class Time(click.ParamType[datetime]):
+    """A time: ISO 8601, in UTC where it has no offset, or an age such as 36h, 7d or 4w."""
 
     name = "time"
 
@@ -23,47 +23,49 @@ class Moment(click.ParamType[datetime]):
         if isinstance(value, datetime):
             return value
         try:
-            return moment(value, datetime.now(UTC))
+            return parse_time(value, datetime.now(UTC))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
-_option = under("Filters")
+_option = titled_option("Filters")
 _OPTIONS = (
-    _option("--since", type=Moment(), help="From this time on: ISO 8601, or 36h, 7d, 4w before now."),
-    _option("--until", type=Moment(), help="Before this time."),
-    _option("--team", multiple=True, shell_complete=known, help="Slug or teamId. Repeatable."),
-    _option("--ci", multiple=True, shell_complete=known, help="CI vendor, such as GITHUB_ACTIONS. Repeatable."),
+    _option("--since", type=Time(), help="From this time on: ISO 8601, or 36h, 7d, 4w ago."),
+    _option("--until", type=Time(), help="Before this time."),
+    _option("--team", multiple=True, shell_complete=complete_names, help="Slug or teamId. Repeatable."),
+    _option("--ci", multiple=True, shell_complete=complete_names, help="CI vendor: GITHUB_ACTIONS. Repeatable."),
     _option(
-        "--interactive/--no-interactive",
-        default=None,
-        help="By what the client said of a person at the terminal; most say nothing.",
+        "--interactive/--no-interactive", default=None,
+        help="Whether the client reported a person at the terminal; most report nothing.",
     ),
     _option("--session", multiple=True, help="sessionId. Repeatable."),
-    _option("--hash", multiple=True, help="Artifact. Repeatable."),
+    _option("--hash", multiple=True, help="Hash of an artifact. Repeatable."),
     _option(
-        "--source", type=click.Choice(["LOCAL", "REMOTE"], case_sensitive=False), help="Single events only; see below."
+        "--source", type=click.Choice(["LOCAL", "REMOTE"], case_sensitive=False),
+        help="Selects single events; see below.",
     ),
-    _option("--event", type=click.Choice(["HIT", "MISS"], case_sensitive=False), help="Single events only."),
     _option(
-        "--view",
-        type=click.Choice(["auto", "events", "runs"]),
-        default="auto",
-        help="What answers: events, or turbo's run summaries. Default: events where there are any.",
+        "--event", type=click.Choice(["HIT", "MISS"], case_sensitive=False), help="Selects single events; see below."
     ),
-    _option("--status", type=click.Choice(["ok", "failed"]), help="Of the request, where known. Single events only."),
     _option(
-        "--where",
-        multiple=True,
-        metavar="SQL",
-        help="Condition on columns of `events`. Single events only. Repeatable.",
+        "--view", type=click.Choice(["auto", "events", "runs"]), default="auto",
+        help="Answer from events or from turbo's run summaries. Default: events, where there are any.",
     ),
-)
+    _option("--status", type=click.Choice(["ok", "failed"]), help="Status of the request. Selects single events."),
+    _option(
+        "--where", multiple=True, metavar="SQL",
+        help="SQL condition on columns of `events`. Selects single events. Repeatable.",
+    ),
+)  # fmt: skip
 
-HELP = (
-    "A lookup belongs, whole, to the time of its first event. --source, --event, --status and --where choose single"
+FILTERS_HELP = (
+    "A lookup belongs to the time of its first event as a whole. --source, --event, --status and --where select single"
     " events before lookups are formed."
 )
+
+_NAMES = (
+    "since", "until", "team", "ci", "interactive", "session", "hash", "source", "event", "status", "where", "view",
+)  # fmt: skip
 
 
 def _selection(**options: Any) -> "Selection":
@@ -72,7 +74,5 @@ def _selection(**options: Any) -> "Selection":
     return Selection(**options)
 
 
-NAMES = ("since", "until", "team", "ci", "interactive", "session", "hash", "source", "event", "status", "where", "view")
-
-filter_options = gathered("selection", _OPTIONS, NAMES, _selection)
+filter_options = option_group("selection", _OPTIONS, _NAMES, _selection)
 """Adds the filters; the command gets one argument `selection`."""

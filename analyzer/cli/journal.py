@@ -5,21 +5,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analyzer.cli import say
+from analyzer.cli import console
+from analyzer.cli.environment import DEFAULT_JOURNAL, default_journal, replay_settings
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.exits import Exit
 from analyzer.cli.files import require_writable
 from analyzer.cli.filters import filter_options
-from analyzer.cli.options import Command, under
+from analyzer.cli.options import Command, titled_option
 from analyzer.cli.output import OutputOptions, Target, output_options, write
-from analyzer.cli.place import DEFAULT_JOURNAL, journal_of, settings_of
-from analyzer.cli.source import SourceOptions, open_source, progress, source_options
+from analyzer.cli.source import SourceOptions, load_progress, open_source, source_options
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
-    from analyzer.delivery.journal import Journal
-    from analyzer.delivery.settings import Settings
+    from analyzer.replayer.journal import Journal
+    from analyzer.replayer.settings import Settings
     from analyzer.table import Table
 
 _JOURNAL = click.option(
@@ -45,7 +45,7 @@ def command() -> None:
 
 
 def _open(path: Path, *, read_only: bool = True) -> "Journal":
-    from analyzer.delivery.journal import Journal  # noqa: PLC0415
+    from analyzer.replayer.journal import Journal  # noqa: PLC0415
 
     if not path.is_file():
         here = sorted(str(one) for one in path.parent.glob("*replay.sqlite"))
@@ -64,8 +64,8 @@ def status(path: Path, output: OutputOptions) -> None:
     Example:
       analyzer journal status --journal cache.replay.sqlite --format json
     """
-    from analyzer.delivery.journal_file import family  # noqa: PLC0415
-    from analyzer.delivery.tables import destinations_table, uncertain_table  # noqa: PLC0415
+    from analyzer.replayer.journal_file import family  # noqa: PLC0415
+    from analyzer.replayer.tables import destinations_table, uncertain_table  # noqa: PLC0415
 
     target = output.target(None, *family(path))
     with _open(path) as journal:
@@ -76,8 +76,8 @@ def status(path: Path, output: OutputOptions) -> None:
 
 
 def _write(tables: "list[Table]", target: Target) -> None:
-    from analyzer.archive.file import Accounting  # noqa: PLC0415
-    from analyzer.report.report import Report  # noqa: PLC0415
+    from analyzer.archive.accounting import Accounting  # noqa: PLC0415
+    from analyzer.questions.report import Report  # noqa: PLC0415
 
     write(Report("journal", Accounting(0, 0, 0, 0, 0, 0), tables, tables[0]), target)
 
@@ -107,8 +107,8 @@ def resolve(
       analyzer journal resolve --uncertain resend --chunk 17
       analyzer journal resolve --uncertain resend --team web
     """
-    from analyzer.delivery.journal import CONFIRMED, DEAD, UNCERTAIN  # noqa: PLC0415
-    from analyzer.delivery.settings import address  # noqa: PLC0415
+    from analyzer.replayer.journal import CONFIRMED, DEAD, UNCERTAIN  # noqa: PLC0415
+    from analyzer.replayer.settings import address  # noqa: PLC0415
 
     if (how is None) == (dead_letters is None):
         raise UsageError("say what to do: --uncertain resend|delivered|dead-letter, or --dead-letters resend")
@@ -118,7 +118,7 @@ def resolve(
         chunks, events = journal.resolve(of, states[chosen], chunk_id, address(api) if api else None, team)
     done = {"resend": "the next replay sends them", "delivered": "now delivered", "dead-letter": "now dead letters"}
     none = f"{path}: no events are {of.replace('_', '-')}{' there' if api or team else ''}"
-    say.note(f"{events:,} events: {done[chosen]}" if chunks else none)
+    console.note(f"{events:,} events: {done[chosen]}" if chunks else none)
 
 
 @command.command("verify", cls=Command, epilog=EXITS)
@@ -129,7 +129,7 @@ def resolve(
 @click.option("--api", metavar="URL", help="The server that SOURCE was sent to. [env: TURBO_API]")
 @click.option("--team-id", metavar="ID", help="The team it was sent to, where that was said.")
 @click.option("--slug", metavar="SLUG", help="The same, by the team's slug.")
-@under("Input")("--force", is_flag=True, help="Overwrite the file of --rejects.")
+@titled_option("Input")("--force", is_flag=True, help="Overwrite the file of --rejects.")
 @filter_options
 def verify(
     inputs: SourceOptions, path: Path | None, api: str | None, team_id: str | None, slug: str | None, force: bool,
@@ -142,18 +142,18 @@ def verify(
       analyzer journal verify
       analyzer journal verify cache.duckdb
     """
-    from analyzer.delivery.audit import faults  # noqa: PLC0415
+    from analyzer.replayer.journal_audit import journal_faults  # noqa: PLC0415
 
-    path = path or journal_of(inputs.sources)
-    require_writable([inputs.rejects] if inputs.rejects else [], inputs, [path], force=force)
+    path = path or default_journal(inputs.sources)
+    require_writable([inputs.rejects] if inputs.rejects else [], inputs.includes, [path], force=force)
     with _open(path) as journal:
-        found = list(faults(journal))
+        found = list(journal_faults(journal))
         for fault in found:
-            say.error(f"{path}: {fault}")
+            console.error(f"{path}: {fault}")
         if inputs.sources:
-            _fit(inputs, journal, settings_of(api, None), (team_id, slug), selection)
+            _fit(inputs, journal, replay_settings(api, None), (team_id, slug), selection)
     if not found:
-        say.note(f"{path}: sound")
+        console.note(f"{path}: sound")
     return Exit.FAILED if found else Exit.OK
 
 
@@ -163,28 +163,28 @@ def _fit(
 ) -> None:  # fmt: skip
     """Say what the journal knows of the events of SOURCE, and what it knows of besides."""
     from analyzer.archive.view import Purpose  # noqa: PLC0415
-    from analyzer.delivery.queue import Wanted  # noqa: PLC0415
-    from analyzer.delivery.session import Session  # noqa: PLC0415
-    from analyzer.delivery.target import Overrides  # noqa: PLC0415
-    from analyzer.report.caution import misnamed  # noqa: PLC0415
+    from analyzer.questions.notes import unknown_name_notes  # noqa: PLC0415
+    from analyzer.replayer.pending import ReplayRequest  # noqa: PLC0415
+    from analyzer.replayer.replay import Replay  # noqa: PLC0415
+    from analyzer.replayer.teams import Overrides  # noqa: PLC0415
 
     overrides = Overrides(*team, default_team_id=settings.team_id, default_slug=settings.slug)
-    with open_source(inputs, progress(), Purpose(selection.view, to_send=True)) as opened:
-        for words in misnamed(opened, selection):
-            say.note(words)
-        session = Session(opened.connection, Wanted(selection, overrides), settings.api, journal)
+    with open_source(inputs, load_progress(), Purpose(selection.view, to_send=True)) as log:
+        for words in unknown_name_notes(log, selection):
+            console.note(words)
+        session = Replay(log.connection, ReplayRequest(selection, overrides), settings.api, journal)
         session.consult()
         elsewhere = session.elsewhere()
     tally = session.tally
-    say.note(
+    console.note(
         f"for {settings.api}: {tally.selected:,} events selected = {tally.confirmed:,} confirmed"
         f" + {tally.dead_lettered:,} dead-lettered"
         f" + {tally.uncertain:,} uncertain + {tally.unsent:,} unsent"
     )
     for words in session.unsure():
-        say.note(words)
+        console.note(words)
     if elsewhere:
-        say.note(f"{elsewhere:,} more events went there that SOURCE and filters do not give")
+        console.note(f"{elsewhere:,} more events went there that SOURCE and filters do not give")
     others = sorted({row[0] for row in journal.summary()} - {settings.api})
     if others:
-        say.note(f"the journal also knows {', '.join(others)}: --api names the server that is meant")
+        console.note(f"the journal also knows {', '.join(others)}: --api names the server that is meant")

@@ -7,41 +7,41 @@ import click
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, output_options, write
-from analyzer.cli.source import SourceOptions, code_of, progress, require_logs, source_options, tell
+from analyzer.cli.source import SourceOptions, exit_code, load_progress, report_input, require_logs, source_options
 from analyzer.errors import UsageError
 
 
 @click.command("load", cls=Command, epilog=EXITS)
-@source_options("LOG...", "Files, directories, globs, or - for stdin. Formats are found by content.")
+@source_options("LOG...", "Files, directories, globs, or - for stdin. File types are detected from content.")
 @click.option(
     "--into",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
     metavar="FILE.duckdb",
-    help="The archive, made where there is none.",
+    help="The archive; created if it does not exist.",
 )
 @output_options
 def command(inputs: SourceOptions, into: Path, output: OutputOptions) -> int:
-    """Keep logs in an archive: a DuckDB file that answers at once.
+    """Load logs into an archive, a DuckDB file that answers at once.
 
-    A file is known by its content: loading it again adds nothing. A load that is killed leaves whole files only; run it
-    again to go on.
+    Files are identified by content: loading one again adds nothing. A load that is killed leaves only whole files
+    behind; run it again to continue.
 
     \b
     Examples:
       analyzer load sample_data --into cache.duckdb
       analyzer load sample_data/*.gz sample_data/*.zst --into cache.duckdb --rejects bad.ndjson
     """
-    from analyzer.archive.opening import loaded  # noqa: PLC0415
-    from analyzer.report.load import load  # noqa: PLC0415
+    from analyzer.archive.open_log import load_into  # noqa: PLC0415
+    from analyzer.questions.load import load  # noqa: PLC0415
 
     if not inputs.sources:
         raise UsageError("no LOG: name files, directories or globs, or - for stdin")
     if not into.parent.is_dir():
-        raise UsageError(f"--into {into}: there is no directory {into.parent}; make it first")
+        raise UsageError(f"--into {into}: there is no directory {into.parent}; create it first")
     target = output.target(inputs, into)
-    with loaded(inputs.sources, into, inputs.reading(), progress()) as opened:
-        tell(opened, inputs.rejects)
-        require_logs(opened.intake, inputs)
-        write(load(opened), target)
-        return code_of(opened.intake)
+    with load_into(inputs.sources, into, inputs.read_options(), load_progress()) as log:
+        report_input(log, inputs.rejects)
+        require_logs(log.load_result, inputs)
+        write(load(log), target)
+        return exit_code(log.load_result)

@@ -4,33 +4,41 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
-from analyzer.cli.filters import HELP, filter_options
-from analyzer.cli.keeping import RETENTION
-from analyzer.cli.number import COUNTED
-from analyzer.cli.options import Command
-from analyzer.cli.output import OutputOptions, output_options, write
-from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
+from analyzer.cli.filters import FILTERS_HELP, filter_options
+from analyzer.cli.options import COST_PER_MINUTE, RETENTION, Command
+from analyzer.cli.output import OutputOptions, output_options, run_question
+from analyzer.cli.source import SourceOptions, source_options
+from analyzer.questions.options import MISSES_BY, MissesOptions
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
 
 
-@click.command("misses", cls=Command, epilog=f"{HELP} {EXITS}")
+@click.command("misses", cls=Command, epilog=f"{FILTERS_HELP} {EXITS}")
 @source_options()
 @RETENTION
+@click.option("--by", type=click.Choice(MISSES_BY), help="Group the costliest misses by this. Default: task, if known.")
 @click.option(
-    "--by", type=click.Choice(["task", "hash"]), help="What the costliest are told by. Default: task, if known."
+    "--limit",
+    type=int,
+    metavar="N",
+    default=MissesOptions().limit,
+    show_default=True,
+    help="How many of the costliest misses to show.",
 )
-@click.option("--limit", type=COUNTED, metavar="N", default=10, show_default=True, help="How many of the costliest.")
 @COST_PER_MINUTE
 @filter_options
 @output_options
 def command(
-    inputs: SourceOptions, selection: "Selection", retention: float, by: str | None, limit: int,
-    cost_per_minute: float | None, output: OutputOptions,
-) -> int:  # fmt: skip
+    inputs: SourceOptions,
+    selection: "Selection",
+    retention: float,
+    by: str | None,
+    limit: int,
+    cost_per_minute: float | None,
+    output: OutputOptions,
+) -> int:
     """Why lookups missed, and what that cost.
 
     \b
@@ -39,11 +47,10 @@ def command(
       analyzer misses sample_data --team web --since 2026-11-01
       analyzer misses sample_data --by hash --limit 3 --format json
     """
-    from analyzer.archive.view import Purpose  # noqa: PLC0415
-    from analyzer.report.cost import priced  # noqa: PLC0415
-    from analyzer.report.misses import misses  # noqa: PLC0415
+    from analyzer.questions.cost import with_costs  # noqa: PLC0415
+    from analyzer.questions.misses import misses  # noqa: PLC0415
 
-    target = output.target(inputs)
-    with open_source(inputs, progress(), Purpose(selection.view)) as opened:
-        write(priced(misses(opened, selection, retention, by, limit), cost_per_minute), target)
-        return code_of(opened.intake)
+    options = MissesOptions(retention, by, limit)
+    return run_question(
+        inputs, output, lambda log: with_costs(misses(log, selection, options), cost_per_minute), view=selection.view
+    )

@@ -1,7 +1,8 @@
-"""The options of the output, the same in every command, and the one place that writes a report."""
+"""The output options, and the one place that runs a question and writes its report."""
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -10,37 +11,35 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analyzer.cli import say
-from analyzer.cli.files import require_writable, whole
-from analyzer.cli.options import Decorator, gathered, under
-from analyzer.cli.spelling import spelled
+from analyzer.cli import console
+from analyzer.cli.files import atomic_write, require_writable
+from analyzer.cli.options import Decorator, option_group, titled_option
+from analyzer.cli.source import SourceOptions, exit_code, load_progress, open_source
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
-    from analyzer.cli.source import SourceOptions
+    from analyzer.archive.open_log import OpenLog
+    from analyzer.archive.view import View
+    from analyzer.cli.exits import Exit
+    from analyzer.questions.report import Report
     from analyzer.render.formats import Output
-    from analyzer.report.report import Report
 
-INSTALL = "pip install 'cache-event-analyzer[report]' (from a checkout: pip install -e '.[report]')"
-NAMES = ("table", "markdown", "html", "csv", "json", "ndjson", "parquet")
+INSTALL_REPORT = "pip install 'cache-event-analyzer[report]' (from a checkout: pip install -e '.[report]')"
+FORMAT_NAMES = ("table", "markdown", "html", "csv", "json", "ndjson", "parquet")
 
-
-_option = under("Output")
-_PLACE = (
+_option = titled_option("Output")
+_DESTINATION = (
     _option(
-        "-o",
-        "--output",
-        "output_path",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Write here; the suffix says the format.",
+        "-o", "--output", "path", type=click.Path(path_type=Path, dir_okay=False),
+        help="Write to this file; its suffix gives the format.",
     ),
     _option("--force", is_flag=True, help="Overwrite the files of -o and --rejects."),
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a report goes, and in which format; without a path, to stdout."""
+    """The format of a report and its file; without a path, stdout."""
 
     format: "Output"
     path: Path | None
@@ -48,75 +47,89 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """What the user said of the output."""
+    """The output options of a command line; `default` is the format where neither --format nor -o gives one."""
 
     format_name: str | None
-    output_path: Path | None
+    path: Path | None
     force: bool
     default: str
-    """The format where neither the user nor a suffix says one."""
 
-    def target(self, inputs: "SourceOptions | None" = None, *kept: Path) -> Target:
-        """Find the format, and refuse what cannot be written, before any work is done.
-
-        `kept` are files that the command writes into besides.
+    def target(self, inputs: SourceOptions | None = None, *in_use: Path) -> Target:
+        """Return format and file, before any work is done; `in_use` are other files that the command writes.
 
         Raises:
-            UsageError: the file is there already, is one that the command needs, or its suffix says no format.
+            UsageError: a file exists or is in use, the format cannot be told, or its packages are not installed.
         """
-        written = (self.output_path, inputs and inputs.rejects)
-        require_writable([path for path in written if path], inputs, kept, force=self.force)
-        found = _format_of(self.format_name, self.output_path, self.default)
-        if found.binary and not self.output_path and sys.stdout.isatty():
-            raise UsageError(f"--format {found.name} is not for a terminal; write it to a file with -o")
-        if any(find_spec(package) is None for package in found.packages):
-            raise UsageError(f"--format {found.name}: install what draws charts: {INSTALL}")
-        return Target(found, self.output_path)
+        paths = [path for path in (self.path, inputs and inputs.rejects) if path]
+        is_source = inputs.includes if inputs else lambda _path: False
+        require_writable(paths, is_source, in_use, force=self.force)
+        output = _output_format(self.format_name, self.path, self.default)
+        if output.binary and not self.path and sys.stdout.isatty():
+            raise UsageError(f"--format {output.name} is binary; write it to a file with -o")
+        if any(find_spec(package) is None for package in output.packages):
+            raise UsageError(f"--format {output.name}: the packages that draw charts are missing; {INSTALL_REPORT}")
+        return Target(output, self.path)
 
 
-def options_with(default: str) -> Decorator:
-    """Return what adds --format, -o and --force; the command gets one argument `output`."""
-    text = f"Default: {default}, or by the suffix of -o."
-    options = (_option("--format", "format_name", type=click.Choice(NAMES), help=text), *_PLACE)
-    return gathered("output", options, ["format_name", "output_path", "force"], partial(OutputOptions, default=default))
+def output_options_with(default: str) -> Decorator:
+    """Return a decorator that adds --format, -o and --force; the command gets one argument `output`."""
+    help_text = f"Default: {default}, or by the suffix of -o."
+    options = (_option("--format", "format_name", type=click.Choice(FORMAT_NAMES), help=help_text), *_DESTINATION)
+    return option_group("output", options, ["format_name", "path", "force"], partial(OutputOptions, default=default))
 
 
-output_options = options_with(default="table")
-"""Adds the options that almost every command has."""
+output_options = output_options_with(default="table")
 
 
-def _format_of(name: str | None, path: Path | None, default: str) -> "Output":
+def _output_format(name: str | None, path: Path | None, default: str) -> "Output":
     from analyzer.render.formats import OUTPUTS  # noqa: PLC0415
 
-    by_suffix = next((name for name, one in OUTPUTS.items() if path and path.suffix in one.suffixes), None)
+    by_suffix = next((name for name, output in OUTPUTS.items() if path and path.suffix in output.suffixes), None)
     if path and not name and not by_suffix:
-        formats = "|".join(NAMES)
-        raise UsageError(f"{path}: no format has the suffix {path.suffix!r}; say one with --format {formats}")
+        formats = "|".join(FORMAT_NAMES)
+        raise UsageError(f"{path}: no format has the suffix {path.suffix!r}; choose one with --format {formats}")
     return OUTPUTS[name or by_suffix or default]
 
 
+def run_question(
+    inputs: SourceOptions,
+    output: OutputOptions,
+    question: Callable[["OpenLog"], "Report"],
+    *,
+    view: "View" = "auto",
+    lookups_only: bool = False,
+) -> "Exit":
+    """Open SOURCE, write the report that `question` makes of it, and return the exit code."""
+    from analyzer.archive.view import Purpose  # noqa: PLC0415
+
+    target = output.target(inputs)
+    with open_source(inputs, load_progress(), Purpose(view, lookups_only)) as log:
+        write(question(log), target)
+        return exit_code(log.load_result)
+
+
 def write(report: "Report", target: Target) -> None:
-    """Write the report to the file, or to stdout; its notes to stderr."""
-    report = replace(report, notes=[spelled(note) for note in report.notes])
+    """Write a report to its file or to stdout, and its notes to stderr."""
+    report = replace(report, notes=[console.spell_options(note) for note in report.notes])
     if target.path:
-        with whole(target.path) as file:
+        with atomic_write(target.path) as file:
             target.format.write(report, file)
     else:
         _print(report, target.format)
     for text in report.notes:
-        say.note(text)
-    count = report.accounting
-    if count.read != count.kept:
-        say.note(
-            f"{count.read:,} events read = {count.kept:,} kept + {count.rejected:,} rejected"
-            f" + {count.filtered:,} filtered + {count.duplicate:,} duplicate"
+        console.note(text)
+    counts = report.accounting
+    if counts.read != counts.kept:
+        console.note(
+            f"{counts.read:,} events read = {counts.kept:,} kept + {counts.rejected:,} rejected"
+            f" + {counts.filtered:,} filtered + {counts.duplicate:,} duplicate"
         )
 
 
-def _print(report: "Report", found: "Output") -> None:
-    """Write to stdout; where nobody reads on, stop without a word, also when Python flushes at the end."""
+def _print(report: "Report", output: "Output") -> None:
     try:
-        found.write(report, sys.stdout.buffer)
+        output.write(report, sys.stdout.buffer)
         sys.stdout.flush()
-    except (BrokenPipeError, SystemExit):  # rich makes a SystemExit of it
+    except (BrokenPipeError, SystemExit):  # rich turns a broken pipe into SystemExit
+        # The reader, such as `head`, has enough. Python would fail again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""The progress of reading logs, drawn on stderr: bytes, events a second, time left."""
+"""A progress bar for reading logs: bytes read, events a second, time left. Drawn on stderr."""
 
 import threading
 import time
@@ -8,69 +8,67 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from analyzer.archive.file import FileReport
-from analyzer.archive.opening import Observer
+from analyzer.archive.accounting import FileReport
+from analyzer.archive.open_log import LoadObserver
 from analyzer.readers.source import Sources
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 REFRESH_SECONDS = 0.2
-USUAL_EVENT_BYTES = 200
-"""What an event takes in NDJSON: a first guess of their number."""
+TYPICAL_EVENT_BYTES = 200
+"""The size of an event in NDJSON: an estimate for the rate until the first file is complete."""
 
 
-class Bar(Observer):
-    """A bar over the bytes of all files; inside a file it moves by what DuckDB says of its query."""
+class ProgressBar(LoadObserver):
+    """A bar over the bytes of all files; inside a file it moves with DuckDB's progress of the running query."""
 
     def __init__(self) -> None:
         columns = (
-            TextColumn("reading"),
-            BarColumn(),
-            DownloadColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("reading"), BarColumn(), DownloadColumn(), TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
-        )
+        )  # fmt: skip
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
         self._stopped = threading.Event()
-        self._done = self._events = 0
+        self._done_bytes = self._events = 0
 
     def start(self, sources: Sources, connection: "DuckDBPyConnection") -> None:
-        """Begin to draw."""
+        """Draw the bar, and follow the connection's queries in a thread."""
         connection.execute("SET enable_progress_bar = true")
         connection.execute("SET enable_progress_bar_print = false")
-        self._ahead = deque((file.name, file.path.stat().st_size) for file in sources.files if file.path.exists())
-        self._task = self._bar.add_task("", total=sum(size for _, size in self._ahead), rate="")
-        self._began = time.monotonic()
+        self._pending = deque((file.name, file.path.stat().st_size) for file in sources.files if file.path.exists())
+        self._task = self._bar.add_task("", total=sum(size for _, size in self._pending), rate="")
+        self._started = time.monotonic()
         self._bar.start()
-        self._thread = threading.Thread(target=self._watch, args=(connection,), daemon=True)
+        self._thread = threading.Thread(target=self._follow_queries, args=(connection,), daemon=True)
         self._thread.start()
 
     def file(self, report: FileReport) -> None:
-        """Move past a file, and those before it that were none to be read."""
+        """Move past a file, and past the files before it that were skipped."""
         name = ""
-        while self._ahead and name != report.name:
-            name, size_bytes = self._ahead.popleft()
-            self._done += size_bytes
+        while self._pending and name != report.name:
+            name, size_bytes = self._pending.popleft()
+            self._done_bytes += size_bytes
         self._events += report.read
-        self._show(self._done)
+        self._draw(self._done_bytes)
 
     def stop(self) -> None:
-        """End, leaving nothing on the screen."""
+        """Remove the bar from the screen."""
         self._stopped.set()
         if hasattr(self, "_thread"):
             self._thread.join()
         self._bar.stop()
 
-    def _watch(self, connection: "DuckDBPyConnection") -> None:
-        """Follow DuckDB inside a file; it says how far its query is, which is how far it is in the file."""
+    def _follow_queries(self, connection: "DuckDBPyConnection") -> None:
         while not self._stopped.wait(REFRESH_SECONDS):
             percent = connection.query_progress()
-            if percent > 0 and self._ahead:
-                self._show(max(self._bar.tasks[0].completed, self._done + self._ahead[0][1] * percent / 100))
+            if percent > 0 and self._pending:
+                in_file = self._pending[0][1] * percent / 100
+                # A file takes several queries, each from 0 to 100 %: the bar never moves back.
+                self._draw(max(self._bar.tasks[0].completed, self._done_bytes + in_file))
 
-    def _show(self, done_bytes: float) -> None:
-        """Draw; before a file is through, its events are taken to be as long as those before it."""
-        seconds = max(time.monotonic() - self._began, 0.001)
-        events = self._events * done_bytes / self._done if self._done else done_bytes / USUAL_EVENT_BYTES
+    def _draw(self, done_bytes: float) -> None:
+        seconds = max(time.monotonic() - self._started, 0.001)
+        # Events of the current file are estimated from the size of those read before.
+        events = self._events * done_bytes / self._done_bytes if self._done_bytes else done_bytes / TYPICAL_EVENT_BYTES
         self._bar.update(self._task, completed=done_bytes, rate=f"~{events / seconds:,.0f} events/s")

@@ -8,30 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli import say
+from analyzer.cli import console
+from analyzer.cli.environment import DEFAULT_JOURNAL, default_journal, replay_settings
 from analyzer.cli.exits import REPLAY_HELP, Exit
-from analyzer.cli.files import require_apart
-from analyzer.cli.filters import HELP, filter_options
+from analyzer.cli.files import require_unused
+from analyzer.cli.filters import FILTERS_HELP, filter_options
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, Target, output_options, write
-from analyzer.cli.place import DEFAULT_JOURNAL, journal_of, settings_of
 from analyzer.cli.replay_options import Options, replay_options
-from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
+from analyzer.cli.source import SourceOptions, exit_code, load_progress, open_source, source_options
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
-    from analyzer.archive.opening import Opened
+    from analyzer.archive.open_log import OpenLog
     from analyzer.archive.selection import Selection
-    from analyzer.delivery.execution import Executed
-    from analyzer.delivery.journal import Journal
-    from analyzer.delivery.policy import Stopped
-    from analyzer.delivery.session import Account, Session
-    from analyzer.delivery.settings import Settings
-    from analyzer.delivery.tables import Where
+    from analyzer.replayer.journal import Journal
+    from analyzer.replayer.options import Stopped
+    from analyzer.replayer.replay import Account, Executed, Replay
+    from analyzer.replayer.settings import Settings
+    from analyzer.replayer.tables import Where
     from analyzer.table import Table
 
 
-@click.command("replay", cls=Command, epilog=f"{HELP} {REPLAY_HELP}")
+@click.command("replay", cls=Command, epilog=f"{FILTERS_HELP} {REPLAY_HELP}")
 @source_options()
 @replay_options
 @filter_options
@@ -52,22 +51,22 @@ def command(
       analyzer replay cache.duckdb --execute --slug new-team --requests-per-minute 60
     """
     from analyzer.archive.view import Purpose  # noqa: PLC0415
-    from analyzer.delivery import runs  # noqa: PLC0415
-    from analyzer.delivery.journal import Journal  # noqa: PLC0415
-    from analyzer.delivery.journal_file import family  # noqa: PLC0415
-    from analyzer.delivery.letters import letters_of  # noqa: PLC0415
-    from analyzer.delivery.limits import require_names, require_rate  # noqa: PLC0415
-    from analyzer.delivery.session import Session  # noqa: PLC0415
-    from analyzer.delivery.settings import NO_TOKEN  # noqa: PLC0415
-    from analyzer.report.caution import misnamed  # noqa: PLC0415
+    from analyzer.questions.notes import unknown_name_notes  # noqa: PLC0415
+    from analyzer.replayer import runs  # noqa: PLC0415
+    from analyzer.replayer.dead_letters import dead_letters_path  # noqa: PLC0415
+    from analyzer.replayer.journal import Journal  # noqa: PLC0415
+    from analyzer.replayer.journal_file import family  # noqa: PLC0415
+    from analyzer.replayer.replay import Replay  # noqa: PLC0415
+    from analyzer.replayer.settings import NO_TOKEN  # noqa: PLC0415
+    from analyzer.replayer.validation import require_names, require_rate  # noqa: PLC0415
 
-    path = options.journal or journal_of(inputs.sources)
-    target = output.target(inputs, *family(path), letters_of(path, options.dead_letters))
+    path = options.journal or default_journal(inputs.sources)
+    target = output.target(inputs, *family(path), dead_letters_path(path, options.dead_letters))
     if options.dead_letters:
-        require_apart(options.dead_letters, inputs, family(path))
+        require_unused(options.dead_letters, inputs.includes, family(path))
     require_names({"as_ci": options.as_ci, "slug": options.slug, "team_id": options.team_id})
     require_rate("requests_per_minute", options.requests_per_minute)
-    settings = settings_of(options.api, options.token_file)
+    settings = replay_settings(options.api, options.token_file)
     if options.execute and not settings.token:
         raise UsageError(NO_TOKEN)
     is_new = not path.exists()
@@ -75,27 +74,27 @@ def command(
         journal = (
             stack.enter_context(Journal(path, read_only=not options.execute)) if options.execute or not is_new else None
         )
-        opened = stack.enter_context(open_source(inputs, progress(), Purpose(selection.view, to_send=True)))
-        for words in [*runs.said(opened), *misnamed(opened, selection)]:
-            say.note(words)
-        session = Session(opened.connection, _wanted(options, selection, settings), settings.api, journal)
+        log = stack.enter_context(open_source(inputs, load_progress(), Purpose(selection.view, to_send=True)))
+        for words in [*runs.said(log), *unknown_name_notes(log, selection)]:
+            console.note(words)
+        session = Replay(log.connection, _wanted(options, selection, settings), settings.api, journal)
         resend = options.on_uncertain == "resend"
         session.consult(execute=options.execute, resend=resend)
         where = _where(session, path, known=journal is not None)
         _tell_of_other_journals(path, inputs.sources)
         if is_new and path == DEFAULT_JOURNAL:
-            say.note(
+            console.note(
                 f"{path} is new: nothing is known of what was sent from other directories; --journal names another"
             )
         if not options.execute or journal is None:
-            _show_plan(session, opened, where, options, target)
-            return code_of(opened.intake)
-        code = _execute(session, opened, journal, where, options, settings, target)
-        return code or code_of(opened.intake)
+            _show_plan(session, log, where, options, target)
+            return exit_code(log.load_result)
+        code = _execute(session, log, journal, where, options, settings, target)
+        return code or exit_code(log.load_result)
 
 
-def _where(session: "Session", path: Path, *, known: bool) -> "Where":
-    from analyzer.delivery.tables import Where  # noqa: PLC0415
+def _where(session: "Replay", path: Path, *, known: bool) -> "Where":
+    from analyzer.replayer.tables import Where  # noqa: PLC0415
 
     teams = [team or "no team" for team in session.tallies]
     named = teams[0] if len(teams) == 1 else f"{len(teams)} teams"
@@ -108,21 +107,23 @@ def _tell_of_other_journals(path: Path, sources: Sequence[str]) -> None:
     places = {real.parent, Path.cwd(), *(one if one.is_dir() else one.parent for one in named)}
     others = sorted({str(one) for place in places for one in place.glob("*replay.sqlite")} - {str(real)})
     if others:
-        say.note(f"{path} knows nothing of what went by {', '.join(others)}; --journal names another")
+        console.note(f"{path} knows nothing of what went by {', '.join(others)}; --journal names another")
 
 
 def _wanted(options: Options, selection: "Selection", settings: "Settings") -> Any:
-    from analyzer.delivery.queue import Wanted  # noqa: PLC0415
-    from analyzer.delivery.target import Overrides  # noqa: PLC0415
+    from analyzer.replayer.pending import ReplayRequest  # noqa: PLC0415
+    from analyzer.replayer.teams import Overrides  # noqa: PLC0415
 
     overrides = Overrides(
         options.team_id, options.slug, options.as_ci, options.as_interactive, settings.team_id, settings.slug
     )
-    return Wanted(selection, overrides, options.limit, options.keep_repeats, options.chunk_size, options.max_bytes)
+    return ReplayRequest(
+        selection, overrides, options.limit, options.keep_repeats, options.chunk_size, options.max_bytes
+    )
 
 
-def _show_plan(session: "Session", opened: "Opened", where: "Where", options: Options, target: Target) -> None:
-    from analyzer.delivery.tables import plan_table, teams_table  # noqa: PLC0415
+def _show_plan(session: "Replay", log: "OpenLog", where: "Where", options: Options, target: Target) -> None:
+    from analyzer.replayer.tables import plan_table, teams_table  # noqa: PLC0415
 
     plan, account = session.plan(), session.account(None)
     tables = [plan_table(plan, account, where, options.requests_per_minute, options.chunk_size)]
@@ -130,18 +131,18 @@ def _show_plan(session: "Session", opened: "Opened", where: "Where", options: Op
         tables.append(teams_table(session.tallies, plan))
     notes = ["nothing was sent: --execute sends; the server will stamp the events with the time they arrive, for good"]
     notes = [*session.said(), *notes]
-    _report(opened, session, account, tables, notes, target)
+    _report(log, session, account, tables, notes, target)
 
 
 def _execute(
-    session: "Session", opened: "Opened", journal: "Journal", where: "Where", options: Options, settings: "Settings",
+    session: "Replay", log: "OpenLog", journal: "Journal", where: "Where", options: Options, settings: "Settings",
     target: Target,
 ) -> Exit:  # fmt: skip
-    from analyzer.cli.sending import follow  # noqa: PLC0415
-    from analyzer.delivery.execution import execute  # noqa: PLC0415
-    from analyzer.delivery.policy import Policy  # noqa: PLC0415
-    from analyzer.delivery.tables import account_table  # noqa: PLC0415
-    from analyzer.delivery.transport import Server  # noqa: PLC0415
+    from analyzer.cli.replay_progress import follow  # noqa: PLC0415
+    from analyzer.replayer.options import Policy  # noqa: PLC0415
+    from analyzer.replayer.replay import execute  # noqa: PLC0415
+    from analyzer.replayer.tables import account_table  # noqa: PLC0415
+    from analyzer.replayer.transport import Server  # noqa: PLC0415
 
     policy = Policy(
         requests_per_minute=options.requests_per_minute,
@@ -159,20 +160,20 @@ def _execute(
     account = done.account
     elsewhere = session.queue.made.uncertain + session.queue.unsure
     notes = [*session.said(), *_notes(done, account.uncertain - elsewhere, journal)]
-    _report(opened, session, account, [account_table(account, where)], notes, target)
+    _report(log, session, account, [account_table(account, where)], notes, target)
     left = account.unsent + (account.uncertain if session.resend else 0)
     return _ended(account, left, done.stopped)
 
 
 def _ended(account: "Account", left: int, stopped: "Stopped | None") -> Exit:
     """Say why a run stopped, where it did, and return what it ends with."""
-    from analyzer.delivery.policy import Stop  # noqa: PLC0415
+    from analyzer.replayer.options import Stop  # noqa: PLC0415
 
     if account.unsent and not stopped:
-        say.error("events are left unsent without a reason, which is a bug in analyzer; run this again")
+        console.error("events are left unsent without a reason, which is a bug in analyzer; run this again")
         return Exit.STOPPED
     if stopped and (left or stopped.stop is not Stop.LIMIT):
-        tell = say.note if stopped.stop is Stop.LIMIT else say.error
+        tell = console.note if stopped.stop is Stop.LIMIT else console.error
         tell(stopped.words)
     by_stop = {Stop.INTERRUPTED: Exit.INTERRUPTED, Stop.FORBIDDEN: Exit.REFUSED}
     if stopped and (left or stopped.stop in by_stop):
@@ -193,14 +194,14 @@ def _notes(done: "Executed", uncertain: int, journal: "Journal") -> list[str]:
 
 
 def _report(
-    opened: "Opened", session: "Session", account: "Account", tables: list["Table"], notes: list[str],
+    log: "OpenLog", session: "Replay", account: "Account", tables: list["Table"], notes: list[str],
     target: Target,
 ) -> None:  # fmt: skip
     from dataclasses import asdict  # noqa: PLC0415
 
-    from analyzer.report.report import Report  # noqa: PLC0415
-    from analyzer.report.report import account as of_input  # noqa: PLC0415
+    from analyzer.questions.report import Report  # noqa: PLC0415
+    from analyzer.questions.report import account_for as of_input  # noqa: PLC0415
 
-    read = of_input(opened.counts(), session.queue.kept)
+    read = of_input(log.counts(), session.queue.kept)
     facts = {name: value if name != "seconds" else round(value, 3) for name, value in asdict(account).items()}
     write(Report("replay", read, tables, tables[0], notes, facts), target)

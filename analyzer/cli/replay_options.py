@@ -5,10 +5,8 @@ from pathlib import Path
 
 import click
 
-from analyzer.cli.duration import Seconds
-from analyzer.cli.number import COUNTED, Count
-from analyzer.cli.options import gathered, under
-from analyzer.delivery.policy import CHUNK_EVENTS, MAX_BYTES, MOST_SENDERS, USUAL
+from analyzer.cli.options import Seconds, option_group, titled_option
+from analyzer.replayer.options import CHUNK_EVENTS, DEFAULT_POLICY, MAX_BYTES
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -42,10 +40,10 @@ class Options:
     preflight: bool
 
 
-_destination, _pace, _failures = under("Destination"), under("Pace"), under("Failures")
+_destination, _pace, _failures = titled_option("Destination"), titled_option("Pace"), titled_option("Failures")
 _OPTIONS = (
     click.option("--execute", is_flag=True, help="Send. Without it nothing is sent: the plan is shown."),
-    click.option("--limit", type=COUNTED, metavar="N", help="Only the first so many events of the selection."),
+    click.option("--limit", type=int, metavar="N", help="Only the first so many events of the selection."),
     click.option("--keep-repeats", is_flag=True, help="Send an event as often as a log has it; else once."),
     _destination("--api", metavar="URL", help="The server. [env: TURBO_API; default: https://api.vercel.com]"),
     _destination("--token-file", type=FILE, help="The token, alone in a file. [env: TURBO_TOKEN]"),
@@ -56,30 +54,30 @@ _OPTIONS = (
     _destination("--as-interactive/--as-no-interactive", default=None, help="Send as (not) interactive."),
     _pace(
         "--chunk-size",
-        type=COUNTED,
+        type=int,
         metavar="N",
         default=CHUNK_EVENTS,
         show_default=True,
         help="Most events a request.",
     ),
-    _pace("--max-bytes", type=COUNTED, metavar="N", default=MAX_BYTES, show_default=True, help="Most bytes a body."),
+    _pace("--max-bytes", type=int, metavar="N", default=MAX_BYTES, show_default=True, help="Most bytes a body."),
     _pace(
         "--requests-per-minute",
         type=click.FloatRange(min=0, max=10**6),
         metavar="N",
-        default=USUAL.requests_per_minute,
+        default=DEFAULT_POLICY.requests_per_minute,
         show_default=True,
         help="How often a request starts; 0 is no limit.",
     ),
     _pace(
         "--concurrency",
-        type=Count(min=1, max=MOST_SENDERS),
+        type=int,
         metavar="N",
-        default=USUAL.concurrency,
+        default=DEFAULT_POLICY.concurrency,
         show_default=True,
         help="Requests at a time.",
     ),
-    _pace("--max-requests", type=COUNTED, metavar="N", help="Stop after so many; run again to go on."),
+    _pace("--max-requests", type=int, metavar="N", help="Stop after so many; run again to go on."),
     _pace(
         "--max-duration", type=Seconds(), help="Stop after 30s, 5m, 2h (plain numbers are seconds); run again to go on."
     ),
@@ -87,15 +85,15 @@ _OPTIONS = (
         "--retries",
         type=click.IntRange(min=0),
         metavar="N",
-        default=USUAL.retries,
+        default=DEFAULT_POLICY.retries,
         show_default=True,
         help="Attempts after the first, where events were surely not taken.",
     ),
     _failures(
         "--retry-for",
         type=Seconds(),
-        default=USUAL.retry_seconds,
-        help=f"Longest time for these attempts.  [default: {USUAL.retry_seconds / 60:g}m]",
+        default=DEFAULT_POLICY.retry_seconds,
+        help=f"Longest time for these attempts.  [default: {DEFAULT_POLICY.retry_seconds / 60:g}m]",
     ),
     _failures(
         "--on-uncertain",
@@ -106,9 +104,9 @@ _OPTIONS = (
     ),
     _failures(
         "--max-uncertain",
-        type=COUNTED,
+        type=int,
         metavar="N",
-        default=USUAL.max_uncertain,
+        default=DEFAULT_POLICY.max_uncertain,
         show_default=True,
         help="Stop after so many in a row.",
     ),
@@ -128,5 +126,5 @@ _OPTIONS = (
 )
 
 
-replay_options = gathered("options", _OPTIONS, [field.name for field in fields(Options)], Options)
+replay_options = option_group("options", _OPTIONS, [field.name for field in fields(Options)], Options)
 """Adds the options; the command gets one argument `options`."""

@@ -7,33 +7,36 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
-from analyzer.cli.filters import HELP, filter_options
-from analyzer.cli.keeping import RETENTION
-from analyzer.cli.options import Command
-from analyzer.cli.output import OutputOptions, options_with, write
-from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
-from analyzer.text import shown
+from analyzer.cli.filters import FILTERS_HELP, filter_options
+from analyzer.cli.options import COST_PER_MINUTE, RETENTION, Command
+from analyzer.cli.output import OutputOptions, output_options_with, run_question
+from analyzer.cli.source import SourceOptions, source_options
+from analyzer.questions.options import PageOptions
+from analyzer.text import replace_surrogates
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
 
 
-@click.command("report", cls=Command, epilog=f"{HELP} {EXITS}")
+@click.command("report", cls=Command, epilog=f"{FILTERS_HELP} {EXITS}")
 @source_options()
 @click.option("--tz", default="UTC", show_default=True, help="IANA time zone of days and hours.")
 @RETENTION
 @COST_PER_MINUTE
 @filter_options
-@options_with(default="markdown")
+@output_options_with(default="markdown")
 def command(
-    inputs: SourceOptions, selection: "Selection", tz: str, retention: float, cost_per_minute: float | None,
+    inputs: SourceOptions,
+    selection: "Selection",
+    tz: str,
+    retention: float,
+    cost_per_minute: float | None,
     output: OutputOptions,
-) -> int:  # fmt: skip
-    """Put every answer on one page: HTML, or Markdown.
+) -> int:
+    """Put every answer on one page, as HTML or Markdown.
 
-    The HTML is one file that needs no network; Markdown is for pull requests and CI step summaries.
+    The HTML page is one file that needs no network; Markdown is for pull requests and CI step summaries.
 
     \b
     Examples:
@@ -41,14 +44,14 @@ def command(
       analyzer report sample_data --since 2026-10-01 --team web -o web.html
       analyzer report sample_data/runs --format markdown
     """
-    from analyzer.archive.view import Purpose  # noqa: PLC0415
-    from analyzer.report.cost import priced  # noqa: PLC0415
-    from analyzer.report.page.page import page  # noqa: PLC0415
-    from analyzer.report.page.question import Question  # noqa: PLC0415
+    from analyzer.questions.cost import with_costs  # noqa: PLC0415
+    from analyzer.questions.page.page import build_page  # noqa: PLC0415
 
-    target = output.target(inputs)
-    said = shown(shlex.join(["analyzer", *sys.argv[1:]]))
-    question = Question(retention, tz, said, datetime.now(UTC).replace(tzinfo=None))
-    with open_source(inputs, progress(), Purpose(selection.view)) as opened:
-        write(priced(page(opened, selection, question), cost_per_minute), target)
-        return code_of(opened.intake)
+    command_line = replace_surrogates(shlex.join(["analyzer", *sys.argv[1:]]))
+    options = PageOptions(retention, tz, command_line, datetime.now(UTC).replace(tzinfo=None))
+    return run_question(
+        inputs,
+        output,
+        lambda log: with_costs(build_page(log, selection, options), cost_per_minute),
+        view=selection.view,
+    )

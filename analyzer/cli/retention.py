@@ -4,32 +4,34 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
-from analyzer.cli.filters import HELP, filter_options
-from analyzer.cli.keeping import RETENTION
-from analyzer.cli.options import Command
-from analyzer.cli.output import OutputOptions, output_options, write
-from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
+from analyzer.cli.filters import FILTERS_HELP, filter_options
+from analyzer.cli.options import COST_PER_MINUTE, RETENTION, Command
+from analyzer.cli.output import OutputOptions, output_options, run_question
+from analyzer.cli.source import SourceOptions, source_options
+from analyzer.questions.options import RetentionOptions
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
 
 
-@click.command("retention", cls=Command, epilog=f"{HELP} {EXITS}")
+@click.command("retention", cls=Command, epilog=f"{FILTERS_HELP} {EXITS}")
 @source_options()
 @RETENTION
 @COST_PER_MINUTE
 @filter_options
 @output_options
 def command(
-    inputs: SourceOptions, selection: "Selection", retention: float, cost_per_minute: float | None,
+    inputs: SourceOptions,
+    selection: "Selection",
+    retention: float,
+    cost_per_minute: float | None,
     output: OutputOptions,
-) -> int:  # fmt: skip
+) -> int:
     """Hit rate and time saved by how long artifacts are kept.
 
-    The lookups of the remote cache are replayed against caches that keep artifacts for 1 to 90 days, counted from
-    their upload (absolute, as Vercel's) or from their last use (sliding).
+    Replays the lookups of the remote cache against caches that keep artifacts for 1 to 90 days, counted from their
+    upload (absolute, like Vercel's) or from their last use (sliding).
 
     \b
     Examples:
@@ -37,11 +39,13 @@ def command(
       analyzer retention sample_data --retention 14 --team platform
       analyzer retention sample_data -o curve.csv
     """
-    from analyzer.archive.view import Purpose  # noqa: PLC0415
-    from analyzer.report.cost import priced  # noqa: PLC0415
-    from analyzer.report.retention import retention as answer  # noqa: PLC0415
+    from analyzer.questions import retention as question  # noqa: PLC0415
+    from analyzer.questions.cost import with_costs  # noqa: PLC0415
 
-    target = output.target(inputs)
-    with open_source(inputs, progress(), Purpose(selection.view)) as opened:
-        write(priced(answer(opened, selection, retention), cost_per_minute), target)
-        return code_of(opened.intake)
+    options = RetentionOptions(retention)
+    return run_question(
+        inputs,
+        output,
+        lambda log: with_costs(question.retention(log, selection, options), cost_per_minute),
+        view=selection.view,
+    )

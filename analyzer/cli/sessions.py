@@ -7,33 +7,44 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analyzer.cli.cost import COST_PER_MINUTE
 from analyzer.cli.exits import HELP as EXITS
-from analyzer.cli.filters import HELP, filter_options
-from analyzer.cli.keeping import RETENTION
-from analyzer.cli.number import COUNTED
-from analyzer.cli.options import Command
-from analyzer.cli.output import OutputOptions, output_options, write
-from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
+from analyzer.cli.filters import FILTERS_HELP, filter_options
+from analyzer.cli.options import COST_PER_MINUTE, RETENTION, Command
+from analyzer.cli.output import OutputOptions, output_options, run_question
+from analyzer.cli.source import SourceOptions, source_options
+from analyzer.questions.options import SessionsOptions
 
 if TYPE_CHECKING:
+    from analyzer.archive.open_log import OpenLog
     from analyzer.archive.selection import Selection
+    from analyzer.questions.report import Report
 
 
-@click.command("sessions", cls=Command, epilog=f"{HELP} {EXITS}")
+@click.command("sessions", cls=Command, epilog=f"{FILTERS_HELP} {EXITS}")
 @source_options("[SOURCE]... [ID]")
-@click.option("--limit", type=COUNTED, metavar="N", default=10, show_default=True, help="How many of each kind.")
+@click.option(
+    "--limit",
+    type=int,
+    metavar="N",
+    default=SessionsOptions().limit,
+    show_default=True,
+    help="How many sessions to show of each kind.",
+)
 @RETENTION
 @COST_PER_MINUTE
 @filter_options
 @output_options
 def command(
-    inputs: SourceOptions, selection: "Selection", limit: int, retention: float,
-    cost_per_minute: float | None, output: OutputOptions,
-) -> int:  # fmt: skip
-    """Show runs that stand out; with the ID of one, its lookups.
+    inputs: SourceOptions,
+    selection: "Selection",
+    limit: int,
+    retention: float,
+    cost_per_minute: float | None,
+    output: OutputOptions,
+) -> int:
+    """Show the sessions that stand out, or all lookups of the session ID.
 
-    ID is the session's or the run's, or as much of its start as no other has.
+    ID is the id of a session or of a run, or a unique prefix of one.
 
     \b
     Examples:
@@ -41,15 +52,17 @@ def command(
       analyzer sessions sample_data --team web --limit 3
       analyzer sessions sample_data a315ad4f
     """
-    from analyzer.archive.view import Purpose  # noqa: PLC0415
-    from analyzer.report.cost import priced  # noqa: PLC0415
-    from analyzer.report.sessions import one_session, sessions  # noqa: PLC0415
+    from analyzer.questions.cost import with_costs  # noqa: PLC0415
+    from analyzer.questions.sessions import one_session, sessions  # noqa: PLC0415
 
-    target = output.target(inputs)
+    options = SessionsOptions(limit, retention)
     *sources, last = inputs.sources or ("",)
+    # The last argument is an id unless it can be a source.
     is_id = bool(sources) and last != "-" and not has_magic(last) and not Path(last).exists()
-    named = replace(inputs, sources=tuple(sources)) if is_id else inputs
-    with open_source(named, progress(), Purpose(selection.view)) as opened:
-        report = one_session(opened, selection, last, retention) if is_id else sessions(opened, selection, limit)
-        write(priced(report, cost_per_minute), target)
-        return code_of(opened.intake)
+    inputs = replace(inputs, sources=tuple(sources)) if is_id else inputs
+
+    def question(log: "OpenLog") -> "Report":
+        report = one_session(log, selection, last, options) if is_id else sessions(log, selection, options)
+        return with_costs(report, cost_per_minute)
+
+    return run_question(inputs, output, question, view=selection.view)

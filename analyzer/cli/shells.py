@@ -1,8 +1,9 @@
-"""How shells ask what may follow, and what they are answered.
+"""Shell scripts for completion, and the answers that they get from this program.
 
-Each hands over the line up to the cursor, and gets a line an answer: its kind (`plain`, or `file` where the shell knows
-better), the text, and what it means. The text is data until the shell has it in the line: bash takes it as it is, so
-that it is quoted here; zsh and fish quote it themselves. What no line holds, such as a newline, is left out.
+click's own scripts are not used: the bash one splits an answer at spaces and inserts it unquoted, so that a team called
+`$(command)` would run when the line is entered. Here the shell hands over the line up to the cursor and gets one line
+an answer: its kind (`plain`, or `file` where the shell itself completes), the text, and its help. bash inserts the text
+as it is, so it is quoted here; zsh and fish quote it themselves. A text that no line can hold is left out.
 """
 
 import os
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
 BASH = r"""
 %(complete_func)s() {
-    local kind text meaning
+    local kind text help
     COMPREPLY=()
-    while IFS=$'\t' read -r kind text meaning; do
+    while IFS=$'\t' read -r kind text help; do
         case $kind in
             file) compopt -o default ;;
             plain) COMPREPLY+=("$text") ;;
@@ -38,17 +39,17 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 
 ZSH = r"""#compdef %(prog_name)s
 %(complete_func)s() {
-    local line response; local -a plain told fields
+    local line response; local -a plain described fields
     response=$(COMP_LINE="${words[1,CURRENT-1]} $QIPREFIX$PREFIX" %(complete_var)s=zsh_complete "$words[1]" 2>/dev/null)
     [[ $PREFIX == --*=* ]] && compset -P '*='
     for line in "${(@f)response}"; do
         fields=("${(@ps:\t:)line}")
         case $fields[1] in
             file) _files ;;
-            plain) [[ -n $fields[3] ]] && told+=("${fields[2]//:/\\:}:$fields[3]") || plain+=("$fields[2]") ;;
+            plain) [[ -n $fields[3] ]] && described+=("${fields[2]//:/\\:}:$fields[3]") || plain+=("$fields[2]") ;;
         esac
     done
-    (( $#told )) && _describe -V unsorted told
+    (( $#described )) && _describe -V unsorted described
     (( $#plain )) && compadd -V unsorted -a plain
 }
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
@@ -77,65 +78,70 @@ complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
 
 
 class _Shell(ShellComplete):
-    """A shell: `option` is `--name=` where the word at the cursor begins so, `kept` what stays of that word."""
+    """What the shells share.
 
-    option = kept = ""
+    `option` is `--name=` where the word at the cursor starts so; `prefix` is the part of that word that the shell keeps
+    and that an answer must therefore leave out.
+    """
+
+    option = prefix = ""
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the words before the one at the cursor, and that one."""
-        words = _words(os.environ["COMP_LINE"])
+        """Return the words before the cursor, and the word at the cursor."""
+        words = _split(os.environ["COMP_LINE"])
         self.option = "".join(re.findall(r"^--[\w-]+=", words[-1]))
         return words[1:-1], words[-1]
 
-    def quoted(self, text: str) -> str:
-        """Return a text as the shell takes it."""
+    def quote(self, text: str) -> str:
+        """Return `text` as the shell is to insert it."""
         return text
 
     def format_completion(self, item: "CompletionItem[str]") -> str:
-        """Return the line of an answer."""
-        plain = item.type == "plain"
-        text = self.quoted(f"{self.option}{item.value}".removeprefix(self.kept)) if plain else item.value
+        """Return the line of one answer: kind, text and help, separated by tabs."""
+        is_plain = item.type == "plain"
+        text = self.quote(f"{self.option}{item.value}".removeprefix(self.prefix)) if is_plain else item.value
         return f"{item.type}\t{text}\t{item.help or ''}"
 
 
 class Bash(_Shell, BashComplete):
-    """Bash replaces what stands behind the last `=`, `:` or open quote, and takes the text without quoting it."""
+    """bash replaces what follows the last `=`, `:` or open quote, and inserts the text without quoting it."""
 
     source_template = BASH
-    quote = ""
+    open_quote = ""
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the words, and learn what stays of the last."""
+        """Return the words; notes the part of the last word that bash keeps."""
         before = os.environ["COMP_LINE"].removesuffix(os.environ["COMP_WORD"])
-        self.kept = _words(before)[-1]
-        self.quote = before[-1:] if _is_open(before) else ""
+        self.prefix = _split(before)[-1]
+        self.open_quote = before[-1:] if _ends_in_quotes(before) else ""
         return super().get_completion_args()
 
-    def quoted(self, text: str) -> str:
-        """Return a text so that bash takes it as it is, within the quote that is open; where it ends in one, closed."""
-        if not self.quote:
+    def quote(self, text: str) -> str:
+        """Return `text` quoted for bash, within the quote that is open; closed where the text ends in one."""
+        if not self.open_quote:
             return re.sub(r"[^\w@%+=:,./-]", r"\\\g<0>", text)
-        if self.quote == "'":
-            found = text.replace("'", "'\\''")
+        if self.open_quote == "'":
+            quoted = text.replace("'", "'\\''")
         else:
-            found = re.sub(r'[$`"\\]', r"\\\g<0>", text).replace("!", "\"'!'\"")
-        return f"{found}{self.quote}" if found.endswith(self.quote) else found
+            # `!` expands even in double quotes: it goes into single quotes of its own.
+            quoted = re.sub(r'[$`"\\]', r"\\\g<0>", text).replace("!", "\"'!'\"")
+        return f"{quoted}{self.open_quote}" if quoted.endswith(self.open_quote) else quoted
 
 
 class Zsh(_Shell, ZshComplete):
-    """Zsh replaces what stands behind `--name=`."""
+    """zsh replaces what follows `--name=`."""
 
     source_template = ZSH
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the words; of the last, `--name=` stays."""
+        """Return the words; zsh keeps `--name=` of the last."""
         words = super().get_completion_args()
-        self.kept = self.option
+        self.prefix = self.option
         return words
 
 
 class Fish(_Shell, FishComplete):
-    """Fish replaces the whole word."""
+    """fish replaces the whole word."""
 
     source_template = FISH
 
@@ -143,20 +149,19 @@ class Fish(_Shell, FishComplete):
 SHELLS: dict[str, type[ShellComplete]] = {"bash": Bash, "zsh": Zsh, "fish": Fish}
 
 
-def register() -> None:
-    """Let click answer these shells in this way."""
+def register_shells() -> None:
+    """Replace click's completion classes by these."""
     for shell in SHELLS.values():
         add_completion_class(shell)
 
 
-def _words(line: str) -> list[str]:
-    """Return the words of a line, without their quotes; the last is the one at its end, and may be empty."""
+def _split(line: str) -> list[str]:
+    """Return the words of a line without their quotes; the last is the one at its end, and may be empty."""
     *words, last = split_arg_string(f"{line}x")
     return [*words, last.removesuffix("x")]
 
 
-def _is_open(line: str) -> bool:
-    """Tell whether a line ends within quotes."""
+def _ends_in_quotes(line: str) -> bool:
     try:
         shlex.split(line)
     except ValueError as error:

@@ -1,53 +1,51 @@
-"""SOURCE and the options that say how it is read; the same in every command."""
+"""SOURCE and the options about reading it: opens it, reports on stderr what was read, and writes rejects to a file."""
 
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from analyzer.cli import say
-from analyzer.cli.completion import files
+from analyzer.cli import console
+from analyzer.cli.completion import complete_files
 from analyzer.cli.exits import Exit
-from analyzer.cli.files import whole
-from analyzer.cli.options import Decorator, gathered, under
+from analyzer.cli.files import atomic_write
+from analyzer.cli.options import Decorator, option_group, titled_option
 from analyzer.errors import UsageError
-from analyzer.event import NAMES
-from analyzer.readers.source import is_archive
+from analyzer.event import FIELD_NAMES
+from analyzer.readers.source import expand_sources, is_archive
 
 if TYPE_CHECKING:
-    from analyzer.archive.file import Intake
-    from analyzer.archive.opening import Observer, Opened
-    from analyzer.archive.reading import Reading
+    from analyzer.archive.accounting import LoadResult
+    from analyzer.archive.open_log import LoadObserver, OpenLog
+    from analyzer.archive.read_options import ReadOptions
     from analyzer.archive.view import Purpose
 
 FORMAT_NAMES = ("ndjson", "batches", "array", "requests", "har", "csv", "tsv", "parquet", "runs", "metadata")
-ANY_SOURCE = "SOURCE: logs, directories, globs, one archive (*.duckdb), or - for stdin. Formats are found by content."
+SOURCE_HELP = (
+    "SOURCE: logs, directories, globs, one archive (*.duckdb), or - for stdin. File types are detected from content."
+)
 
-_option = under("Input")
+_option = titled_option("Input")
 _OPTIONS = (
     _option("--from", "format", type=click.Choice(FORMAT_NAMES), help="Read every file as this format."),
     _option(
-        "--map",
-        "columns",
-        multiple=True,
-        metavar="COLUMN=THEIRS",
-        help="The file's name for a column: --map timestamp=created_at. Repeatable.",
+        "--map", "columns", multiple=True, metavar="COLUMN=THEIRS",
+        help="What the files call a column: --map timestamp=created_at. Repeatable.",
     ),
-    _option(
-        "--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Write all rejects to this NDJSON file."
-    ),
+    _option("--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Write the rejects to this NDJSON file."),
     _option("--strict", is_flag=True, help="Fail on the first reject."),
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """What the user said of the input."""
+    """The sources and the input options of a command line."""
 
     sources: tuple[str, ...]
     format: str | None
@@ -55,92 +53,109 @@ class SourceOptions:
     rejects: Path | None
     strict: bool
 
-    def reading(self) -> "Reading":
-        """Return how files are to be read."""
-        from analyzer.archive.reading import Reading  # noqa: PLC0415
+    def read_options(self) -> "ReadOptions":
+        """Return how files are to be read; raises UsageError for a bad --map."""
+        from analyzer.archive.read_options import ReadOptions  # noqa: PLC0415
 
-        pairs = [_pair(text) for text in self.columns]
-        columns = dict(pairs)
-        if len(columns) < len(pairs):
+        pairs = [_column_pair(text) for text in self.columns]
+        if len(dict(pairs)) < len(pairs):
             raise UsageError(f"--map {' --map '.join(self.columns)}: a column is given twice; name each once")
-        return Reading(self.format, columns, self.strict)
+        return ReadOptions(self.format, dict(pairs), self.strict)
+
+    def includes(self, path: Path) -> bool:
+        """Return whether `path` is one of the sources, or a log in a directory or pattern among them."""
+        named = [Path(source) for source in self.sources if source != "-"]
+        if any(source.is_file() and source.samefile(path) for source in named):
+            return True
+        wide = [str(source) for source in named if source.is_dir() or (has_magic(str(source)) and not source.exists())]
+        if not wide or not self._is_log(path):
+            return False
+        return any(file.path.samefile(path) for file in expand_sources(wide, None, path.parent).files)
+
+    def _is_log(self, path: Path) -> bool:
+        from analyzer.readers.formats import HEAD_BYTES, detect_format  # noqa: PLC0415
+        from analyzer.readers.stream import Stream  # noqa: PLC0415
+
+        options = self.read_options()
+        with suppress(OSError):
+            return bool(options.format or detect_format(Stream(path).head(HEAD_BYTES), options.renamed))
+        return False
 
 
-def source_options(metavar: str = "[SOURCE]...", text: str = ANY_SOURCE) -> Decorator:
-    """Add SOURCE and its options; the command gets one argument `inputs`."""
-    sources = click.argument("sources", nargs=-1, metavar=metavar, help=text, shell_complete=files)
-    return gathered("inputs", (sources, *_OPTIONS), [field.name for field in fields(SourceOptions)], SourceOptions)
+def source_options(metavar: str = "[SOURCE]...", help_text: str = SOURCE_HELP) -> Decorator:
+    """Return a decorator that adds SOURCE and its options; the command gets one argument `inputs`."""
+    sources = click.argument("sources", nargs=-1, metavar=metavar, help=help_text, shell_complete=complete_files)
+    return option_group("inputs", (sources, *_OPTIONS), [field.name for field in fields(SourceOptions)], SourceOptions)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    ours, equals, theirs = text.partition("=")
-    if not equals or not theirs or ours not in NAMES:
-        raise UsageError(f"--map {text}: COLUMN=THEIRS is expected, COLUMN one of {', '.join(NAMES)}")
-    return ours, theirs
+def _column_pair(text: str) -> tuple[str, str]:
+    column, equals, theirs = text.partition("=")
+    if not equals or not theirs or column not in FIELD_NAMES:
+        raise UsageError(f"--map {text}: expected COLUMN=THEIRS, where COLUMN is one of {', '.join(FIELD_NAMES)}")
+    return column, theirs
 
 
 @contextmanager
-def open_source(source: SourceOptions, observer: "Observer", purpose: "Purpose") -> Iterator["Opened"]:
-    """Open SOURCE, say on stderr what must be said of it, and write the rejects where they were asked for."""
-    from analyzer.archive.opening import opened  # noqa: PLC0415
+def open_source(inputs: SourceOptions, observer: "LoadObserver", purpose: "Purpose") -> Iterator["OpenLog"]:
+    """Open SOURCE, report on stderr what was read, and write the rejects to their file."""
+    from analyzer.archive.open_log import open_log  # noqa: PLC0415
 
-    if not source.sources:
+    if not inputs.sources:
         raise UsageError("no SOURCE: name a log, a directory, a glob, an archive (*.duckdb), or - for stdin")
-    with opened(source.sources, source.reading(), observer, purpose) as found:
-        tell(found, source.rejects)
-        if not is_archive(Path(source.sources[0])):
-            require_logs(found.intake, source)
-        yield found
+    with open_log(inputs.sources, inputs.read_options(), observer, purpose) as log:
+        report_input(log, inputs.rejects)
+        if not is_archive(Path(inputs.sources[0])):
+            require_logs(log.load_result, inputs)
+        yield log
 
 
-def tell(found: "Opened", rejects: Path | None) -> None:
-    """Say on stderr what became of the input beyond its plain events, and write the rejects where they are wanted."""
-    from analyzer.report.intake import said  # noqa: PLC0415
+def report_input(log: "OpenLog", rejects: Path | None) -> None:
+    """Report unreadable files and notes on the input on stderr; write the rejects to the file `rejects`."""
+    from analyzer.questions.notes import load_notes  # noqa: PLC0415
 
-    intake = found.intake
-    for error in intake.errors:
-        say.error(error.message)
-    for report in intake.files:
-        say.detail(
-            f"{report.name}: {report.format}, {report.read:,} read, {report.kept:,} kept, {report.rejected:,} rejected"
+    for error in log.load_result.errors:
+        console.error(error.message)
+    for file in log.load_result.files:
+        console.detail(
+            f"{file.name}: {file.format}, {file.read:,} read, {file.kept:,} kept, {file.rejected:,} rejected"
         )
-    for words in said(found):
-        say.note(words)
+    for text in load_notes(log):
+        console.note(text)
     if rejects:
-        _write_rejects(found, rejects)
+        _write_rejects(log, rejects)
 
 
-def _write_rejects(found: "Opened", path: Path) -> None:
-    from analyzer.report.intake import REJECTS  # noqa: PLC0415
+def _write_rejects(log: "OpenLog", path: Path) -> None:
+    from analyzer.questions.notes import REJECTS  # noqa: PLC0415
 
     keys = ("file", "line", "item", "reason", "text")
-    with whole(path) as out:
-        cursor = found.connection.execute(REJECTS, {"first": found.first_file_id})
+    with atomic_write(path) as out:
+        cursor = log.connection.execute(REJECTS, {"first": log.first_file_id})
         while batch := cursor.fetchmany(10_000):
             lines = (json.dumps(dict(zip(keys, row, strict=True)), ensure_ascii=False) + "\n" for row in batch)
             out.writelines(line.encode() for line in lines)
 
 
-def require_logs(intake: "Intake", source: SourceOptions) -> None:
-    """End the command where no log was read at all; what could not be read has been said."""
-    from analyzer.report.intake import require_logs as require  # noqa: PLC0415
+def require_logs(result: "LoadResult", inputs: SourceOptions) -> None:
+    """End the command where no log could be read; unreadable files have been reported already."""
+    from analyzer.questions.notes import require_logs as require  # noqa: PLC0415
 
-    if intake.errors and not intake.files:
+    if result.errors and not result.files:
         raise click.exceptions.Exit(Exit.INPUT)
-    require(intake, source.sources)
+    require(result, inputs.sources)
 
 
-def code_of(intake: "Intake") -> Exit:
-    """Return the exit code: not 0 where a file could not be read."""
-    return Exit.INPUT if intake.errors else Exit.OK
+def exit_code(result: "LoadResult") -> Exit:
+    """Return the exit code of a command that answered: not 0 where a file could not be read."""
+    return Exit.INPUT if result.errors else Exit.OK
 
 
-def progress() -> "Observer":
-    """Return an observer that draws on stderr where that is a terminal."""
-    from analyzer.archive.opening import Observer  # noqa: PLC0415
+def load_progress() -> "LoadObserver":
+    """Return an observer that draws a progress bar, where stderr is a terminal."""
+    from analyzer.archive.open_log import LoadObserver  # noqa: PLC0415
 
-    if say.is_quiet() or not sys.stderr.isatty():
-        return Observer()
-    from analyzer.cli.progress import Bar  # noqa: PLC0415
+    if console.is_quiet() or not sys.stderr.isatty():
+        return LoadObserver()
+    from analyzer.cli.progress import ProgressBar  # noqa: PLC0415
 
-    return Bar()
+    return ProgressBar()

@@ -5,7 +5,7 @@ import click
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, output_options, write
-from analyzer.cli.source import SourceOptions, code_of, open_source, progress, source_options
+from analyzer.cli.source import SourceOptions, exit_code, load_progress, open_source, source_options
 from analyzer.errors import UsageError
 
 
@@ -27,13 +27,13 @@ def command(inputs: SourceOptions, output: OutputOptions) -> int:
     from dataclasses import replace  # noqa: PLC0415
 
     from analyzer.archive.view import ANY_QUESTION  # noqa: PLC0415
-    from analyzer.report.query import query  # noqa: PLC0415
+    from analyzer.questions.sql import answer_sql  # noqa: PLC0415
 
     if len(inputs.sources) < 2:  # noqa: PLR2004  (a source and the query)
         raise UsageError('a SOURCE and SQL are needed: analyzer sql sample_data "SELECT count(*) FROM events"')
     *sources, text = inputs.sources
     inputs = replace(inputs, sources=tuple(sources))
     target = output.target(inputs)
-    with open_source(inputs, progress(), ANY_QUESTION) as opened:
-        write(query(opened, text), target)
-        return code_of(opened.intake)
+    with open_source(inputs, load_progress(), ANY_QUESTION) as log:
+        write(answer_sql(log, text), target)
+        return exit_code(log.load_result)

@@ -8,25 +8,24 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from analyzer.readers.bounds import Bounds
-from analyzer.readers.item import CUT, SPACE, Item, numbered, skip_space, value_end
+from analyzer.readers.item import CUT_OFF, WHITESPACE, Item, decoded_lines, number_items, skip_whitespace, value_end
 
 WINDOW_CHARS = 1 << 20
 """Text held at once."""
 
-LONGEST_CHARS = 1 << 26
+MAX_VALUE_CHARS = 1 << 26
 """A value may be longer than the window up to here; of a longer one only the beginning is kept."""
 
-TOO_LONG = f"longer than {LONGEST_CHARS >> 20} Mi characters, which is not read"
-OUTSIDE = "text outside the array"
+TOO_LONG = f"longer than {MAX_VALUE_CHARS >> 20} Mi characters, which is not read"
+TEXT_OUTSIDE_ARRAY = "text outside the array"
 LONE_COMMA = "a comma without an item"
 
 LINE_OR_ARRAY = re.compile(r"[\n\[]")
-NEXT = re.compile(r",\s*\{|\]\s*\[")
-NEXT_OR_LAST = re.compile(rf"{NEXT.pattern}|\]\s*\Z")
+NEXT_OBJECT = re.compile(r",\s*\{|\]\s*\[")
+NEXT_OBJECT_OR_END = re.compile(rf"{NEXT_OBJECT.pattern}|\]\s*\Z")
 """Where a broken item may end, and at the file's end also: before an object, or an array's end."""
 
-NEAR_CHARS = 8
+NEAR_END_CHARS = 8
 """So near to the end of the text a problem may be that there is no more of it yet."""
 
 
@@ -53,7 +52,7 @@ class Window:
     def skip(self, separators: str) -> str:
         """Go past white space and `separators`; return the next character, empty at the end of the file."""
         while True:
-            self.advance(skip_space(self.text, self.place))
+            self.advance(skip_whitespace(self.text, self.place))
             found = self.text[self.place : self.place + 1]
             if found and found in separators:
                 self.advance(self.place + 1)
@@ -92,39 +91,39 @@ class Window:
 
     def _goes_on(self, error: json.JSONDecodeError) -> bool:
         """Tell whether a value may be whole, had more of it been read."""
-        is_near = error.pos >= len(self.text) - NEAR_CHARS
+        is_near = error.pos >= len(self.text) - NEAR_END_CHARS
         is_nested = self.text[self.place : self.place + 1] in ("{", "[")
         return is_nested and not self.ended and (is_near or error.msg.startswith("Unterminated string"))
 
     def _long(self) -> tuple[str, str | None] | None:
         """Return the value at this place, longer than the window, and move past it; None where it is broken."""
-        bounds = Bounds()
+        bounds = BracketCounter()
         parts, kept, line = [], 0, self.line
         while (end := bounds.end_in(self.text, self.place)) is None and not bounds.broken:
-            parts += [self.text[self.place :]] if kept < LONGEST_CHARS else []
+            parts += [self.text[self.place :]] if kept < MAX_VALUE_CHARS else []
             kept += len(self.text) - self.place
             self.advance(len(self.text))
             if not self.fill():
-                return "".join(parts), CUT
+                return "".join(parts), CUT_OFF
         if end is None:
             self.text, self.place, self.line = "".join([*parts, self.text[self.place :]]), 0, line
             return None
         parts.append(self._cut_out(end))
         text = "".join(parts)
-        return (text, None if _is_json(text) else "not JSON") if kept < LONGEST_CHARS else (text, TOO_LONG)
+        return (text, None if _is_json(text) else "not JSON") if kept < MAX_VALUE_CHARS else (text, TOO_LONG)
 
     def rest_of_line(self) -> str:
         """Return what stands in this line before another array, of a very long one a part, and move past it."""
         while not (found := LINE_OR_ARRAY.search(self.text, self.place)):
-            if len(self.text) - self.place >= LONGEST_CHARS or not self.fill():
+            if len(self.text) - self.place >= MAX_VALUE_CHARS or not self.fill():
                 break
-        return self._cut_out(found.start() if found else len(self.text)).rstrip(SPACE)
+        return self._cut_out(found.start() if found else len(self.text)).rstrip(WHITESPACE)
 
     def _broken(self) -> tuple[str, str]:
-        found = (NEXT_OR_LAST if self.ended else NEXT).search(self.text, self.place)
+        found = (NEXT_OBJECT_OR_END if self.ended else NEXT_OBJECT).search(self.text, self.place)
         if found:
-            return self._cut_out(found.start()).rstrip(SPACE), "not JSON"
-        problem = CUT if self.ended else "not JSON; what follows it up to the next whole object is skipped"
+            return self._cut_out(found.start()).rstrip(WHITESPACE), "not JSON"
+        problem = CUT_OFF if self.ended else "not JSON; what follows it up to the next whole object is skipped"
         return self._cut_out(len(self.text)), problem
 
     def _cut_out(self, end: int) -> str:
@@ -141,7 +140,7 @@ def elements(window: Window) -> Iterator[Item]:
             yield from _elements_of_one(window)
         else:
             line = window.line
-            yield Item(line, 1, window.rest_of_line(), problem=OUTSIDE)
+            yield Item(line, 1, window.rest_of_line(), problem=TEXT_OUTSIDE_ARRAY)
 
 
 def _elements_of_one(window: Window) -> Iterator[Item]:
@@ -162,28 +161,28 @@ def _elements_of_one(window: Window) -> Iterator[Item]:
         yield Item(comma, 1, ",", problem=LONE_COMMA)
     if found:
         window.advance(window.place + 1)
-    elif problem != CUT:
-        yield Item(window.line, 1, "", problem=CUT)
+    elif problem != CUT_OFF:
+        yield Item(window.line, 1, "", problem=CUT_OFF)
 
 
-def of_text(text: str) -> Iterator[tuple[str, str | None]]:
+def array_items(text: str) -> Iterator[tuple[str, str | None]]:
     """Yield (text, problem) of each item of the JSON array that is `text`.
 
     >>> list(of_text('[{"a": 1}, {"a" 2}, {"a": 3}]'))
     [('{"a": 1}', None), ('{"a" 2}', 'not JSON'), ('{"a": 3}', None)]
     """
     window = Window(text=text)
-    window.advance(skip_space(window.text, 0) + 1)
+    window.advance(skip_whitespace(window.text, 0) + 1)
     for item in _elements_of_one(window):
-        yield item.text, "not JSON" if item.problem == CUT else item.problem
-    rest = window.text[window.place :].strip(SPACE)
+        yield item.text, "not JSON" if item.problem == CUT_OFF else item.problem
+    rest = window.text[window.place :].strip(WHITESPACE)
     if rest:
-        yield rest, OUTSIDE
+        yield rest, TEXT_OUTSIDE_ARRAY
 
 
-def items(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
+def read_array(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
     """Yield each element of the array as an item."""
-    return numbered(elements(Window(chunks)))
+    return number_items(elements(Window(chunks)))
 
 
 def _is_json(text: str) -> bool:
@@ -191,3 +190,55 @@ def _is_json(text: str) -> bool:
         return value_end(text, 0) == len(text)
     except json.JSONDecodeError:
         return False
+
+
+def read_batches(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
+    """Yield each event of each line."""
+    return number_items(item for number, text in decoded_lines(chunks) for item in batch_line_items(number, text))
+
+
+def batch_line_items(number: int, text: str) -> Iterator[Item]:
+    """Yield the events of one line."""
+    if text.lstrip().startswith("["):
+        for event, problem in array_items(text):
+            yield Item(number, 1, event, problem=problem)
+    else:
+        yield Item(number, 1, text)
+
+
+_BRACKET_OR_QUOTE = re.compile(r'["{}\[\]]')
+_STRING_SPECIAL = re.compile(r'["\\\n]')
+
+
+class BracketCounter:
+    """Follows an object or an array through pieces of text.
+
+    `broken` is set where a line ends inside a string, which no JSON does: where the value ends is not known then.
+
+    >>> bounds = Bounds()
+    >>> bounds.end_in('{"a": "}'), bounds.end_in('\\\\"", "b": []}, 2')
+    (None, 13)
+    """
+
+    def __init__(self) -> None:
+        self._depth, self._in_string, self._escaped, self.broken = 0, False, False, False
+
+    def end_in(self, text: str, place: int = 0) -> int | None:
+        """Return where in this next piece the value ends; None where it goes on behind it, or is broken."""
+        place += self._escaped and bool(text)
+        self._escaped = self._escaped and not text
+        while found := (_STRING_SPECIAL if self._in_string else _BRACKET_OR_QUOTE).search(text, place):
+            mark, place = found[0], found.end()
+            if mark == '"':
+                self._in_string = not self._in_string
+            elif mark == "\\":
+                self._escaped = place == len(text)
+                place += 1
+            elif mark == "\n":
+                self.broken = True
+                return None
+            else:
+                self._depth += 1 if mark in "{[" else -1
+                if not self._depth:
+                    return place
+        return None

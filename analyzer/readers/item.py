@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 
 _DECODER = json.JSONDecoder()
 BOM = b"\xef\xbb\xbf"
-_SPACE = re.compile(r"[ \t\r\n]*")
+_WHITESPACE = re.compile(r"[ \t\r\n]*")
 
-SPACE = " \t\r\n"
-LONGEST_BYTES = 1 << 26
+WHITESPACE = " \t\r\n"
+MAX_LINE_BYTES = 1 << 26
 """Of a longer line, or value, only the beginning is kept."""
 
-TEXT_CHARS = 200
+MAX_REJECT_CHARS = 200
 """So much is kept of the text of a reject."""
 
-CUT = "cut off: the file ends inside this item"
+CUT_OFF = "cut off: the file ends inside this item"
 NOT_UTF8 = "not valid UTF-8"
 
 
@@ -36,7 +36,7 @@ class Item(NamedTuple):
     shown: str | None = None
 
 
-Items = Callable[[Iterator[bytes], Mapping[str, str]], Iterator[Item]]
+ItemReader = Callable[[Iterator[bytes], Mapping[str, str]], Iterator[Item]]
 """A reader: from a file's plain bytes, and the schema's name for columns named otherwise, to its items."""
 
 
@@ -57,13 +57,13 @@ def value_end(text: str, start: int) -> int:
         raise json.JSONDecodeError(f"beyond what is read ({error})", text, start) from None
 
 
-def skip_space(text: str, start: int) -> int:
+def skip_whitespace(text: str, start: int) -> int:
     """Return the first place from `start` on that is no JSON white space."""
-    found = _SPACE.match(text, start)
+    found = _WHITESPACE.match(text, start)
     return found.end() if found else start
 
 
-def members(text: str) -> dict[str, str]:
+def object_members(text: str) -> dict[str, str]:
     """Return the JSON text of each value of the object in `text`, by key.
 
     Raises:
@@ -73,32 +73,32 @@ def members(text: str) -> dict[str, str]:
     {'status': '200', 'body': '[1, 2]'}
     """
     found: dict[str, str] = {}
-    place = skip_space(text, 0)
+    place = skip_whitespace(text, 0)
     closing = "}"
     if text[place : place + 1] != "{":
         raise json.JSONDecodeError("not an object", text, place)
-    place = skip_space(text, place + 1)
+    place = skip_whitespace(text, place + 1)
     while text[place : place + 1] != closing:
         key, end = _DECODER.raw_decode(text, place)
-        colon = skip_space(text, end)
+        colon = skip_whitespace(text, end)
         if not isinstance(key, str) or text[colon : colon + 1] != ":":
             raise json.JSONDecodeError("a key and a colon expected", text, place)
         if key in found:
             raise json.JSONDecodeError(f'duplicate key "{key}"', text, place)
-        start = skip_space(text, colon + 1)
+        start = skip_whitespace(text, colon + 1)
         end = value_end(text, start)
         found[key] = text[start:end]
-        place = skip_space(text, end)
+        place = skip_whitespace(text, end)
         if text[place : place + 1] == ",":
-            place = skip_space(text, place + 1)
+            place = skip_whitespace(text, place + 1)
         elif text[place : place + 1] != closing:
             raise json.JSONDecodeError("a comma or the end expected", text, place)
-    if text[place + 1 :].strip(SPACE):
+    if text[place + 1 :].strip(WHITESPACE):
         raise json.JSONDecodeError("text after the object", text, place + 1)
     return found
 
 
-def numbered(items: Iterable[Item]) -> Iterator[Item]:
+def number_items(items: Iterable[Item]) -> Iterator[Item]:
     """Give items of one line their place in it, from 1; an item that stands for its whole line keeps None."""
     line, count = 0, 0
     for found in items:
@@ -116,15 +116,15 @@ def raw_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         *whole, rest = chunk.split(b"\n")
         for raw in whole:
-            yield b"".join((*parts, raw if size < LONGEST_BYTES else b"", b"\n"))
+            yield b"".join((*parts, raw if size < MAX_LINE_BYTES else b"", b"\n"))
             parts, size = [], 0
-        parts += [rest] if size < LONGEST_BYTES else []
+        parts += [rest] if size < MAX_LINE_BYTES else []
         size += len(rest)
     if size:
         yield b"".join(parts)
 
 
-def lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
+def decoded_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
     r"""Yield (line number, text) of each line that is not blank; bytes that are no UTF-8 become surrogates.
 
     >>> list(lines([b"one\n\ntw", b"o\r\n"]))
@@ -132,10 +132,10 @@ def lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
     """
     for number, raw in enumerate(raw_lines(chunks), start=1):
         if raw.strip():
-            yield number, text_of(raw, number)
+            yield number, decode_line(raw, number)
 
 
-def text_of(raw: bytes, line: int, ending: str = "\r\n") -> str:
+def decode_line(raw: bytes, line: int, ending: str = "\r\n") -> str:
     """Decode a line without its ending; the first may carry a byte order mark."""
     text = raw.decode("utf-8", "surrogateescape").rstrip(ending)
     return text.removeprefix("\ufeff") if line == 1 else text

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from analyzer.errors import UnreadableError, UsageError, unreadable
-from analyzer.text import shown
+from analyzer.errors import UnreadableError, UsageError, unreadable_error
+from analyzer.text import replace_surrogates
 
 ARCHIVE_MAGIC = b"DUCK"
 ARCHIVE_MAGIC_AT = 8
@@ -43,7 +43,7 @@ def is_archive(path: Path) -> bool:
         return False
 
 
-def expand(sources: Sequence[str], stdin: BinaryIO | None, workspace: Path) -> Sources:
+def expand_sources(sources: Sequence[str], stdin: BinaryIO | None, workspace: Path) -> Sources:
     """Find the files that `sources` stand for; standard input is written into `workspace`.
 
     Raises:
@@ -64,7 +64,7 @@ def expand(sources: Sequence[str], stdin: BinaryIO | None, workspace: Path) -> S
         except UnreadableError as error:
             errors.append(error)
         except OSError as error:
-            errors.append(unreadable(source, error))
+            errors.append(unreadable_error(source, error))
     return Sources(None, tuple(files), tuple(errors))
 
 
@@ -78,14 +78,14 @@ def _files(source: str, stdin: BinaryIO | None, workspace: Path) -> Iterator[Log
         with path.open("rb") as pipe:
             yield _spooled(pipe, workspace, source)
     elif path.is_dir():
-        yield from (LogFile(found, shown(str(found)), named=False) for found in _walk(path))
+        yield from (LogFile(found, replace_surrogates(str(found)), named=False) for found in _walk(path))
     elif path.exists():
-        yield LogFile(path, shown(source), named=True)
+        yield LogFile(path, replace_surrogates(source), named=True)
     elif glob.has_magic(source):
         found = sorted(filter(os.path.isfile, glob.iglob(source, recursive=True)))  # noqa: PTH207  (absolute patterns)
         if not found:
             raise UnreadableError(f"{source}: no file matches this pattern")
-        yield from (LogFile(Path(name), shown(name), named=False) for name in found)
+        yield from (LogFile(Path(name), replace_surrogates(name), named=False) for name in found)
     else:
         raise UnreadableError(f"{source}: no such file or directory; name a log, a directory, a glob or - for stdin")
 

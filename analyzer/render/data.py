@@ -9,9 +9,9 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from analyzer.render.grid import harmless
-from analyzer.render.value import plain
-from analyzer.report.report import Report
+from analyzer.questions.report import Report
+from analyzer.render.grid import escape_controls
+from analyzer.render.values import to_plain_value
 from analyzer.table import BYTES, COUNT, FLAG, FRACTIONS, TIME, Table
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _records(table: Table) -> list[dict[str, Any]]:
 
 def _finite(value: Any) -> Any:
     """JSON has no NaN and no infinity."""
-    found = plain(value)
+    found = to_plain_value(value)
     if isinstance(found, list):
         return [_finite(item) for item in found]
     if isinstance(found, dict):
@@ -68,7 +68,7 @@ def write_csv(report: Report, stream: BinaryIO) -> None:
     writer = csv.writer(text, lineterminator="\n")
     quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # csv itself leaves a bare \r unquoted
     writer.writerow([column.name for column in report.primary.columns])
-    shown = harmless if stream.isatty() else str
+    shown = escape_controls if stream.isatty() else str
     for row in report.primary.rows:
         fields = [shown(field) if isinstance(field, str) else field for field in map(_field, row)]
         has_return = any(isinstance(field, str) and "\r" in field for field in fields)
@@ -77,16 +77,16 @@ def write_csv(report: Report, stream: BinaryIO) -> None:
 
 
 def _field(value: Any) -> Any:
-    found = plain(value)
+    found = to_plain_value(value)
     return json.dumps(found) if isinstance(found, bool | list | dict) else found
 
 
 def write_parquet(report: Report, stream: BinaryIO) -> None:
     """Write the primary table, times as UTC timestamps."""
-    frame(report.primary).write_parquet(stream)
+    table_frame(report.primary).write_parquet(stream)
 
 
-def frame(table: Table) -> "pl.DataFrame":
+def table_frame(table: Table) -> "pl.DataFrame":
     """Return a table as a data frame, each column of the type of its unit: times are naive UTC."""
     import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from analyzer.render import data, html, markdown, text
-from analyzer.report.report import Report
+from analyzer.questions.report import Report
+from analyzer.render import data, html, markdown, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Output:
 OUTPUTS = {
     output.name: output
     for output in (
-        Output("table", (".txt",), text.write_table),
+        Output("table", (".txt",), table.write_table),
         Output("markdown", (".md",), markdown.write_markdown),
         Output("html", (".html", ".htm"), html.write_html, packages=("altair", "jinja2", "vl_convert")),
         Output("csv", (".csv",), data.write_csv),

@@ -5,7 +5,7 @@ from itertools import zip_longest
 from textwrap import wrap
 
 
-def cells_of(text: str) -> int:
+def cell_width(text: str) -> int:
     """Return how many cells of a screen a text takes.
 
     >>> cells_of("web"), cells_of("日本")
@@ -18,7 +18,7 @@ def cells_of(text: str) -> int:
     return cell_len(text)
 
 
-def harmless(text: str) -> str:
+def escape_controls(text: str) -> str:
     r"""Write what cannot be printed, but for the ends of lines, so that it can be seen and does nothing.
 
     >>> harmless("a\x1b[31m\tb")
@@ -30,7 +30,7 @@ def harmless(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
-def folded(text: str, width: int) -> list[str]:
+def fold(text: str, width: int) -> list[str]:
     """Break a text into lines of at most `width` cells, between words where that is possible.
 
     >>> folded("local hit rate", 9), folded("abcdef", 4), folded("日本", 3)
@@ -40,14 +40,14 @@ def folded(text: str, width: int) -> list[str]:
 
 
 def _broken(line: str, width: int) -> list[str]:
-    if cells_of(line) <= width:
+    if cell_width(line) <= width:
         return [line]
     from rich.cells import chop_cells  # noqa: PLC0415  (only where it is needed)
 
     return [part for words in wrap(line, width) for part in chop_cells(words, width)]
 
 
-def rows_of(
+def row_lines(
     cells: Sequence[str], widths: Sequence[int], rights: Sequence[bool], between: str, *, low: bool = False
 ) -> Iterator[str]:
     """Yield the lines of one row of a table; `rights` are the columns that are aligned at the right.
@@ -57,7 +57,7 @@ def rows_of(
     >>> list(rows_of(["a b", "1"], [1, 3], [False, True], "|"))
     ['a|  1', 'b|']
     """
-    parts = [folded(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    parts = [fold(cell, width) for cell, width in zip(cells, widths, strict=True)]
     most = max(map(len, parts))
     if low:
         parts = [[""] * (most - len(part)) + part for part in parts]
@@ -67,5 +67,5 @@ def rows_of(
 
 
 def _padded(text: str, width: int, right: bool) -> str:  # noqa: FBT001  (a value of a row)
-    space = " " * (width - cells_of(text))
+    space = " " * (width - cell_width(text))
     return space + text if right else text + space

@@ -6,12 +6,11 @@ from importlib import resources
 from math import isfinite
 from typing import Any, BinaryIO
 
-from analyzer.render.grid import harmless
-from analyzer.render.shown import shown, title
-from analyzer.render.value import NUMERIC, human, written
-from analyzer.report.report import Report
-from analyzer.section import Headline, Section
-from analyzer.table import HASH, TIME, Heading, Table
+from analyzer.questions.report import Report
+from analyzer.render.display import display_table, title
+from analyzer.render.grid import escape_controls
+from analyzer.render.values import NUMERIC, format_sentence, format_value
+from analyzer.table import HASH, TIME, Column, Headline, Section, Table
 
 
 def write_html(report: Report, stream: BinaryIO) -> None:
@@ -28,7 +27,7 @@ def write_html(report: Report, stream: BinaryIO) -> None:
     environment = Environment(loader=PackageLoader("analyzer.render", "."), autoescape=True)
     page = environment.get_template("page.html.jinja").render(
         title=report.title,
-        scope=[written(words) for words in report.scope],
+        scope=[format_sentence(words) for words in report.scope],
         script=script,
         script_hash=f"sha256-{digest}",
         headlines=[_headline(one) for one in report.headlines],
@@ -39,19 +38,19 @@ def write_html(report: Report, stream: BinaryIO) -> None:
 
 
 def _headline(one: Headline) -> dict[str, str]:
-    return {"label": one.label, "value": human(one.value, one.unit), "meaning": written(one.meaning)}
+    return {"label": one.label, "value": format_value(one.value, one.unit), "meaning": format_sentence(one.meaning)}
 
 
 def _section(section: Section, table: Table) -> dict[str, Any]:
     from analyzer.render.charts.svg import svg  # noqa: PLC0415  (half a second, only where it is needed)
 
-    found = shown(table)
-    found = replace(found, cells=[[harmless(cell) for cell in row] for row in found.cells])
+    found = display_table(table)
+    found = replace(found, cells=[[escape_controls(cell) for cell in row] for row in found.cells])
     kinds = [_kind(column, [row[n] for row in found.cells]) for n, column in enumerate(found.columns)]
     drawn = [(one, svg(one, table)) for one in section.charts]
     return {
         "heading": section.heading,
-        "words": [written(words) for words in section.words],
+        "words": [format_sentence(words) for words in section.words],
         "charts": [{"title": one.title, "description": one.description, "svg": made} for one, made in drawn if made],
         "title": table.name.replace("_", " "),
         "notes": "; ".join(found.notes),
@@ -67,7 +66,7 @@ def _section(section: Section, table: Table) -> dict[str, Any]:
 LONG_CHARS = 40
 
 
-def _kind(column: Heading, cells: Sequence[str]) -> str:
+def _kind(column: Column, cells: Sequence[str]) -> str:
     """Return how a column is set: numbers and times unbroken, names not narrow, sentences wide."""
     if column.unit in NUMERIC or column.unit == TIME:
         return "number" if column.unit in NUMERIC else "time"

@@ -15,8 +15,8 @@ from conftest import Cli, event, ndjson
 
 import analyzer
 from analyzer.api.filters import Filters
-from analyzer.cli.spelling import spelled
-from analyzer.message import Message, Option
+from analyzer.cli.console import with_option_names
+from analyzer.errors import Message, Option
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample_data"
@@ -126,14 +126,14 @@ def test_lazy_frames_stream_the_whole_log(archive: Path, monkeypatch: pytest.Mon
 
 
 def test_lazy_frames_read_no_more_than_is_asked(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from analyzer.api import frame
+    from analyzer.api import frames
 
     read: list[int] = []
-    real = frame.pl.DataFrame
+    real = frames.pl.DataFrame
     monkeypatch.setattr("analyzer.api.log.WINDOW", 1000)
     with analyzer.load(archive) as log:
         lazy = log.events()
-        monkeypatch.setattr(frame.pl, "DataFrame", lambda relation: read.append(1) or real(relation))
+        monkeypatch.setattr(frames.pl, "DataFrame", lambda relation: read.append(1) or real(relation))
         assert lazy.head(3).collect().height == 3
     assert len(read) == 1
 
@@ -237,7 +237,7 @@ def test_what_messages_name_is_a_parameter_and_an_option(cli: Cli) -> None:
     options = " ".join(cli(*command.split(), "--help").out for command in commands)
     only_in_python = {"a", "id", "token", "table"}
     for name in named_options() - only_in_python:
-        assert f"{spelled(Message(Option(name)))} " in options.replace("\n", " ").replace("/", " "), name
+        assert f"{with_option_names(Message(Option(name)))} " in options.replace("\n", " ").replace("/", " "), name
 
 
 def test_errors_of_sources(tmp_path: Path, archive: Path) -> None:

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 from conftest import Cli, event, ndjson
 
-from analyzer.archive import database, doubt, fill, spool
+from analyzer.archive import database, doubt, item_file, stager
 
 ALL = (
     "SELECT * EXCLUDE (file) FROM events ORDER BY position",
@@ -75,9 +75,9 @@ def test_faults_are_found_either_way(
     seed: int, cli: Cli, log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, archive = log(spoiled(seed)), tmp_path / "a.duckdb"
-    monkeypatch.setattr(fill, "LARGE_BYTES", 0)
+    monkeypatch.setattr(stager, "LARGE_BYTES", 0)
     fast = relations(cli, path, archive)
-    monkeypatch.setattr(fill.Filler, "direct", lambda *_: None)
+    monkeypatch.setattr(stager.Stager, "direct", lambda *_: None)
     assert relations(cli, path, archive) == fast
 
 
@@ -86,7 +86,7 @@ def test_lines_in_doubt_alone_are_read_again(
 ) -> None:
     """A log with few faults never takes the slow way."""
     slow: list[Any] = []
-    monkeypatch.setattr(fill.Filler, "_stage_checked", lambda *arguments: slow.append(arguments))
+    monkeypatch.setattr(stager.Stager, "_stage_checked", lambda *arguments: slow.append(arguments))
     path = log(ndjson([event(hash=f"h{n}") for n in range(100)]) + '{"sessionId":\n' + ndjson([event(duration=1.5)]))
     assert relations(cli, path, tmp_path / "a.duckdb")[2] == [(101, 1, "not JSON", '{"sessionId":')]
     assert not slow
@@ -107,7 +107,7 @@ def test_a_blank_line_moves_no_doubt(cli: Cli, log: Any, tmp_path: Path) -> None
 def test_contexts_that_few_events_have_are_looked_up(
     cli: Cli, log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fill, "LARGE_BYTES", 0)
+    monkeypatch.setattr(stager, "LARGE_BYTES", 0)
     contexts: list[dict[str, Any]] = [
         {}, {"ci": "A"}, {"slug": "B"}, {"teamId": "C", "slug": "é\"'"}, {"interactive": 1}, {"interactive": False},
         *({"slug": f"t{n}", "ci": f"c{n}"} for n in range(40)),
@@ -133,7 +133,11 @@ def test_lines_that_fill_the_memory_are_read_in_pieces(
     gathered: str, cli: Cli, log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut = list[object]()
-    monkeypatch.setattr(spool, "pieces", lambda chunks, pieces=spool.pieces: cut.append(chunks) or pieces(chunks))
+    monkeypatch.setattr(
+        item_file,
+        "whole_line_pieces",
+        lambda chunks, pieces=item_file.whole_line_pieces: cut.append(chunks) or pieces(chunks),
+    )
     monkeypatch.setattr(database, "MEMORY_MB_BASE", 250)
     monkeypatch.setattr(database, "MEMORY_MB_A_THREAD", 0)
     long = [event(hash=f"h{n}", note="x" * (n and 1 << 20)) for n in range(100)]

@@ -147,7 +147,7 @@ def test_an_empty_log(cli: Cli, log: Any) -> None:
 @pytest.mark.parametrize(
     ("hits", "misses", "code", "verdict", "kind", "words"),
     [
-        (50, 100, 5, "failed", "error", "the remote cache was never asked, by 100 misses"),
+        (50, 100, 5, "failed", "error", "the remote cache was never asked by 100 misses"),
         (50, 99, 0, SCARCE, "note", "the remote cache was never asked: not enough data, only 99 misses"),
         (200, 0, 0, SCARCE, "note", "the remote cache was never asked: not enough data, only 0 misses"),
     ],
@@ -211,15 +211,15 @@ def test_run_summaries(cli: Cli, oracle: list[dict[str, Any]]) -> None:
         ([], "nothing to check"),
         (["--min-lookups", "5"], "nothing to check"),
         (["--min-hit-rate", "80"], "did you mean 0.8?"),
-        (["--min-hit-rate", "-0.1"], "0<=x<=1"),
+        (["--min-hit-rate", "-0.1"], "at least 0 and at most 1"),
         (["--min-hit-rate", "nan"], "nan"),
         (["--max-drop", "nan"], "nan"),
-        (["--max-drop", "1.5"], "no rate from 0 to 1"),
+        (["--max-drop", "1.5"], "is not a rate from 0 to 1"),
         (["--min-remote-hit-rate", "high"], "high"),
-        (["--min-time-saved", "0"], "longer than nothing"),
+        (["--min-time-saved", "0"], "is not longer than zero"),
         (["--min-time-saved", "-1h"], "-1h"),
         (["--min-time-saved", "soon"], "30s"),
-        (["--min-hit-rate", "0.5", "--min-lookups", "0"], "x>=1"),
+        (["--min-hit-rate", "0.5", "--min-lookups", "0"], "a whole number from 1 to"),
     ],
 )
 def test_wrong_usage(cli: Cli, log: Any, options: list[str], words: str) -> None:

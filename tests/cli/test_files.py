@@ -42,12 +42,12 @@ REFUSED = {
     "one of two logs": ("compare logs/a.ndjson link.ndjson -o logs/a.ndjson", "is read as SOURCE"),
     "a log that is asked SQL": ("sql logs/a.ndjson FROM_events -o logs/a.ndjson", "is read as SOURCE"),
     "a source for rejects": ("stats logs/a.ndjson --rejects logs/a.ndjson", "is read as SOURCE"),
-    "one file for both": ("stats logs/a.ndjson -o new.csv --rejects logs/../new.csv", "another use"),
-    "the archive that is loaded": ("load logs --into a.duckdb -o a.duckdb --format csv", "another use"),
-    "an archive to be made": ("load logs --into new.csv -o new.csv", "another use"),
-    "an archive for rejects": ("load logs --into a.duckdb --rejects link.csv", "another use"),
-    "the journal": ("replay logs --journal j.csv -o j.csv", "another use"),
-    "dead letters": ("replay logs --dead-letters d.csv -o d.csv", "another use"),
+    "one file for both": ("stats logs/a.ndjson -o new.csv --rejects logs/../new.csv", "already uses"),
+    "the archive that is loaded": ("load logs --into a.duckdb -o a.duckdb --format csv", "already uses"),
+    "an archive to be made": ("load logs --into new.csv -o new.csv", "already uses"),
+    "an archive for rejects": ("load logs --into a.duckdb --rejects link.csv", "already uses"),
+    "the journal": ("replay logs --journal j.csv -o j.csv", "already uses"),
+    "dead letters": ("replay logs --dead-letters d.csv -o d.csv", "already uses"),
     "a link to itself": ("stats logs/a.ndjson -o loop.csv", "leads back to itself"),
 }
 

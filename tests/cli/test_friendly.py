@@ -15,7 +15,7 @@ from conftest import Cli, event
 
 from analyzer.cli import COMMANDS
 from analyzer.cli import cli as program
-from analyzer.delivery.journal import Journal
+from analyzer.replayer.journal import Journal
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import duckdb
 
-from analyzer.archive.file import Content, FileReport
-from analyzer.cli.progress import Bar
-from analyzer.readers.source import expand
+from analyzer.archive.accounting import Content, FileReport
+from analyzer.cli.progress import ProgressBar
+from analyzer.readers.source import expand_sources
 
 
 def test_the_bar_never_goes_back_and_passes_what_is_no_log(tmp_path: Path) -> None:
     for name, size in (("a", 10), ("b", 20), ("c", 30), ("d", 40)):
         (tmp_path / name).write_text("x" * size)
-    sources = expand([str(tmp_path)], None, tmp_path)
+    sources = expand_sources([str(tmp_path)], None, tmp_path)
     names = [file.name for file in sources.files]
-    bar = Bar()
+    bar = ProgressBar()
     bar.start(sources, duckdb.connect())
     (task,) = bar._bar.tasks  # noqa: SLF001  (what is drawn)
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import Cli, event, ndjson
 
-from analyzer.render.buckets import Buckets
+from analyzer.render.time_series import Buckets
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 

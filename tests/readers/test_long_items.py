@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.readers import array, delimited, har, item
-from analyzer.readers.array import Window, elements
-from analyzer.readers.bounds import Bounds
+from analyzer.readers.array import BracketCounter, Window, elements
 
 GOOD, COMPACT = json.dumps(event()), ndjson([event()]).strip()
 TOKEN = "secret-token-of-the-team"  # noqa: S105  (of nobody)
@@ -73,7 +72,7 @@ def test_an_entry_beyond_all_measure_is_one_reject_where_it_may_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
 ) -> None:
     for module in (array, har):
-        monkeypatch.setattr(module, "LONGEST_CHARS", 3 << 20, raising=False)
+        monkeypatch.setattr(module, "MAX_VALUE_CHARS", 3 << 20, raising=False)
     text = "x" * (5 << 20)
     entries = [entry(0), entry(1, text, "/v8/artifacts/1"), entry(2, text), entry(3)]
     (path := tmp_path / "log.har").write_text(json.dumps({"log": {"entries": entries}}))
@@ -116,7 +115,7 @@ def test_windows_of_any_size_give_the_same_items(
 @given(value=st.dictionaries(TEXTS, VALUES, min_size=1), piece=st.integers(1, 9), after=TEXTS)
 def test_bounds(value: dict[str, Any], piece: int, after: str) -> None:
     text = json.dumps(value)
-    bounds, place = Bounds(), 0
+    bounds, place = BracketCounter(), 0
     for start in range(0, len(text + after), piece):
         end = bounds.end_in((text + after)[start : start + piece])
         if end is not None:
@@ -180,7 +179,7 @@ def test_what_is_too_long_to_be_read_is_a_reject_and_the_rest_is_kept(kind: str,
 
 @pytest.mark.parametrize("piece", [1, 7, 50])
 def test_of_a_line_beyond_all_measure_the_beginning_is_kept(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(item, "LONGEST_BYTES", 20)
+    monkeypatch.setattr(item, "MAX_LINE_BYTES", 20)
     content = b"short\n" + b"x" * 20 + b"middle" * 9 + b"end\nlast"
     found = list(item.raw_lines(content[at : at + piece] for at in range(0, len(content), piece)))
     assert [found[0], found[2], len(found)] == [b"short\n", b"last", 3]

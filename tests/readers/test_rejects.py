@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from conftest import Cli, event, ndjson
 
-from analyzer.readers.sniff import HEAD_BYTES
+from analyzer.readers.formats import HEAD_BYTES
 
 GOOD = json.dumps(event())
 COMPACT = ndjson([event()]).strip()

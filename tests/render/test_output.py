@@ -11,14 +11,15 @@ import polars as pl
 import pytest
 from conftest import Cli, event
 
-from analyzer.archive.file import Accounting
-from analyzer.metrics.stats import Grouping
-from analyzer.render.shown import shown
-from analyzer.render.text import write_table
-from analyzer.report.report import Report
-from analyzer.table import COUNT, RATIO, Heading, Table
+from analyzer.archive.accounting import Accounting
+from analyzer.questions.options import StatsOptions
+from analyzer.questions.report import Report
+from analyzer.questions.stats import measure_columns
+from analyzer.render.display import display_table
+from analyzer.render.table import write_table
+from analyzer.table import COUNT, RATIO, Column, Table
 
-HEADINGS = Grouping().headings
+HEADINGS = measure_columns(StatsOptions())
 EVENTS = [
     event(hash="a", duration=93_784_000, timestamp="2026-03-02T10:00:00Z", slug="web|<b>"),
     event(hash="b", event="MISS", timestamp="2026-03-03T10:00:00.5Z"),
@@ -45,9 +46,9 @@ def test_a_table_is_for_people(cli: Cli, log: Any) -> None:
 @pytest.mark.parametrize("columns", [40, 60, 80, 100])
 def test_no_number_is_cut_in_a_narrow_terminal(columns: int) -> None:
     table = Table(
-        "by_day", (Heading("day", "", ""), *HEADINGS), [("2026-03-02", *[1234567] * (len(HEADINGS) - 2), None, None)]
+        "by_day", (Column("day", "", ""), *HEADINGS), [("2026-03-02", *[1234567] * (len(HEADINGS) - 2), None, None)]
     )
-    found = shown(table, columns)
+    found = display_table(table, columns)
     assert found.columns[0].name == "day"
     widths = [max(len(row[n]) for row in found.cells) for n in range(len(found.columns))]
     assert sum(widths) + 3 * len(widths) - 1 <= columns
@@ -74,11 +75,11 @@ def on_screen(table: Table, columns: int, monkeypatch: pytest.MonkeyPatch) -> li
 @pytest.mark.parametrize("columns", range(44, 120, 3))
 def test_a_terminal_cuts_no_number(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Titles are folded and measures left out, but what is shown is whole, and no line is broken."""
-    headings = [Heading("side", "", ""), *(Heading(f"remote_hit_rate_{n}", RATIO, "") for n in range(8))]
+    headings = [Column("side", "", ""), *(Column(f"remote_hit_rate_{n}", RATIO, "") for n in range(8))]
     table = Table("sides", headings, [("A: the 7 days before", *[0.819] * 8), ("B", *[0.911] * 8)])
     lines = on_screen(table, columns, monkeypatch)
     assert max(map(len, lines)) <= columns
-    count = len(shown(table, columns).columns) - 1
+    count = len(display_table(table, columns).columns) - 1
     assert [[line.count(rate) for rate in ("81.9 %", "91.1 %")] for line in lines if "%" in line] == [
         [count, 0],
         [0, count],
@@ -88,7 +89,7 @@ def test_a_terminal_cuts_no_number(columns: int, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_name_moves_no_cursor(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
     names = ["\x1b[31mred\x1b]0;title\x07", "\u202egnorw", "a\rb", "one\ntwo", "日本"]
-    table = Table("by_team", [Heading("team", "", ""), Heading("n", COUNT, "")], [(name, 1) for name in names])
+    table = Table("by_team", [Column("team", "", ""), Column("n", COUNT, "")], [(name, 1) for name in names])
     screen = Screen() if terminal else io.BytesIO()
     monkeypatch.setenv("TERM", "xterm")
     write_table(Report("test", Accounting(0, 0, 0, 0, 0, 0), [table], table), screen)

@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 from analyzer.cli import main
-from analyzer.delivery.journal import Journal
-from analyzer.delivery.transport import Transport
+from analyzer.replayer.journal import Journal
+from analyzer.replayer.transport import Transport
 
 STEPS = ("before the journal", "after it", "during the request", "after the answer", "after the outcome")
 
@@ -26,7 +26,7 @@ class Death:
 
 def beset(death: Death) -> None:
     """Let death look in at every step."""
-    turn, send, init = Journal.turn, Transport.send, Transport.__init__
+    turn, send, init = Journal.record_chunks, Transport.send, Transport.__init__
 
     def turned(self: Journal, ended: Any, begun: Any = ()) -> Any:
         if begun:
@@ -48,7 +48,7 @@ def beset(death: Death) -> None:
         hooks = {"response": [lambda response: death.at("during the request") if response.request.content else None]}
         self._client.event_hooks = hooks
 
-    Journal.turn, Transport.send, Transport.__init__ = turned, sent, made  # type: ignore[method-assign]
+    Journal.record_chunks, Transport.send, Transport.__init__ = turned, sent, made  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli, event
 
-from analyzer.delivery import journal_file
-from analyzer.delivery.audit import faults
-from analyzer.delivery.journal import CONFIRMED, UNCERTAIN, Ended, Journal
 from analyzer.errors import JournalError
+from analyzer.replayer import journal_file
+from analyzer.replayer.journal import CONFIRMED, UNCERTAIN, Ended, Journal
+from analyzer.replayer.journal_audit import journal_faults
 from replay.conftest import Replay
 from replay.server import TOKEN, Strict
 
@@ -31,29 +31,29 @@ def digests(*numbers: int) -> bytes:
 def test_what_was_under_way_is_uncertain_after_a_kill(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         team = journal.destinations(API, [("", "t")])["", "t"]
-        (first,) = journal.turn([], [(team, digests(1, 2))])
-        journal.turn([Ended(first, CONFIRMED, 200)], [(team, digests(3))])
+        (first,) = journal.record_chunks([], [(team, digests(1, 2))])
+        journal.record_chunks([Ended(first, CONFIRMED, 200)], [(team, digests(3))])
     with Journal(tmp_path / "j") as journal:
         assert list(journal.known(team)) == [(CONFIRMED, digests(1, 2)), (UNCERTAIN, digests(3))]
         assert journal.uncertain()[0][6] == "the run ended before the answer was written down"
-        journal.hold({team: "t"})
-        assert (journal.held(team, digests(1, 3)), list(faults(journal))) == (digests(3), [])
-        (again,) = journal.turn([], [(team, digests(3))])
-        journal.turn([Ended(again, CONFIRMED, 200)])
+        journal.allow_resend({team: "t"})
+        assert (journal.resendable(team, digests(1, 3)), list(journal_faults(journal))) == (digests(3), [])
+        (again,) = journal.record_chunks([], [(team, digests(3))])
+        journal.record_chunks([Ended(again, CONFIRMED, 200)])
         assert list(journal.known(team)) == [(CONFIRMED, digests(1, 2)), (CONFIRMED, digests(3))]
-        assert list(faults(journal)) == []
+        assert list(journal_faults(journal)) == []
 
 
 def test_only_the_events_sent_again_leave_their_chunk(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         team = journal.destinations(API, [("", "t")])["", "t"]
-        (chunk,) = journal.turn([], [(team, digests(1, 2, 3))])
-        journal.turn([Ended(chunk, UNCERTAIN)])
-        journal.hold({team: "t"})
-        (again,) = journal.turn([], [(team, digests(2))])
+        (chunk,) = journal.record_chunks([], [(team, digests(1, 2, 3))])
+        journal.record_chunks([Ended(chunk, UNCERTAIN)])
+        journal.allow_resend({team: "t"})
+        (again,) = journal.record_chunks([], [(team, digests(2))])
         assert list(journal.known(team)) == [(UNCERTAIN, digests(1, 3)), (UNCERTAIN, digests(2))]
-        journal.turn([Ended(again, UNCERTAIN)])
-        assert journal.held(team, digests(1, 2, 3)) == digests(1, 2, 3)
+        journal.record_chunks([Ended(again, UNCERTAIN)])
+        assert journal.resendable(team, digests(1, 2, 3)) == digests(1, 2, 3)
 
 
 @pytest.mark.parametrize("size", [100, 1000])
@@ -62,9 +62,9 @@ def test_twenty_bytes_an_event(size: int, tmp_path: Path) -> None:
         team = journal.destinations(API, [("", "t")])["", "t"]
         ended: list[Ended] = []
         for start in range(0, 50_000, size):
-            (chunk,) = journal.turn(ended, [(team, digests(*range(start, start + size)))])
+            (chunk,) = journal.record_chunks(ended, [(team, digests(*range(start, start + size)))])
             ended = [Ended(chunk, CONFIRMED, 200)]
-        journal.turn(ended)
+        journal.record_chunks(ended)
     assert (tmp_path / "j").stat().st_size <= 20 * 50_000
     assert not (tmp_path / "j-wal").exists()
 
@@ -144,7 +144,7 @@ def test_a_kill_while_it_is_marked_leaves_a_sound_journal(checkpoint: int, tmp_p
     path = tmp_path / "j"
     with Journal(path) as journal:
         team = journal.destinations(API, [("", "t")])["", "t"]
-        journal.turn([], [(team, digests(1, 2))])
+        journal.record_chunks([], [(team, digests(1, 2))])
     killed = f"""
 import os, pathlib, sys
 from analyzer.delivery import journal, journal_file
@@ -185,13 +185,13 @@ def test_a_journal_that_finds_no_room_is_not_there(size: int, tmp_path: Path) ->
     left = {one.name for one in tmp_path.iterdir()} - {"j-lock"}
     if left:
         with Journal(tmp_path / "j") as journal:
-            assert list(faults(journal)) == []
+            assert list(journal_faults(journal)) == []
 
 
 def test_what_cannot_be_marked_as_closed_is_still_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal(tmp_path / "j")
     team = journal.destinations(API, [("", "t")])["", "t"]
-    journal.turn([], [(team, digests(1, 2))])
+    journal.record_chunks([], [(team, digests(1, 2))])
     monkeypatch.setattr(journal_file, "SET_MARK", "{} is no statement")
     with journal:
         pass
@@ -234,7 +234,7 @@ def test_a_part_of_a_journal_is_not_taken_for_a_new_one(
 def test_a_journal_that_is_replaced_on_the_way_stops_the_run(
     replay: Replay, log: Any, strict: Strict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turn = Journal.turn
+    turn = Journal.record_chunks
 
     def removing(self: Journal, ended: Any, begun: Any = ()) -> list[int]:
         found = turn(self, ended, begun)
@@ -242,7 +242,7 @@ def test_a_journal_that_is_replaced_on_the_way_stops_the_run(
             self.path.unlink()
         return found
 
-    monkeypatch.setattr(Journal, "turn", removing)
+    monkeypatch.setattr(Journal, "record_chunks", removing)
     result = replay(log([event(hash=f"h{n}") for n in range(50)]), "--chunk-size", 10)
     assert (result.code, result.json["selected"]) == (4, 50)
     assert len(strict.bodies) == 3
@@ -295,8 +295,8 @@ def test_an_event_counted_twice_is_found(cli: Cli, tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         team = journal.destinations(API, [("", "t")])["", "t"]
         for _ in range(2):
-            (chunk,) = journal.turn([], [(team, digests(7))])
-            journal.turn([Ended(chunk, CONFIRMED, 200)])
+            (chunk,) = journal.record_chunks([], [(team, digests(7))])
+            journal.record_chunks([Ended(chunk, CONFIRMED, 200)])
     result = cli("journal", "verify", "--journal", tmp_path / "j")
     assert (result.code, "counted twice" in result.err) == (1, True)
 
@@ -309,7 +309,7 @@ def test_a_chunk_that_is_not_uncertain_cannot_be_resolved(tmp_path: Path) -> Non
 def test_a_journal_that_fails_on_the_way_stops_the_run_with_an_account(
     replay: Replay, strict: Strict, monkeypatch: pytest.MonkeyPatch, cli: Cli, tmp_path: Path
 ) -> None:
-    turn, left = Journal.turn, [5]
+    turn, left = Journal.record_chunks, [5]
 
     def failing(self: Journal, ended: Any, begun: Any = ()) -> list[int]:
         left[0] -= 1
@@ -317,7 +317,7 @@ def test_a_journal_that_fails_on_the_way_stops_the_run_with_an_account(
             raise JournalError("the disk is full")
         return turn(self, ended, begun)
 
-    monkeypatch.setattr(Journal, "turn", failing)
+    monkeypatch.setattr(Journal, "record_chunks", failing)
     result = replay(LOG, "--chunk-size", 10)
     assert (result.code, "the disk is full" in result.err) == (4, True)
     found = result.json
@@ -325,7 +325,7 @@ def test_a_journal_that_fails_on_the_way_stops_the_run_with_an_account(
     rows = cli("journal", "status", "--journal", tmp_path / "j.sqlite", "--format", "json").table("destinations")
     held = [sum(row[state] for row in rows) for state in ("confirmed", "uncertain")]
     assert held == [found["confirmed"], found["uncertain"]]
-    monkeypatch.setattr(Journal, "turn", turn)
+    monkeypatch.setattr(Journal, "record_chunks", turn)
     again = replay(LOG, "--chunk-size", 10)
     assert (again.code, 0 < again.json["uncertain"] <= 10) == (8, True)
     assert len(strict.taken) == len(set(strict.taken)) == 4115

@@ -15,19 +15,19 @@ from conftest import Cli, event, ndjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analyzer.archive.opening import Observer, opened
-from analyzer.archive.reading import Reading
+from analyzer.archive.open_log import LoadObserver, open_log
+from analyzer.archive.read_options import ReadOptions
 from analyzer.archive.selection import Selection
-from analyzer.delivery.audit import faults
-from analyzer.delivery.chunk import Chunk
-from analyzer.delivery.journal import Ended, Journal
-from analyzer.delivery.outcome import Kind, Outcome
-from analyzer.delivery.policy import Policy
-from analyzer.delivery.queue import Wanted
-from analyzer.delivery.sender import Sender
-from analyzer.delivery.session import Session
-from analyzer.delivery.settle import Clock
-from analyzer.delivery.transport import Server, Transport
+from analyzer.replayer import replay as one_replay
+from analyzer.replayer.chunk import Chunk
+from analyzer.replayer.journal import Ended, Journal
+from analyzer.replayer.journal_audit import journal_faults
+from analyzer.replayer.options import Policy
+from analyzer.replayer.outcome import Kind, Outcome
+from analyzer.replayer.outcome_handling import Clock
+from analyzer.replayer.pending import ReplayRequest
+from analyzer.replayer.sender import Sender
+from analyzer.replayer.transport import Server, Transport
 from replay.conftest import Replay
 from replay.killed import STEPS
 from replay.server import TOKEN, Strict, serving
@@ -100,9 +100,9 @@ class Mortal(Journal):
         if self.life < 0:
             raise KilledError
 
-    def turn(self, ended: Any, begun: Any = ()) -> list[int]:
+    def record_chunks(self, ended: Any, begun: Any = ()) -> list[int]:
         self.spend()
-        found = super().turn(ended, begun)
+        found = super().record_chunks(ended, begun)
         self.spend()
         return found
 
@@ -128,7 +128,7 @@ def test_any_programme_of_faults_kills_and_selections(data: st.DataObject) -> No
         log.write_text(ndjson(EVENTS[:40]))
         for _ in range(data.draw(st.integers(1, 5))):
             strict.script = data.draw(st.lists(st.sampled_from(FAULTS), max_size=12))
-            wanted = Wanted(
+            wanted = ReplayRequest(
                 Selection(session=data.draw(st.lists(st.sampled_from(["s0", "s1", "s2", "s3", "s4"]), max_size=3))),
                 limit=data.draw(st.none() | st.integers(1, 40)),
                 chunk_events=data.draw(st.sampled_from([1, 2, 7, 100])),
@@ -136,26 +136,26 @@ def test_any_programme_of_faults_kills_and_selections(data: st.DataObject) -> No
             policy = Policy(0, concurrency=data.draw(st.sampled_from([1, 3])), retries=2)
             once(log, journal, strict, wanted, policy, data.draw(st.none() | st.integers(0, 20)))
         strict.script = []
-        counts = once(log, journal, strict, Wanted(Selection()), Policy(0), None)
+        counts = once(log, journal, strict, ReplayRequest(Selection()), Policy(0), None)
         with Journal(journal) as last:
             held = [sum(row[place] for row in last.summary()) for place in (2, 3, 4)]
-            assert list(faults(last)) == []
+            assert list(journal_faults(last)) == []
         assert counts is not None
         assert sum(held) == 40
         assert len(strict.taken) == len(set(strict.taken))
         assert held[0] <= len(strict.taken) <= held[0] + held[2]
 
 
-def once(log: Path, path: Path, strict: Strict, wanted: Wanted, policy: Policy, life: int | None) -> Any:
+def once(log: Path, path: Path, strict: Strict, wanted: ReplayRequest, policy: Policy, life: int | None) -> Any:
     """Replay once, in this process; None where it died."""
     server = Server(strict.url, TOKEN)
     clock = Clock(draw=random.Random(1))  # noqa: S311  (no secret)
     with (
         Mortal(path, life if life is not None else 1 << 30) as journal,
         Transport(server) as transport,
-        opened([str(log)], Reading(), Observer()) as source,
+        open_log([str(log)], ReadOptions(), LoadObserver()) as source,
     ):
-        session = Session(source.connection, wanted, strict.url, journal)
+        session = one_replay.Replay(source.connection, wanted, strict.url, journal)
         session.consult(execute=True)
         sender = session.sender(transport, journal, policy, lambda *_: None, clock)
         try:
@@ -168,7 +168,7 @@ def once(log: Path, path: Path, strict: Strict, wanted: Wanted, policy: Policy, 
 
 
 def chunks(count: int) -> Iterator[Chunk]:
-    from analyzer.delivery.target import Context
+    from analyzer.replayer.teams import Context
 
     return (Chunk(Context(), "{}", n.to_bytes(16, "big")) for n in range(count))
 
@@ -178,16 +178,16 @@ def test_outcomes_are_written_before_a_wait(tmp_path: Path) -> None:
     written: list[str] = []
 
     class Watched(Journal):
-        def turn(self, ended: Any, begun: Any = ()) -> list[int]:
+        def record_chunks(self, ended: Any, begun: Any = ()) -> list[int]:
             written.extend(["ended"] * len(ended) + ["begun"] * len(begun))
-            return super().turn(ended, begun)
+            return super().record_chunks(ended, begun)
 
     class Sent(Transport):
         def send(self, chunk: Chunk) -> Outcome:  # noqa: ARG002  (the seam's signature)
             written.append("sent")
             return Outcome(Kind.CONFIRMED, 200)
 
-    from analyzer.delivery.sender import Route
+    from analyzer.replayer.sender import Route
 
     with Watched(tmp_path / "j") as journal, Sent(Server("http://localhost", "t")) as transport:
         ids = journal.destinations("http://localhost", [("", "")])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli
 
-from analyzer.delivery.transport import Transport
+from analyzer.replayer.transport import Transport
 from replay.server import TOKEN, Strict, serving
 
 LOG = RECORDED / "requests.ndjson"

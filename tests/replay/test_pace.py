@@ -2,13 +2,13 @@
 
 import random
 
-from analyzer.delivery.chunk import Chunk
-from analyzer.delivery.outcome import Kind, Outcome
-from analyzer.delivery.pace import Pace, backoff_seconds
-from analyzer.delivery.policy import Policy, Stop
-from analyzer.delivery.settle import Clock, Settler
-from analyzer.delivery.supply import Job
-from analyzer.delivery.target import Context
+from analyzer.replayer.chunk import Chunk
+from analyzer.replayer.options import Policy, Stop
+from analyzer.replayer.outcome import Kind, Outcome
+from analyzer.replayer.outcome_handling import Clock, OutcomeHandler
+from analyzer.replayer.rate_limiter import RateLimiter, backoff_seconds
+from analyzer.replayer.teams import Context
+from analyzer.replayer.work_queue import Job
 
 
 class Hand:
@@ -22,19 +22,19 @@ class Hand:
 
 
 def test_requests_start_at_the_rate() -> None:
-    pace = Pace(30, clock := Hand())
+    pace = RateLimiter(30, clock := Hand())
     assert [pace.reserve() for _ in range(3)] == [100, 102, 104]
     clock.seconds = 200
     assert [pace.reserve() for _ in range(2)] == [200, 202]
 
 
 def test_no_rate_is_no_wait() -> None:
-    pace = Pace(0, Hand())
+    pace = RateLimiter(0, Hand())
     assert [pace.reserve() for _ in range(3)] == [100, 100, 100]
 
 
 def test_a_pause_holds_everything() -> None:
-    pace = Pace(0, clock := Hand())
+    pace = RateLimiter(0, clock := Hand())
     pace.pause(30)
     pace.pause(5)
     assert pace.paused_until() == pace.reserve() == 130
@@ -43,14 +43,14 @@ def test_a_pause_holds_everything() -> None:
 
 
 def test_after_a_429_requests_are_farther_apart() -> None:
-    pace = Pace(60, Hand())
+    pace = RateLimiter(60, Hand())
     pace.slow_down()
     assert pace.interval_seconds == 2
-    unlimited = Pace(0, Hand())
+    unlimited = RateLimiter(0, Hand())
     for _ in range(3):
         unlimited.slow_down()
     assert unlimited.interval_seconds == 0.4
-    slowest = Pace(0.1, Hand())
+    slowest = RateLimiter(0.1, Hand())
     slowest.slow_down()
     assert slowest.interval_seconds == 600
 
@@ -65,8 +65,8 @@ def test_waits_grow_with_full_jitter() -> None:
 
 def test_what_the_server_asks_to_wait_holds_the_whole_run() -> None:
     hand = Hand()
-    pace = Pace(0, hand)
-    settler = Settler(Policy(0), pace, Clock(hand))
+    pace = RateLimiter(0, hand)
+    settler = OutcomeHandler(Policy(0), pace, Clock(hand))
     job = Job(Chunk(Context(), "{}", bytes(16)))
     state, (again,) = settler.settle(job, Outcome(Kind.THROTTLED, 429, retry_after_seconds=30))
     assert (state, again.chunk, again.attempts, again.first_failed) == (None, job.chunk, 1, 100)

@@ -5,8 +5,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.delivery.session import Plan
-from analyzer.delivery.tables import within_an_hour
+from analyzer.replayer.replay import Plan
+from analyzer.replayer.tables import within_an_hour
 
 BYTES_AN_EVENT = 150
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli, event
 
-from analyzer.delivery import transport
-from analyzer.delivery.journal import Journal
+from analyzer.replayer import transport
+from analyzer.replayer.journal import Journal
 from replay.conftest import Replay
 from replay.server import TOKEN, Strict, http_date
 
@@ -398,7 +398,7 @@ def test_the_journal_can_be_read_while_a_replay_runs(cli: Cli, replay: Replay, s
     replay(LOG, "--limit", 100)
     with Journal(tmp_path / "j.sqlite") as journal:
         team = journal.destinations(strict.url)["", "team_x"]
-        journal.turn([], [(team, bytes(range(32)))])
+        journal.record_chunks([], [(team, bytes(range(32)))])
         status = cli("journal", "status", "--journal", tmp_path / "j.sqlite", "--format", "json")
         assert sum(row["uncertain"] for row in status.table("destinations")) == 2
         assert [row["why"] for row in status.table("uncertain")] == ["its request is under way"]

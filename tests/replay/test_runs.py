@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli
 
-from analyzer.readers.document import session_of
+from analyzer.readers.documents import session_of_run
 from replay.conftest import Replay
 from replay.server import TOKEN, Strict, serving
 from replay.test_replay import accounted
@@ -107,7 +107,9 @@ def written(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
 def lookups(strict: Strict, oracle: list[dict[str, Any]]) -> dict[str, Events]:
     """What the server took, by the run it is of, whether it came as the client's events or as made of the summary."""
     runs = {session: run["run"] for run in oracle for session in run["sessions"]}
-    runs |= {session_of(run["summary_file"].split("-")[1][:-5]): run["run"] for run in oracle if run["summary_file"]}
+    runs |= {
+        session_of_run(run["summary_file"].split("-")[1][:-5]): run["run"] for run in oracle if run["summary_file"]
+    }
     found: dict[str, Events] = {}
     for item in map(json.loads, strict.events()):
         key = (item["source"], item["event"], item["hash"], 0)

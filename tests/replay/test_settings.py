@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli
 
-from analyzer.delivery.settings import Surroundings, address, settings
-from analyzer.delivery.target import Context, Overrides
 from analyzer.errors import UsageError
+from analyzer.replayer.settings import Environment, address, find_settings
+from analyzer.replayer.teams import Context, Overrides
 
 
-def around(tmp_path: Path, environment: dict[str, str], **files: Any) -> Surroundings:
+def around(tmp_path: Path, environment: dict[str, str], **files: Any) -> Environment:
     """A repository with a directory in it, and a user's directory; files by place_name."""
     places = {"repository": tmp_path / "repo" / ".turbo", "user": tmp_path / "user"}
     (tmp_path / "repo" / "packages").mkdir(parents=True)
@@ -21,7 +21,7 @@ def around(tmp_path: Path, environment: dict[str, str], **files: Any) -> Surroun
     for name, content in files.items():
         place, _, file = name.partition("_")
         (places[place] / f"{file}.json").write_text(json.dumps(content))
-    return Surroundings(environment, tmp_path / "repo" / "packages", tmp_path / "user")
+    return Environment(environment, tmp_path / "repo" / "packages", tmp_path / "user")
 
 
 CONFIG = {"teamId": "team_repo", "teamSlug": "repo", "apiUrl": "https://repo.example.com"}
@@ -55,14 +55,14 @@ USER = {"teamid": "team_user", "apiurl": "https://user.example.com", "token": "o
     ],
 )  # fmt: skip
 def test_precedence(environment: dict[str, str], files: Any, expected: tuple[Any, ...], tmp_path: Path) -> None:
-    found = settings(None, None, around(tmp_path, environment, **files))
+    found = find_settings(None, None, around(tmp_path, environment, **files))
     assert (found.api, found.token, found.team_id, found.slug) == expected
 
 
 def test_flags_come_first_and_nothing_shows_the_token(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("flagged\n")
     place = around(tmp_path, {"TURBO_API": "https://env.example.com", "TURBO_TOKEN": "env"})
-    found = settings("https://flag.example.com/cache/", tmp_path / "token", place)
+    found = find_settings("https://flag.example.com/cache/", tmp_path / "token", place)
     assert (found.api, found.token) == ("https://flag.example.com/cache", "flagged")
     assert "flagged" not in repr(found)
 
@@ -90,14 +90,14 @@ def test_a_broken_configuration_is_named(tmp_path: Path) -> None:
     place = around(tmp_path, {})
     (tmp_path / "user" / "config.json").write_text("{")
     with pytest.raises(UsageError, match=r"config\.json"):
-        settings(None, None, place)
+        find_settings(None, None, place)
 
 
 @pytest.mark.parametrize("content", [b"", b"two words", b"\xff", "tök".encode()])
 def test_tokens_that_are_none(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "token").write_bytes(content)
     with pytest.raises(UsageError) as caught:
-        settings(None, tmp_path / "token", around(tmp_path, {}))
+        find_settings(None, tmp_path / "token", around(tmp_path, {}))
     assert "two words" not in str(caught.value)
 
 

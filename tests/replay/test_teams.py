@@ -9,7 +9,7 @@ from conftest import Cli, event, ndjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.delivery.target import Teams
+from analyzer.replayer.teams import Teams
 from replay.conftest import Replay
 from replay.server import Strict
 

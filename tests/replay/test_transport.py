@@ -10,12 +10,12 @@ import httpx
 import pytest
 from loopback import served
 
-from analyzer.delivery import transport
-from analyzer.delivery.chunk import Chunk
-from analyzer.delivery.outcome import TIMED_OUT, Kind, Outcome, kind_of, remedy_of, seconds_of
-from analyzer.delivery.target import Context
-from analyzer.delivery.transport import Server, Transport
 from analyzer.errors import UsageError
+from analyzer.replayer import transport
+from analyzer.replayer.chunk import Chunk
+from analyzer.replayer.outcome import TIMED_OUT, Kind, Outcome, kind_of, remedy_of, seconds_of
+from analyzer.replayer.teams import Context
+from analyzer.replayer.transport import Server, Transport
 from replay.server import TOKEN, Strict, serving
 
 CHUNK = Chunk(Context("team_1", "a&b=ü", "CI\u00e9", interactive=True), '{"a":1}\n{"b":2}', bytes(32))

@@ -8,10 +8,10 @@ from typing import Any
 
 import altair as alt
 
-from analyzer.render.buckets import Buckets
-from analyzer.table import MS, RATIO, Heading
+from analyzer.render.time_series import Buckets
+from analyzer.table import MS, RATIO, Column
 
-Columns = dict[str, Heading]
+Columns = dict[str, Column]
 Rows = list[dict[str, Any]]
 
 WIDTH, HEIGHT = 560, 220
@@ -51,7 +51,7 @@ def scaled(columns: Columns, rows: Rows, names: Sequence[str]) -> str:
     return unit if times else ""
 
 
-def axis_of(column: Heading, unit: str, least: float | None = 0) -> Any:
+def axis_of(column: Column, unit: str, least: float | None = 0) -> Any:
     """Return the axis that stands, of a column whose times are in `unit`."""
     title = title_of(column, unit)
     if column.unit == RATIO:
@@ -60,7 +60,7 @@ def axis_of(column: Heading, unit: str, least: float | None = 0) -> Any:
     return alt.Y(f"{column.name}:Q", title=title)
 
 
-def title_of(column: Heading, unit: str) -> str:
+def title_of(column: Column, unit: str) -> str:
     """Write a column's name, and its unit where there is one."""
     words = column.name.removesuffix("_ms").replace("_", " ")
     return f"{words}, {unit}" if unit else words

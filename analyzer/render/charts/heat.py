@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 
 from analyzer.render.charts.drawing import COLOURS, Columns, Rows, drawing
-from analyzer.section import Chart
+from analyzer.table import Chart
 
 
 def draw(chart: Chart, _columns: Columns, rows: Rows, _unit: str) -> Any:

@@ -4,9 +4,9 @@ from typing import Any
 
 import altair as alt
 
-from analyzer.render.buckets import Buckets
 from analyzer.render.charts.drawing import COLOURS, HEIGHT, Columns, Rows, axis_of, drawing, time_axis
-from analyzer.section import Chart
+from analyzer.render.time_series import Buckets
+from analyzer.table import Chart
 
 
 def draw(chart: Chart, columns: Columns, rows: Rows, unit: str) -> Any:

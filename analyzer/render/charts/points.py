@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 
 from analyzer.render.charts.drawing import COLOURS, Columns, Rows, axis_of, drawing
-from analyzer.section import Chart
+from analyzer.table import Chart
 
 LABEL_CHARS = 8
 

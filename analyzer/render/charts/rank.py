@@ -5,9 +5,8 @@ from typing import Any
 import altair as alt
 
 from analyzer.render.charts.drawing import COLOURS, Columns, Rows, drawing, title_of
-from analyzer.render.value import NOTHING, percent
-from analyzer.section import Chart
-from analyzer.table import RATIO, Heading
+from analyzer.render.values import NOTHING, percent
+from analyzer.table import RATIO, Chart, Column
 
 LONGEST = 40
 
@@ -27,7 +26,7 @@ def draw(chart: Chart, columns: Columns, rows: Rows, unit: str) -> Any:
     return bars + every.mark_text(align="left", dx=5, color="currentColor", fontSize=12).encode(text="label:N")
 
 
-def _bars(chart: Chart, value: Heading, there: Rows, unit: str) -> Rows:
+def _bars(chart: Chart, value: Column, there: Rows, unit: str) -> Rows:
     names = _apart([_short(row[chart.x]) for row in there])
     return [
         {
@@ -38,7 +37,7 @@ def _bars(chart: Chart, value: Heading, there: Rows, unit: str) -> Rows:
     ]  # fmt: skip
 
 
-def _across(value: Heading, there: Rows, unit: str) -> Any:
+def _across(value: Column, there: Rows, unit: str) -> Any:
     """Return the axis that lies, with room for a label beside the longest bar."""
     title = title_of(value, unit)
     if value.unit == RATIO:
@@ -49,7 +48,7 @@ def _across(value: Heading, there: Rows, unit: str) -> Any:
     return alt.X(f"{value.name}:Q", title=title, scale=alt.Scale(domain=[0, 1.5 * most]), axis=axis)
 
 
-def _label(row: dict[str, Any], chart: Chart, value: Heading, unit: str) -> str:
+def _label(row: dict[str, Any], chart: Chart, value: Column, unit: str) -> str:
     """Write a bar's value, and of how many lookups it is."""
     found = row[value.name]
     if value.unit == RATIO:

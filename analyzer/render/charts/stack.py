@@ -6,9 +6,9 @@ from typing import Any
 
 import altair as alt
 
-from analyzer.render.buckets import Buckets
 from analyzer.render.charts.drawing import COLOURS, Columns, Rows, axis_of, drawing, time_axis, title_of
-from analyzer.section import FEW_LOOKUPS, Chart
+from analyzer.render.time_series import Buckets
+from analyzer.table import FEW_LOOKUPS, Chart
 
 WIDTH_OF_A_BAR = 0.86
 FAINT = 0.35

@@ -12,10 +12,9 @@ import vl_convert
 
 from analyzer.render.charts import heat, line, points, rank, stack
 from analyzer.render.charts.drawing import CONFIG, Columns, Rows, scaled
-from analyzer.render.grid import harmless
-from analyzer.render.value import plain
-from analyzer.section import Chart
-from analyzer.table import Table
+from analyzer.render.grid import escape_controls
+from analyzer.render.values import to_plain_value
+from analyzer.table import Chart, Table
 
 KINDS: dict[str, Callable[[Chart, Columns, Rows, str], Any]] = {
     "stack": stack.draw,
@@ -43,9 +42,9 @@ def svg(chart: Chart, table: Table) -> str:
 
 def _drawable(value: Any) -> Any:
     """Return a value as a drawing can have it: text without what XML has no place for, numbers that are finite."""
-    found = plain(value)
+    found = to_plain_value(value)
     if isinstance(found, str):
-        return harmless(found.replace("\n", " "))
+        return escape_controls(found.replace("\n", " "))
     return None if isinstance(found, float) and not isfinite(found) else found
 
 

@@ -1,0 +1,130 @@
+"""The validated options of every question: bounds and defaults stand here once, for the command line and for Python.
+
+This module imports no question, so that help is fast. Each class raises a `UsageError` for a value out of its bounds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from analyzer.errors import Message, Option, UsageError
+from analyzer.times import MAX_RETENTION_DAYS
+from analyzer.validation import require_choice, require_count, require_number
+
+UTC = "UTC"
+DEFAULT_MIN_LOOKUPS = 100
+MISSES_BY = ("task", "hash")
+"""What the costliest misses can be grouped by."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatsOptions:
+    """How `stats` groups, sorts and limits its answer.
+
+    `sort` is a column's name, with `-` before it for descending order. `restore_ms` is what restoring a local and a
+    remote hit takes, in milliseconds; it adds the measure of net savings. `priced` says that columns of money will be
+    added beside those of time, so that `sort` may name one of them.
+    """
+
+    by: Sequence[str] = ()
+    tz: str = UTC
+    sort: str | None = None
+    limit: int | None = None
+    restore_ms: tuple[float, float] | None = None
+    priced: bool = False
+    explain: bool = False
+
+    def __post_init__(self) -> None:
+        require_count("limit", self.limit)
+        for cost_ms in self.restore_ms or ():
+            require_number("restore_cost", cost_ms)
+        if len(set(self.by)) < len(self.by):
+            raise UsageError(Option("by", ",".join(self.by)), ": a dimension is named twice")
+        if not self.by and (self.sort or self.limit):
+            raise UsageError(Option("sort"), " and ", Option("limit"), " are for groups: add ", Option("by"))
+
+
+@dataclass(frozen=True, slots=True)
+class MissesOptions:
+    """How `misses` classifies, and what its costliest misses are grouped by (None: by task where most are known)."""
+
+    retention_days: float = 7
+    by: str | None = None
+    limit: int = 10
+
+    def __post_init__(self) -> None:
+        require_retention(self.retention_days)
+        require_choice("by", self.by, MISSES_BY)
+        require_count("limit", self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionOptions:
+    """How long the cache keeps artifacts now: the point that the steps of the retention curve start from."""
+
+    retention_days: float = 7
+
+    def __post_init__(self) -> None:
+        require_retention(self.retention_days)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsOptions:
+    """How many outliers `sessions` lists; `retention_days` classifies the misses of a single session."""
+
+    limit: int = 10
+    retention_days: float = 7
+
+    def __post_init__(self) -> None:
+        require_count("limit", self.limit)
+        require_retention(self.retention_days)
+
+
+@dataclass(frozen=True, slots=True)
+class CompareOptions:
+    """How many groups of each dimension `compare` lists."""
+
+    limit: int = 5
+
+    def __post_init__(self) -> None:
+        require_count("limit", self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """The thresholds of `check`; None is not checked. With fewer lookups than `min_lookups` nothing fails."""
+
+    min_hit_rate: float | None = None
+    min_remote_hit_rate: float | None = None
+    max_drop: float | None = None
+    min_time_saved_ms: float | None = None
+    min_lookups: int = DEFAULT_MIN_LOOKUPS
+
+    def __post_init__(self) -> None:
+        for name in ("min_hit_rate", "min_remote_hit_rate", "max_drop"):
+            require_number(name, getattr(self, name), maximum=1)
+        require_number("min_time_saved", self.min_time_saved_ms)
+        require_count("min_lookups", self.min_lookups)
+        thresholds = [one.name for one in fields(self) if one.name != "min_lookups"]
+        if all(getattr(self, name) is None for name in thresholds):
+            names = [Option(name.removesuffix("_ms")) for name in thresholds]
+            listed = (names[0], *(part for name in names[1:-1] for part in (", ", name)), " or ", names[-1])
+            raise UsageError(Message("nothing to check: ", *listed))
+
+
+@dataclass(frozen=True, slots=True)
+class PageOptions:
+    """How `report` is made; its provenance shows the `command` and `made_at` (naive UTC) where they are given."""
+
+    retention_days: float = 7
+    tz: str = UTC
+    command: str = ""
+    made_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        require_retention(self.retention_days)
+
+
+def require_retention(days: float) -> None:
+    """Raise UsageError unless `days` is more than 0 and at most `MAX_RETENTION_DAYS`."""
+    require_number("retention", days, maximum=MAX_RETENTION_DAYS, exclusive=True)
