@@ -1,22 +1,22 @@
-"""Write a made-up but lifelike log: `python sample_data/generate.py --events N --days D --seed S -o log.ndjson`.
+"""Writes a realistic synthetic log: `python sample_data/generate.py --events N --days D --seed S -o log.ndjson`.
 
-Four teams of one company work on weekdays, most of their runs on CI. A run looks up some of its team's tasks. A task's
-hash changes as main moves on, in branches that edit it, and with nothing else, so hits and misses follow from who
-looked up what before: on the same machine (local), or anywhere in the team within seven days (remote). What there is
-to be found, all of it in the second half of the log:
+Four teams of one company work on weekdays; most of their runs are on CI. A run looks up some of its team's tasks. The hash
+of a task changes as the main branch moves on, and in branches that edit the task, and never otherwise. Hits and misses
+follow from who looked up what before: on the same machine (local), or anywhere in the team within seven days (remote).
+Incidents to be found, all in the second half of the log:
 
-- an outage: for 30 hours from 10:00 of the day at 5/9 of the log the remote cache is unreachable. Only LOCAL events.
-- a regression: from 7/9 of the log on, every test task of team `web` gets a new hash in every run, as it happens when a
-  build number slips into the hash. The team's hit rate falls, the others' do not.
-- a server that does not return durations: all of team `mobile`'s hits have duration 0, which is unknown.
+- An outage: for 30 hours, from 10:00 of the day at 5/9 of the log, the remote cache is unreachable. Only LOCAL events.
+- A regression: from 7/9 of the log on, every test task of team `web` gets a new hash in every run, as if a build number had
+  become part of the hash. The hit rate of that team falls, the others' do not.
+- A server that does not return durations: all hits of team `mobile` have duration 0, which means unknown.
 
-And all the time:
+And throughout the log:
 
-- a purge: team `data`'s cache is emptied every Wednesday at noon, whatever is in use.
-- read-only clients: what team `platform` builds on JENKINS is never uploaded.
-- a task that fails: one of team `platform`'s tasks does so in two runs out of three, and is cached in none of these.
+- A purge: the cache of team `data` is emptied every Wednesday at noon, whatever is in use.
+- Read-only clients: what team `platform` builds on JENKINS is never uploaded.
+- A failing task: one task of team `platform` fails in two runs out of three, and is not cached in those.
 
-The same arguments give the same bytes: every draw is the MD5 of what it is for, and the seed.
+The same arguments give the same bytes: every random draw is the MD5 of its purpose and the seed.
 """
 
 import argparse
