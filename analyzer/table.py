@@ -62,6 +62,8 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[tuple[Any, ...]]
     upright: bool = False
+    from_user_sql: bool = False
+    """Whether the columns are those of the user's SQL, whose names are displayed unchanged."""
 
     @property
     def is_list(self) -> bool:

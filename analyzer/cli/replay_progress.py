@@ -59,7 +59,7 @@ def _drawn(session: "Replay", sender: "Sender") -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
-    from analyzer.render.grid import escape_controls  # noqa: PLC0415
+    from analyzer.render.values import escape_controls  # noqa: PLC0415
 
     columns = (
         TextColumn("sending"),

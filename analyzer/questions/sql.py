@@ -35,7 +35,7 @@ def answer_sql(log: OpenLog, sql: str) -> Report:
     except duckdb.Error as error:
         raise QueryError(str(error)) from None
     require_distinct([column.name for column in columns])
-    table = Table("result", columns, rows)
+    table = Table("result", columns, rows, from_user_sql=True)
     counts = log.counts()
     return Report("sql", account_for(counts, counts.kept), [table], table, sql_notes(log))
 

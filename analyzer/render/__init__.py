@@ -1,1 +1,1 @@
-"""From tables to bytes: one function a format, one list. No format knows a metric by name."""
+"""Write reports in the output formats; no format knows a measure by name."""

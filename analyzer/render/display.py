@@ -1,140 +1,173 @@
-"""What people see of a table: which columns, which of them in one cell, and how wide these must be."""
+"""Choose and format what people see of a table: columns, titles, cells and notes.
+
+Text, Markdown and HTML output share it; data formats write the table itself.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analyzer.render.values import NOTHING, TOGETHER
-from analyzer.table import A_TO_B, BY_ROW, COUNT, FLAG, HASH, NAME, NUMBER, TEXT, Column, Table
+from analyzer.render.values import CELL_FORMATTERS, NO_VALUE, escape_controls
+from analyzer.table import A_TO_B, BY_ROW, COUNT, FLAG, HASH, NAME, TEXT, Column, Table
 
-TEXT_CHARS = 12
-"""Text may be folded down to this width; numbers never are."""
+MIN_TEXT_CHARS = 12
+"""Text columns may be wrapped down to this width; numbers are never wrapped."""
 
-HASH_CHARS = 8
-"""What is left of a hash beside its name."""
+SHORT_HASH_CHARS = 8
+"""How much of a hash is displayed beside the name of its task."""
 
 HIDDEN_UNITS = (FLAG, NAME)
+"""Units without a column of their own: a flag marks its row, a task name stands beside its hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class DisplayTable:
-    """What people see of a table: some of its columns, each cell written; and what is said below it."""
+    """A table as people see it: a title for each column, formatted cells, and notes to print below the table."""
 
     columns: Sequence[Column]
+    titles: Sequence[str]
     cells: Sequence[Sequence[str]]
+    values: Sequence[Sequence[Any]]
+    """The raw value of each cell, to sort by; of a transposed table the cells again."""
     notes: Sequence[str]
-    values: Sequence[Sequence[Any]] = ()
-    """What the cells were written of, in a table that is not turned."""
 
 
 def display_table(table: Table, width: int | None = None) -> DisplayTable:
-    """Choose what people see: totals stand upright; flags become a mark; measures that do not fit go."""
-    written = [_written(table.columns, row) for row in table.rows]
-    cells = _cells(table.columns)
-    places = [
-        n for n in cells if table.is_list or not (table.columns[n].detail or table.columns[n].unit in HIDDEN_UNITS)
-    ]
-    marks: list[str] = []
+    """Return what people see of a table on a terminal `width` characters wide; None is unlimited.
+
+    An upright table is transposed. In other tables flags become an asterisk in the row's first cell, detail columns are
+    left out, and so are the last measures that exceed the width; a note names these columns.
+    """
+    cells = [_format_row(table.columns, row) for row in table.rows]
+    groups = _cell_groups(table.columns)
+    hidden = {n for n, column in enumerate(table.columns) if column.detail or column.unit in HIDDEN_UNITS}
+    indexes = [n for n in groups if table.is_list or n not in hidden]
+    titles = [column.name if table.from_user_sql else column_title(column) for column in table.columns]
+    titles = [escape_controls(title) for title in titles]
+    notes: list[str] = []
     if not table.upright:
-        label_hashes(table.columns, written)
-        marks = _mark(table, written)
-        _drop(table.columns, written, places, width)
-    told = {part for n in places for part in cells[n]}
-    hidden = [c.name for n, c in enumerate(table.columns) if n not in told and c.unit not in HIDDEN_UNITS]
-    notes = marks + ([f"not shown: {', '.join(hidden)}; --format json has all"] if hidden else [])
+        _label_hashes(table.columns, cells)
+        notes = _mark_flagged_rows(table, cells)
+        widths = {n: min_column_width(table.columns[n], titles[n], [row[n] for row in cells]) for n in indexes}
+        indexes = _fitting_indexes(table.columns, widths, width)
+    notes += _omission_note(table.columns, {n for index in indexes for n in groups[index]})
     if table.upright:
-        return _upright(table.columns, written, places, notes)
-    told_of = [[row[n] for n in places] for row in table.rows]
-    return DisplayTable(
-        [table.columns[n] for n in places], [[row[n] for n in places] for row in written], notes, told_of
-    )
+        return _transpose(titles, cells, indexes, notes)
+    columns, titles = _pick(table.columns, indexes), _pick(titles, indexes)
+    return DisplayTable(columns, titles, [_pick(row, indexes) for row in cells],
+                        [_pick(row, indexes) for row in table.rows], notes)  # fmt: skip
 
 
-def _cells(columns: Sequence[Column]) -> dict[int, range]:
-    """Return the columns that each cell holds, by the first of them."""
-    cells, place = {}, 0
-    while place < len(columns):
-        count, _ = TOGETHER[columns[place].read_with]
-        cells[place] = range(place, place + count)
-        place += count
-    return cells
+def column_title(column: Column) -> str:
+    """Return the name of a column in words, without the suffixes that tell its unit.
+
+    >>> column_title(Column("time_saved_ms", "ms", "")), column_title(Column("likely_causes", "", ""))
+    ('time saved', 'likely causes')
+    """
+    name = column.name.removesuffix("_a") if column.read_with == A_TO_B else column.name
+    return name.removesuffix("_ms").removesuffix("_at").replace("_", " ")
 
 
-def _written(columns: Sequence[Column], row: Sequence[Any]) -> list[str]:
-    """Write each cell of a row; of columns that are read with another, the first one's holds them all."""
+def _pick(items: Sequence[Any], indexes: Sequence[int]) -> list[Any]:
+    return [items[index] for index in indexes]
+
+
+def _format_row(columns: Sequence[Column], row: Sequence[Any]) -> list[str]:
+    """Return a cell for each column; columns that share a cell have all their values in the first one's."""
     cells = []
-    for place, column in enumerate(columns):
+    for index, column in enumerate(columns):
+        # The unit of such a value is data too: a list of measures has a column `unit`.
         unit = row[[one.name for one in columns].index("unit")] if column.unit == BY_ROW else column.unit
-        count, write = TOGETHER[column.read_with]
-        cells.append(write(*row[place : place + count], unit))
+        count, formatter = CELL_FORMATTERS[column.read_with]
+        cells.append(escape_controls(formatter(*row[index : index + count], unit)))
     return cells
 
 
-def _mark(table: Table, written: Sequence[list[str]]) -> list[str]:
-    """Mark the rows that have a flag; return what the mark means."""
-    marks = []
-    for flag, column in enumerate(table.columns):
-        marked = [cells for cells, row in zip(written, table.rows, strict=True) if column.unit == FLAG and row[flag]]
-        marks += [f"* {column.name}: {column.description}"] if marked else []
-        for cells in marked:
-            cells[0] += " *"
-    return marks
+def _cell_groups(columns: Sequence[Column]) -> dict[int, range]:
+    """Return the indexes of the columns that share a cell, by the first of them."""
+    groups, index = {}, 0
+    while index < len(columns):
+        count, _ = CELL_FORMATTERS[columns[index].read_with]
+        groups[index] = range(index, index + count)
+        index += count
+    return groups
 
 
-def _drop(columns: Sequence[Column], written: Sequence[list[str]], places: list[int], width: int | None) -> None:
-    """Take away the last measures that do not fit."""
-    while width and len(places) > 1 and columns[places[-1]].unit:
-        if least_width(columns, written, places) <= width:
-            return
-        places.pop()
-
-
-def _upright(columns: Sequence[Column], written: list[list[str]], places: list[int], notes: list[str]) -> DisplayTable:
-    """Turn a table: a column for each of its rows."""
-    rows = written or [[NOTHING] * len(columns)]
-    headings, first = [Column("value", COUNT, "")], 0
-    if len(rows) > 1:
-        headings, first = [Column(row[places[0]], BY_ROW, "") for row in rows], 1
-    cells = [[_words(columns[n]), *(row[n] for row in rows)] for n in places[first:]]
-    return DisplayTable([Column("measure", TEXT, ""), *headings], cells, notes)
-
-
-def label_hashes(columns: Sequence[Column], written: Sequence[list[str]]) -> None:
-    """Put the name before its hash, where there is one: `web#build (43b7f843…)`."""
+def _label_hashes(columns: Sequence[Column], cells: Sequence[list[str]]) -> None:
+    """Put the task name before its hash, where it is known: `web#build (43b7f843…)`."""
     units = [column.unit for column in columns]
     if NAME not in units:
         return
-    at, name = units.index(HASH), units.index(NAME)
-    for cells in written:
-        if cells[name] != NOTHING:
-            cells[at] = f"{cells[name]} ({cells[at][:HASH_CHARS]}…)"
+    hash_index, name_index = units.index(HASH), units.index(NAME)
+    for row in cells:
+        if row[name_index] != NO_VALUE:
+            row[hash_index] = f"{row[name_index]} ({row[hash_index][:SHORT_HASH_CHARS]}…)"
 
 
-def least_width(columns: Sequence[Column], written: Sequence[Sequence[str]], places: list[int]) -> int:
-    """Return the least width of a table of the columns at these places."""
-    widths = [column_width(columns[n], [row[n] for row in written]) for n in places]
-    return sum(widths) + spaces_of(len(widths))
+def _mark_flagged_rows(table: Table, cells: Sequence[list[str]]) -> list[str]:
+    """Append an asterisk to the first cell of rows with a flag; return a note for each flag that is set."""
+    notes = []
+    for index, column in enumerate(table.columns):
+        flagged = [row for row, values in zip(cells, table.rows, strict=True) if column.unit == FLAG and values[index]]
+        notes += [f"* {column_title(column)}: {column.description}"] if flagged else []
+        # A column of its own for each flag would cost width and say the same as the mark and the note.
+        for row in flagged:
+            row[0] += " *"
+    return notes
 
 
-def spaces_of(columns: int) -> int:
-    """Return how much of a line is between so many columns, and at its ends."""
-    return 3 * columns - 1
+def _fitting_indexes(columns: Sequence[Column], min_widths: dict[int, int], width: int | None) -> list[int]:
+    """Return the indexes of the columns that fit into the width; measures are dropped from the right, text never."""
+    fitting = list(min_widths)
+    while width and len(fitting) > 1 and columns[fitting[-1]].unit:
+        if table_width([min_widths[index] for index in fitting]) <= width:
+            break
+        fitting.pop()
+    return fitting
 
 
-def column_width(column: Column, cells: Sequence[str]) -> int:
-    """Return the least width of a column: its longest cell, folded where it is text, and its title's longest word."""
-    longest = max(map(len, cells), default=0)
-    word = max(map(len, title(column).split()), default=0)
-    if column.unit == BY_ROW:
-        word = min(word, TEXT_CHARS)
-    return max(word, longest if column.unit else min(longest, TEXT_CHARS))
+def _omission_note(columns: Sequence[Column], displayed: set[int]) -> list[str]:
+    names = [one.name for n, one in enumerate(columns) if n not in displayed and one.unit not in HIDDEN_UNITS]
+    return [f"not shown: {', '.join(map(escape_controls, names))}; the JSON format has all columns"] if names else []
 
 
-def title(column: Column) -> str:
-    """Write a column's name in words; the name of a column of SQL stays as it is."""
-    return column.name if column.unit in (TEXT, NUMBER, HASH, BY_ROW) else _words(column)
+def _transpose(
+    titles: Sequence[str], cells: Sequence[Sequence[str]], indexes: list[int], notes: Sequence[str]
+) -> DisplayTable:
+    """Return a table with a row for each measure; of several rows, the first cell becomes the title of its column."""
+    # Without rows the measures are still listed, each with a dash.
+    rows = cells or [[NO_VALUE] * len(titles)]
+    columns, headings = [Column("measure", TEXT, ""), Column("value", COUNT, "")], ["measure", "value"]
+    if len(rows) > 1:
+        label, *indexes = indexes
+        columns[1:] = [Column(row[label], BY_ROW, "") for row in rows]
+        headings[1:] = [row[label] for row in rows]
+    turned = [[titles[n], *(row[n] for row in rows)] for n in indexes]
+    return DisplayTable(columns, headings, turned, turned, notes)
 
 
-def _words(column: Column) -> str:
-    name = column.name.removesuffix("_a") if column.read_with == A_TO_B else column.name
-    return name.removesuffix("_ms").removesuffix("_at").replace("_", " ")
+def min_column_width(column: Column, title: str, cells: Sequence[str]) -> int:
+    """Return the width below which a column must not be wrapped: its longest cell or, of text, a part of it."""
+    longest_word = max(map(cell_width, title.split()), default=0)
+    if column.unit == BY_ROW:  # of a transposed table: the title is a cell, with words of any length
+        longest_word = min(longest_word, MIN_TEXT_CHARS)
+    longest_cell = max(map(cell_width, cells), default=0)
+    return max(longest_word, longest_cell if column.unit else min(longest_cell, MIN_TEXT_CHARS))
+
+
+def table_width(column_widths: Sequence[int]) -> int:
+    """Return the width of a table with one space at its left and three between columns."""
+    return sum(column_widths) + 3 * len(column_widths) - 1
+
+
+def cell_width(text: str) -> int:
+    """Return how many terminal cells a text occupies.
+
+    >>> cell_width("web"), cell_width("日本")
+    (3, 4)
+    """
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415  (loads tables of Unicode, needed for other text only)
+
+    return cell_len(text)

@@ -1,4 +1,4 @@
-"""The output formats, one entry each. A new one is a function and a line here."""
+"""The output formats: a new one is a function and an entry in `OUTPUTS`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,14 +10,15 @@ from analyzer.render import data, html, markdown, table
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A format: how it is called, the suffixes that mean it, whether it is bytes no terminal shows, its writer."""
+    """An output format: its name, the file suffixes that select it, and its writer."""
 
     name: str
     suffixes: tuple[str, ...]
     write: Callable[[Report, BinaryIO], None]
     binary: bool = False
+    """Whether a terminal cannot display it."""
     packages: tuple[str, ...] = ()
-    """Packages of the extra `report` that the writer needs."""
+    """The packages that the writer needs from the extra `report`."""
 
 
 OUTPUTS = {

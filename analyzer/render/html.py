@@ -1,21 +1,22 @@
-"""One page that works from disk: no network, no font, no library; charts are drawn already, text is escaped."""
+"""Write a report as one self-contained HTML page: no network, no fonts, no libraries; charts are inline SVG."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib import resources
 from math import isfinite
 from typing import Any, BinaryIO
 
 from analyzer.questions.report import Report
-from analyzer.render.display import display_table, title
-from analyzer.render.grid import escape_controls
-from analyzer.render.values import NUMERIC, format_sentence, format_value
+from analyzer.render.display import display_table
+from analyzer.render.values import NUMERIC_UNITS, format_sentence, format_value
 from analyzer.table import HASH, TIME, Column, Headline, Section, Table
+
+MIN_SENTENCE_CHARS = 40
+"""A text column with a cell longer than this is laid out for sentences."""
 
 
 def write_html(report: Report, stream: BinaryIO) -> None:
-    """Write the page of a report; one without sections is its tables."""
-    import base64  # noqa: PLC0415  (only where a page is made)
+    """Write the page of a report; a report without sections gets a section for each table."""
+    import base64  # noqa: PLC0415  (needed for pages only)
     import hashlib  # noqa: PLC0415
 
     from jinja2 import Environment, PackageLoader  # noqa: PLC0415
@@ -27,54 +28,63 @@ def write_html(report: Report, stream: BinaryIO) -> None:
     environment = Environment(loader=PackageLoader("analyzer.render", "."), autoescape=True)
     page = environment.get_template("page.html.jinja").render(
         title=report.title,
-        scope=[format_sentence(words) for words in report.scope],
+        scope=[format_sentence(sentence) for sentence in report.scope],
         script=script,
-        script_hash=f"sha256-{digest}",
-        headlines=[_headline(one) for one in report.headlines],
-        sections=[_section(one, tables[one.table]) for one in sections],
+        script_hash=f"sha256-{digest}",  # the page's own policy allows this script and no other
+        headlines=[_headline(headline) for headline in report.headlines],
+        sections=[_section(section, tables[section.table]) for section in sections],
         notes=report.notes,
     )
     stream.write(page.encode())
 
 
-def _headline(one: Headline) -> dict[str, str]:
-    return {"label": one.label, "value": format_value(one.value, one.unit), "meaning": format_sentence(one.meaning)}
+def _headline(headline: Headline) -> dict[str, str]:
+    value, meaning = format_value(headline.value, headline.unit), format_sentence(headline.meaning)
+    return {"label": headline.label, "value": value, "meaning": meaning}
 
 
 def _section(section: Section, table: Table) -> dict[str, Any]:
-    from analyzer.render.charts.svg import svg  # noqa: PLC0415  (half a second, only where it is needed)
-
-    found = display_table(table)
-    found = replace(found, cells=[[escape_controls(cell) for cell in row] for row in found.cells])
-    kinds = [_kind(column, [row[n] for row in found.cells]) for n, column in enumerate(found.columns)]
-    drawn = [(one, svg(one, table)) for one in section.charts]
+    """Return a section as the template takes it."""
     return {
         "heading": section.heading,
-        "words": [format_sentence(words) for words in section.words],
-        "charts": [{"title": one.title, "description": one.description, "svg": made} for one, made in drawn if made],
+        "sentences": [format_sentence(sentence) for sentence in section.words],
+        "charts": _charts(section, table),
         "title": table.name.replace("_", " "),
-        "notes": "; ".join(found.notes),
-        "told": "words" in kinds,
-        "columns": [{"title": title(column), "description": column.description, "kind": kind}
-                    for column, kind in zip(found.columns, kinds, strict=True)],
-        "rows": [[{"text": text, "kind": kind, "raw": _raw(value)}
-                  for text, value, kind in zip(cells, values, kinds, strict=True)]
-                 for cells, values in zip(found.cells, found.values or found.cells, strict=True)],
+        **_table(table),
+    }
+
+
+def _charts(section: Section, table: Table) -> list[dict[str, str]]:
+    from analyzer.render.charts import draw_svg  # noqa: PLC0415  (altair takes half a second to import)
+
+    drawn = [(chart, draw_svg(chart, table)) for chart in section.charts]
+    return [{"title": chart.title, "description": chart.description, "svg": svg} for chart, svg in drawn if svg]
+
+
+def _table(table: Table) -> dict[str, Any]:
+    display = display_table(table)
+    styles = [_style(column, [row[n] for row in display.cells]) for n, column in enumerate(display.columns)]
+    columns = zip(display.columns, display.titles, styles, strict=True)
+    return {
+        "table_notes": "; ".join(display.notes),
+        "has_sentences": "sentences" in styles,
+        "columns": [{"title": title, "description": column.description, "style": style}
+                    for column, title, style in columns],
+        "rows": [[{"text": text, "style": style, "sort_key": _sort_key(value)}
+                  for text, value, style in zip(cells, values, styles, strict=True)]
+                 for cells, values in zip(display.cells, display.values, strict=True)],
     }  # fmt: skip
 
 
-LONG_CHARS = 40
+def _style(column: Column, cells: Sequence[str]) -> str:
+    """Return the CSS class of a column."""
+    if column.unit in NUMERIC_UNITS:
+        return "number"
+    if column.unit in (TIME, HASH):
+        return "time" if column.unit == TIME else "hash"
+    return "sentences" if max(map(len, cells), default=0) > MIN_SENTENCE_CHARS else ""
 
 
-def _kind(column: Column, cells: Sequence[str]) -> str:
-    """Return how a column is set: numbers and times unbroken, names not narrow, sentences wide."""
-    if column.unit in NUMERIC or column.unit == TIME:
-        return "number" if column.unit in NUMERIC else "time"
-    if column.unit == HASH:
-        return "hash"
-    return "words" if max(map(len, cells), default=0) > LONG_CHARS else ""
-
-
-def _raw(value: Any) -> float | None:
-    """Return what a cell is sorted by, where that is a number."""
+def _sort_key(value: Any) -> float | None:
+    """Return the number that a cell is sorted by; None for cells sorted by their text."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) else None

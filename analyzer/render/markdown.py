@@ -1,4 +1,4 @@
-"""Markdown as GitHub shows it: tables, and pages with their sentences and sparklines."""
+"""Write reports as GitHub Markdown: tables, and pages with sentences, sparklines and shortened tables."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,106 +6,104 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 from analyzer.questions.report import Report
-from analyzer.render.display import display_table, title
+from analyzer.render.display import display_table
 from analyzer.render.table import nonempty_tables
 from analyzer.render.time_series import sparkline
-from analyzer.render.values import NUMERIC, format_sentence, format_value
+from analyzer.render.values import NUMERIC_UNITS, format_sentence, format_value
 from analyzer.table import Section, Table
+
+# A page has to fit into a GitHub comment (65,536 characters), however long the names in the log are.
+MAX_ROWS, MAX_CELL_CHARS, MAX_SENTENCE_CHARS = 12, 200, 1000
+
+COLLAPSED_TABLES = ("definitions", "files")
+"""Reference tables, complete in a collapsed block."""
 
 
 def write_markdown(report: Report, stream: BinaryIO) -> None:
-    """Write every table in the way GitHub shows; a page with its headings, sentences and sparklines, tables cut."""
+    """Write the page of a report with sections, otherwise all tables."""
     if report.sections:
-        stream.write(("\n".join(_page(report)) + "\n").encode())
+        stream.write(("\n".join(_page_lines(report)) + "\n").encode())
         return
     stream.writelines(
-        ("\n" * bool(number) + "\n".join(_markdown(table)) + "\n").encode()
+        ("\n" * bool(number) + "\n".join(_table_lines(table)) + "\n").encode()
         for number, table in enumerate(nonempty_tables(report))
     )
 
 
-def _markdown(table: Table, most_chars: int | None = None) -> Iterator[str]:
-    found = display_table(table)
-    yield markdown_row([escape_markdown(title(column)) for column in found.columns])
-    yield markdown_row(["---:" if column.unit in NUMERIC else "---" for column in found.columns])
-    yield from (markdown_row([escape_markdown(truncate(cell, most_chars)) for cell in row]) for row in found.cells)
-    yield from (f"\n{escape_markdown(note)}" for note in found.notes)
+def _table_lines(table: Table, max_chars: int | None = None) -> Iterator[str]:
+    display = display_table(table)
+    yield _row([escape_markdown(title) for title in display.titles])
+    yield _row(["---:" if column.unit in NUMERIC_UNITS else "---" for column in display.columns])
+    yield from (_row([escape_markdown(truncate(cell, max_chars)) for cell in row]) for row in display.cells)
+    yield from (f"\n{escape_markdown(note)}" for note in display.notes)
 
 
-MOST_ROWS, MOST_CHARS, MOST_CHARS_OF_WORDS = 12, 200, 1000
-"""A page is to fit into a comment, whatever names a log has."""
-
-FOLDED = ("definitions", "files")
-"""Tables that few readers want to see at once: whole, behind a fold."""
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
-def _page(report: Report) -> Iterator[str]:
-    """Write a page: what a chart shows over time is a sparkline here."""
-    yield f"# {_words(report.title)}\n"
-    yield " ".join(_words(format_sentence(words)) for words in report.scope) + "\n"
-    yield from (f"- **{one.label}: {format_value(one.value, one.unit)}.** {_words(format_sentence(one.meaning))}"
-                for one in report.headlines)  # fmt: skip
+def _page_lines(report: Report) -> Iterator[str]:
+    yield f"# {_paragraph(report.title)}\n"
+    yield " ".join(_paragraph(format_sentence(sentence)) for sentence in report.scope) + "\n"
+    for one in report.headlines:
+        yield f"- **{one.label}: {format_value(one.value, one.unit)}.** {_paragraph(format_sentence(one.meaning))}"
     tables = {table.name: table for table in report.tables}
     for section in report.sections:
         yield f"\n## {section.heading}\n"
-        yield from (f"{_words(format_sentence(words))}\n" for words in section.words)
-        yield from _shown(section, tables[section.table])
-    yield from (f"\n> {_words(note)}" for note in report.notes)
+        yield from (f"{_paragraph(format_sentence(sentence))}\n" for sentence in section.words)
+        yield from _section_lines(section, tables[section.table])
+    yield from (f"\n> {_paragraph(note)}" for note in report.notes)
 
 
-def _words(text: str) -> str:
-    return escape_markdown(truncate(text, MOST_CHARS_OF_WORDS))
+def _paragraph(text: str) -> str:
+    return escape_markdown(truncate(text, MAX_SENTENCE_CHARS))
 
 
-def _shown(section: Section, table: Table) -> Iterator[str]:
-    """Write a section's charts over time as sparklines, and the rows of its table that say most."""
-    lines = [f"{chart.title}, {line}\n" for chart in section.charts if (line := sparkline(chart, table))]
-    yield from lines
-    if table.name in FOLDED and table.rows:
+def _section_lines(section: Section, table: Table) -> Iterator[str]:
+    """Yield a sparkline for each chart over time, and the most important rows of the table."""
+    sparklines = [f"{chart.title}, {line}\n" for chart in section.charts if (line := sparkline(chart, table))]
+    yield from sparklines
+    if table.name in COLLAPSED_TABLES and table.rows:
         yield f"<details><summary>{len(table.rows)} rows</summary>\n"
-        yield from _markdown(table, MOST_CHARS)
+        yield from _table_lines(table, MAX_CELL_CHARS)
         yield "\n</details>"
     elif table.rows:
-        rows, which = _telling(section, table, is_course=bool(lines))
-        yield from _markdown(replace(table, rows=rows), MOST_CHARS)
+        rows, selection = _select_rows(section, table, is_time_series=bool(sparklines))
+        yield from _table_lines(replace(table, rows=rows), MAX_CELL_CHARS)
         if len(rows) < len(table.rows):
-            yield f"\n{which} {len(rows)} of {len(table.rows):,} rows; the page (-o report.html) has all"
+            yield f"\n{selection} {len(rows)} of {len(table.rows):,} rows; the HTML report has all rows"
 
 
-def _telling(section: Section, table: Table, *, is_course: bool) -> tuple[Sequence[tuple[Any, ...]], str]:
-    """Return the rows that say most: the latest of a course over time, those with the most, or the first."""
-    if is_course:
-        return table.rows[-MOST_ROWS:], "the last"
+def _select_rows(section: Section, table: Table, *, is_time_series: bool) -> tuple[Sequence[tuple[Any, ...]], str]:
+    """Return at most MAX_ROWS rows, and in words which: the last of a time series, the largest of a heatmap."""
+    if is_time_series:
+        return table.rows[-MAX_ROWS:], "the last"
     for chart in section.charts:
         if chart.value:
-            place = [column.name for column in table.columns].index(chart.value)
-            return sorted(table.rows, key=lambda row: -row[place])[:MOST_ROWS], "the largest"
-    return table.rows[:MOST_ROWS], "the first"
+            index = [column.name for column in table.columns].index(chart.value)
+            return sorted(table.rows, key=lambda row: -row[index])[:MAX_ROWS], "the largest"
+    return table.rows[:MAX_ROWS], "the first"
 
 
-_MARKS = re.compile(r"([\\`*_\[\]<>|~#&])")
-_LINKS = re.compile(r"(?<=\w)(?=://)|(?<=www)(?=[.])|(?<=@)(?=\w)", re.IGNORECASE)
-NOTHING_SEEN = "\u200b"
-"""A space of no width: what it parts is no link, and no `@name` that GitHub would tell of it."""
+_SYNTAX = re.compile(r"([\\`*_\[\]<>|~#&])")
+_LINK_POSITIONS = re.compile(r"(?<=\w)(?=://)|(?<=www)(?=[.])|(?<=@)(?=\w)", re.IGNORECASE)
+ZERO_WIDTH_SPACE = "\u200b"
 
 
 def escape_markdown(text: str) -> str:
-    r"""Return text that Markdown leaves as it is.
+    r"""Return text that Markdown displays literally, on one line.
 
-    >>> plain_of("![x](a)|*b*")
+    Zero-width spaces keep GitHub from linking addresses and from notifying the user of an `@name`.
+
+    >>> escape_markdown("![x](a)|*b*")
     '!\\[x\\](a)\\|\\*b\\*'
-    >>> plain_of("@acme/ui") == "@\u200bacme/ui"
+    >>> escape_markdown("@acme/ui") == "@\u200bacme/ui"
     True
     """
-    shown = "".join(c if c.isprintable() else " " for c in text)
-    return _MARKS.sub(r"\\\1", _LINKS.sub(NOTHING_SEEN, shown))
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return _SYNTAX.sub(r"\\\1", _LINK_POSITIONS.sub(ZERO_WIDTH_SPACE, printable))
 
 
-def truncate(text: str, most_chars: int | None) -> str:
-    """Return a text, or its beginning where it is longer than may be."""
-    return text if most_chars is None or len(text) <= most_chars else f"{text[:most_chars]}…"
-
-
-def markdown_row(cells: Sequence[str]) -> str:
-    """Write a row of a table, of cells that are plain already."""
-    return "| " + " | ".join(cells) + " |"
+def truncate(text: str, max_chars: int | None) -> str:
+    """Return a text, shortened to `max_chars` and an ellipsis where it is longer."""
+    return text if max_chars is None or len(text) <= max_chars else f"{text[:max_chars]}…"

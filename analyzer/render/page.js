@@ -1,23 +1,23 @@
 "use strict";
-// Sorts a table by a column, and copies one as tab-separated text. A page without it is still whole.
+// Sorts tables by a column and copies them as tab-separated text. The page is complete without it.
 for (const table of document.querySelectorAll("table")) {
   const body = table.tBodies[0];
-  const headings = [...table.tHead.rows[0].cells];
-  const key = (row, place) => {
-    const cell = row.cells[place];
+  const headers = [...table.tHead.rows[0].cells];
+  const sortKey = (row, index) => {
+    const cell = row.cells[index];
     return "value" in cell.dataset ? Number(cell.dataset.value) : cell.textContent;
   };
-  // What has no number stands last, whichever way the others are sorted.
+  // Cells without a number stay last in both directions.
   const compare = (a, b, sign) =>
     typeof a !== typeof b ? (typeof a === "number" ? -1 : 1)
       : sign * (typeof a === "number" ? a - b : a.localeCompare(b));
-  headings.forEach((heading, place) => heading.firstElementChild.addEventListener("click", () => {
-    const sign = heading.getAttribute("aria-sort") === "descending" ? 1 : -1;
-    headings.forEach((one) => one.removeAttribute("aria-sort"));
-    heading.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
-    const rows = [...body.rows].map((row) => [key(row, place), row]);
-    rows.sort(([a], [b]) => compare(a, b, sign));
-    body.append(...rows.map(([, row]) => row));
+  headers.forEach((header, index) => header.firstElementChild.addEventListener("click", () => {
+    const sign = header.getAttribute("aria-sort") === "descending" ? 1 : -1;
+    headers.forEach((other) => other.removeAttribute("aria-sort"));
+    header.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
+    const keyed = [...body.rows].map((row) => [sortKey(row, index), row]);
+    keyed.sort(([a], [b]) => compare(a, b, sign));
+    body.append(...keyed.map(([, row]) => row));
   }));
 }
 for (const button of document.querySelectorAll(".copy")) {
@@ -28,7 +28,7 @@ for (const button of document.querySelectorAll(".copy")) {
       await navigator.clipboard.writeText(text);
       button.textContent = "Copied";
     } catch {
-      button.textContent = "Copying is not allowed here: select the table";
+      button.textContent = "Copying is blocked: select the table instead";
     }
   });
 }

@@ -1,129 +1,189 @@
-"""Tables for people, in lines of text: as wide as a terminal, or as wide as they are where there is none."""
+"""Write tables as aligned text: fitted to the width of a terminal, unlimited in a pipe.
+
+The layout is not rich.table's, because that truncates numbers where this one omits columns and says so, and because
+pipes need the same layout without the 50 ms that importing rich takes; on a terminal rich adds the styles.
+"""
 
 import io
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from shutil import get_terminal_size
+from textwrap import wrap
 from typing import BinaryIO, NamedTuple
 
 from analyzer.questions.report import Report
-from analyzer.render.display import DisplayTable, column_width, display_table, least_width, spaces_of, title
-from analyzer.render.grid import cell_width, escape_controls, fold, row_lines
-from analyzer.render.values import NUMERIC
+from analyzer.render.display import DisplayTable, cell_width, display_table, min_column_width, table_width
+from analyzer.render.values import NUMERIC_UNITS
 from analyzer.table import NUMBER, TEXT, Table
 
-WIDEST = 10_000
-"""The width of a pipe: nothing is folded or left out in it."""
+UNLIMITED = 10_000
+"""The width of a pipe: wider than any table, so nothing is wrapped or omitted."""
 
-UPRIGHT_CHARS = 24
-"""The least width of values that are read from top to bottom: a time fits, a long text is folded."""
+MIN_LIST_VALUE_CHARS = 24
+"""The values of a list are wrapped at this width at the earliest: a time fits."""
 
-BETWEEN, BETWEEN_OF_LIST = "   ", "  "
+SEPARATOR, LIST_SEPARATOR = "   ", "  "
 
 
 class Line(NamedTuple):
-    """A line, and how a terminal shows it."""
+    """A line of text, and its style on a terminal."""
 
     text: str
     style: str = ""
 
 
 def write_table(report: Report, stream: BinaryIO) -> None:
-    """Write every table, aligned; on a terminal in its width and colours, elsewhere without either."""
+    """Write all tables of a report; styled and fitted to the width if the stream is a terminal."""
     if not stream.isatty():
-        stream.writelines(f"{line.text}\n".encode() for line in _lines(report, WIDEST))
+        stream.writelines(f"{line.text}\n".encode() for line in _report_lines(report, UNLIMITED))
         return
-    from rich.console import Console  # noqa: PLC0415  (50 ms, only where it is needed)
+    from rich.console import Console  # noqa: PLC0415  (50 ms, needed on terminals only)
     from rich.text import Text  # noqa: PLC0415
 
     width = get_terminal_size().columns
     text = io.TextIOWrapper(stream, encoding="utf-8", write_through=True)
     console = Console(file=text)
-    for line in _lines(report, width):
-        # A line too long for the terminal is broken by the terminal; a number cut short would be a wrong one.
+    for line in _report_lines(report, width):
+        # Lines that are still too long are left to the terminal to wrap: cropping could cut a number short.
         console.print(Text(line.text, line.style), soft_wrap=True)
     text.detach()
 
 
-def _lines(report: Report, width: int) -> Iterator[Line]:
+def nonempty_tables(report: Report) -> list[Table]:
+    """Return the tables that have rows, and the first table in any case."""
+    return [table for number, table in enumerate(report.tables) if table.rows or number == 0]
+
+
+def _report_lines(report: Report, width: int) -> Iterator[Line]:
     tables = nonempty_tables(report)
     for number, table in enumerate(tables):
         if number:
             yield Line("")
         if len(tables) > 1 and not table.is_list:
             yield Line(f"{table.name.replace('_', ' ')}:", "bold")
-        yield from _table(table, width)
+        yield from _table_lines(table, width)
 
 
-def nonempty_tables(report: Report) -> list[Table]:
-    """Return the tables that say something: of an answer of several, those with rows, and the first."""
-    return [table for number, table in enumerate(report.tables) if table.rows or number == 0]
-
-
-def _table(table: Table, width: int) -> Iterator[Line]:
-    found = display_table(table, width)
-    found = replace(found, cells=[[escape_controls(cell) for cell in row] for row in found.cells])
+def _table_lines(table: Table, width: int) -> Iterator[Line]:
+    display = display_table(table, width)
     if table.is_list:
-        yield from map(Line, _list(found, width))
-    elif len(found.columns) > 1 and _folds(found, width):
-        yield from map(Line, _upright(found))
+        yield from map(Line, _list_lines(display, width))
+    elif len(display.columns) > 1 and _is_too_wide(display, width):
+        yield from map(Line, _record_lines(display))
         return
     else:
-        yield from _grid(found, width)
-    for note in found.notes:
-        yield from (Line(part, "dim") for part in fold(note, width))
+        yield from _grid_lines(display, width)
+    for note in display.notes:
+        yield from (Line(part, "dim") for part in wrap_cell(note, width))
 
 
-def _list(found: DisplayTable, width: int) -> Iterator[str]:
-    """Write one table of values beside their names."""
-    room = width - len(BETWEEN_OF_LIST) * (len(found.columns) - 1)
-    widths = _widths(found, room, UPRIGHT_CHARS)
-    for row in found.cells:
-        yield from row_lines(row, widths, _rights(found), BETWEEN_OF_LIST)
+def _list_lines(display: DisplayTable, width: int) -> Iterator[str]:
+    """Yield a line for each measure: its name and value."""
+    available = width - len(LIST_SEPARATOR) * (len(display.columns) - 1)
+    widths = _column_widths(display, available, MIN_LIST_VALUE_CHARS)
+    for row in display.cells:
+        yield from row_lines(row, widths, _right_aligned(display), LIST_SEPARATOR)
 
 
-def _grid(found: DisplayTable, width: int) -> Iterator[Line]:
-    """Write a table under its headings."""
-    widths = _widths(found, width - spaces_of(len(found.columns)), WIDEST)
+def _grid_lines(display: DisplayTable, width: int) -> Iterator[Line]:
+    """Yield the lines of a table with titles, a rule and rows."""
+    separators = table_width([0] * len(display.columns))
+    widths = _column_widths(display, width - separators, UNLIMITED)
+    right_aligned = _right_aligned(display)
     yield Line("")
-    headings = [title(column) for column in found.columns]
-    yield from (Line(f" {line}", "bold") for line in row_lines(headings, widths, _rights(found), BETWEEN, low=True))
-    yield Line(f" {'─' * (sum(widths) + len(BETWEEN) * (len(widths) - 1))}")
-    for row in found.cells:
-        yield from (Line(f" {line}") for line in row_lines(row, widths, _rights(found), BETWEEN))
+    titles = row_lines(display.titles, widths, right_aligned, SEPARATOR, align_bottom=True)
+    yield from (Line(f" {line}", "bold") for line in titles)
+    yield Line(f" {'─' * (sum(widths) + len(SEPARATOR) * (len(widths) - 1))}")
+    for row in display.cells:
+        yield from (Line(f" {line}") for line in row_lines(row, widths, right_aligned, SEPARATOR))
     yield Line("")
 
 
-def _rights(found: DisplayTable) -> list[bool]:
-    return [column.unit in NUMERIC for column in found.columns]
+def _record_lines(display: DisplayTable) -> Iterator[str]:
+    """Yield a block for each row, with a line for each column."""
+    indent = max(map(cell_width, display.titles)) + 2
+    for row in display.cells:
+        for title, cell in zip(display.titles, row, strict=True):
+            yield f"{_pad(title, indent)}{cell}"
+        yield ""
 
 
-def _widths(found: DisplayTable, room: int, most: int) -> list[int]:
-    """Return each column's width: what it needs, `most` at most, and from the left what it has use for of the rest."""
-    cells = [[row[place] for row in found.cells] for place in range(len(found.columns))]
-    columns = list(zip(found.columns, cells, strict=True))
-    widths = [min(column_width(*column), most) for column in columns]
-    for place, (column, written) in enumerate(columns):
-        wanted = max(cell_width(line) for text in [title(column), *written] for line in text.splitlines() or [""])
-        widths[place] += max(min(wanted - widths[place], room - sum(widths)), 0)
+def _is_too_wide(display: DisplayTable, width: int) -> bool:
+    """Tell whether a table is better read record by record: it does not fit even wrapped.
+
+    A table of text alone, such as the result of SQL, is not wrapped at all.
+    """
+    if table_width(_min_widths(display)) > width:
+        return True
+    if any(column.unit not in (TEXT, NUMBER) for column in display.columns):
+        return False
+    widths = [max(map(cell_width, column)) for column in zip(display.titles, *display.cells, strict=True)]
+    return table_width(widths) + 1 > width
+
+
+def _right_aligned(display: DisplayTable) -> list[bool]:
+    return [column.unit in NUMERIC_UNITS for column in display.columns]
+
+
+def _min_widths(display: DisplayTable) -> list[int]:
+    titled = enumerate(zip(display.columns, display.titles, strict=True))
+    return [min_column_width(column, title, [row[n] for row in display.cells]) for n, (column, title) in titled]
+
+
+def _column_widths(display: DisplayTable, available: int, max_min_width: int) -> list[int]:
+    """Return the width of each column: its minimum, and the rest of the available width for the columns from the left.
+
+    `max_min_width` limits the minimum, also that of numbers.
+    """
+    widths = [min(width, max_min_width) for width in _min_widths(display)]
+    for place, title in enumerate(display.titles):
+        texts = [title, *(row[place] for row in display.cells)]
+        unwrapped = max(cell_width(line) for text in texts for line in text.splitlines() or [""])
+        widths[place] += max(min(unwrapped - widths[place], available - sum(widths)), 0)
     return widths
 
 
-def _folds(found: DisplayTable, width: int) -> bool:
-    """Tell whether a table is wider than the screen, a folded one too or one of text alone: better read upright."""
-    if least_width(found.columns, found.cells, list(range(len(found.columns)))) > width:
-        return True
-    if any(column.unit not in (TEXT, NUMBER) for column in found.columns):
-        return False
-    rows = [[title(column) for column in found.columns], *found.cells]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(found.columns))]
-    return sum(widths) + 3 * len(widths) > width
+def wrap_cell(text: str, width: int) -> list[str]:
+    """Split a text into lines of at most `width` terminal cells, between words where possible.
+
+    >>> wrap_cell("local hit rate", 9), wrap_cell("abcdef", 4), wrap_cell("日本", 3)
+    (['local hit', 'rate'], ['abcd', 'ef'], ['日', '本'])
+    """
+    return [part for line in text.split("\n") for part in _wrap_line(line, width)]
 
 
-def _upright(found: DisplayTable) -> Iterator[str]:
-    """Write a record a block, a field a line."""
-    indent = max(len(title(column)) for column in found.columns) + 2
-    for row in found.cells:
-        for column, cell in zip(found.columns, row, strict=True):
-            yield f"{title(column):{indent}}{cell}"
-        yield ""
+def _wrap_line(line: str, width: int) -> list[str]:
+    if cell_width(line) <= width:
+        return [line]
+    from rich.cells import chop_cells  # noqa: PLC0415  (needed for long lines only)
+
+    return [part for words in wrap(line, width) for part in chop_cells(words, width)]
+
+
+def row_lines(
+    cells: Sequence[str],
+    widths: Sequence[int],
+    right_aligned: Sequence[bool],
+    separator: str,
+    *,
+    align_bottom: bool = False,
+) -> Iterator[str]:
+    """Yield the lines of one table row, its cells wrapped and padded to the widths.
+
+    Cells with fewer lines than others are aligned at the top, or `align_bottom`.
+
+    >>> list(row_lines(["a b", "1"], [1, 3], [False, True], "|"))
+    ['a|  1', 'b|']
+    """
+    wrapped = [wrap_cell(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    if align_bottom:
+        height = max(map(len, wrapped))
+        wrapped = [[""] * (height - len(lines)) + lines for lines in wrapped]
+    for line in zip_longest(*wrapped, fillvalue=""):
+        parts = zip(line, widths, right_aligned, strict=True)
+        yield separator.join(_pad(text, width, to_right=right) for text, width, right in parts).rstrip()
+
+
+def _pad(text: str, width: int, *, to_right: bool = False) -> str:
+    space = " " * (width - cell_width(text))
+    return space + text if to_right else text + space

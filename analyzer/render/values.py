@@ -1,4 +1,4 @@
-"""Values as people read them, and as data formats write them."""
+"""Format values: for people by their unit, and for data formats as plain JSON types."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,166 +22,172 @@ from analyzer.table import (
     Sentence,
 )
 
-NOTHING = "—"
-_SPANS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
-_SIZES = ("B", "kB", "MB", "GB", "TB")
+NO_VALUE = "—"
+_DURATION_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
 
 
 def format_value(value: Any, unit: str) -> str:
-    """Write a value for people.
+    """Format a value for people; a dash for null, NaN and infinity.
 
-    >>> human(0.9337, "ratio"), human(1234567, "count"), human(273_600_000, "ms"), human(None, "ratio")
-    ('93.4 %', '1,234,567', '3 d 4 h', '—')
+    >>> format_value(0.9337, "ratio"), format_value(1234567, "count"), format_value(None, "ratio")
+    ('93.4 %', '1,234,567', '—')
     """
     if value is None or (isinstance(value, float) and not isfinite(value)):
-        return NOTHING
+        return NO_VALUE
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if unit in WRITERS:
-        return WRITERS[unit](value)
+    if unit in FORMATTERS:
+        return FORMATTERS[unit](value)
     return f"{value:%Y-%m-%d %H:%M:%S} UTC" if isinstance(value, datetime) else str(value)
 
 
-def format_sentence(words: Sentence) -> str:
-    """Write a sentence with its values.
+def format_sentence(sentence: Sentence) -> str:
+    """Return a sentence with its values filled in.
 
-    >>> written(Words("{} of {} lookups", [(0.5, "ratio"), (1200, "count")]))
+    >>> format_sentence(Sentence("{} of {} lookups", [(0.5, "ratio"), (1200, "count")]))
     '50.0 % of 1,200 lookups'
     """
-    return words.text.format(*(format_value(value, unit) for value, unit in words.values))
+    return sentence.text.format(*(escape_controls(format_value(value, unit)) for value, unit in sentence.values))
 
 
-def points(change: float) -> str:
-    """Write a difference of two ratios in points, signed.
+def escape_controls(text: str) -> str:
+    r"""Replace control and other unprintable characters by visible escapes, except line ends; tabs become spaces.
 
-    >>> points(0.031), points(-0.2), points(0)
-    ('+3.1 points', '-20.0 points', '0.0 points')
+    Names in a log must not be able to move the cursor or set the colors of a terminal.
+
+    >>> escape_controls("a\x1b[31m\tb")
+    'a\\x1b[31m    b'
     """
-    written = f"{abs(change) * 100:.1f} points"
-    return written if written.startswith("0.0 ") else f"{_sign(change)}{written}"
+    if text.isascii() and text.isprintable():
+        return text
+    text = text.replace("\t", "    ")
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
-def span_change(milliseconds: float) -> str:
-    """Write a difference of two lengths of time, signed.
+def format_ratio(ratio: float) -> str:
+    """Format a ratio as a percentage; only exactly 0 and 1 are rounded to 0 % and 100 %.
 
-    >>> span_change(43_200_000), span_change(-1500), span_change(0)
-    ('+12 h', '-1.5 s', '0 s')
-    """
-    return f"{_sign(milliseconds)}{span(abs(milliseconds))}" if milliseconds else span(0)
-
-
-def factor(value: float) -> str:
-    """Write how many times as much.
-
-    >>> factor(1.4), factor(0.05)
-    ('1.4×', '0.05×')
-    """
-    return f"{value:.2g}×" if abs(value) < 1 else f"{value:,.1f}×"
-
-
-def money(value: float) -> str:
-    """Write an amount.
-
-    >>> money(1234.5), money(0.004)
-    ('1,234.50', '< 0.01')
-    """
-    return "< 0.01" if 0 < value < 0.005 else f"{value:,.2f}"  # noqa: PLR2004  (half a hundredth)
-
-
-def money_change(value: float) -> str:
-    """Write a difference of two amounts, signed.
-
-    >>> money_change(12), money_change(-1234.5)
-    ('+12.00', '-1,234.50')
-    """
-    return f"{value:+,.2f}"
-
-
-def bounded(value: Any, low: Any, high: Any, unit: str) -> str:
-    """Write a value and the bounds it lies between, where they are known.
-
-    >>> bounded(0.819, 0.797, 0.841, "ratio"), bounded(0.093, -0.01, 0.158, "ratio change")
-    ('81.9 % (79.7…84.1)', '+9.3 points (-1.0…+15.8)')
-    >>> bounded(0.5, None, None, "ratio"), bounded(None, None, None, "ratio")
-    ('50.0 %', '—')
-    """
-    if low is None or high is None:
-        return format_value(value, unit)
-    return f"{format_value(value, unit)} ({_bare(low, unit)}…{_bare(high, unit)})"
-
-
-def a_to_b(a: Any, b: Any, unit: str) -> str:
-    """Write what was one value in A and is another in B.
-
-    >>> a_to_b(0.951, 0.63, "ratio"), a_to_b(0.951, None, "ratio"), a_to_b(8769, 0, "count")
-    ('95.1 → 63.0 %', '95.1 % → —', '8,769 → 0')
-    """
-    return f"{format_value(a, unit) if b is None else _bare(a, unit)} → {format_value(b, unit)}"
-
-
-def _bare(value: Any, unit: str) -> str:
-    """Write a value without its unit, which stands beside it."""
-    return format_value(value, unit).removesuffix({RATIO: " %", RATIO_CHANGE: " points"}.get(unit, ""))
-
-
-TOGETHER: dict[str, tuple[int, Callable[..., str]]] = {"": (1, format_value), BOUNDS: (3, bounded), A_TO_B: (2, a_to_b)}
-"""How many columns are read in a cell, and how it is written, by what a heading is `read_with`."""
-
-
-def _sign(change: float) -> str:
-    return "+" if change > 0 else "-"
-
-
-def percent(ratio: float) -> str:
-    """Write a ratio; only what is all or nothing is written so.
-
-    >>> percent(1), percent(0.9998), percent(0.5), percent(0.0001)
+    >>> format_ratio(1), format_ratio(0.9998), format_ratio(0.5), format_ratio(0.0001)
     ('100.0 %', '> 99.9 %', '50.0 %', '< 0.1 %')
     """
-    written = f"{ratio * 100:.1f} %"
-    if written == "100.0 %" and ratio < 1:
+    text = f"{ratio * 100:.1f} %"
+    if text == "100.0 %" and ratio < 1:
         return "> 99.9 %"
-    return "< 0.1 %" if written == "0.0 %" and ratio > 0 else written
+    return "< 0.1 %" if text == "0.0 %" and ratio > 0 else text
 
 
-def span(milliseconds: float) -> str:
-    """Write a length of time: below a minute in one unit, above in its two largest.
+def format_points(change: float) -> str:
+    """Format the difference of two ratios in percentage points, signed.
 
-    >>> span(0), span(850), span(1500), span(61_000), span(93_784_000)
-    ('0 s', '850 ms', '1.5 s', '1 min 1 s', '1 d 2 h')
+    >>> format_points(0.031), format_points(-0.2), format_points(0)
+    ('+3.1 points', '-20.0 points', '0.0 points')
+    """
+    text = f"{change * 100:+.1f} points"
+    return text[1:] if text[1:] == "0.0 points" else text
+
+
+def format_duration(milliseconds: float) -> str:
+    """Format milliseconds: below a minute in one unit, above in the two largest.
+
+    >>> format_duration(0), format_duration(850), format_duration(1500)
+    ('0 s', '850 ms', '1.5 s')
+    >>> format_duration(61_000), format_duration(93_784_000)
+    ('1 min 1 s', '1 d 2 h')
     """
     if milliseconds < 0:
-        return f"-{span(-milliseconds)}"
-    if 0 < milliseconds < 999.5:  # noqa: PLR2004  (a second)
+        return f"-{format_duration(-milliseconds)}"
+    if 0 < milliseconds < 999.5:  # noqa: PLR2004  (from there on it rounds to 1 s)
         return f"{milliseconds:.3g} ms"
-    if milliseconds < 59_950:  # noqa: PLR2004  (a minute)
+    if milliseconds < 59_950:  # noqa: PLR2004  (from there on it rounds to 60.0 s)
         return f"{milliseconds / 1000:.1f} s".replace(".0 s", " s")
     rest = round(milliseconds / 1000) * 1000
     parts: list[str] = []
-    for name, length in _SPANS:
+    for name, length in _DURATION_UNITS:
         count, rest = divmod(rest, length)
         if count or parts:
             parts.append(f"{count:,} {name}")
     return " ".join(part for part in parts[:2] if not part.startswith("0 "))
 
 
-def size(count: float) -> str:
-    """Write a number of bytes.
+def format_duration_change(milliseconds: float) -> str:
+    """Format the difference of two durations in milliseconds, signed.
 
-    >>> size(999), size(2_052_000_000)
+    >>> format_duration_change(43_200_000), format_duration_change(-1500), format_duration_change(0)
+    ('+12 h', '-1.5 s', '0 s')
+    """
+    return f"+{format_duration(milliseconds)}" if milliseconds > 0 else format_duration(milliseconds or 0)
+
+
+def format_factor(value: float) -> str:
+    """Format the ratio of two amounts.
+
+    >>> format_factor(1.4), format_factor(0.05)
+    ('1.4×', '0.05×')
+    """
+    return f"{value:.2g}×" if abs(value) < 1 else f"{value:,.1f}×"
+
+
+def format_money(amount: float) -> str:
+    """Format an amount of money.
+
+    >>> format_money(1234.5), format_money(0.004)
+    ('1,234.50', '< 0.01')
+    """
+    return "< 0.01" if 0 < amount < 0.005 else f"{amount:,.2f}"  # noqa: PLR2004  (from there on it rounds to 0.01)
+
+
+def format_money_change(amount: float) -> str:
+    """Format the difference of two amounts of money, signed.
+
+    >>> format_money_change(12), format_money_change(-1234.5)
+    ('+12.00', '-1,234.50')
+    """
+    return f"{amount:+,.2f}"
+
+
+def format_bytes(count: float) -> str:
+    """Format a number of bytes in decimal units.
+
+    >>> format_bytes(999), format_bytes(2_052_000_000)
     ('999 B', '2.1 GB')
     """
-    for unit in _SIZES:
-        if count < 1000 or unit == _SIZES[-1]:  # noqa: PLR2004
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+    if count < 1000:  # noqa: PLR2004  (a kB)
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB"):
         count /= 1000
-    raise AssertionError
+        if count < 1000:  # noqa: PLR2004
+            return f"{count:.1f} {unit}"
+    return f"{count / 1000:.1f} TB"
+
+
+def format_with_bounds(value: Any, low: Any, high: Any, unit: str) -> str:
+    """Format a value with the bounds of its interval, where they are known.
+
+    >>> format_with_bounds(0.819, 0.797, 0.841, "ratio"), format_with_bounds(0.5, None, None, "ratio")
+    ('81.9 % (79.7…84.1)', '50.0 %')
+    """
+    if low is None or high is None:
+        return format_value(value, unit)
+    return f"{format_value(value, unit)} ({_without_unit(low, unit)}…{_without_unit(high, unit)})"
+
+
+def format_a_to_b(a: Any, b: Any, unit: str) -> str:
+    """Format the values of both sides of a comparison.
+
+    >>> format_a_to_b(0.951, 0.63, "ratio"), format_a_to_b(0.951, None, "ratio"), format_a_to_b(8769, 0, "count")
+    ('95.1 → 63.0 %', '95.1 % → —', '8,769 → 0')
+    """
+    return f"{format_value(a, unit) if b is None else _without_unit(a, unit)} → {format_value(b, unit)}"
+
+
+def _without_unit(value: Any, unit: str) -> str:
+    return format_value(value, unit).removesuffix({RATIO: " %", RATIO_CHANGE: " points"}.get(unit, ""))
 
 
 def to_plain_value(value: Any) -> Any:
-    """Make a value one that JSON and CSV have: times are ISO 8601 in UTC, whole milliseconds integers.
+    """Convert a value to what JSON and CSV can hold: times become ISO 8601 in UTC, whole floats integers.
 
-    >>> plain(47614.0), plain(datetime(2026, 11, 23, 4, 33, 23, 12000))
+    >>> to_plain_value(47614.0), to_plain_value(datetime(2026, 11, 23, 4, 33, 23, 12000))
     (47614, '2026-11-23T04:33:23.012Z')
     """
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
@@ -198,18 +204,24 @@ def to_plain_value(value: Any) -> Any:
     return str(value)
 
 
-WRITERS: dict[str, Callable[[Any], str]] = {
+FORMATTERS: dict[str, Callable[[Any], str]] = {
     COUNT: "{:,}".format,
-    RATIO: percent,
-    MS: span,
-    BYTES: size,
-    RATIO_CHANGE: points,
-    MS_CHANGE: span_change,
-    FACTOR: factor,
-    MONEY: money,
-    MONEY_CHANGE: money_change,
+    RATIO: format_ratio,
+    MS: format_duration,
+    BYTES: format_bytes,
+    RATIO_CHANGE: format_points,
+    MS_CHANGE: format_duration_change,
+    FACTOR: format_factor,
+    MONEY: format_money,
+    MONEY_CHANGE: format_money_change,
 }
-"""How a number is written, by its unit."""
+"""The formatter of a number, by its unit."""
 
-NUMERIC = frozenset({*WRITERS, NUMBER, BY_ROW})
-"""The units of numbers."""
+CELL_FORMATTERS: dict[str, tuple[int, Callable[..., str]]] = {
+    "": (1, format_value),
+    BOUNDS: (3, format_with_bounds),
+    A_TO_B: (2, format_a_to_b),
+}
+"""By a column's `read_with`: how many columns share its cell, and the formatter of their values."""
+
+NUMERIC_UNITS = frozenset({*FORMATTERS, NUMBER, BY_ROW})

@@ -1,4 +1,4 @@
-"""A real Chromium that reads a page, and what it saw."""
+"""A fixture that opens a page in Chromium and returns its observations."""
 
 import json
 import os
@@ -25,10 +25,10 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], dict[str
     environment = {**os.environ, "NODE_PATH": str(directory / "node_modules")}
 
     def read(page: Path) -> dict[str, Any]:
-        done = subprocess.run(
+        process = subprocess.run(
             ["node", AUDIT, page.resolve(), chromium], env=environment, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)  # type: ignore[no-any-return]
+        assert process.returncode == 0, process.stderr
+        return json.loads(process.stdout)  # type: ignore[no-any-return]
 
     return read

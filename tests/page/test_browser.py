@@ -1,4 +1,4 @@
-"""The page in a real browser: as a reader on a desk, on a phone, in the dark, with a keyboard, with a screen reader."""
+"""The HTML report in Chromium: desktop and phone, light and dark, by keyboard, and an accessibility audit."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ EVIL = '<script>window.injected = 1</script><img src=https://evil.example/x oner
 Audit = Callable[[Path], dict[str, Any]]
 
 
-def seen_of(sources: list[Path], directory: Path, audit: Audit, cli: Cli) -> dict[str, Any]:
+def audit_report(sources: list[Path], directory: Path, audit: Audit, cli: Cli) -> dict[str, Any]:
     page = directory / "report.html"
     result = cli("report", *sources, "-o", page, "--cost-per-minute", "0.01")
     assert result.code == 0, result.err
@@ -22,7 +22,7 @@ def seen_of(sources: list[Path], directory: Path, audit: Audit, cli: Cli) -> dic
 
 
 @pytest.mark.parametrize("kind", ["sample data", "malicious names"])
-def test_a_page_in_a_browser(kind: str, tmp_path: Path, audit: Audit, cli: Cli) -> None:
+def test_report_in_a_browser(kind: str, tmp_path: Path, audit: Audit, cli: Cli) -> None:
     sources = [SAMPLE]
     if kind == "malicious names":
         events = [
@@ -33,14 +33,14 @@ def test_a_page_in_a_browser(kind: str, tmp_path: Path, audit: Audit, cli: Cli) 
         ]  # fmt: skip
         (tmp_path / "log.ndjson").write_text(ndjson(events))
         sources = [tmp_path / "log.ndjson"]
-    seen = seen_of(sources, tmp_path, audit, cli)
+    seen = audit_report(sources, tmp_path, audit, cli)
     assert seen["console"] == []
     assert all(url.startswith("file://") for url in seen["requests"])
     assert seen["injected"] is None
     assert {name: pixels for name, pixels in seen["overflows"].items() if pixels > 0} == {}
-    assert {name: found for name, found in seen["audits"].items() if found} == {}
-    assert seen["papers"]["light"] != seen["papers"]["dark"]
-    assert seen["folded"] > seen["stillFolded"]
+    assert {name: violations for name, violations in seen["audits"].items() if violations} == {}
+    assert seen["backgrounds"]["light"] != seen["backgrounds"]["dark"]
+    assert seen["collapsed"] > seen["stillCollapsed"]
     numbers = [float(value) for value in seen["ascending"] if value is not None]
     assert numbers == sorted(numbers)
     assert len(set(numbers)) > 1
@@ -48,7 +48,7 @@ def test_a_page_in_a_browser(kind: str, tmp_path: Path, audit: Audit, cli: Cli) 
     assert seen["sort"] == "ascending"
     assert len(seen["copied"].splitlines()) == seen["firstTable"] > 1
     assert "\t" in seen["copied"]
-    assert seen["drawings"] >= 6
-    assert seen["ink"] == "rgb(0, 114, 178)"
+    assert seen["charts"] >= 6
+    assert seen["seriesColor"] == "rgb(0, 114, 178)"
     assert seen["printedButtons"] == 0
     assert (EVIL in seen["text"]) == (kind == "malicious names")

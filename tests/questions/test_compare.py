@@ -14,7 +14,7 @@ from sessions_of_hits import DAY, Run, asked, at, drawn, rate_of, runs, sides
 import analyzer
 from analyzer.questions.compare import comparison_tables
 from analyzer.questions.comparison_sides import SideMeasures
-from analyzer.render.display import display_table, title
+from analyzer.render.display import display_table
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_a_screen_of_80_columns_shows_what_matters(monkeypatch: pytest.MonkeyPat
     measures = {row[0]: row[1:] for row in found["sides"].cells}
     assert measures["hit rate"] == ["60.0 % (37.4…82.6)"] * 2
     assert {"lookups", "remote hit rate", "time saved", "time lost"} < measures.keys()
-    assert found["sides"].notes == ["not shown: first_at, last_at; --format json has all"]
+    assert found["sides"].notes == ["not shown: first_at, last_at; the JSON format has all columns"]
     groups = found["by_team"]
-    assert [title(column) for column in groups.columns] == ["team", "hit rate", "rate effect", "mix effect", "lookups"]
+    assert groups.titles == ["team", "hit rate", "rate effect", "mix effect", "lookups"]
     assert groups.cells[0] == [
         "a-team-of-a-long-name", "94.2 → 10.0 %", "-84.2 points", "0.0 points", "98,765 → 12,345",
     ]  # fmt: skip

@@ -1,9 +1,11 @@
-"""The output contract: stdout is the result, the formats say the same, nothing is overwritten."""
+"""Output formats: stdout holds the result only, all formats have the same values, no file is overwritten."""
 
 import csv
 import io
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ BY_DAY_TABLE = """
 """
 
 
-def test_a_table_is_for_people(cli: Cli, log: Any) -> None:
+def test_table_in_a_pipe(cli: Cli, log: Any) -> None:
     out = cli("stats", log(EVENTS), "--by", "day").out
     assert "\x1b" not in out
     lines = [line.rstrip() for line in out.splitlines()]
@@ -41,43 +43,44 @@ def test_a_table_is_for_people(cli: Cli, log: Any) -> None:
     assert lines[start : start + 4] == BY_DAY_TABLE.strip("\n").splitlines()
     assert "* partial:" in out
     assert "not shown: events, hits" in out
+    assert "; the JSON format has all columns" in out
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 100])
-def test_no_number_is_cut_in_a_narrow_terminal(columns: int) -> None:
+def test_display_table_omits_numbers_that_do_not_fit(columns: int) -> None:
     table = Table(
         "by_day", (Column("day", "", ""), *HEADINGS), [("2026-03-02", *[1234567] * (len(HEADINGS) - 2), None, None)]
     )
-    found = display_table(table, columns)
-    assert found.columns[0].name == "day"
-    widths = [max(len(row[n]) for row in found.cells) for n in range(len(found.columns))]
+    display = display_table(table, columns)
+    assert display.columns[0].name == "day"
+    widths = [max(len(row[n]) for row in display.cells) for n in range(len(display.columns))]
     assert sum(widths) + 3 * len(widths) - 1 <= columns
-    left_out = {heading.name for heading in HEADINGS} - {heading.name for heading in found.columns}
-    assert all(name in found.notes[-1] for name in left_out)
+    left_out = {heading.name for heading in HEADINGS} - {heading.name for heading in display.columns}
+    assert all(name in display.notes[-1] for name in left_out)
 
 
-class Screen(io.BytesIO):
-    """A stream that says it is a terminal."""
+class Terminal(io.BytesIO):
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
-def on_screen(table: Table, columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the lines that a terminal of so many columns shows of a table."""
+def terminal_lines(table: Table, columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the lines that a terminal with `columns` columns displays of a table."""
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("TERM", "xterm")
-    screen = Screen()
-    write_table(Report("test", Accounting(0, 0, 0, 0, 0, 0), [table], table), screen)
-    return re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue().decode()).splitlines()
+    stream = Terminal()
+    write_table(Report("test", Accounting(0, 0, 0, 0, 0, 0), [table], table), stream)
+    return re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue().decode()).splitlines()
 
 
 @pytest.mark.parametrize("columns", range(44, 120, 3))
-def test_a_terminal_cuts_no_number(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Titles are folded and measures left out, but what is shown is whole, and no line is broken."""
+def test_numbers_are_complete_on_a_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Titles are wrapped and measures omitted, but no displayed number is cut and no line exceeds the width."""
     headings = [Column("side", "", ""), *(Column(f"remote_hit_rate_{n}", RATIO, "") for n in range(8))]
     table = Table("sides", headings, [("A: the 7 days before", *[0.819] * 8), ("B", *[0.911] * 8)])
-    lines = on_screen(table, columns, monkeypatch)
+    lines = terminal_lines(table, columns, monkeypatch)
     assert max(map(len, lines)) <= columns
     count = len(display_table(table, columns).columns) - 1
     assert [[line.count(rate) for rate in ("81.9 %", "91.1 %")] for line in lines if "%" in line] == [
@@ -87,13 +90,13 @@ def test_a_terminal_cuts_no_number(columns: int, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_name_moves_no_cursor(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+def test_control_characters_are_escaped(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
     names = ["\x1b[31mred\x1b]0;title\x07", "\u202egnorw", "a\rb", "one\ntwo", "日本"]
     table = Table("by_team", [Column("team", "", ""), Column("n", COUNT, "")], [(name, 1) for name in names])
-    screen = Screen() if terminal else io.BytesIO()
+    stream = Terminal() if terminal else io.BytesIO()
     monkeypatch.setenv("TERM", "xterm")
-    write_table(Report("test", Accounting(0, 0, 0, 0, 0, 0), [table], table), screen)
-    text = re.sub(r"\x1b\[[12]m|\x1b\[0m", "", screen.getvalue().decode())
+    write_table(Report("test", Accounting(0, 0, 0, 0, 0, 0), [table], table), stream)
+    text = re.sub(r"\x1b\[[12]m|\x1b\[0m", "", stream.getvalue().decode())
     assert all(character.isprintable() or character == "\n" for character in text), text
     assert [line.split() for line in text.splitlines()[3:-1]] == [
         ["\\x1b[31mred\\x1b]0;title\\x07", "1"],
@@ -101,13 +104,26 @@ def test_a_name_moves_no_cursor(terminal: bool, monkeypatch: pytest.MonkeyPatch)
     ]  # fmt: skip
 
 
-def test_markdown_escapes(cli: Cli, log: Any) -> None:
+def test_titles_are_words_except_those_of_user_sql() -> None:
+    columns, row = (Column("likely_causes", "", ""), Column("a\x1bb", COUNT, "")), ("x", 1)
+    assert display_table(Table("top", columns, [row])).titles == ["likely causes", "a\\x1bb"]
+    assert display_table(Table("result", columns, [row], from_user_sql=True)).titles == ["likely_causes", "a\\x1bb"]
+
+
+def test_a_pipe_loads_no_rich_console(log: Any) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "analyzer", "stats", log(EVENTS), "--by", "day"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "rich.cells" in result.stderr, "EVENTS are to have characters beyond ASCII"
+    assert "rich.console" not in result.stderr
+
+
+def test_markdown_is_escaped(cli: Cli, log: Any) -> None:
     out = cli("stats", log(EVENTS), "--by", "team", "--format", "markdown").out
     assert "| web\\|\\<b\\> | 1 | 1 | 100.0 % |" in out
     assert "| --- | ---: |" in out
 
 
-def test_json_describes_itself(cli: Cli, log: Any) -> None:
+def test_json_has_units_and_descriptions(cli: Cli, log: Any) -> None:
     document = cli("stats", log(EVENTS), "--by", "day", "--format", "json").json
     assert (document["schema_version"], document["command"]) == (1, "stats")
     assert document["input"] == {"read": 2, "kept": 2, "rejected": 0, "filtered": 0, "duplicate": 0, "files": 1}
@@ -119,7 +135,7 @@ def test_json_describes_itself(cli: Cli, log: Any) -> None:
     assert document["tables"][1]["rows"][0]["first_at"] == "2026-03-02T10:00:00.000Z"
 
 
-def test_the_data_formats_agree(cli: Cli, log: Any, tmp_path: Path) -> None:
+def test_data_formats_have_the_same_values(cli: Cli, log: Any, tmp_path: Path) -> None:
     path = log(EVENTS)
     by = ["stats", path, "--by", "day,team"]
     rows = cli(*by, "--format", "json").table("by_day_team")
@@ -134,7 +150,7 @@ def test_the_data_formats_agree(cli: Cli, log: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".ndjson", ".jsonl"])
-def test_what_is_written_is_read_back(cli: Cli, log: Any, tmp_path: Path, suffix: str) -> None:
+def test_written_events_are_read_back(cli: Cli, log: Any, tmp_path: Path, suffix: str) -> None:
     first = [event(hash=f"{n}", timestamp=f"2026-03-02T10:00:0{n}Z", slug="a" if n else None) for n in range(5)]
     path = log([*first, event(duration=None, ci='"quoted", é')])
     out = tmp_path / f"out{suffix}"
@@ -145,7 +161,7 @@ def test_what_is_written_is_read_back(cli: Cli, log: Any, tmp_path: Path, suffix
     assert again.out == cli("stats", path, "--format", "json").out
 
 
-def test_nothing_is_overwritten(cli: Cli, log: Any, tmp_path: Path) -> None:
+def test_files_are_overwritten_only_with_force(cli: Cli, log: Any, tmp_path: Path) -> None:
     path, out = log(EVENTS), tmp_path / "out.json"
     out.write_text("mine")
     result = cli("stats", path, "-o", out)
