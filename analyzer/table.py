@@ -1,11 +1,14 @@
 """A table that describes itself: the form in which every answer leaves the library."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
 COUNT, RATIO, MS, TIME, FLAG, BYTES, TEXT, NUMBER = "count", "ratio", "ms", "UTC", "flag", "bytes", "", "number"
 """The units of columns. A ratio is between 0 and 1; a time is naive UTC; a number is of a unit that is not known."""
+
+POINTS = "points"
+"""The unit of the absolute difference of two ratios, written in percentage points without a sign."""
 
 RATIO_CHANGE, MS_CHANGE, FACTOR = "ratio change", "ms change", "factor"
 """The units of differences: of two ratios (people read points), of two times, and of one number to another."""
@@ -69,6 +72,24 @@ class Table:
     def is_list(self) -> bool:
         """Whether people read it as a list of names and values: it is upright, and has no two rows."""
         return self.upright and len(self.rows) <= 1
+
+    @classmethod
+    def from_records(
+        cls, name: str, columns: Sequence[Column], records: Iterable[Mapping[str, Any]], *, upright: bool = False
+    ) -> Self:
+        """Return a table whose rows take each column's value from a record by the column's name."""
+        return cls(name, columns, [tuple(record[one.name] for one in columns) for record in records], upright)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the rows as dictionaries by column name."""
+        names = [column.name for column in self.columns]
+        return [dict(zip(names, row, strict=True)) for row in self.rows]
+
+    def select(self, names: Sequence[str], name: str | None = None) -> Self:
+        """Return a table with the columns `names`, in this order, under another `name` if one is given."""
+        columns = {column.name: column for column in self.columns}
+        selected = self.from_records(name or self.name, [columns[one] for one in names], self.records())
+        return replace(selected, upright=self.upright)
 
 
 FEW_LOOKUPS = 30

@@ -1,13 +1,13 @@
 """Writes a realistic synthetic log: `python sample_data/generate.py --events N --days D --seed S -o log.ndjson`.
 
-Four teams of one company work on weekdays; most of their runs are on CI. A run looks up some of its team's tasks. The hash
-of a task changes as the main branch moves on, and in branches that edit the task, and never otherwise. Hits and misses
-follow from who looked up what before: on the same machine (local), or anywhere in the team within seven days (remote).
+Four teams of one company work on weekdays; most of their runs are on CI. A run looks up some of its team's tasks. The
+hash of a task changes as the main branch moves on, and in branches that edit the task, and never otherwise. Hits and
+misses follow from who looked up what before: on the same machine (local), or anywhere in the team within seven days (remote).
 Incidents to be found, all in the second half of the log:
 
 - An outage: for 30 hours, from 10:00 of the day at 5/9 of the log, the remote cache is unreachable. Only LOCAL events.
-- A regression: from 7/9 of the log on, every test task of team `web` gets a new hash in every run, as if a build number had
-  become part of the hash. The hit rate of that team falls, the others' do not.
+- A regression: from 7/9 of the log on, every test task of team `web` gets a new hash in every run, as if a build number
+  had become part of the hash. The hit rate of that team falls, the others' do not.
 - A server that does not return durations: all hits of team `mobile` have duration 0, which means unknown.
 
 And throughout the log:

@@ -38,7 +38,7 @@ _OPTIONS = (
         "--map", "columns", multiple=True, metavar="COLUMN=THEIRS",
         help="What the files call a column: --map timestamp=created_at. Repeatable.",
     ),
-    _option("--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Write the rejects to this NDJSON file."),
+    _option("--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Write rejects to this NDJSON file."),
     _option("--strict", is_flag=True, help="Fail on the first reject."),
 )  # fmt: skip
 

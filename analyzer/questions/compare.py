@@ -1,223 +1,259 @@
-"""What changed between two sides, and whether a hit rate or only the mix of lookups did."""
+"""Answers `compare`: how hit rates and times differ between two sides, and whether rates or the mix of lookups changed.
+
+The difference of two hit rates is decomposed by team, CI, task and package: either groups hit more or less often than
+before (rate effect), or groups with another hit rate now make more of the lookups (mix effect).
+"""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import date, datetime, timedelta
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime
 
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import Selection
+from analyzer.archive.selection import LookupsQuery, Selection
 from analyzer.errors import Message, Option, UsageError
-from analyzer.questions.change_point import change_point
-from analyzer.questions.comparison_sides import COMPARED, ComparisonSide, SideMeasures, daily_rates, measure_side
-from analyzer.questions.dimensions import DIMENSIONS
-from analyzer.questions.effects import Effect, effects
+from analyzer.questions.comparison_sides import Sides, last_two_weeks, narrow_selection
+from analyzer.questions.dimensions import DIMENSIONS, UTC
+from analyzer.questions.durations import impute_durations
 from analyzer.questions.notes import unknown_name_notes
 from analyzer.questions.options import CompareOptions
-from analyzer.questions.rates import rate_change
+from analyzer.questions.rates import Estimate, GroupEffect, Rate, change_point, group_effects, rate_change
 from analyzer.questions.report import Report, Scope, build_report, select_scope
 from analyzer.table import A_TO_B, BOUNDS, COUNT, MS, MS_CHANGE, RATIO, RATIO_CHANGE, TEXT, TIME, Column, Table
-from analyzer.times import add_clamped
 
-FELL, ROSE, BY_CHANCE = "fell", "rose", "no more than chance explains"
-TOO_FEW = "not enough sessions to tell"
-"""Whether the hit rate has changed at all."""
+FELL, ROSE = "fell", "rose"
+NOT_SIGNIFICANT, TOO_FEW_SESSIONS = "no significant change", "not enough sessions to tell"
+"""The values of the column `change`; a change is significant where its 95 % confidence interval excludes 0."""
 
 
 def _bounded(name: str, unit: str, description: str) -> tuple[Column, Column, Column]:
-    """Return the headings of a value and of the bounds it lies between."""
+    """Return the columns of a value and of its confidence interval."""
     return (
         Column(name, unit, description, read_with=BOUNDS),
-        Column(f"{name}_low", unit, "with 95 % confidence it is no lower; sessions are what is drawn"),
-        Column(f"{name}_high", unit, "and no higher"),
+        Column(f"{name}_low", unit, "lower bound of its 95 % confidence interval (over sessions)"),
+        Column(f"{name}_high", unit, "upper bound of its 95 % confidence interval (over sessions)"),
     )
 
 
 def _a_to_b(name: str, unit: str, description: str) -> tuple[Column, Column]:
-    """Return the headings of a value in A and in B."""
+    """Return the columns of a value in A and in B."""
     return (
         Column(f"{name}_a", unit, f"{description} in A", read_with=A_TO_B),
         Column(f"{name}_b", unit, f"{description} in B"),
     )
 
 
+CHANGE_COLUMNS = (
+    *_bounded("hit_rate_change", RATIO_CHANGE, "hit rate of B minus that of A"),
+    *_bounded("remote_hit_rate_change", RATIO_CHANGE, "remote hit rate of B minus that of A"),
+    Column("time_saved_change_ms", MS_CHANGE, "time saved in B minus that in A"),
+    Column("time_lost_change_ms", MS_CHANGE, "time lost in B minus that in A"),
+    Column("change", TEXT, "whether the hit rate changed significantly"),
+    Column("change_began", TEXT, "day (UTC) from which the hit rate differs, where one stands out"),
+)
+
 SIDE_COLUMNS = (
-    Column("side", TEXT, "what is compared"),
-    Column("sessions", COUNT, "its runs"),
-    Column("lookups", COUNT, "its lookups"),
+    Column("side", TEXT, "side of the comparison"),
+    Column("sessions", COUNT, "sessions with a lookup"),
+    Column("lookups", COUNT, "distinct (session, hash)"),
     *_bounded("hit_rate", RATIO, "hits / lookups"),
     Column("remote_hit_rate", RATIO, "lookups with a REMOTE HIT / lookups with any REMOTE event"),
-    Column("time_saved_ms", MS, "what its hits saved, where the duration is known"),
-    Column("time_lost_ms", MS, "what the tasks of its misses took, where that is known or imputed"),
+    Column("time_saved_ms", MS, "task time saved by hits, where their duration is known"),
+    Column("time_lost_ms", MS, "task time of misses, where their duration is known or imputed"),
     Column("first_at", TIME, "time of its first lookup", detail=True),
     Column("last_at", TIME, "time of its last lookup", detail=True),
 )
 
-CHANGE_COLUMNS = (
-    *_bounded("hit_rate_change", RATIO_CHANGE, "the hit rate of B less that of A"),
-    *_bounded("remote_hit_rate_change", RATIO_CHANGE, "the remote hit rate of B less that of A"),
-    Column("time_saved_change_ms", MS_CHANGE, "time saved of B less that of A"),
-    Column("time_lost_change_ms", MS_CHANGE, "time lost of B less that of A"),
-    Column("change", TEXT, "whether the hit rate has changed at all"),
-    Column("change_began", TEXT, "the day (UTC) from which on the hit rate is another one, where one stands out"),
-)
-
 EFFECT_COLUMNS = (
-    Column("by", TEXT, "the dimension"),
-    Column("hit_rate_change", RATIO_CHANGE, "the hit rate of B less that of A"),
-    Column("rate_effect", RATIO_CHANGE, "what the groups' own hit rates changed"),
-    Column("mix_effect", RATIO_CHANGE, "what their shares of the lookups changed"),
+    Column("by", TEXT, "dimension that lookups are grouped by"),
+    Column("hit_rate_change", RATIO_CHANGE, "hit rate of B minus that of A"),
+    Column("rate_effect", RATIO_CHANGE, "part due to changed hit rates of the groups"),
+    Column("mix_effect", RATIO_CHANGE, "part due to changed shares of the groups in all lookups"),
     Column("groups", COUNT, "groups on either side"),
 )
 
 GROUP_COLUMNS = (
-    *_a_to_b("hit_rate", RATIO, "its hit rate"),
-    Column("rate_effect", RATIO_CHANGE, "what it adds to the change of the hit rate through its own"),
-    Column("mix_effect", RATIO_CHANGE, "what it adds through its share of the lookups"),
-    *_a_to_b("lookups", COUNT, "its lookups"),
-    Column("effect", RATIO_CHANGE, "both effects"),
+    *_a_to_b("hit_rate", RATIO, "hit rate of the group"),
+    Column("rate_effect", RATIO_CHANGE, "its part in the hit rate change due to its own hit rate"),
+    Column("mix_effect", RATIO_CHANGE, "its part in the hit rate change due to its share of the lookups"),
+    *_a_to_b("lookups", COUNT, "lookups of the group"),
+    Column("effect", RATIO_CHANGE, "sum of both effects"),
 )
+
+COMPARED_DIMENSIONS = ("task", "package", "ci", "team")
+
+
+@dataclass(frozen=True, slots=True)
+class SideMeasures:
+    """The measures of one side; `groups` has lookups and hits by group of each compared dimension."""
+
+    rate: Rate
+    remote_rate: Rate
+    first_at: datetime | None
+    last_at: datetime | None
+    time_saved_ms: float
+    time_lost_ms: float
+    groups: dict[str, dict[str | None, tuple[int, int]]]
+
+
+def _rate_struct(lookups: str, hits: str) -> str:
+    """Return the SQL of a struct with the fields of `Rate`, aggregated over rows of one session each."""
+    return f"""{{
+        'sessions': count(*) FILTER ({lookups} > 0),
+        'lookups': coalesce(sum({lookups}), 0)::BIGINT, 'hits': coalesce(sum({hits}), 0)::BIGINT,
+        'lookups_squared': coalesce(sum({lookups} * {lookups}), 0)::DOUBLE,
+        'lookups_times_hits': coalesce(sum({lookups} * {hits}), 0)::DOUBLE,
+        'hits_squared': coalesce(sum({hits} * {hits}), 0)::DOUBLE}}"""
+
+
+RATES = f"""
+SELECT {_rate_struct("lookups", "hits")}, {_rate_struct("remote_lookups", "remote_hits")}
+FROM (SELECT count(*) AS lookups, count(*) FILTER (is_hit(kinds)) AS hits,
+             count(*) FILTER (asked_remote(kinds)) AS remote_lookups,
+             count(*) FILTER (had_remote_hit(kinds)) AS remote_hits
+      FROM {{selected}} GROUP BY session_id)
+"""
+
+DAILY_RATES = f"""
+SELECT day, {_rate_struct("lookups", "hits")}
+FROM (SELECT session_id, first_at::DATE AS day, count(*) AS lookups, count(*) FILTER (is_hit(kinds)) AS hits
+      FROM {{selected}} WHERE first_at IS NOT NULL GROUP BY ALL)
+GROUP BY day ORDER BY day
+"""
+
+TIMES = """
+SELECT min(first_at), max(first_at), coalesce(round(fsum(l.duration_ms), 6), 0),
+       coalesce(round(fsum(d.duration_ms), 6), 0)
+FROM {selected} l LEFT JOIN duration d ON is_miss(kinds) AND d.hash_id = l.hash_id
+"""
+
+SIDE_LOOKUPS = "SELECT session_id, hash_id, kinds, first_at, events FROM {selected}"
+GROUPS = "SELECT {key}, count(*), count(*) FILTER (is_hit(kinds)) FROM {{selected}} AS x GROUP BY ALL ORDER BY ALL"
+
+
+def measure_rates(selected: LookupsQuery) -> tuple[Rate, Rate]:
+    """Return the hit rate and the remote hit rate of the selected lookups."""
+    ((rate, remote_rate),) = selected.rows(RATES)
+    return Rate(**rate), Rate(**remote_rate)
+
+
+def measure_side(scope: Scope) -> SideMeasures:
+    """Return the measures of the selected lookups."""
+    selected = scope.selected
+    impute_durations(selected.connection)
+    ((first_at, last_at, saved_ms, lost_ms),) = selected.rows(TIMES)
+    groups = {}
+    for name in COMPARED_DIMENSIONS:
+        rows = selected.rows(GROUPS.format(key=DIMENSIONS[name].keyed(UTC)))
+        groups[name] = {group: (lookups, hits) for group, lookups, hits in rows}
+    return SideMeasures(*measure_rates(selected), first_at, last_at, saved_ms, lost_ms, groups)
 
 
 def comparison_tables(
-    names: tuple[str, str], sides: tuple[SideMeasures, SideMeasures], began: date | None, limit: int
+    names: tuple[str, str], measures: tuple[SideMeasures, SideMeasures], began: date | None, limit: int
 ) -> list[Table]:
-    """Return the tables `change`, `sides` and `effects`, and by each dimension one of its groups, such as `by_team`."""
-    by = {name: effects(sides[0].groups[name], sides[1].groups[name]) for name in COMPARED}
-    told = {name: found for name, found in by.items() if any(one.group is not None for one in found)}
+    """Return the tables `change`, `sides`, `effects`, and one of groups for each dimension, such as `by_team`.
+
+    A dimension of which no lookup has a value is left out.
+    """
+    a, b = measures
+    effects = {name: group_effects(a.groups[name], b.groups[name]) for name in COMPARED_DIMENSIONS}
+    effects = {name: groups for name, groups in effects.items() if any(one.group is not None for one in groups)}
+    sides = [_side_record(name, side) for name, side in zip(names, measures, strict=True)]
     return [
-        Table("change", CHANGE_COLUMNS, [_change_row(*sides, began)], upright=True),
-        Table(
-            "sides",
-            SIDE_COLUMNS,
-            [_side_row(name, side) for name, side in zip(names, sides, strict=True)],
-            upright=True,
-        ),
-        Table("effects", EFFECT_COLUMNS, [_effect_row(name, found) for name, found in told.items()]),
-        *(_group_table(name, found[:limit]) for name, found in told.items()),
+        Table.from_records("change", CHANGE_COLUMNS, [_change_record(a, b, began)], upright=True),
+        Table.from_records("sides", SIDE_COLUMNS, sides, upright=True),
+        Table.from_records("effects", EFFECT_COLUMNS, [_effect_record(*item) for item in effects.items()]),
+        *(_group_table(name, groups[:limit]) for name, groups in effects.items()),
     ]
 
 
-def _side_row(name: str, side: SideMeasures) -> tuple[object, ...]:
-    rate = side.rate
-    times = (side.saved_ms, side.lost_ms, side.first_at, side.last_at)
-    return name, rate.sessions, rate.lookups, rate.value, *rate.interval, side.remote.value, *times
+def _bounds_record(name: str, estimate: Estimate) -> dict[str, object]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
-def _change_row(before: SideMeasures, after: SideMeasures, began: date | None) -> tuple[object, ...]:
-    rate, remote = rate_change(before.rate, after.rate), rate_change(before.remote, after.remote)
-    times = (after.saved_ms - before.saved_ms, after.lost_ms - before.lost_ms)
-    verdict = TOO_FEW
-    if rate.low is not None and rate.high is not None:
-        verdict = BY_CHANCE if rate.low <= 0 <= rate.high else FELL if rate.high < 0 else ROSE
-    return (
-        *(rate.value, rate.low, rate.high, remote.value, remote.low, remote.high),
-        *(round(ms, 6) for ms in times),
-        verdict,
-        began.isoformat() if began else None,
-    )
+def _side_record(name: str, side: SideMeasures) -> dict[str, object]:
+    rates = _bounds_record("hit_rate", side.rate.estimate) | {"remote_hit_rate": side.remote_rate.value}
+    return {"side": name} | asdict(side) | asdict(side.rate) | rates
 
 
-def _effect_row(name: str, found: Sequence[Effect]) -> tuple[object, ...]:
-    rate_effect, mix_effect = sum(one.rate_effect for one in found), sum(one.mix_effect for one in found)
-    return name, rate_effect + mix_effect, rate_effect, mix_effect, len(found)
+def _change_record(a: SideMeasures, b: SideMeasures, began: date | None) -> dict[str, object]:
+    change = rate_change(a.rate, b.rate)
+    return {
+        **_bounds_record("hit_rate_change", change),
+        **_bounds_record("remote_hit_rate_change", rate_change(a.remote_rate, b.remote_rate)),
+        "time_saved_change_ms": round(b.time_saved_ms - a.time_saved_ms, 6),
+        "time_lost_change_ms": round(b.time_lost_ms - a.time_lost_ms, 6),
+        "change": _verdict(change),
+        "change_began": began.isoformat() if began else None,
+    }
 
 
-def _group_table(name: str, found: Sequence[Effect]) -> Table:
-    columns = (Column(name, TEXT, DIMENSIONS[name].description), *GROUP_COLUMNS)
-    rows = [
-        (
-            *(one.group, one.rate_before, one.rate_after, one.rate_effect, one.mix_effect),
-            *(one.lookups_before, one.lookups_after, one.total),
-        )
-        for one in found
-    ]
-    return Table(f"by_{name}", columns, rows)
+def _verdict(change: Estimate) -> str:
+    if change.low is None or change.high is None:
+        return TOO_FEW_SESSIONS
+    if change.low <= 0 <= change.high:
+        return NOT_SIGNIFICANT
+    return FELL if change.high < 0 else ROSE
 
 
-PERIOD = timedelta(days=7)
-LAST = "SELECT max(first_at) FROM {selected}"
-KEEP_LOOKUPS = """
-CREATE OR REPLACE TEMP TABLE side_{place} AS SELECT session_id, hash_id, kinds, first_at, events FROM {{selected}}
-"""
-NOTHING = "{side} has no lookups: there is nothing to compare"
+def _effect_record(dimension: str, groups: Sequence[GroupEffect]) -> dict[str, object]:
+    sums = {name: sum(getattr(one, name) for one in groups) for name in ("rate_effect", "mix_effect")}
+    return {"by": dimension, "hit_rate_change": sum(sums.values()), "groups": len(groups)} | sums
 
 
-def last_two_weeks(log: OpenLog, selection: Selection) -> tuple[ComparisonSide, ComparisonSide]:
-    """Return the last seven days of the log, as B, and the seven before."""
-    end = select_scope(log, selection).selected.rows(LAST)[0][0]
-    until = add_clamped(end or datetime(1970, 1, 1), timedelta(microseconds=1))  # noqa: DTZ001  (times are naive UTC here)
-    start, between = add_clamped(until, -2 * PERIOD), add_clamped(until, -PERIOD)
-    return (
-        ComparisonSide("A: the 7 days before", {"since": start, "until": between}),
-        ComparisonSide("B: the last 7 days", {"since": between, "until": until}),
-    )
+def _group_table(dimension: str, groups: Sequence[GroupEffect]) -> Table:
+    columns = (Column(dimension, TEXT, DIMENSIONS[dimension].description), *GROUP_COLUMNS)
+    records = [asdict(one) | {dimension: one.group} for one in groups]
+    return Table.from_records(f"by_{dimension}", columns, records)
 
 
-def compare(
-    log: Sequence[OpenLog],
-    selection: Selection,
-    samples: tuple[ComparisonSide, ComparisonSide] | None,
-    options: CompareOptions,
-) -> Report:
-    """Answer `compare` for two samples of one source, or for two sources that are open: four tables.
+def compare(logs: Sequence[OpenLog], selection: Selection, sides: Sides | None, options: CompareOptions) -> Report:
+    """Return the report of `compare` for two sides of one log, or for one side of each of two logs.
 
-    A source that stands on both sides is one: its events are accounted for once.
+    Without `sides` the last 7 days of the log are compared with the 7 days before. A log that is on both sides is
+    accounted for once.
 
     Raises:
-        UsageError: `source` or `event` is given, or a filter is given for a side and for both.
+        UsageError: `source` or `event` is given, a filter is given for a side and for both, or one log answers from
+            events and the other from run summaries.
     """
-    if len({one.view for one in log}) > 1:
-        raise UsageError("one side has events and the other run summaries only; compare like with like")
-    pair = samples or last_two_weeks(log[0], selection)
-    asked = [
-        _measure_sample(source, selection, sample, place)
-        for place, (source, sample) in enumerate(zip((log[0], log[-1]), pair, strict=True))
+    if len({log.view for log in logs}) > 1:
+        raise UsageError("one side has events and the other only run summaries; compare two sources of the same kind")
+    sides = sides or last_two_weeks(logs[0], selection)
+    scopes = [
+        select_scope(log, narrow_selection(selection, side), needs_both_for="compare")
+        for log, side in zip((logs[0], logs[-1]), sides, strict=True)
     ]
-    before, after = (side for _, side in asked)
-    places = [(0, 1)] if log[0] is log[-1] else [(0,), (1,)]
-    kept = [_kept(asked[of[0]][0], of) for of in places]
-    periods = all(sample.is_period for sample in pair)
-    began = change_point(daily_rates(kept[0].selected)) if periods and len(kept) == 1 else None
-    tables = comparison_tables((pair[0].name, pair[1].name), (before, after), began, options.limit)
-    notes = [NOTHING.format(side=s.name) for s, (_, side) in zip(pair, asked, strict=True) if not side.rate.lookups]
-    cut = Message(f"{options.limit:,} groups shown of each dimension (", Option("limit"), ")")
-    notes += [cut] if _is_cut(before, after, options.limit) else []
-    if len(kept) == 1:
-        notes += unknown_name_notes(log[0], asked[1][0].selection)
-    reports = [build_report("compare", one, tables, tables[0], notes if one is kept[0] else ()) for one in kept]
-    said = dict.fromkeys(note for one in reports for note in one.notes)
-    accounting = sum((one.accounting for one in reports[1:]), reports[0].accounting)
-    return replace(reports[0], accounting=accounting, notes=list(said))
+    a, b = (measure_side(scope) for scope in scopes)
+    same_log = logs[0] is logs[-1]
+    accounted = [_union_scope(scopes)] if same_log else scopes
+    # A change has a first day only where time is what tells the sides apart.
+    by_time = same_log and all(side.is_period for side in sides)
+    days = accounted[0].selected.rows(DAILY_RATES) if by_time else []
+    began = change_point([(day, Rate(**rate)) for day, rate in days])
+    tables = comparison_tables((sides[0].name, sides[1].name), (a, b), began, options.limit)
+    notes = _notes(sides, (a, b), options.limit)
+    notes += unknown_name_notes(logs[0], scopes[1].selection) if same_log else []
+    reports = [build_report("compare", scope, tables, notes=notes) for scope in accounted]
+    accounting = sum((report.accounting for report in reports[1:]), reports[0].accounting)
+    unique_notes = dict.fromkeys(note for report in reports for note in report.notes)
+    return replace(reports[0], accounting=accounting, notes=list(unique_notes))
 
 
-def _measure_sample(
-    log: OpenLog, selection: Selection, sample: ComparisonSide, place: int
-) -> tuple[Scope, SideMeasures]:
-    """Measure a side, and keep which lookups it was made of."""
-    asked = select_scope(log, narrowed(selection, sample), needs_both_for="compare")
-    side = measure_side(asked.selected)
-    asked.selected.execute(KEEP_LOOKUPS.format(place=place))
-    return asked, side
+def _union_scope(scopes: Sequence[Scope]) -> Scope:
+    """Return a scope with the lookups that are on either of two sides of one log, each of them once."""
+    for number, scope in enumerate(scopes):
+        # A table each: the queries of both sides have parameters of the same names, so they cannot be one query.
+        scope.selected.execute(f"CREATE OR REPLACE TEMP TABLE side_{number} AS {SIDE_LOOKUPS}")
+    sql = "SELECT * FROM side_0 UNION SELECT * FROM side_1"
+    return replace(scopes[0], selected=replace(scopes[0].selected, sql=sql))
 
 
-def narrowed(selection: Selection, sample: ComparisonSide) -> Selection:
-    """Return the filters of both: a side never has more than --since, --until and the others let through."""
-    filters = dict(sample.filters)
-    for name, narrower in (("since", max), ("until", min)):
-        both = [moment for moment in (getattr(selection, name), filters.pop(name, None)) if moment]
-        filters |= {name: narrower(both)} if both else {}
-    for name in filters.keys() - {"since", "until"}:
-        if getattr(selection, name) not in ((), None):
-            raise UsageError(f"{sample.name}: ", Option(name), " is given for both sides; leave out one of the two")
-    return replace(selection, **filters)
-
-
-def _kept(asked: Scope, places: Sequence[int]) -> Scope:
-    """Ask about the lookups of the sides at these places, which were measured of one source, each once."""
-    tables = [f"FROM side_{place}" for place in places]
-    sql = f"SELECT DISTINCT * FROM ({' UNION ALL '.join(tables)})"
-    return replace(asked, selected=replace(asked.selected, sql=sql))
-
-
-def _is_cut(before: SideMeasures, after: SideMeasures, limit: int) -> bool:
-    return any(len(before.groups[name].keys() | after.groups[name].keys()) > limit for name in before.groups)
+def _notes(sides: Sides, measures: tuple[SideMeasures, SideMeasures], limit: int) -> list[str]:
+    """Return a note on each side without lookups, and one where groups are left out."""
+    empty = [side.name for side, measured in zip(sides, measures, strict=True) if not measured.rate.lookups]
+    notes: list[str] = [f"{name} has no lookups, so there is nothing to compare" for name in empty]
+    a, b = measures
+    if any(len(a.groups[name].keys() | b.groups[name].keys()) > limit for name in a.groups):
+        notes.append(Message(f"{limit:,} groups shown of each dimension (", Option("limit"), ")"))
+    return notes

@@ -92,7 +92,7 @@ class CompareOptions:
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """The thresholds of `check`; None is not checked. With fewer lookups than `min_lookups` nothing fails."""
+    """The thresholds of `check`; None skips one. With fewer lookups than `min_lookups` none fails."""
 
     min_hit_rate: float | None = None
     min_remote_hit_rate: float | None = None
@@ -114,7 +114,7 @@ class CheckOptions:
 
 @dataclass(frozen=True, slots=True)
 class PageOptions:
-    """How `report` is made; its provenance shows the `command` and `made_at` (naive UTC) where they are given."""
+    """The options of `report`. The page shows the `command` and the time `made_at` (naive UTC) where they are given."""
 
     retention_days: float = 7
     tz: str = UTC

@@ -1,28 +1,36 @@
-"""A hit rate with its interval: lookups of one session hang together, so sessions are what is drawn, not lookups.
+"""Statistics of hit rates: confidence intervals, differences, rate and mix effects, and change points.
 
-The variance of the rate of all lookups, hits / lookups pooled, is estimated from how sessions' hits differ from what
-the rate makes of their lookups (the linearised ratio estimator), with Student's t for the number of sessions.
+The sampling unit is the session, not the lookup: lookups of one session hit or miss together, so an interval that
+treats them as independent would be far too narrow.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from datetime import date
+from itertools import accumulate
 from math import sqrt
 from statistics import NormalDist
 
 CONFIDENCE = 0.95
-ALIKE = 1e-9
 MIN_SESSIONS = 5
-"""With fewer sessions no interval is told: nothing is known of how they differ."""
+"""With fewer sessions there is no interval: their variance cannot be estimated."""
 
-MOMENTS = """
-count(*), coalesce(sum({n}), 0)::BIGINT, coalesce(sum({h}), 0)::BIGINT, coalesce(sum({n} * {n}), 0)::DOUBLE,
-coalesce(sum({n} * {h}), 0)::DOUBLE, coalesce(sum({h} * {h}), 0)::DOUBLE
-"""
-"""Of rows a session each, with `n` lookups and `h` hits: what a Rate is made of."""
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with the bounds of its 95 % confidence interval; None where it cannot be estimated."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Hits of lookups in so many sessions; the sums of products are over sessions."""
+    """A pooled hit rate: sums over sessions of their lookups n, their hits h, and n*n, n*h and h*h.
+
+    These sums are all that the variance needs, and sums of disjoint sets of sessions can be added.
+    """
 
     sessions: int = 0
     lookups: int = 0
@@ -37,81 +45,151 @@ class Rate:
         return self.hits / self.lookups if self.lookups else None
 
     @property
-    def error(self) -> float | None:
-        """The standard error; None where the sessions are too few."""
+    def standard_error(self) -> float | None:
+        """The standard error of the rate; None with too few sessions.
+
+        This is the linearised ratio estimator for cluster samples (Cochran, Sampling Techniques, chapter 6): the
+        spread of the sessions' residuals, hits minus rate * lookups, relative to all lookups.
+        """
         rate = self.value
         if rate is None or self.sessions < MIN_SESSIONS:
             return None
-        error = sqrt(self.squares(rate) * self.sessions / (self.sessions - 1)) / self.lookups
-        if error > ALIKE:
+        variance = self.squared_residuals(rate) * self.sessions / (self.sessions - 1)
+        error = sqrt(variance) / self.lookups
+        if error > 1e-9:  # noqa: PLR2004  (less is rounding: all sessions have the same rate)
             return error
-        # All sessions are alike, which few can be by chance: where all hit, or all miss, four others are allowed for.
+        # Identical sessions have no residuals, yet a few of them do not make the rate certain. Between 0 and 1 the
+        # binomial error of the lookups stands in; at 0 or 1 that is zero too, so add two successes and two failures
+        # to the sessions (Agresti and Coull).
         if 0 < rate < 1:
             return sqrt(rate * (1 - rate) / self.lookups)
-        cautious = (rate * self.sessions + 2) / (self.sessions + 4)
-        return sqrt(cautious * (1 - cautious) / (self.sessions + 4))
+        adjusted = (rate * self.sessions + 2) / (self.sessions + 4)
+        return sqrt(adjusted * (1 - adjusted) / (self.sessions + 4))
 
-    def squares(self, rate: float) -> float:
-        """Return the sum over sessions of the squares of what their hits differ from what `rate` makes of them."""
-        sum_of = self.hits_squared - 2 * rate * self.lookups_times_hits + rate * rate * self.lookups_squared
-        return max(sum_of, 0.0)
+    def squared_residuals(self, rate: float) -> float:
+        """Return the sum over sessions of (hits - rate * lookups) squared."""
+        residuals = self.hits_squared - 2 * rate * self.lookups_times_hits + rate * rate * self.lookups_squared
+        return max(residuals, 0.0)  # rounding can make the difference of large sums negative
 
     @property
-    def interval(self) -> tuple[float | None, float | None]:
-        """The bounds that the rate lies between with 95 % confidence."""
-        if self.value is None or self.error is None:
-            return None, None
-        reach = _t(self.sessions - 1) * self.error
-        return max(self.value - reach, 0.0), min(self.value + reach, 1.0)
+    def estimate(self) -> Estimate:
+        """The rate with its confidence interval, which ends at 0 and 1."""
+        if self.value is None or self.standard_error is None:
+            return Estimate(self.value)
+        margin = t_quantile(self.sessions - 1) * self.standard_error
+        return Estimate(self.value, max(self.value - margin, 0.0), min(self.value + margin, 1.0))
 
     def __add__(self, other: "Rate") -> "Rate":
-        return Rate(
-            self.sessions + other.sessions,
-            self.lookups + other.lookups,
-            self.hits + other.hits,
-            self.lookups_squared + other.lookups_squared,
-            self.lookups_times_hits + other.lookups_times_hits,
-            self.hits_squared + other.hits_squared,
-        )
+        return Rate(*(one + another for one, another in zip(astuple(self), astuple(other), strict=True)))
+
+
+def rate_change(before: Rate, after: Rate) -> Estimate:
+    """Return the difference of two rates of disjoint sets of sessions, with its confidence interval (Welch)."""
+    if before.value is None or after.value is None:
+        return Estimate(None)
+    value = after.value - before.value
+    if before.standard_error is None or after.standard_error is None:
+        return Estimate(value)
+    a, b = before.standard_error**2, after.standard_error**2
+    # Welch-Satterthwaite: the variances of the two sides need not be equal.
+    degrees_of_freedom = (a + b) ** 2 / (a**2 / (before.sessions - 1) + b**2 / (after.sessions - 1))
+    margin = t_quantile(degrees_of_freedom) * sqrt(a + b)
+    return Estimate(value, value - margin, value + margin)
+
+
+def t_quantile(degrees_of_freedom: float) -> float:
+    """Return the two-sided 95 % quantile of Student's t distribution.
+
+    The series around the normal quantile is 26.7.5 of Abramowitz and Stegun; scipy would be a dependency for one line.
+
+    >>> round(t_quantile(8), 2), round(t_quantile(1000), 2)
+    (2.31, 1.96)
+    """
+    z, n = NormalDist().inv_cdf((1 + CONFIDENCE) / 2), degrees_of_freedom
+    return (
+        z
+        + (z**3 + z) / (4 * n)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
+    )
+
+
+Groups = Mapping[str | None, tuple[int, int]]
+"""Lookups and hits by group."""
 
 
 @dataclass(frozen=True, slots=True)
-class RateChange:
-    """How one rate differs from another: the difference and its bounds."""
+class GroupEffect:
+    """What one group contributes to the difference of two pooled rates; its rate is None where a side lacks it.
 
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-def _freedom(before: Rate, after: Rate) -> float:
-    """Return the degrees of freedom of a difference of rates whose variances differ (Welch and Satterthwaite)."""
-    parts = [((side.error or 0) ** 2, side.sessions - 1) for side in (before, after)]
-    return sum(v for v, _ in parts) ** 2 / sum(v**2 / n for v, n in parts)
-
-
-def rate_change(before: Rate, after: Rate) -> RateChange:
-    """Compare two rates of different sessions."""
-    if before.value is None or after.value is None:
-        return RateChange(None, None, None)
-    value = after.value - before.value
-    if before.error is None or after.error is None:
-        return RateChange(value, None, None)
-    error = sqrt(before.error**2 + after.error**2)
-    reach = _t(_freedom(before, after)) * error
-    return RateChange(value, value - reach, value + reach)
-
-
-def _t(freedom: float) -> float:
-    """Return the two-sided quantile of Student's t, by its expansion around the normal one.
-
-    >>> round(_t(8), 2), round(_t(1000), 2)
-    (2.31, 1.96)
+    `effect` is the sum of both effects.
     """
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    return (
-        z
-        + (z**3 + z) / (4 * freedom)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
-    )
+
+    group: str | None
+    lookups_a: int
+    lookups_b: int
+    hit_rate_a: float | None
+    hit_rate_b: float | None
+    rate_effect: float
+    mix_effect: float
+    effect: float
+
+
+def group_effects(a: Groups, b: Groups) -> list[GroupEffect]:
+    """Decompose the difference of two pooled rates by group, the largest effect first (Kitagawa, 1955).
+
+    The *rate effect* is the change of a group's own rate, weighted by its mean share of the lookups. The *mix effect*
+    is the change of its share, weighted by how far its mean rate is from that of all lookups. All effects add up to
+    the difference. The result is empty where a side has no lookups.
+    """
+    totals = [(sum(n for n, _ in side.values()), sum(h for _, h in side.values())) for side in (a, b)]
+    if not all(lookups for lookups, _ in totals):
+        return []
+    mean_rate = sum(hits / lookups for lookups, hits in totals) / 2
+    effects = []
+    for group in a.keys() | b.keys():
+        counts = [side.get(group, (0, 0)) for side in (a, b)]
+        shares = [lookups / total for (lookups, _), (total, _) in zip(counts, totals, strict=True)]
+        rates = [hits / lookups if lookups else None for lookups, hits in counts]
+        # A group that only one side has cannot have changed its rate: all of its effect is mix.
+        old, new = (rate if rate is not None else rates[1 - n] or 0.0 for n, rate in enumerate(rates))
+        rate_effect = (shares[0] + shares[1]) / 2 * (new - old)
+        mix_effect = (shares[1] - shares[0]) * ((new + old) / 2 - mean_rate)
+        lookups = (counts[0][0], counts[1][0])
+        both = rate_effect + mix_effect
+        effects.append(GroupEffect(group, *lookups, rates[0], rates[1], rate_effect, mix_effect, both))
+    return sorted(effects, key=lambda one: (-abs(one.effect), one.group or ""))
+
+
+FALSE_ALARM_RATE = 0.01
+"""How often a log whose hit rate never changed may still have a change point."""
+
+
+def change_point(days: Sequence[tuple[date, Rate]]) -> date | None:
+    """Return the day from which the hit rate differs most from the days before; None where none is significant.
+
+    Every day is tried as the split. The z score that it must exceed is therefore that of `FALSE_ALARM_RATE` divided by
+    the number of tries (Bonferroni).
+    """
+    rates = [rate for _, rate in days]
+    befores, afters = list(accumulate(rates)), list(accumulate(reversed(rates)))[::-1]
+    tries = max(len(days) - 1, 1)
+    highest, best_day = NormalDist().inv_cdf(1 - FALSE_ALARM_RATE / 2 / tries), None
+    for (day, _), before, after in zip(days[1:], befores, afters[1:], strict=False):
+        score = _z_score(before, after, befores[-1])
+        if score > highest:
+            highest, best_day = score, day
+    return best_day
+
+
+def _z_score(before: Rate, after: Rate, whole: Rate) -> float:
+    """Return the difference of two parts of `whole` in standard errors; 0 where it cannot be estimated.
+
+    The variance is that of all sessions around the common rate, as if nothing had changed: on its own, a part with few
+    or identical sessions would look certain.
+    """
+    if min(before.sessions, after.sessions) < MIN_SESSIONS or before.value is None or after.value is None:
+        return 0
+    variance = whole.squared_residuals(whole.hits / whole.lookups) / (whole.sessions - 1)
+    error = sqrt(variance * (before.sessions / before.lookups**2 + after.sessions / after.lookups**2))
+    return abs(after.value - before.value) / error if error else 0

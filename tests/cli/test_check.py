@@ -1,4 +1,4 @@
-"""`check`: thresholds kept, missed, and on too little; what it ends with and what it says."""
+"""`check`: verdicts, exit codes and messages."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ import pytest
 from conftest import RECORDED, Cli, Result, event
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
-SCARCE = "not enough data"
+TOO_FEW = "not enough data"
 COLUMNS = ["check", "verdict", "found", "wanted", "lookups", "unit"]
 
 
@@ -37,7 +37,7 @@ def checked(cli: Cli, *arguments: object) -> tuple[int, list[tuple[Any, ...]]]:
     return result.code, [tuple(row.values()) for row in result.table("checks")]
 
 
-def said(result: Result, kind: str) -> list[str]:
+def messages(result: Result, kind: str) -> list[str]:
     return [line.removeprefix(f"{kind}: ") for line in result.err.splitlines() if line.startswith(f"{kind}: ")]
 
 
@@ -46,18 +46,18 @@ def said(result: Result, kind: str) -> list[str]:
     [
         (["--min-hit-rate", "0.7"], 0, ("hit_rate", "ok", 110 / 150, 0.7, 150, "ratio")),
         (["--min-hit-rate", "0.74"], 5, ("hit_rate", "failed", 110 / 150, 0.74, 150, "ratio")),
-        (["--min-hit-rate", "0.74", "--min-lookups", "151"], 0, ("hit_rate", SCARCE, 110 / 150, 0.74, 150, "ratio")),
+        (["--min-hit-rate", "0.74", "--min-lookups", "151"], 0, ("hit_rate", TOO_FEW, 110 / 150, 0.74, 150, "ratio")),
         (["--min-hit-rate", "0.74", "--min-lookups", "150"], 5, ("hit_rate", "failed", 110 / 150, 0.74, 150, "ratio")),
         (["--min-remote-hit-rate", "0.8"], 0, ("remote_hit_rate", "ok", 0.8, 0.8, 100, "ratio")),
         (["--min-remote-hit-rate", "0.81"], 5, ("remote_hit_rate", "failed", 0.8, 0.81, 100, "ratio")),
-        (["--min-remote-hit-rate", "1", "--min-lookups", "101"], 0, ("remote_hit_rate", SCARCE, 0.8, 1, 100, "ratio")),
+        (["--min-remote-hit-rate", "1", "--min-lookups", "101"], 0, ("remote_hit_rate", TOO_FEW, 0.8, 1, 100, "ratio")),
         (["--min-time-saved", "11s"], 0, ("time_saved", "ok", 11000, 11000, 150, "ms")),
         (["--min-time-saved", "11.001s"], 5, ("time_saved", "failed", 11000, 11001, 150, "ms")),
-        (["--min-time-saved", "1h", "--min-lookups", "200"], 0, ("time_saved", SCARCE, 11000, 3600000, 150, "ms")),
+        (["--min-time-saved", "1h", "--min-lookups", "200"], 0, ("time_saved", TOO_FEW, 11000, 3600000, 150, "ms")),
     ],
 )  # fmt: skip
 def test_thresholds(cli: Cli, log: Any, options: list[str], code: int, row: tuple[Any, ...]) -> None:
-    """One that is just kept is kept."""
+    """A value equal to its threshold is ok."""
     found_code, (found,) = checked(cli, log(MIXED), *options)
     assert found_code == code
     assert dict(zip(COLUMNS, found, strict=True)) == pytest.approx(dict(zip(COLUMNS, row, strict=True)))
@@ -73,7 +73,7 @@ def test_the_drop(cli: Cli, log: Any, limit: str, verdict: str) -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [(99, 94), (60, 55)])
-def test_the_drop_that_is_just_allowed(cli: Cli, log: Any, before: int, after: int) -> None:
+def test_a_drop_equal_to_the_limit(cli: Cli, log: Any, before: int, after: int) -> None:
     path = log(lookups("a", before, 100 - before) + lookups("b", after, 100 - after, 8))
     code, ((_, verdict, *_),) = checked(cli, path, "--max-drop", "0.05")
     assert (code, verdict) == (0, "ok")
@@ -96,7 +96,7 @@ def test_a_drop_needs_enough_on_both_sides(cli: Cli, log: Any, before: int, afte
 
 
 @pytest.mark.parametrize(("written", "milliseconds"), [("1.1h", 3_960_000), ("0.07s", 70)])
-def test_the_time_that_is_just_saved(cli: Cli, log: Any, written: str, milliseconds: int) -> None:
+def test_time_saved_equal_to_the_threshold(cli: Cli, log: Any, written: str, milliseconds: int) -> None:
     options = ["--min-time-saved", written, "--min-lookups", "1"]
     assert checked(cli, log([event(duration=milliseconds)]), *options)[0] == 0
     assert checked(cli, log([event(duration=milliseconds - 0.5)]), *options)[0] == 5
@@ -107,21 +107,21 @@ def test_each_failed_threshold_is_a_line(cli: Cli, log: Any) -> None:
     result = cli("check", log(FALLING), *options, "--format", "json")
     assert result.code == 5
     assert [row["verdict"] for row in result.table("checks")] == ["failed", "ok", "failed", "failed"]
-    lines = said(result, "error")
+    lines = messages(result, "error")
     assert [line.split(", wanted")[0] for line in lines] == [
         "hit rate 87.5 %", "time saved 17.5 s", "hit rate change -5.0 points",
     ]  # fmt: skip
     assert [line.split("wanted ")[1] for line in lines] == ["at least 90.0 %", "at least 1 h", "at least -1.0 points"]
-    assert said(result, "note") == []
+    assert messages(result, "note") == []
 
 
 def test_not_enough_data_is_a_note(cli: Cli, log: Any) -> None:
     result = cli("check", log(MIXED), "--min-hit-rate", "0.9", "--min-lookups", "1000")
-    assert (result.code, said(result, "error")) == (0, [])
-    assert ["150" in line and "not enough data" in line for line in said(result, "note")] == [True]
+    assert (result.code, messages(result, "error")) == (0, [])
+    assert ["150" in line and "not enough data" in line for line in messages(result, "note")] == [True]
 
 
-def test_what_is_kept_says_nothing(cli: Cli, log: Any) -> None:
+def test_reached_thresholds_print_no_message(cli: Cli, log: Any) -> None:
     result = cli("check", log(MIXED), "--min-hit-rate", "0.5", "--min-time-saved", "1s")
     assert (result.code, result.err) == (0, "")
 
@@ -148,8 +148,8 @@ def test_an_empty_log(cli: Cli, log: Any) -> None:
     ("hits", "misses", "code", "verdict", "kind", "words"),
     [
         (50, 100, 5, "failed", "error", "the remote cache was never asked by 100 misses"),
-        (50, 99, 0, SCARCE, "note", "the remote cache was never asked: not enough data, only 99 misses"),
-        (200, 0, 0, SCARCE, "note", "the remote cache was never asked: not enough data, only 0 misses"),
+        (50, 99, 0, TOO_FEW, "note", "the remote cache was never asked: not enough data, only 99 misses"),
+        (200, 0, 0, TOO_FEW, "note", "the remote cache was never asked: not enough data, only 0 misses"),
     ],
 )
 def test_a_remote_cache_that_was_never_asked(
@@ -160,18 +160,20 @@ def test_a_remote_cache_that_was_never_asked(
     result = cli("check", path, "--min-remote-hit-rate", "0.5", "--format", "json")
     (row,) = result.table("checks")
     assert (result.code, row["verdict"], row["found"], row["lookups"]) == (code, verdict, None, misses)
-    (line,) = said(result, kind)
+    (line,) = messages(result, kind)
     assert line.startswith(f"remote hit rate —, wanted at least 50.0 %: {words}")
 
 
 def test_a_remote_cache_that_was_asked_once_was_asked(cli: Cli, log: Any) -> None:
     path = log(lookups("a", 0, 150, source="LOCAL") + lookups("a", 0, 1))
     result = cli("check", path, "--min-remote-hit-rate", "0.5")
-    assert (result.code, said(result, "error")) == (0, [])
-    assert said(result, "note") == ["remote hit rate 0.0 %, wanted at least 50.0 %: not enough data, only 1 lookups"]
+    assert (result.code, messages(result, "error")) == (0, [])
+    assert messages(result, "note") == [
+        "remote hit rate 0.0 %, wanted at least 50.0 %: not enough data, only 1 lookups"
+    ]
 
 
-def test_times_nobody_knows_are_not_time_saved(cli: Cli, log: Any) -> None:
+def test_unknown_durations_are_not_time_saved(cli: Cli, log: Any) -> None:
     rows = [one | {"duration": 0} for one in MIXED]
     code, ((_, verdict, found, *_),) = checked(cli, log(rows), "--min-time-saved", "1s")
     assert (code, verdict, found) == (5, "failed", 0)
@@ -228,10 +230,10 @@ def test_wrong_usage(cli: Cli, log: Any, options: list[str], words: str) -> None
     assert words in result.err
 
 
-def test_an_input_that_cannot_be_read_is_not_passed(cli: Cli, log: Any, tmp_path: Path) -> None:
+def test_an_unreadable_input_fails(cli: Cli, log: Any, tmp_path: Path) -> None:
     result = cli("check", log(MIXED), tmp_path / "none.ndjson", "--min-hit-rate", "0.9")
     assert result.code == 3
-    assert any("hit rate 73.3 %" in line for line in said(result, "error")), "what failed is said nevertheless"
+    assert any("hit rate 73.3 %" in line for line in messages(result, "error")), "what failed is said nevertheless"
     assert cli("check", tmp_path / "none.ndjson", "--min-hit-rate", "0.9").code == 3
 
 
@@ -257,10 +259,10 @@ def test_people_read_values_with_their_unit(cli: Cli, log: Any, name: str) -> No
     assert all(words in result.out for words in ("87.5 %", "50.0 %", "-5.0 points", "-20.0 points", "17.5 s", "1 h"))
 
 
-def test_what_is_missed_by_little_does_not_read_as_kept(cli: Cli, log: Any) -> None:
+def test_a_near_miss_is_written_with_enough_digits(cli: Cli, log: Any) -> None:
     """The words must tell what was found from what was wanted."""
     result = cli("check", log(MIXED), "--min-hit-rate", "0.7334")
     assert result.code == 5
-    (line,) = said(result, "error")
+    (line,) = messages(result, "error")
     found, wanted = line.removeprefix("hit rate ").split(", wanted at least ")
     assert found != wanted

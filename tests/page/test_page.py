@@ -1,4 +1,4 @@
-"""What the page says: the numbers of the commands, the period before, and nothing where nothing can be said."""
+"""The page: it has the numbers of the commands, compares periods, and shows a dash for what is unknown."""
 
 import re
 from importlib import util
@@ -20,10 +20,10 @@ def test_the_page_has_the_numbers_of_the_commands(cli: Cli, chosen: list[str]) -
     stats = cli("stats", SAMPLE, *filters, "--by", "day", "--format", "json")
     misses = cli("misses", SAMPLE, *filters, "--limit", "15", "--format", "json")
     (totals,), (missed,) = stats.table("totals"), misses.table("misses")
-    told = {row["measure"]: row["value"] for row in page.table("answer")}
-    assert told["hit_rate"] == totals["hit_rate"]
-    assert told["time_saved"] == totals["time_saved_ms"]
-    assert told["avoidable_time"] == missed["avoidable_time_ms"]
+    answer = {row["measure"]: row["value"] for row in page.table("answer")}
+    assert answer["hit_rate"] == totals["hit_rate"]
+    assert answer["time_saved"] == totals["time_saved_ms"]
+    assert answer["avoidable_time"] == missed["avoidable_time_ms"]
     by_day = {row["day"]: row for row in stats.table("by_day")}
     for row in page.table("hit_rate_over_time"):
         day = by_day[row["day"]]
@@ -45,10 +45,10 @@ def test_the_page_has_the_numbers_of_the_commands(cli: Cli, chosen: list[str]) -
     assert page.json["input"] == stats.json["input"]
 
 
-def test_the_period_before_is_as_long(cli: Cli) -> None:
+def test_the_period_before_has_the_same_length(cli: Cli) -> None:
     page = cli("report", SAMPLE, "--team", "web", "--since", "2026-09-10", "--until", "2026-09-20", "--format", "json")
     before, after = page.table("sides")
-    assert (before["side"], after["side"]) == ("before", "this period")
+    assert (before["side"], after["side"]) == ("the period before", "this period")
     chosen = [SAMPLE, "--where", "duration < 4000", "--format", "json"]
     changed, weeks = cli("report", *chosen).table("sides"), cli("compare", *chosen).table("sides")
     assert [row["lookups"] for row in changed] == [row["lookups"] for row in weeks]
@@ -81,14 +81,14 @@ LOGS: dict[str, list[dict[str, Any]]] = {
 
 @pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("name", LOGS)
-def test_logs_that_say_little(name: str, format_name: str, log: Any, cli: Cli) -> None:
+def test_minimal_logs(name: str, format_name: str, log: Any, cli: Cli) -> None:
     result = cli("report", log(LOGS[name]), "--format", format_name)
     assert result.code == 0, result.err
     assert "Traceback" not in result.err
     assert not re.search(r"\b(nan|None|inf)\b", result.out)
 
 
-def test_what_cannot_be_known_is_a_dash_with_the_reason(log: Any, cli: Cli) -> None:
+def test_an_unknown_value_is_a_dash_with_the_reason(log: Any, cli: Cli) -> None:
     page = cli("report", log(LOGS["no duration is known"]), "--format", "markdown").out
     assert "- **Time saved: —.** No hit has a known duration" in page
     assert "- **Hit rate: 100.0 %.**" in page
@@ -96,16 +96,16 @@ def test_what_cannot_be_known_is_a_dash_with_the_reason(log: Any, cli: Cli) -> N
     assert nothing.count(": —.** There are no lookups.") == 3
     missed = cli("report", log(LOGS["one miss at a time"]), "--format", "markdown").out
     assert "- **Time saved: 0 s.** No lookup was a hit." in missed
-    assert "- **Avoidable time: 0 s.** No miss is known to be of what had been made before." in missed
+    assert "- **Avoidable time: 0 s.** No miss is known to be avoidable; 0 could not be classified." in missed
     untimed = cli("report", log([event(event="MISS", source="REMOTE", timestamp=None)]), "--format", "markdown").out
-    assert "- **Avoidable time: —.** It cannot be told of any miss" in untimed
+    assert "- **Avoidable time: —.** Unknown for every miss" in untimed
     twice = [
         event(event="MISS", source="REMOTE", sessionId=f"s{n}", timestamp=f"2026-09-0{n + 1}T00:00:00Z") for n in (0, 1)
     ]
     unknown = cli(
         "report", log([event(timestamp="2026-01-01T00:00:00Z", hash="old"), *twice]), "--format", "markdown"
     ).out
-    assert "- **Avoidable time: —.** 1 misses were of what had been made before, but how long" in unknown
+    assert "- **Avoidable time: —.** 1 misses were avoidable, but the duration of their tasks" in unknown
 
 
 @pytest.mark.parametrize("source", [RECORDED / "runs", RECORDED / "requests.ndjson", RECORDED / "events.har"])

@@ -1,4 +1,4 @@
-"""`compare`: what it says of a log, its sides and the edges of them, and what people see of it."""
+"""`compare`: its tables, how sides are chosen and parsed, and how its answer is displayed."""
 
 import json
 import random
@@ -12,8 +12,7 @@ from conftest import RECORDED, Cli, event
 from sessions_of_hits import DAY, Run, asked, at, drawn, rate_of, runs, sides
 
 import analyzer
-from analyzer.questions.compare import comparison_tables
-from analyzer.questions.comparison_sides import SideMeasures
+from analyzer.questions.compare import SideMeasures, comparison_tables
 from analyzer.render.display import display_table
 
 
@@ -22,14 +21,14 @@ from analyzer.render.display import display_table
     [
         ([(10, 9), (10, 8)] * 5, [(10, 2), (10, 3)] * 5, "fell"),
         ([(10, 2), (10, 3)] * 5, [(10, 9), (10, 8)] * 5, "rose"),
-        ([(10, 2), (10, 8)] * 5, [(10, 3), (10, 8)] * 5, "no more than chance explains"),
+        ([(10, 2), (10, 8)] * 5, [(10, 3), (10, 8)] * 5, "no significant change"),
     ],
 )
 def test_the_verdict(cli: Cli, log: Any, before: list[Run], after: list[Run], words: str) -> None:
     path = log(runs("a", 0, before) + runs("b", 1, after))
-    (told,) = asked(cli, path, f"..{at(1)}", f"{at(1)}..").table("change")
-    assert told["change"] == words
-    assert (told["hit_rate_change_low"] <= 0 <= told["hit_rate_change_high"]) == (words.startswith("no more"))
+    (change,) = asked(cli, path, f"..{at(1)}", f"{at(1)}..").table("change")
+    assert change["change"] == words
+    assert (change["hit_rate_change_low"] <= 0 <= change["hit_rate_change_high"]) == (words == "no significant change")
 
 
 def test_remote_rates_and_times(cli: Cli, log: Any) -> None:
@@ -50,8 +49,8 @@ def test_remote_rates_and_times(cli: Cli, log: Any) -> None:
         for row in result.table("sides")
     ]
     assert found == [(2 / 3, 1 / 2, 100, 5), (1 / 2, 0, 5, 70)]
-    (told,) = result.table("change")
-    assert (told["remote_hit_rate_change"], told["time_saved_change_ms"], told["time_lost_change_ms"]) == (
+    (change,) = result.table("change")
+    assert (change["remote_hit_rate_change"], change["time_saved_change_ms"], change["time_lost_change_ms"]) == (
         -0.5,
         -95,
         65,
@@ -90,7 +89,7 @@ SIDE = SideMeasures(
 
 def test_a_screen_of_80_columns_shows_what_matters(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is left out but the sum of two effects that are shown, and the times of first and last lookups."""
-    monkeypatch.setattr("analyzer.questions.compare.COMPARED", ("team",))
+    monkeypatch.setattr("analyzer.questions.compare.COMPARED_DIMENSIONS", ("team",))
     after = replace(SIDE, groups={"team": {**TEAMS, "a-team-of-a-long-name": (12_345, 1_234)}})
     names = ("A: 2026-10-12..2026-10-26", "B: 2026-10-26..2026-11-09")
     found = {table.name: display_table(table, 80) for table in comparison_tables(names, (SIDE, after), None, 5)}
@@ -116,15 +115,15 @@ def test_data_formats_keep_the_bounds_apart(cli: Cli, log: Any) -> None:
 
 
 @pytest.mark.parametrize("by", ["task", "package"])
-def test_tasks_are_told_where_summaries_name_them(cli: Cli, by: str) -> None:
-    """They are called what `stats --by` calls them, and hold the same lookups."""
+def test_changes_by_task_where_run_summaries_name_tasks(cli: Cli, by: str) -> None:
+    """Groups have the names and lookups of `stats --by`."""
     summaries = sorted((RECORDED / "runs").iterdir())[:12]
     middle = "2026-11-23T04:34:00Z"
     log = [RECORDED / "requests.ndjson", *summaries]
     result = asked(cli, *log, f"..{middle}", f"{middle}..", "--limit", 100)
     row = next(row for row in result.table("effects") if row["by"] == by)
-    (told,) = result.table("change")
-    assert row["rate_effect"] + row["mix_effect"] == pytest.approx(told["hit_rate_change"], abs=1e-12)
+    (change,) = result.table("change")
+    assert row["rate_effect"] + row["mix_effect"] == pytest.approx(change["hit_rate_change"], abs=1e-12)
     found = {row[by]: (row["lookups_a"], row["lookups_b"]) for row in result.table(f"by_{by}")}
     halves = [
         {row[by]: row["lookups"] for row in cli("stats", *log, "--by", by, *half, "--format", "json").table(f"by_{by}")}
@@ -152,13 +151,13 @@ def test_the_last_two_weeks_of_what_is_selected(cli: Cli, log: Any) -> None:
     assert sides(asked(cli, path, "--until", at(40))) == [(1, 4, 0.25), (1, 4, 0.75)]
 
 
-def test_since_holds_for_the_last_two_weeks(cli: Cli, log: Any) -> None:
+def test_since_narrows_the_last_two_weeks(cli: Cli, log: Any) -> None:
     """What is before --since is on neither side."""
     path = log(runs("a", 0, [(4, 1)]) + runs("b", 1.5, [(4, 2)]) + runs("c", 9, [(4, 3)]))
     assert sides(asked(cli, path, "--since", at(1))) == [(1, 4, 0.5), (1, 4, 0.75)]
 
 
-def test_periods_hold_their_start_and_not_their_end(cli: Cli, log: Any) -> None:
+def test_periods_include_their_start_and_exclude_their_end(cli: Cli, log: Any) -> None:
     path = log(runs("a", 0, [(1, 1)]) + runs("b", 1, [(2, 1)]) + runs("c", 2, [(4, 1)]))
     assert sides(asked(cli, path, "2026-03-02..2026-03-03", "2026-03-03..2026-03-04")) == [(1, 1, 1), (1, 2, 0.5)]
     assert sides(asked(cli, path, "..2026-03-03", "2026-03-03..")) == [(1, 1, 1), (2, 6, 2 / 6)]
@@ -206,7 +205,7 @@ def test_filters_as_sides(cli: Cli, log: Any, arguments: list[str], rates: tuple
     assert result.table("change")[0]["hit_rate_change"] == pytest.approx(rates[1] - rates[0])
 
 
-def test_no_day_is_told_where_filters_tell_the_sides_apart(cli: Cli, log: Any) -> None:
+def test_no_change_point_where_sides_differ_by_filters(cli: Cli, log: Any) -> None:
     draw = random.Random(8)  # noqa: S311  (no secret)
     events = []
     for day in range(14):
@@ -240,7 +239,7 @@ def test_two_logs_and_two_filters_are_one_source(cli: Cli, log: Any) -> None:
     assert sides(asked(cli, a, b, "ci=CIRCLE", "ci=GITLAB")) == sides(asked(cli, log(MIXED), "ci=CIRCLE", "ci=GITLAB"))
 
 
-def test_what_is_said_of_the_second_log_is_not_lost(cli: Cli, log: Any) -> None:
+def test_notes_on_both_logs_are_kept(cli: Cli, log: Any) -> None:
     plain, untimed = (
         log(runs("s", 0, [(10, 3)]), "a.ndjson"),
         log([event(), event(timestamp=at(0), hash="h2")], "b.ndjson"),
@@ -280,14 +279,14 @@ def test_wrong_usage(cli: Cli, log: Any, arguments: list[str], words: list[str])
     assert all(word in result.err for word in words), result.err
 
 
-def test_a_side_with_nothing_on_it(cli: Cli, log: Any) -> None:
+def test_a_side_without_lookups(cli: Cli, log: Any) -> None:
     result = asked(cli, log(MIXED), "team=nobody", "team=web")
     assert "A: team=nobody has no lookups" in result.err
     assert sides(result) == [(0, 0, None), (2, 20, 0.15)]
-    (told,) = result.table("change")
-    rates = [value for name, value in told.items() if "rate" in name]
+    (change,) = result.table("change")
+    rates = [value for name, value in change.items() if "rate" in name]
     assert rates == [None] * 6
-    assert (told["change"], told["change_began"]) == ("not enough sessions to tell", None)
+    assert (change["change"], change["change_began"]) == ("not enough sessions to tell", None)
     assert [table["name"] for table in result.json["tables"]] == ["change", "sides", "effects"]
     assert result.table("effects") == []
     table = cli("compare", log(MIXED), "team=nobody", "team=web")
@@ -295,7 +294,7 @@ def test_a_side_with_nothing_on_it(cli: Cli, log: Any) -> None:
 
 
 def test_a_log_without_times(cli: Cli, log: Any) -> None:
-    """There are no last seven days; that is said, and why."""
+    """There are no last seven days; a note says why."""
     path = log([event(sessionId=f"s{n}", hash=f"h{n % 3}") for n in range(9)])
     result = asked(cli, path)
     assert sides(result) == [(0, 0, None), (0, 0, None)]

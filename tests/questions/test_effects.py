@@ -1,4 +1,4 @@
-"""Effects of rates and of the mix, worked out by hand and as they must add up."""
+"""The decomposition of a hit rate change into rate and mix effects: by hand, and that effects add up."""
 
 import math
 from typing import Any
@@ -7,41 +7,43 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analyzer.questions.effects import effects
+from analyzer.questions.rates import group_effects
 
 
 def test_effects_by_hand() -> None:
     """A: 60 of x at 50 %, 40 of y at 100 %: 70 %. B: 20 of x at 75 %, 80 of y at 75 %: 75 %. The mean is 72.5 %."""
     x, y = sorted(
-        effects({"x": (60, 30), "y": (40, 40)}, {"x": (20, 15), "y": (80, 60)}), key=lambda one: one.group or ""
+        group_effects({"x": (60, 30), "y": (40, 40)}, {"x": (20, 15), "y": (80, 60)}), key=lambda one: one.group or ""
     )
     assert (x.rate_effect, x.mix_effect) == pytest.approx((0.4 * 0.25, -0.4 * (0.625 - 0.725)))
     assert (y.rate_effect, y.mix_effect) == pytest.approx((0.6 * -0.25, 0.4 * (0.875 - 0.725)))
-    assert x.total + y.total == pytest.approx(0.05)
+    assert x.effect + y.effect == pytest.approx(0.05)
 
 
 def test_only_rates_changed_or_only_the_mix() -> None:
-    rates = effects({"x": (50, 10), "y": (50, 40)}, {"x": (500, 200), "y": (500, 300)})
+    rates = group_effects({"x": (50, 10), "y": (50, 40)}, {"x": (500, 200), "y": (500, 300)})
     assert [one.mix_effect for one in rates] == pytest.approx([0, 0])
-    mix = effects({"x": (90, 9), "y": (10, 9)}, {"x": (10, 1), "y": (90, 81)})
+    mix = group_effects({"x": (90, 9), "y": (10, 9)}, {"x": (10, 1), "y": (90, 81)})
     assert [one.rate_effect for one in mix] == pytest.approx([0, 0])
     assert sum(one.mix_effect for one in mix) == pytest.approx(0.82 - 0.18)
 
 
-def test_a_group_of_one_side_only_is_all_mix() -> None:
-    found = {one.group: one for one in effects({"old": (10, 4), "both": (10, 8)}, {"new": (10, 1), "both": (10, 8)})}
+def test_a_group_on_one_side_only_has_no_rate_effect() -> None:
+    found = {
+        one.group: one for one in group_effects({"old": (10, 4), "both": (10, 8)}, {"new": (10, 1), "both": (10, 8)})
+    }
     assert (found["old"].rate_effect, found["new"].rate_effect, found["both"].rate_effect) == (0, 0, 0)
-    assert (found["old"].rate_after, found["new"].rate_before) == (None, None)
+    assert (found["old"].hit_rate_b, found["new"].hit_rate_a) == (None, None)
     assert found["old"].mix_effect == pytest.approx(-0.5 * (0.4 - (0.6 + 0.45) / 2))
     assert found["new"].mix_effect == pytest.approx(0.5 * (0.1 - (0.6 + 0.45) / 2))
-    assert sum(one.total for one in found.values()) == pytest.approx(0.45 - 0.6)
+    assert sum(one.effect for one in found.values()) == pytest.approx(0.45 - 0.6)
 
 
 @pytest.mark.parametrize(
     ("before", "after"), [({}, {"x": (1, 1)}), ({"x": (1, 1)}, {}), ({}, {}), ({"x": (0, 0)}, {"x": (2, 1)})]
 )
 def test_no_effects_where_a_side_is_empty(before: Any, after: Any) -> None:
-    assert effects(before, after) == []
+    assert group_effects(before, after) == []
 
 
 GROUPS = st.dictionaries(
@@ -54,7 +56,7 @@ GROUPS = st.dictionaries(
 @settings(max_examples=80, deadline=None)
 @given(before=GROUPS, after=GROUPS)
 def test_the_effects_add_up_to_the_change(before: Any, after: Any) -> None:
-    found = effects(before, after)
+    found = group_effects(before, after)
     rates = [sum(h for _, h in side.values()) / sum(n for n, _ in side.values()) for side in (before, after)]
     assert math.fsum(one.rate_effect + one.mix_effect for one in found) == pytest.approx(rates[1] - rates[0], abs=1e-12)
     assert {one.group for one in found} == before.keys() | after.keys()
@@ -64,14 +66,14 @@ def test_the_effects_add_up_to_the_change(before: Any, after: Any) -> None:
         own = [hits / lookups if lookups else None for lookups, hits in pairs]
         old, new = (rate if rate is not None else own[1 - place] for place, rate in enumerate(own))
         assert one.rate_effect == pytest.approx((new - old) * sum(shares) / 2, abs=1e-12)  # type: ignore[operator]
-        assert [one.total for one in found] == sorted((x.total for x in found), key=abs, reverse=True)
+        assert [one.effect for one in found] == sorted((x.effect for x in found), key=abs, reverse=True)
 
 
 @settings(max_examples=30, deadline=None)
 @given(before=GROUPS, after=GROUPS)
-def test_the_effects_turn_round_with_the_sides(before: Any, after: Any) -> None:
-    there = {one.group: one for one in effects(before, after)}
-    for back in effects(after, before):
+def test_swapping_the_sides_negates_the_effects(before: Any, after: Any) -> None:
+    there = {one.group: one for one in group_effects(before, after)}
+    for back in group_effects(after, before):
         assert (back.rate_effect, back.mix_effect) == pytest.approx(
             (-there[back.group].rate_effect, -there[back.group].mix_effect), abs=1e-12
         )

@@ -1,130 +1,127 @@
-"""What changed against the period before, and whether rates changed or only the mix of lookups."""
+"""The section on what changed against the period before, and whether rates or the mix of lookups changed."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import Selection
-from analyzer.questions.compare import FELL, ROSE, compare, last_two_weeks, narrowed
-from analyzer.questions.comparison_sides import ComparisonSide
+from analyzer.questions.compare import FELL, NOT_SIGNIFICANT, ROSE, TOO_FEW_SESSIONS, compare
+from analyzer.questions.comparison_sides import ComparisonSide, Sides, last_two_weeks, narrow_selection
 from analyzer.questions.options import CompareOptions
-from analyzer.questions.page.context import PageContext, Parts, Row, first_row, row_dicts
-from analyzer.questions.page.trends import DIMENSION_WORDS
-from analyzer.questions.report import Report, select_scope
-from analyzer.table import COUNT, MS_CHANGE, RATIO, RATIO_CHANGE, TEXT, Section, Sentence
+from analyzer.questions.page import PageContext, Sections
+from analyzer.questions.page.trends import DIMENSION_NAMES
+from analyzer.questions.report import select_scope
+from analyzer.table import COUNT, MS, POINTS, RATIO, RATIO_CHANGE, TEXT, Section, Sentence, Table
 from analyzer.times import add_clamped
 
-SPAN = "SELECT min(first_at), max(first_at) FROM lookup"
-ACTIVE_DAYS = "SELECT count(DISTINCT first_at::DATE) FROM {selected}"
-MISSING = 0.1
-"""So much of the period before may lie before the log: a log seldom begins at midnight."""
+MAX_MISSING_SHARE = 0.1
+"""How much of a period may lie outside of the log: a log seldom begins or ends at midnight."""
+WEEKS_INSTEAD = Sentence("The log has no earlier period of the same length, so the last two weeks are compared.")
+CAVEATS = {NOT_SIGNIFICANT: " (not statistically significant)", TOO_FEW_SESSIONS: " (too few sessions to be sure)"}
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The two periods that are compared, by their names, and a sentence on why these."""
-
-    before: ComparisonSide
-    after: ComparisonSide
-    why: str
-
-
-def changes_section(subject: PageContext) -> Parts:
-    """Give the section of what changed, where the log has both periods."""
-    log, selection = subject.asked.log, subject.asked.selection
-    pair = _periods(log, selection)
-    whole = replace(selection, since=None, until=None)
-    report = compare([log], whole, (pair.before, pair.after), CompareOptions())
-    found, sides = first_row(report.tables[0]), report.tables[1]
-    if found["hit_rate_change"] is None:
-        return
-    told = [Sentence(pair.why)] if pair.why else []
-    told += [_sentence(pair, found), *_cause(report), *_thin(log, whole, pair)]
-    yield Section("What changed", told, sides.name), sides
+def changes_section(context: PageContext) -> Sections:
+    """Return the section of what changed, where both periods have lookups."""
+    log, selection = context.scope.log, context.scope.selection
+    requested = _requested_periods(log, selection)
+    periods = requested or _last_weeks(log, selection)
+    selection_of_both = replace(selection, since=None, until=None)
+    report = compare([log], selection_of_both, periods, CompareOptions())
+    tables = {table.name: table for table in report.tables}
+    (change,) = tables["change"].records()
+    if change["hit_rate_change"] is not None:
+        sentences = [WEEKS_INSTEAD] if selection.since and not requested else []
+        sentences += [_periods_sentence(periods), _change_sentence(change), *_cause_sentences(change["change"], tables)]
+        sentences += _sparse_sentences(log, selection_of_both, periods)
+        yield Section("What changed", sentences, "sides"), tables["sides"]
 
 
-def _periods(log: OpenLog, selection: Selection) -> Pair:
-    """Return the period that is asked for and the equal one before; else the last 7 days and the 7 before."""
+def _requested_periods(log: OpenLog, selection: Selection) -> Sides | None:
+    """Return the selected period and the equally long one before it; None where the log does not cover both."""
     since, until = selection.since, selection.until
-    first_at, last_at = log.connection.execute(SPAN).fetchall()[0]
+    ((first_at, last_at),) = log.connection.execute("SELECT min(first_at), max(first_at) FROM lookup").fetchall()
     if since is None or last_at is None:
-        return _weeks(log, selection, "")
-    end = _end(since, until, add_clamped(last_at, timedelta(microseconds=1)))
+        return None
+    end = add_clamped(last_at, timedelta(microseconds=1))
+    if until and until - end <= (until - since) * MAX_MISSING_SHARE:
+        end = until
     start = add_clamped(since, min(since - end, timedelta(0)))
-    if end <= since or first_at > start + (end - since) * MISSING:
-        return _weeks(log, selection, "The log has no earlier period of the same length: weeks are compared.")
-    return Pair(_sample("before", start, since), _sample("this period", since, end), "")
+    if end <= since or first_at > start + (end - since) * MAX_MISSING_SHARE:
+        return None
+    before = ComparisonSide("the period before", {"since": start, "until": since})
+    return before, ComparisonSide("this period", {"since": since, "until": end})
 
 
-def _end(since: datetime, until: datetime | None, over: datetime) -> datetime:
-    """Return the end of the period: `until`, unless the log is over long before."""
-    return until if until and until - over <= (until - since) * MISSING else over
+def _last_weeks(log: OpenLog, selection: Selection) -> Sides:
+    before, after = (replace(side, name=side.name.partition(": ")[2]) for side in last_two_weeks(log, selection))
+    return before, after
 
 
-def _weeks(log: OpenLog, selection: Selection, why: str) -> Pair:
-    weeks = last_two_weeks(log, selection)
-    before, after = (
-        replace(one, name=name) for one, name in zip(weeks, ("the 7 days before", "the last 7 days"), strict=True)
-    )
-    return Pair(before, after, why)
+def _periods_sentence(periods: Sides) -> Sentence:
+    texts = [text for side in reversed(periods) for text in (side.name, _format_dates(side))]
+    return Sentence("Compares {} ({}) with {} ({}).", [(text, TEXT) for text in texts])
 
 
-def _sample(name: str, since: datetime, until: datetime) -> ComparisonSide:
-    return ComparisonSide(name, {"since": since, "until": until})
-
-
-def _sentence(pair: Pair, found: Row) -> Sentence:
-    text = "{} ({}) against {} ({}): the hit rate changed by {} ({}), time saved by {}"
-    values: list[tuple[Any, str]] = []
-    for one in (pair.after, pair.before):
-        name = one.name if values else one.name[0].upper() + one.name[1:]
-        values += [(name, ""), (_dates(one), "")]
-    values += [
-        (found["hit_rate_change"], RATIO_CHANGE),
-        (found["change"], ""),
-        (found["time_saved_change_ms"], MS_CHANGE),
-    ]
-    if found["change_began"]:
-        return Sentence(f"{text}. The change began about {{}}.", [*values, (found["change_began"], TEXT)])
-    return Sentence(f"{text}.", values)
-
-
-def _dates(sample: ComparisonSide) -> str:
-    """Write a period; its last moment is before its end."""
-    since, until = sample.filters["since"], sample.filters["until"]
+def _format_dates(side: ComparisonSide) -> str:
+    since, until = side.filters["since"], side.filters["until"]
     if since.time() == until.time() == datetime.min.time():
+        # `until` is exclusive: the last whole day is the day before.
         return f"{since:%Y-%m-%d} to {until - timedelta(days=1):%Y-%m-%d}"
     return f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
 
 
-def _cause(report: Report) -> list[Sentence]:
-    """Say whether it was the rates or the mix: by the dimension of whose groups most of it can be told."""
-    tables = {table.name: table for table in report.tables}
-    by = row_dicts(tables["effects"])
-    if not by or first_row(tables["change"])["change"] not in (FELL, ROSE):
-        return []
-    widest = max(reversed(by), key=lambda one: abs(one["mix_effect"]))
-    mix, rate = widest["mix_effect"], widest["rate_effect"]
-    if abs(mix) > abs(rate):
-        text = "It is the mix of lookups more than the rates: another mix of {}s makes {}, their own rates {}."
-        return [Sentence(text, [(DIMENSION_WORDS[widest["by"]], ""), (mix, RATIO_CHANGE), (rate, RATIO_CHANGE)])]
-    groups = [(one["by"], first_row(tables[f"by_{one['by']}"])) for one in by]
-    name, group = max(reversed(groups), key=lambda one: abs(one[1]["effect"]))
-    if group[name] is None or abs(group["effect"]) < abs(widest["hit_rate_change"]) / 2:
-        return []
-    text = "Most of it is {} {}: {} of the change; its own rate went from {} to {}."
-    rates = [(group["hit_rate_a"], RATIO), (group["hit_rate_b"], RATIO)]
-    return [Sentence(text, [(DIMENSION_WORDS[name], ""), (group[name], ""), (group["effect"], RATIO_CHANGE), *rates])]
+def _change_sentence(change: Mapping[str, Any]) -> Sentence:
+    rate, rate_values = _describe_change(change["hit_rate_change"], POINTS, smallest=0.0005)
+    saved, saved_values = _describe_change(change["time_saved_change_ms"], MS, smallest=1)
+    text = f"Hit rate {rate}{CAVEATS.get(change['change'], '')}; time saved {saved}."
+    if change["change_began"] is None:
+        return Sentence(text, [*rate_values, *saved_values])
+    values = [*rate_values, *saved_values, (change["change_began"], TEXT)]
+    return Sentence(f"{text} The change began about {{}}.", values)
 
 
-def _thin(log: OpenLog, whole: Selection, pair: Pair) -> list[Sentence]:
-    """Warn where one period has lookups on far fewer days than the other: such periods are hardly alike."""
-    days = {
-        one.name: select_scope(log, narrowed(whole, one)).selected.rows(ACTIVE_DAYS)[0][0]
-        for one in (pair.before, pair.after)
-    }
-    if min(days.values()) * 2 > max(days.values()):
-        return []
-    values = [value for name, count in days.items() for value in ((name, ""), (count, COUNT))]
-    return [Sentence("Take care: days with lookups in {}: {}; in {}: {}.", values)]
+def _describe_change(change: float, unit: str, *, smallest: float) -> tuple[str, list[tuple[Any, str]]]:
+    """Return a verb with the absolute change; below `smallest` it would be written as 0."""
+    if abs(change) < smallest:
+        return "did not change", []
+    return f"{'rose' if change > 0 else 'fell'} by {{}}", [(abs(change), unit)]
+
+
+def _cause_sentences(verdict: str, tables: Mapping[str, Table]) -> Iterator[Sentence]:
+    """Say whether the mix or one group explains most of a significant change."""
+    effects = tables["effects"].records()
+    if not effects or verdict not in (FELL, ROSE):
+        return
+    widest = _largest(effects, "mix_effect")
+    mix_effect, rate_effect = widest["mix_effect"], widest["rate_effect"]
+    top = _largest([{"by": one["by"], **tables[f"by_{one['by']}"].records()[0]} for one in effects], "effect")
+    group = top[top["by"]]
+    if abs(mix_effect) > abs(rate_effect):
+        noun = DIMENSION_NAMES[widest["by"]]
+        text = f"Most of the change is from the mix of {noun}s: it accounts for {{}}, their own hit rates for {{}}."
+        yield Sentence(text, [(mix_effect, RATIO_CHANGE), (rate_effect, RATIO_CHANGE)])
+    elif group is not None and abs(top["effect"]) >= abs(widest["hit_rate_change"]) / 2:
+        text = (
+            f"Most of the change is from {DIMENSION_NAMES[top['by']]} {{}}: it accounts for {{}}; its own hit rate went"
+        )
+        rates = [(top["hit_rate_a"], RATIO), (top["hit_rate_b"], RATIO)]
+        yield Sentence(f"{text} from {{}} to {{}}.", [(group, TEXT), (top["effect"], RATIO_CHANGE), *rates])
+
+
+def _largest(records: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Return the record with the largest absolute value; of equal ones the last: teams say more than tasks."""
+    return max(reversed(records), key=lambda record: abs(record[name]))
+
+
+def _sparse_sentences(log: OpenLog, selection: Selection, periods: Sides) -> Iterator[Sentence]:
+    """Warn where one period has lookups on at most half as many days as the other: they may not be comparable."""
+    days = []
+    for side in periods:
+        selected = select_scope(log, narrow_selection(selection, side)).selected
+        days += [count for (count,) in selected.rows("SELECT count(DISTINCT first_at::DATE) FROM {selected}")]
+    if min(days) * 2 <= max(days):
+        text = "Compare with care: the number of days with lookups is {} in {}, but {} in {}."
+        pairs = zip(days, periods, strict=True)
+        yield Sentence(text, [value for count, side in pairs for value in ((count, COUNT), (side.name, TEXT))])

@@ -1,38 +1,70 @@
-"""Why lookups missed, what that cost, and what to mend first."""
+"""The sections on misses: why lookups missed, what to fix first, and how long to keep artifacts."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from analyzer.questions.misses import KEY_COLUMNS, classes_table, default_key, top_misses_table
-from analyzer.questions.page.context import PageContext, Parts, select_columns
-from analyzer.table import Chart, Section, Sentence, Table
+from analyzer.questions.page import PageContext, Sections
+from analyzer.questions.retention import retention_tables
+from analyzer.table import FACTOR, MS_CHANGE, RATIO_CHANGE, TEXT, Chart, Section, Sentence, Table
 
+CLASS_COLUMNS = (
+    *("class", "misses", "share", "sessions", "imputed_time_ms", "imputed_coverage"),
+    *("avoidable", "definition"),
+)
+TOP_COLUMNS = ("avoidable_time_ms", "avoidable_misses", "likely_causes", "last_seen")
 MAX_TOP_MISSES = 15
-TOP_COLUMN_NAMES = ("avoidable_time_ms", "avoidable_misses", "likely_causes", "last_seen")
 
 
-def misses_sections(subject: PageContext) -> Parts:
-    """Give the sections of misses by class and of the costliest ones. The misses are classed already."""
-    selected = subject.asked.selected
+def misses_sections(context: PageContext) -> Sections:
+    """Return the sections of misses by class, and of the misses with the most avoidable time."""
+    selected = context.scope.selected
     classes = classes_table(selected)
     if classes.rows:
-        yield _classes(classes)
+        yield _classes_section(classes)
     key = default_key(selected)
-    costliest = top_misses_table(selected, key, MAX_TOP_MISSES)
-    if costliest.rows:
-        words = Sentence("Where a hit was possible, and what it would have spared; causes are candidates, no verdicts.")
-        names = [*(column.name for column in KEY_COLUMNS[key]), *TOP_COLUMN_NAMES]
-        yield Section("What to mend first", [words], costliest.name), select_columns(costliest, names)
+    top = top_misses_table(selected, key, MAX_TOP_MISSES)
+    if top.rows:
+        text = "The avoidable misses that cost the most task time. Causes are candidates to verify."
+        table = top.select([*(column.name for column in KEY_COLUMNS[key]), *TOP_COLUMNS])
+        yield Section("What to fix first", [Sentence(text)], table.name), table
 
 
-def _classes(table: Table) -> tuple[Section, Table]:
-    names = ["class", "misses", "share", "sessions", "imputed_time_ms", "imputed_coverage", "avoidable", "definition"]
-    kept = select_columns(table, names)
-    columns = [replace(column, detail=False) for column in kept.columns]
-    what = (
-        "Horizontal bars, one a class of misses: what their tasks took, as far as that is known, and how many they are."
-    )
-    chart = Chart(
-        "rank", "Time of misses by class", what, "class", ("imputed_time_ms",), mark="avoidable", size="misses"
-    )
-    words = Sentence("Avoidable are misses of what had been made before. Each class is a candidate, no verdict.")
-    return Section("Why lookups missed", [words], kept.name, [chart]), Table(kept.name, columns, kept.rows)
+def _classes_section(classes: Table) -> tuple[Section, Table]:
+    table = classes.select(CLASS_COLUMNS)
+    # The page has room for details such as the definition, which a terminal leaves out.
+    table = replace(table, columns=[replace(column, detail=False) for column in table.columns])
+    text = "Misses are avoidable where the artifact had been built before. Classes are candidates to verify."
+    title = "Time of misses by class"
+    bars = "Horizontal bars, one for each class of misses: the known or imputed time of their tasks, and their number."
+    chart = Chart("rank", title, bars, "class", ("imputed_time_ms",), mark="avoidable", size="misses")
+    return Section("Why lookups missed", [Sentence(text)], table.name, [chart]), table
+
+
+def retention_section(context: PageContext) -> Sections:
+    """Return the section of the retention curve, where lookups asked the remote cache."""
+    days = context.options.retention_days
+    observed, curve, steps = retention_tables(context.scope.selected, days)
+    if not observed.rows:
+        return
+    title = "Remote hit rate by days kept"
+    lines = "Lines over the days of retention, counted from upload and from last use; hollow points are extrapolated."
+    chart = Chart("line", title, lines, "days", ("remote_hit_rate",), "policy", "extrapolated", at=days)
+    text = "The curve assumes that every miss is uploaded. Retention of over half of the log's time is extrapolated."
+    sentences = [*_longer_retention(curve, steps, days), Sentence(text)]
+    yield Section("How long to keep artifacts", sentences, curve.name, [chart]), curve
+
+
+def _longer_retention(curve: Table, steps: Table, days: float) -> Iterator[Sentence]:
+    """Say what the first listed retention of at least twice the present one would change."""
+    # `steps` has a row for each retention of the curve except the present one, in the same order.
+    others = [row["days"] for row in curve.records() if row["policy"] == "absolute" and row["days"] != days]
+    absolute = [row for row in steps.records() if row["policy"] == "absolute"]
+    step = next((one for one, other in zip(absolute, others, strict=True) if other >= 2 * days), None)
+    if step and (step["extrapolated"] or step["saved_a_week_change_ms"] is None):
+        yield Sentence("The log is too short to estimate the effect of retention {}.", [(step["step"], TEXT)])
+    elif step:
+        units = {"step": TEXT, "hit_rate_change": RATIO_CHANGE, "saved_a_week_change_ms": MS_CHANGE}
+        values = [(step[name], unit) for name, unit in (units | {"artifacts_factor": FACTOR}).items()]
+        text = "Changing retention {} (from upload): remote hit rate {}, time saved per week {}, {} as many artifacts."
+        yield Sentence(text, values)

@@ -1,155 +1,138 @@
-"""Hit rates by team, CI, task and package, each where there are several."""
+"""The sections on hit rates and time saved: over time, by group, by session, and by weekday and hour."""
 
-from datetime import datetime
+from dataclasses import replace
 from itertools import accumulate
-from typing import Any
 
 from analyzer.questions.dimensions import WEEKDAYS
 from analyzer.questions.options import StatsOptions
-from analyzer.questions.page.context import PageContext, Parts, select_columns
+from analyzer.questions.page import PageContext, Sections
 from analyzer.questions.sessions import scatter_table, sessions_tables
 from analyzer.questions.stats import dimension, groups_table
 from analyzer.table import COUNT, FEW_LOOKUPS, MS, RATIO, TEXT, Chart, Column, Section, Sentence, Table
 
-DIMENSION_WORDS = {"team": "team", "ci": "CI vendor", "task": "task", "package": "package"}
+DIMENSION_NAMES = {"team": "team", "ci": "CI vendor", "task": "task", "package": "package"}
+"""The dimensions that have a section, with their names in the singular."""
+
 MAX_GROUPS = 20
 MIN_LOOKUPS = 100
-"""With fewer lookups a rate says little."""
+"""Groups with fewer lookups are not ranked: their hit rates vary too much by chance."""
+MAX_NAMED_SESSIONS = 5
 GROUP_COLUMNS = ("lookups", "hit_rate", "local_hit_rate", "remote_hit_rate", "time_saved_ms", "duration_coverage")
 
 
-def group_sections(subject: PageContext) -> Parts:
-    """Give a section a dimension that has at least two groups."""
-    for name, words in DIMENSION_WORDS.items():
-        table = _group_table(subject, name)
+def _grouped(context: PageContext, *names: str) -> Table:
+    options = StatsOptions(names, context.options.tz)
+    dimensions = [dimension(name) for name in names]
+    return groups_table(context.scope.selected, dimensions, options, context.scope.selection)
+
+
+def group_sections(context: PageContext) -> Sections:
+    """Return a section for each dimension that has at least two groups."""
+    for name, noun in DIMENSION_NAMES.items():
+        table = _grouped(context, name).select([name, *GROUP_COLUMNS], f"by_{name}")
         if len(table.rows) > 1:
-            yield _group_section(name, words, table)
+            yield _group_section(name, noun, table)
 
 
-def _group_table(subject: PageContext, name: str) -> Table:
-    options = StatsOptions((name,), subject.options.tz)
-    found = groups_table(subject.asked.selected, [dimension(name)], options, subject.asked.selection)
-    return select_columns(found, [name, *GROUP_COLUMNS], f"by_{name}")
+def _group_section(name: str, noun: str, table: Table) -> tuple[Section, Table]:
+    named = [row for row in table.records() if row[name] is not None]
+    text = f"{{}} {noun}{'s have' if len(named) != 1 else ' has'} lookups"
+    if len(table.rows) > MAX_GROUPS:
+        text += f"; the table lists the {MAX_GROUPS} with the most lookups"
+    text += f". The row — counts lookups without a known {noun}." if len(named) < len(table.rows) else "."
+    sentences = [Sentence(text, [(len(named), COUNT)])]
+    ranked = [row for row in named if row["lookups"] >= MIN_LOOKUPS]
+    if len(ranked) > 1:
+        low = min(ranked, key=lambda row: row["hit_rate"])
+        text = f"Lowest hit rate of a {noun} with at least {{}} lookups: {{}}, {{}} of {{}} lookups."
+        values = [(MIN_LOOKUPS, COUNT), (low[name], TEXT), (low["hit_rate"], RATIO), (low["lookups"], COUNT)]
+        sentences.append(Sentence(text, values))
+    bars = f"Horizontal bars, one for each {noun}: its hit rate and number of lookups, sorted by lookups."
+    chart = Chart("rank", f"Hit rate by {noun}", bars, name, ("hit_rate",), size="lookups")
+    return Section(f"By {noun}", sentences, table.name, [chart]), replace(table, rows=table.rows[:MAX_GROUPS])
 
 
-def _group_section(name: str, words: str, table: Table) -> tuple[Section, Table]:
-    named = sum(row[0] is not None for row in table.rows)
-    rest = "; the row of — is of lookups that name none" if named < len(table.rows) else ""
-    told = [Sentence(f"Lookups name {{}} {words}{'s' * (named != 1)}{rest}{_cut_note(table)}.", [(named, COUNT)])]
-    enough = [row for row in table.rows if row[0] is not None and row[1] >= MIN_LOOKUPS]
-    if len(enough) > 1:
-        group, lookups, rate, *_ = min(enough, key=lambda row: row[2])
-        text = "Lowest of those with at least {} lookups: {}, {} of {}."
-        told.append(Sentence(text, [(MIN_LOOKUPS, COUNT), (group, TEXT), (rate, RATIO), (lookups, COUNT)]))
-    what = f"Horizontal bars, one a {words}: its hit rate, and of how many lookups; those with the most first."
-    chart = Chart("rank", f"Hit rate by {words}", what, name, ("hit_rate",), size="lookups")
-    return Section(f"By {words}", told, table.name, [chart]), Table(table.name, table.columns, table.rows[:MAX_GROUPS])
-
-
-def _cut_note(table: Table) -> str:
-    cut = len(table.rows) - MAX_GROUPS
-    return f"; {cut:,} with fewer lookups are left out" if cut > 0 else ""
-
-
-SPAN = "SELECT min(first_at), max(first_at) FROM {selected}"
 BUCKETS = (("hour", 3), ("day", 120), ("week", 700), ("month", None))
-"""A bucket, and the most days for which it is used."""
+"""The time buckets, each with the number of days below which it is used."""
 
 SHARES = (
-    Column("local_share", RATIO, "of all lookups, those that the local cache answered"),
-    Column("remote_share", RATIO, "of all lookups, those that the remote cache answered"),
+    Column("local_share", RATIO, "lookups that the local cache answered / lookups"),
+    Column("remote_share", RATIO, "lookups that the remote cache answered / lookups"),
 )
 CUMULATIVE = Column("cumulative_time_saved_ms", MS, "time saved up to the end of the bucket")
 
 
-def time_sections(subject: PageContext) -> Parts:
-    """Give the sections of hit rate and of time saved."""
-    selected = subject.asked.selected
-    bucket = bucket_of(*selected.rows(SPAN)[0])
-    options = StatsOptions((bucket,), subject.options.tz)
-    table = groups_table(selected, [dimension(bucket)], options, subject.asked.selection)
+def time_sections(context: PageContext) -> Sections:
+    """Return the sections of the hit rate and of the time saved over time."""
+    ((first_at, last_at),) = context.scope.selected.rows("SELECT min(first_at), max(first_at) FROM {selected}")
+    days = (last_at - first_at).days if first_at else 0
+    bucket = next(name for name, limit in BUCKETS if limit is None or days < limit)
+    table = _grouped(context, bucket)
     if table.rows:
-        yield _rate_section(bucket, table)
+        yield _hit_rate_section(bucket, table)
         yield _time_saved_section(bucket, table)
 
 
-def bucket_of(first_at: datetime | None, last_at: datetime | None) -> str:
-    """Return the bucket for a log from one time to another."""
-    days = (last_at - first_at).days if first_at and last_at else 0
-    return next(name for name, most in BUCKETS if most is None or days < most)
-
-
-def _rate_section(bucket: str, table: Table) -> tuple[Section, Table]:
-    kept = select_columns(
-        table, [bucket, "lookups", "hit_rate", "local_hits", "remote_hits", "partial"], "hit_rate_over_time"
-    )
-    rows = [
-        (label, lookups, rate, local / lookups, remote / lookups, partial)
-        for label, lookups, rate, local, remote, partial in kept.rows
+def _hit_rate_section(bucket: str, table: Table) -> tuple[Section, Table]:
+    records = [
+        row | {"local_share": row["local_hits"] / row["lookups"], "remote_share": row["remote_hits"] / row["lookups"]}
+        for row in table.records()
     ]
-    columns = [*kept.columns[:3], *SHARES, kept.columns[5]]
-    title = f"Hit rate by {bucket}"
-    what = (
-        f"Bars by {bucket}: the share of lookups that a cache answered; faint where they are fewer than {FEW_LOOKUPS}."
-    )
-    chart = Chart("stack", title, what, bucket, ("local_share", "remote_share"), size="lookups")
-    words = Sentence("The height of a bar is the hit rate: lookups answered by either cache, of all lookups.")
-    return Section("Hit rate over time", [words], kept.name, [chart]), Table(kept.name, columns, rows)
+    names = [bucket, "lookups", "hit_rate", "local_share", "remote_share", "partial"]
+    shares = Table.from_records(table.name, [*table.columns, *SHARES], records).select(names, "hit_rate_over_time")
+    bars = f"Bars by {bucket} of the hit rate, stacked by cache; faint with fewer than {FEW_LOOKUPS} lookups."
+    chart = Chart("stack", f"Hit rate by {bucket}", bars, bucket, ("local_share", "remote_share"), size="lookups")
+    text = "The height of a bar is the hit rate: lookups answered by either cache / all lookups."
+    return Section("Hit rate over time", [Sentence(text)], shares.name, [chart]), shares
 
 
 def _time_saved_section(bucket: str, table: Table) -> tuple[Section, Table]:
-    kept = select_columns(table, [bucket, "time_saved_ms", "duration_coverage", "partial"], "time_saved_over_time")
-    sums: Any = accumulate(row[1] for row in kept.rows)
-    rows = [(*row[:2], total, *row[2:]) for row, total in zip(kept.rows, sums, strict=True)]
-    columns = [*kept.columns[:2], CUMULATIVE, *kept.columns[2:]]
+    sums = accumulate(row["time_saved_ms"] for row in table.records())
+    records = [row | {CUMULATIVE.name: total} for row, total in zip(table.records(), sums, strict=True)]
+    names = [bucket, "time_saved_ms", CUMULATIVE.name, "duration_coverage", "partial"]
+    saved = Table.from_records(table.name, [*table.columns, CUMULATIVE], records).select(names, "time_saved_over_time")
     charts = [
-        Chart("stack", f"Time saved by {bucket}", f"Bars by {bucket}.", bucket, ("time_saved_ms",)),
-        Chart("line", "Time saved, cumulative", "A line that adds the bars up.", bucket, (CUMULATIVE.name,)),
+        Chart("stack", f"Time saved by {bucket}", f"Bars of the time saved by {bucket}.", bucket, ("time_saved_ms",)),
+        Chart("line", "Time saved, cumulative", "A line of the time saved so far.", bucket, (CUMULATIVE.name,)),
     ]
-    known = [row[2] for row in kept.rows if row[2] is not None]
-    text = (
-        "Serial task time that hits spared, where a hit's duration is known; below 100 % coverage it is a lower bound"
-    )
-    words = Sentence(f"{text} (by {bucket}: {{}} to {{}})." if known else f"{text}.", _ends(known))
-    return Section("Time saved", [words], kept.name, charts), Table(kept.name, columns, rows)
+    sentences = [Sentence("Task time saved by hits of known duration (sequential, not waiting time).")]
+    known = [row["duration_coverage"] for row in records if row["duration_coverage"] is not None]
+    if known:
+        text = f"The duration is known for {{}} to {{}} of the hits of a {bucket}; below 100 % this is a lower bound."
+        sentences.append(Sentence(text, [(min(known), RATIO), (max(known), RATIO)]))
+    return Section("Time saved", sentences, saved.name, charts), saved
 
 
-def _ends(known: list[float]) -> list[tuple[Any, str]]:
-    return [(min(known), RATIO), (max(known), RATIO)] if known else []
-
-
-NAMED_OUTLIERS = 5
-
-
-def sessions_section(subject: PageContext) -> Parts:
-    """Give the section of sessions by size and hit rate, the outliers named."""
-    low, *_ = sessions_tables(subject.asked.selected, NAMED_OUTLIERS)
-    table = scatter_table(subject.asked.selected, low)
+def sessions_section(context: PageContext) -> Sections:
+    """Return the section of sessions by size and hit rate, with the outliers named."""
+    outliers, *_ = sessions_tables(context.scope.selected, MAX_NAMED_SESSIONS)
+    table = scatter_table(context.scope.selected, outliers)
     if not table.rows:
         return
-    told = [Sentence("A session is a run of the client. Sessions of like size and hit rate are one circle.")]
-    if low.rows:
-        name, rate, lookups = low.rows[0][:3]
-        text = "Furthest below the others for its size: {}, {} of {} lookups."
-        told.append(Sentence(text, [(name, ""), (rate, RATIO), (lookups, COUNT)]))
-    what = "Circles by lookups of a session and its hit rate, as large as there are sessions; outliers are named."
-    chart = Chart(
-        "points", "Sessions by size and hit rate", what, "lookups", ("hit_rate",), None, "outlier", "sessions"
-    )
-    yield Section("Sessions", told, table.name, [chart]), table
+    text = "A session is one run of the build client. Each circle stands for sessions of similar size and hit rate."
+    sentences = [Sentence(text)]
+    if outliers.rows:
+        low = outliers.records()[0]
+        text = "Lowest hit rate for its size: {}, {} of {} lookups."
+        values = [(low["session"], TEXT), (low["hit_rate"], RATIO), (low["lookups"], COUNT)]
+        sentences.append(Sentence(text, values))
+    title = "Sessions by size and hit rate"
+    circles = "Circles by lookups and hit rate; their area is the number of sessions, and outliers are named."
+    chart = Chart("points", title, circles, "lookups", ("hit_rate",), mark="outlier", size="sessions")
+    yield Section("Sessions", sentences, table.name, [chart]), table
 
 
-def week_section(subject: PageContext) -> Parts:
-    """Give the section of the hit rate by weekday and hour."""
-    names = ("weekday", "hour_of_day")
-    by = [dimension(name) for name in names]
-    options = StatsOptions(names, subject.options.tz)
-    found = groups_table(subject.asked.selected, by, options, subject.asked.selection)
-    table = select_columns(found, [*names, "lookups", "hit_rate", "time_saved_ms"], "by_weekday_and_hour")
-    rows = sorted((row for row in table.rows if row[0] in WEEKDAYS), key=lambda row: (WEEKDAYS.index(row[0]), row[1]))
-    if len(rows) > 1:
-        most = max(row[2] for row in rows)
-        what = f"A grid of weekdays and hours: the stronger its colour, the more lookups a cell has, up to {most:,}."
-        chart = Chart("heat", "Lookups by weekday and hour", what, "hour_of_day", ("weekday",), value="lookups")
-        words = Sentence(f"When the cache is asked; hours are of the time zone {subject.options.tz}.")
-        yield Section("The week", [words], table.name, [chart]), Table(table.name, table.columns, rows)
+def week_section(context: PageContext) -> Sections:
+    """Return the section of lookups by weekday and hour."""
+    names = ["weekday", "hour_of_day", "lookups", "hit_rate", "time_saved_ms"]
+    table = _grouped(context, "weekday", "hour_of_day").select(names, "by_weekday_and_hour")
+    # Lookups without a time are in a group of their own, which has no place in a week.
+    records = [row for row in table.records() if row["weekday"] in WEEKDAYS]
+    records.sort(key=lambda row: (WEEKDAYS.index(row["weekday"]), row["hour_of_day"]))
+    if len(records) > 1:
+        largest = max(row["lookups"] for row in records)
+        grid = f"A grid of weekdays and hours: the stronger the colour, the more lookups, up to {largest:,}."
+        chart = Chart("heat", "Lookups by weekday and hour", grid, "hour_of_day", ("weekday",), value="lookups")
+        text = f"When lookups happen. Hours are in the time zone {context.options.tz}."
+        table = Table.from_records(table.name, table.columns, records)
+        yield Section("By weekday and hour", [Sentence(text)], table.name, [chart]), table

@@ -1,4 +1,4 @@
-"""The day a change began: found where there is one, and not found in noise."""
+"""The change point of daily hit rates: found where there is one, and not found in noise."""
 
 import random
 from collections.abc import Iterable
@@ -9,8 +9,7 @@ import pytest
 from conftest import Cli
 from sessions_of_hits import DAY, Run, asked, at, drawn, rate_of, runs
 
-from analyzer.questions.change_point import change_point
-from analyzer.questions.rates import Rate
+from analyzer.questions.rates import Rate, change_point
 
 
 def a_day(number: int, sizes: Iterable[Run]) -> tuple[date, Rate]:
@@ -41,29 +40,29 @@ def test_a_step_of_a_log(cli: Cli, log: Any) -> None:
         events += runs(f"d{day}", day + 0.4, drawn(draw, 12, 0.9 if day < 9 else 0.5, tight=30))
     path = log(events)
     for arguments in ([], [f"..{at(8)}", f"{at(8)}.."], [f"{at(0)}..{at(7)}", f"{at(7)}..{at(14)}"]):
-        (told,) = asked(cli, path, *arguments).table("change")
-        assert (told["change"], told["change_began"]) == ("fell", "2026-03-11"), arguments
+        (change,) = asked(cli, path, *arguments).table("change")
+        assert (change["change"], change["change_began"]) == ("fell", "2026-03-11"), arguments
     late = asked(cli, path, f"{at(9)}..{at(11)}", f"{at(11)}..").table("change")
     assert late[0]["change_began"] is None, "the step is outside of both periods"
 
 
-def test_the_same_every_day_has_no_onset() -> None:
+def test_constant_rates_have_no_change_point() -> None:
     assert change_point([a_day(n, [(10, 7), (10, 9), (20, 16)] * 3) for n in range(20)]) is None
 
 
 @pytest.mark.parametrize("days", [[], [a_day(0, [(10, 2)] * 6)]])
-def test_no_day_and_one_day_have_no_onset(days: Any) -> None:
+def test_fewer_than_two_days_have_no_change_point(days: Any) -> None:
     assert change_point(days) is None
 
 
-def test_a_short_day_without_a_miss_is_no_onset() -> None:
+def test_a_small_day_without_misses_is_no_change_point() -> None:
     """15 hits of 15 lookups are nothing special (1 in 5) where nine of ten hit."""
     days = [a_day(0, [(3, 3)] * 5), *(a_day(n, [(10, 10), (10, 8)] * 3) for n in range(1, 14))]
     assert change_point(days) is None
 
 
 @pytest.mark.parametrize(("size", "tight"), [((3, 10), 1000), ((5, 50), 3)])
-def test_noise_has_no_onset(size: tuple[int, int], tight: float) -> None:
+def test_noise_has_no_change_point(size: tuple[int, int], tight: float) -> None:
     """Of a hundred logs of two weeks that never changed, few are said to."""
     draw = random.Random(9)  # noqa: S311  (no secret)
     found = [change_point([a_day(n, drawn(draw, 6, 0.9, size, tight)) for n in range(14)]) for _ in range(100)]

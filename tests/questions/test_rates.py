@@ -1,4 +1,4 @@
-"""Rates, their intervals and their changes, each by a computation of its own."""
+"""Hit rates, their confidence intervals and their changes, each against an independent computation."""
 
 import math
 import random
@@ -64,8 +64,8 @@ def test_the_interval_covers_the_true_rate() -> None:
     draw = random.Random(6)  # noqa: S311  (no secret)
     covered = 0
     for _ in range(400):
-        low, high = rate_of(drawn(draw, 50, 0.6)).interval
-        covered += low <= 0.6 <= high  # type: ignore[operator]
+        estimate = rate_of(drawn(draw, 50, 0.6)).estimate
+        covered += estimate.low <= 0.6 <= estimate.high  # type: ignore[operator]
     assert 364 <= covered <= 396
 
 
@@ -75,13 +75,13 @@ def test_too_few_sessions_have_no_interval(cli: Cli, log: Any) -> None:
     a, b = result.table("sides")
     assert (a["hit_rate"], a["hit_rate_low"], a["hit_rate_high"]) == (26 / 40, None, None)
     assert b["hit_rate_low"] is not None
-    (told,) = result.table("change")
-    assert told["hit_rate_change"] == pytest.approx(0.15 - 0.65)
-    assert (told["hit_rate_change_low"], told["hit_rate_change_high"]) == (None, None)
-    assert told["change"] == "not enough sessions to tell"
+    (change,) = result.table("change")
+    assert change["hit_rate_change"] == pytest.approx(0.15 - 0.65)
+    assert (change["hit_rate_change_low"], change["hit_rate_change_high"]) == (None, None)
+    assert change["change"] == "not enough sessions to tell"
 
 
-def test_five_lookups_do_not_make_a_rate_certain(cli: Cli, log: Any) -> None:
+def test_a_rate_of_five_lookups_is_not_certain(cli: Cli, log: Any) -> None:
     """Five of five: with 95 % confidence the rate is above 48 % (exact binomial bounds), but hardly 100 %."""
     path = log(runs("a", 0, [(1, 1)] * 5) + runs("b", 1, [(1, 0)] * 5))
     a, b = asked(cli, path, f"..{at(1)}", f"{at(1)}..").table("sides")
@@ -94,25 +94,24 @@ def test_the_change_by_hand(cli: Cli, log: Any) -> None:
     before = [(10, 3), (10, 5), (10, 4), (20, 9), (10, 6), (10, 3), (10, 5), (20, 12), (10, 4)]
     after = [(n, n - h) for n, h in before]
     path = log(runs("a", 0, before) + runs("b", 1, after))
-    (told,) = asked(cli, path, f"..{at(1)}", f"{at(1)}..").table("change")
+    (change,) = asked(cli, path, f"..{at(1)}", f"{at(1)}..").table("change")
     value, reach = 59 / 110 - 51 / 110, T_975[16] * math.sqrt(2) * own_error(before)
-    assert told["hit_rate_change"] == pytest.approx(value)
-    assert told["hit_rate_change_low"] == pytest.approx(value - reach, rel=0.01)
-    assert told["hit_rate_change_high"] == pytest.approx(value + reach, rel=0.01)
-    assert told["change"] == ("rose" if reach < value else "no more than chance explains")
+    assert change["hit_rate_change"] == pytest.approx(value)
+    assert change["hit_rate_change_low"] == pytest.approx(value - reach, rel=0.01)
+    assert change["hit_rate_change_high"] == pytest.approx(value + reach, rel=0.01)
+    assert change["change"] == ("rose" if reach < value else "no significant change")
 
 
-def test_a_change_is_no_surer_than_its_smaller_side() -> None:
+def test_a_change_is_no_more_certain_than_its_smaller_side() -> None:
     """Of many sessions the rate is known exactly: what is not known of the change is what is not known of five."""
     before, after = rate_of([(10, 3), (10, 5), (10, 6), (10, 4), (10, 7)]), rate_of([(10, 6)] * 400)
-    found = rate_change(before, after)
-    low, high = before.interval
+    found, own = rate_change(before, after), before.estimate
     assert found.low is not None
     assert found.high is not None
-    assert found.high - found.low == pytest.approx(high - low, rel=0.01)  # type: ignore[operator]
+    assert found.high - found.low == pytest.approx(own.high - own.low, rel=0.01)  # type: ignore[operator]
 
 
-def test_changes_cover_none_where_there_is_none() -> None:
+def test_intervals_of_changes_cover_zero_where_nothing_changed() -> None:
     """Five sessions against 300 that are alike: bounds of 95 % miss the truth about once in twenty."""
     draw = random.Random(7)  # noqa: S311  (no secret)
     covered = 0
