@@ -1,4 +1,4 @@
-"""`python -m analyzer`."""
+"""Runs the command line as `python -m analyzer`."""
 
 from analyzer.cli import main
 

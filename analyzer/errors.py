@@ -1,14 +1,14 @@
-"""The errors the library raises; each message says what, on what, and what to do next.
+"""Defines the errors that the library raises. Each message says what failed, on what, and what to do.
 
 AnalyzerError
-├── UsageError            an argument that cannot be meant
+├── UsageError            an invalid argument
 ├── InputError            a source that cannot be read
-│   ├── NotALogError      a readable file that is no event log
-│   └── UnreadableError   a file that is missing, forbidden or damaged from its first byte
-├── RejectedError         `strict` was asked for and an event was rejected
-├── JournalError          the journal of replay is in use, damaged or cannot be written
-├── ArchiveError          the archive is locked, foreign or of another version
-├── QueryError            SQL of the user's that does not run
+│   ├── NotALogError      a readable file that is not an event log
+│   └── UnreadableError   a file that is missing, not permitted, or damaged from its first byte
+├── RejectedError         an event was rejected, and `strict` is set
+├── JournalError          the replay journal is in use, damaged or not writable
+├── ArchiveError          the archive is locked, of another program or of another version
+├── QueryError            the user's SQL failed
 └── AccountingError       read != kept + rejected + filtered + duplicate: a bug in this program
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option by its name in Python, with the value it was given, where that is at fault.
+    """An option in a message: its name in Python and, if that is at fault, its value.
 
     >>> str(Option("by", "dya")), str(Option("limit"))
     ("by='dya'", 'limit')
@@ -33,7 +33,7 @@ class Option:
 
 
 class Message(str):
-    """Text that keeps its `parts`, text and options; as a string it has the options as Python writes them.
+    """Text with options in it. The string spells them as in Python; a front end can spell them anew from `parts`.
 
     >>> Message("add ", Option("by")).parts, Message(Option("by", 1), ": ", Message("no ", Option("by")))
     (('add ', Option(name='by', value=None)), 'by=1: no by')
@@ -43,59 +43,60 @@ class Message(str):
     parts: tuple[str | Option, ...]
 
     def __new__(cls, *parts: str | Option) -> Self:
-        """Put parts together; those that are messages bring their own."""
-        flat = tuple(one for part in parts for one in (part.parts if isinstance(part, Message) else (part,)))
-        made = super().__new__(cls, "".join(map(str, flat)))
-        made.parts = flat
-        return made
+        """Join `parts`; a part that is a Message contributes its own parts."""
+        flat = tuple(inner for part in parts for inner in (part.parts if isinstance(part, Message) else (part,)))
+        message = super().__new__(cls, "".join(map(str, flat)))
+        message.parts = flat
+        return message
 
     def __getnewargs__(self) -> tuple[str | Option, ...]:  # type: ignore[override]
+        # Copying and pickling would otherwise pass the joined string, and lose the options.
         return self.parts
 
 
 class AnalyzerError(Exception):
-    """The base of every error this package raises on purpose; made of text and of the options it speaks of."""
+    """Base of every error that this package raises on purpose."""
 
-    def __init__(self, *words: str | Option) -> None:
-        super().__init__(Message(*words))
+    def __init__(self, *parts: str | Option) -> None:
+        super().__init__(Message(*parts))
 
     @property
     def message(self) -> Message:
-        """What is said, for a front end to write."""
-        found: Message = self.args[0]
-        return found
+        """The text with its options, for a front end to format."""
+        message: Message = self.args[0]
+        return message
 
 
 class UsageError(AnalyzerError):
-    """An argument that cannot be meant."""
+    """An argument is invalid."""
 
 
 class InputError(AnalyzerError):
-    """A source that cannot be read."""
+    """A source cannot be read."""
 
 
 class NotALogError(InputError):
-    """A readable file that is no event log."""
+    """A file is readable, but is not an event log."""
 
 
 class UnreadableError(InputError):
-    """A file that is missing, forbidden, or damaged from its first byte."""
+    """A file is missing, not permitted, or damaged from its first byte."""
 
 
 class RejectedError(AnalyzerError):
-    """An event was rejected while `strict` was asked for."""
+    """An event was rejected, and `strict` is set."""
 
 
 class ArchiveError(AnalyzerError):
-    """The archive is locked, foreign, or of another version."""
+    """The archive is locked, of another program, or of another version."""
 
 
 class JournalError(AnalyzerError):
-    """The journal of replay is in use, damaged, or cannot be written."""
+    """The replay journal is in use, damaged, or not writable."""
 
 
 class QueryError(AnalyzerError):
-    """SQL of the user's that does not run."""
+    """The user's SQL failed."""
 
 
 class AccountingError(AnalyzerError):
@@ -103,15 +104,14 @@ class AccountingError(AnalyzerError):
 
 
 def unreadable_error(name: str, error: OSError) -> UnreadableError:
-    """Return what an error of the system means for a source: what is wrong may be where it is copied to."""
-    return UnreadableError(
-        f"{name}: {error.strerror or error}; {disk_full_advice(error) or 'check its path and permissions'}"
-    )
+    """Return the error for a source that raised `error`, be it the source itself or the directory it is copied to."""
+    advice = disk_full_advice(error) or "check its path and permissions"
+    return UnreadableError(f"{name}: {error.strerror or error}; {advice}")
 
 
 def disk_full_advice(error: OSError) -> str:
-    """Return what to do where a file on the way found no room; empty for other errors."""
-    from tempfile import gettempdir  # noqa: PLC0415  (7 ms, only where it is needed)
+    """Return what to do if a disk or quota is full; an empty string for other errors."""
+    from tempfile import gettempdir  # noqa: PLC0415  (7 ms, and rarely needed)
 
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return ""

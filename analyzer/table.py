@@ -1,39 +1,45 @@
-"""A table that describes itself: the form in which every answer leaves the library."""
+"""Defines self-describing results: tables whose columns have a unit and a meaning, and the parts of a page.
+
+The library returns raw values; only `render` formats them, by the unit alone.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 COUNT, RATIO, MS, TIME, FLAG, BYTES, TEXT, NUMBER = "count", "ratio", "ms", "UTC", "flag", "bytes", "", "number"
-"""The units of columns. A ratio is between 0 and 1; a time is naive UTC; a number is of a unit that is not known."""
+"""Units of columns. A ratio is between 0 and 1; a time is naive UTC; a number has an unknown unit."""
 
 POINTS = "points"
 """The unit of the absolute difference of two ratios, written in percentage points without a sign."""
 
 RATIO_CHANGE, MS_CHANGE, FACTOR = "ratio change", "ms change", "factor"
-"""The units of differences: of two ratios (people read points), of two times, and of one number to another."""
+"""Units of comparisons: a difference of ratios (displayed in percentage points), one of durations, and a quotient."""
 
 MONEY, MONEY_CHANGE = "money", "money change"
-"""Money, of whatever currency the cost of a minute is given in."""
+"""Money in the currency in which the user gave the cost of a minute."""
 
 FRACTIONS = (RATIO, MS, RATIO_CHANGE, MS_CHANGE, FACTOR, MONEY, MONEY_CHANGE)
-"""The units whose values need not be whole."""
+"""Units whose values may be fractional."""
 
 BY_ROW = "by row"
-"""The unit of a column whose unit stands in the row's column `unit`."""
+"""Each value has the unit in the column `unit` of its row."""
 
 HASH, NAME = "hash", "name"
-"""The unit of a hash, and of the name of the task it is of: where people read, `web#build (43b7f843…)` is both."""
+"""A hash, and the name of its task. They are displayed in one cell: `web#build (43b7f843…)`."""
 
 BOUNDS, A_TO_B = "bounds", "a to b"
-"""Columns that people read in one cell: a value and its bounds, `81.9 % (79.7…84.1)`; A's value and B's, `2 → 3`."""
+"""Values of `Column.read_with`: with the two bounds that follow, `81.9 % (79.7…84.1)`; with B's value, `2 → 3`."""
+
+FEW_LOOKUPS = 30  # the rate of fewer is mostly chance: charts draw it faint
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: name, unit and meaning. A `detail` is left out where people read, and said to be.
+    """A column of a table: name, unit and meaning.
 
-    One that is `read_with` BOUNDS or A_TO_B is read in one cell with the two columns, or the one, that follow it.
+    A `detail` is not displayed, which the display says. With `read_with`, the column is displayed in one cell with the
+    column (A_TO_B) or the two columns (BOUNDS) that follow it. Data formats have all columns.
     """
 
     name: str
@@ -41,12 +47,11 @@ class Column:
     description: str
     detail: bool = False
     read_with: str = ""
-    sql: str = ""
-    """The expression that computes the column, where its rows come from one SELECT."""
+    sql: str = ""  # expression that computes the column, if one SELECT computes the rows
 
 
 def select_list(columns: Sequence[Column]) -> str:
-    """Return the SELECT list that computes the columns that have SQL, each under its own name.
+    """Return the SELECT list that computes those `columns` that have SQL.
 
     >>> select_list([Column("lookups", COUNT, "all lookups", sql="count(*)")])
     'count(*) AS "lookups"'
@@ -56,9 +61,9 @@ def select_list(columns: Sequence[Column]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: rows are tuples in the order of the columns; values raw, null where there is no answer.
+    """A table. Rows are tuples of raw values in the order of the columns, None if there is no answer.
 
-    One that is `upright` has few rows, which people read from top to bottom; of several, the first cell names each.
+    An `upright` table is displayed transposed: a line per column, and the first column names the rows.
     """
 
     name: str
@@ -70,7 +75,7 @@ class Table:
 
     @property
     def is_list(self) -> bool:
-        """Whether people read it as a list of names and values: it is upright, and has no two rows."""
+        """Whether the table is displayed as a list of names and values: upright, with at most one row."""
         return self.upright and len(self.rows) <= 1
 
     @classmethod
@@ -92,13 +97,9 @@ class Table:
         return replace(selected, upright=self.upright)
 
 
-FEW_LOOKUPS = 30
-"""The rate of fewer lookups says little: a bar of them is faint."""
-
-
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence with a `{}` for each value; who shows it writes the values, each in its unit."""
+    """A text with a `{}` for each of `values`, which are pairs of raw value and unit."""
 
     text: str
     values: Sequence[tuple[Any, str]] = ()
@@ -106,7 +107,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """A number that answers a question: what it is, its value and unit, and what that means in a sentence."""
+    """A key figure: its label, value and unit, and a sentence that explains it."""
 
     label: str
     value: Any
@@ -116,13 +117,13 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """How a table is drawn, by the names of its columns.
+    """How to draw a table. The fields `x` to `value` are names of its columns.
 
-    `stack`: bars over time, `x` the bucket, a part of each for each column of `y`; faint where `size` is small. `line`:
-    `y` over `x`, a line for each value of `series`, its points hollow where `mark` is set, with a rule `at` a value of
-    `x`. `rank`: a bar for each value of `x`, labelled with its value, of another colour where it has the `mark`, which
-    is the name of a flag. `points`: `y` against `x`, each as large as `size`, those with a `mark` named by it. `heat`:
-    a cell for each `x` and `y`, coloured by `value`.
+    stack: bars over the time `x`, stacked from the columns `y`; a bar whose `size` is below FEW_LOOKUPS is faint
+    line: `y` over `x`, a line per `series`; points with a `mark` are hollow; a vertical rule at `at`
+    rank: a bar per `x`, labelled with its value `y`; bars with a `mark` (a flag) have another colour
+    points: `y` over `x`, the area of a point by `size`; `mark` is its label
+    heat: a cell per `x` and `y`, coloured by `value`
     """
 
     kind: Literal["stack", "line", "rank", "points", "heat"]
@@ -139,9 +140,9 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A question of a page: its heading, the answer in words, the name of the table that has it, and its charts."""
+    """A section of a page: its heading, sentences that answer it, the name of its table, and charts of that table."""
 
     heading: str
-    words: Sequence[Sentence]
+    sentences: Sequence[Sentence]
     table: str
     charts: Sequence[Chart] = ()

@@ -1,4 +1,7 @@
-"""Text that users write: words that are near to others, and bytes that Python keeps as surrogates, being no UTF-8."""
+"""Suggests close matches for misspelled words, and handles text that is not valid UTF-8.
+
+Python decodes file names and arguments that are not UTF-8 into strings with surrogates, which cannot be encoded again.
+"""
 
 import re
 from collections.abc import Iterable
@@ -7,25 +10,25 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def closest_match(word: str, words: Iterable[str]) -> str | None:
-    """Return the word that may have been meant, if one is near.
+    """Return the one of `words` that is most similar to `word`, or None if none is similar.
 
-    >>> nearest("dya", ["day", "week"]), nearest("colour", ["day", "week"])
+    >>> closest_match("dya", ["day", "week"]), closest_match("colour", ["day", "week"])
     ('day', None)
     """
-    from difflib import get_close_matches  # noqa: PLC0415  (only where something is wrong)
+    from difflib import get_close_matches  # noqa: PLC0415  (only needed for an error)
 
     return next(iter(get_close_matches(word, list(words), n=1)), None)
 
 
 def is_utf8(text: str) -> bool:
-    """Tell whether a text can be written as UTF-8."""
+    """Return whether a text can be encoded as UTF-8."""
     return not _SURROGATE.search(text)
 
 
 def replace_surrogates(text: str) -> str:
-    r"""Return a text with a replacement character for each byte that is no UTF-8.
+    r"""Return a text with the replacement character in place of each surrogate.
 
-    >>> shown("caf\udce9.ndjson") == "caf\ufffd.ndjson"
+    >>> replace_surrogates("caf\udce9.ndjson") == "caf\ufffd.ndjson"
     True
     """
     return _SURROGATE.sub("\ufffd", text)

@@ -1,6 +1,6 @@
-"""Bounds checks for the values that the command line and the Python API share.
+"""Validates the option values that the command line and the Python API share.
 
-Each function raises a `UsageError` that carries the option by its Python name; a front end spells it in its own way.
+Errors carry the option as data, by its Python name; each front end spells it in its own way.
 """
 
 from collections.abc import Collection
@@ -9,12 +9,12 @@ from math import isfinite
 from analyzer.errors import Option, UsageError
 from analyzer.text import closest_match, is_utf8, replace_surrogates
 
-MAX_INTEGER = 2**63 - 1
-"""The largest whole number that a query parameter holds."""
+MAX_INTEGER = 2**63 - 1  # the largest that DuckDB accepts as a query parameter
 
 
 def require_count(name: str, value: int | None, *, minimum: int = 1, maximum: int = MAX_INTEGER) -> None:
     """Raise UsageError unless `value` is None or a whole number from `minimum` to `maximum`."""
+    # In Python, True and False are integers.
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if value is not None and not (is_whole and minimum <= value <= maximum):
         raise UsageError(Option(name, value), f": a whole number from {minimum} to {maximum} is expected")
@@ -23,10 +23,7 @@ def require_count(name: str, value: int | None, *, minimum: int = 1, maximum: in
 def require_number(
     name: str, value: float | None, *, minimum: float = 0, maximum: float | None = None, exclusive: bool = False
 ) -> None:
-    """Raise UsageError unless `value` is None or a finite number within the bounds.
-
-    `exclusive` leaves the minimum itself out.
-    """
+    """Raise UsageError unless `value` is None or a finite number within the bounds; `exclusive` excludes `minimum`."""
     if value is None:
         return
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
@@ -41,13 +38,13 @@ def require_number(
 def require_choice(name: str, value: str | None, choices: Collection[str]) -> None:
     """Raise UsageError unless `value` is None or one of `choices`; the message suggests the closest one."""
     if value is not None and value not in choices:
-        near = closest_match(value, choices) if isinstance(value, str) else None
-        hint = f"did you mean {near}?" if near else f"expected one of {', '.join(choices)}"
+        match = closest_match(value, choices) if isinstance(value, str) else None
+        hint = f"did you mean {match}?" if match else f"expected one of {', '.join(choices)}"
         raise UsageError(Option(name, value), f": {hint}")
 
 
 def require_utf8(name: str, *values: str) -> None:
-    """Raise UsageError unless each of `values` is valid UTF-8, as all text in a log is."""
+    """Raise UsageError unless each of `values` is valid UTF-8. All text in a log is: no other value could match."""
     for value in values:
         if not is_utf8(value):
-            raise UsageError(Option(name, replace_surrogates(value)), ": not valid UTF-8, as all text of a log is")
+            raise UsageError(Option(name, replace_surrogates(value)), ": not valid UTF-8")

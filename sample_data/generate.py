@@ -2,7 +2,8 @@
 
 Four teams of one company work on weekdays; most of their runs are on CI. A run looks up some of its team's tasks. The
 hash of a task changes as the main branch moves on, and in branches that edit the task, and never otherwise. Hits and
-misses follow from who looked up what before: on the same machine (local), or anywhere in the team within seven days (remote).
+misses follow from who looked up what before: on the same machine (local), or anywhere in the team within seven days
+(remote).
 Incidents to be found, all in the second half of the log:
 
 - An outage: for 30 hours, from 10:00 of the day at 5/9 of the log, the remote cache is unreachable. Only LOCAL events.

@@ -26,7 +26,7 @@ def write_items(path: Path, items: Iterable[Item]) -> None:
 
 
 def _line(item: Item) -> bytes:
-    fields = {"problem": item.problem, "text": item.text, "shown": item.shown, "context": item.context}
+    fields = {"problem": item.problem, "text": item.text, "shown": item.raw, "context": item.context}
     line = json.dumps({"line": item.line, "item": item.item, **fields}, separators=(",", ":"), ensure_ascii=False)
     try:
         data = line.encode()
@@ -38,8 +38,8 @@ def _line(item: Item) -> bytes:
 
 def _cut(item: Item) -> Item:
     """Return what is told of an item that is too long."""
-    shown = (item.text if item.shown is None else item.shown)[:MAX_REJECT_CHARS]
-    return Item(item.line, item.item, "", problem=TOO_LONG, shown=shown)
+    shown = (item.text if item.raw is None else item.raw)[:MAX_REJECT_CHARS]
+    return Item(item.line, item.item, "", problem=TOO_LONG, raw=shown)
 
 
 _SURROGATES = re.compile("[\ud800-\udfff]")

@@ -1,1 +1,1 @@
-"""From the bytes of a log to its items: one file a format, one list."""
+"""Reads logs: from the bytes of a file to its items. `formats` lists the formats, each with its reader."""

@@ -1,6 +1,8 @@
-"""A file that is one JSON array of events, pretty-printed or on one line, of any length; also several in a row.
+r"""Reads JSON arrays of events: one array per file (`array`) or one per line (`batches`).
 
-A broken item costs itself, and what stands between it and the next object.
+A damaged item must cost that item alone, and a file may be larger than memory. `Window` therefore slides over the text
+and takes one item at a time; after a syntax error it resumes at the next `, {` or `] [`. The parsers of json and ijson
+cannot do this: both give up at the first error.
 """
 
 import codecs
@@ -8,181 +10,217 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from analyzer.readers.item import CUT_OFF, WHITESPACE, Item, decoded_lines, number_items, skip_whitespace, value_end
+from analyzer.readers.item import CUT_OFF, NOT_JSON, WHITESPACE, Item, decoded_lines, numbered, skip_space, value_end
+from analyzer.readers.sample import EVENT_KEYS, Sample
 
-WINDOW_CHARS = 1 << 20
-"""Text held at once."""
-
-MAX_VALUE_CHARS = 1 << 26
-"""A value may be longer than the window up to here; of a longer one only the beginning is kept."""
+WINDOW_CHARS = 1 << 20  # text in memory, unless an item is longer
+MAX_VALUE_CHARS = 1 << 26  # only the beginning of a longer item is read
 
 TOO_LONG = f"longer than {MAX_VALUE_CHARS >> 20} Mi characters, which is not read"
 TEXT_OUTSIDE_ARRAY = "text outside the array"
 LONE_COMMA = "a comma without an item"
+NO_COMMA = "no comma before this item"
+NOT_JSON_AND_SKIPPED = f"{NOT_JSON}; skipped up to the next complete object"
 
-LINE_OR_ARRAY = re.compile(r"[\n\[]")
-NEXT_OBJECT = re.compile(r",\s*\{|\]\s*\[")
-NEXT_OBJECT_OR_END = re.compile(rf"{NEXT_OBJECT.pattern}|\]\s*\Z")
-"""Where a broken item may end, and at the file's end also: before an object, or an array's end."""
-
-NEAR_END_CHARS = 8
-"""So near to the end of the text a problem may be that there is no more of it yet."""
-
-
-class Window:
-    """A sliding piece of a file's text that knows the line number of its place."""
-
-    def __init__(self, chunks: Iterable[bytes] = (), text: str = "") -> None:
-        self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
-        self._chunks = iter(chunks)
-        self.text, self.place, self.line, self.ended = text, 0, 1, False
-        self.fill()
-        self.text = self.text.removeprefix("\ufeff")
-
-    def fill(self) -> bool:
-        """Read on until the window is full again; False where the file gave nothing more."""
-        self.text, self.place = self.text[self.place :], 0
-        before = len(self.text)
-        while not self.ended and len(self.text) < WINDOW_CHARS + before:
-            chunk = next(self._chunks, None)
-            self.ended = chunk is None
-            self.text += self._decode(chunk or b"", final=self.ended)
-        return len(self.text) > before
-
-    def skip(self, separators: str) -> str:
-        """Go past white space and `separators`; return the next character, empty at the end of the file."""
-        while True:
-            self.advance(skip_whitespace(self.text, self.place))
-            found = self.text[self.place : self.place + 1]
-            if found and found in separators:
-                self.advance(self.place + 1)
-            elif found or not self.fill():
-                return found
-
-    def advance(self, place: int) -> None:
-        """Move on to `place`, counting lines."""
-        self.line += self.text.count("\n", self.place, place)
-        self.place = place
-
-    def seek(self, pattern: re.Pattern[str]) -> bool:
-        """Move past the first match of `pattern`; False where there is none in the file."""
-        while True:
-            found = pattern.search(self.text, self.place)
-            if found:
-                self.advance(found.end())
-                return True
-            self.advance(max(self.place, len(self.text) - 256))
-            if not self.fill():
-                return False
-
-    def take(self) -> tuple[str, str | None]:
-        """Return the JSON value at this place and move past it, or what stands there and its problem."""
-        while True:
-            try:
-                end = value_end(self.text, self.place)
-                # A number or a word at the window's edge may go on behind it.
-                if end < len(self.text) or not self.fill():
-                    return self._cut_out(end), None
-            except json.JSONDecodeError as error:
-                if len(self.text) - self.place < WINDOW_CHARS and self.fill():
-                    continue
-                whole = self._long() if self._goes_on(error) else None
-                return whole or self._broken()
-
-    def _goes_on(self, error: json.JSONDecodeError) -> bool:
-        """Tell whether a value may be whole, had more of it been read."""
-        is_near = error.pos >= len(self.text) - NEAR_END_CHARS
-        is_nested = self.text[self.place : self.place + 1] in ("{", "[")
-        return is_nested and not self.ended and (is_near or error.msg.startswith("Unterminated string"))
-
-    def _long(self) -> tuple[str, str | None] | None:
-        """Return the value at this place, longer than the window, and move past it; None where it is broken."""
-        bounds = BracketCounter()
-        parts, kept, line = [], 0, self.line
-        while (end := bounds.end_in(self.text, self.place)) is None and not bounds.broken:
-            parts += [self.text[self.place :]] if kept < MAX_VALUE_CHARS else []
-            kept += len(self.text) - self.place
-            self.advance(len(self.text))
-            if not self.fill():
-                return "".join(parts), CUT_OFF
-        if end is None:
-            self.text, self.place, self.line = "".join([*parts, self.text[self.place :]]), 0, line
-            return None
-        parts.append(self._cut_out(end))
-        text = "".join(parts)
-        return (text, None if _is_json(text) else "not JSON") if kept < MAX_VALUE_CHARS else (text, TOO_LONG)
-
-    def rest_of_line(self) -> str:
-        """Return what stands in this line before another array, of a very long one a part, and move past it."""
-        while not (found := LINE_OR_ARRAY.search(self.text, self.place)):
-            if len(self.text) - self.place >= MAX_VALUE_CHARS or not self.fill():
-                break
-        return self._cut_out(found.start() if found else len(self.text)).rstrip(WHITESPACE)
-
-    def _broken(self) -> tuple[str, str]:
-        found = (NEXT_OBJECT_OR_END if self.ended else NEXT_OBJECT).search(self.text, self.place)
-        if found:
-            return self._cut_out(found.start()).rstrip(WHITESPACE), "not JSON"
-        problem = CUT_OFF if self.ended else "not JSON; what follows it up to the next whole object is skipped"
-        return self._cut_out(len(self.text)), problem
-
-    def _cut_out(self, end: int) -> str:
-        value = self.text[self.place : end]
-        self.advance(end)
-        return value
+_LINE_OR_ARRAY = re.compile(r"[\n\[]")
+_NEXT_OBJECT = re.compile(r",\s*\{|\]\s*\[")
+_NEXT_OBJECT_OR_END = re.compile(rf"{_NEXT_OBJECT.pattern}|\]\s*\Z")
+_NEAR_END_CHARS = 8
+_SEEK_OVERLAP_CHARS = 256
 
 
-def elements(window: Window) -> Iterator[Item]:
-    """Yield each element of the arrays from the window's place on; what stands outside them is an item at fault."""
-    while found := window.skip(""):
-        if found == "[":
-            window.advance(window.place + 1)
-            yield from _elements_of_one(window)
-        else:
-            line = window.line
-            yield Item(line, 1, window.rest_of_line(), problem=TEXT_OUTSIDE_ARRAY)
+def is_batches(sample: Sample) -> bool:
+    """Return whether a file has an array of events per line."""
+    if sample.only_empty_arrays:
+        return "[" not in sample.lines
+    if isinstance(sample.first_record, list):
+        return not (sample.starts_with_array and _spans_lines(sample.content))
+    # Lines of single events after empty arrays: the reader of batches accepts both.
+    return bool(sample.records) and sample.records[0] is not None and sample.content[0] != sample.lines[0]
 
 
-def _elements_of_one(window: Window) -> Iterator[Item]:
-    """Yield what stands between the brackets; a comma too many or too few is an item at fault."""
-    problem, separated, comma = None, True, 0
-    while (found := window.skip("")) not in ("", "]"):
-        line = window.line
-        if found == ",":
-            window.advance(window.place + 1)
-            if separated:
-                yield Item(line, 1, ",", problem=LONE_COMMA)
-            separated, comma = True, comma if separated else line
-            continue
-        text, problem = window.take()
-        yield Item(line, 1, text, problem=problem if problem or separated else "no comma before this item")
-        separated, comma = False, 0
-    if found and separated and comma:
-        yield Item(comma, 1, ",", problem=LONE_COMMA)
-    if found:
-        window.advance(window.place + 1)
-    elif problem != CUT_OFF:
-        yield Item(window.line, 1, "", problem=CUT_OFF)
+def is_array(sample: Sample) -> bool:
+    """Return whether a file is one array of events, provided that it is not `batches`."""
+    keys = [f'"{key}"' for key in (*EVENT_KEYS, *sample.renamed)]
+    has_key = sample.starts_with_array and any(key in line for line in sample.content for key in keys)
+    return sample.only_empty_arrays or has_key
+
+
+def _spans_lines(lines: list[str]) -> bool:
+    # The last line may be cut off, and proves nothing.
+    return any(line.startswith(('"', "]", "}", ",")) or line.endswith((",", "[")) for line in lines[:-1] or lines)
+
+
+def read_batches(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
+    """Yield each event of each line: of an array, or a single event."""
+    return numbered(item for number, text in decoded_lines(chunks) for item in _line_items(number, text))
+
+
+def _line_items(number: int, text: str) -> Iterator[Item]:
+    items = array_items(text) if text.lstrip().startswith("[") else [(text, None)]
+    return (Item(number, 1, event, problem=problem) for event, problem in items)
 
 
 def array_items(text: str) -> Iterator[tuple[str, str | None]]:
-    """Yield (text, problem) of each item of the JSON array that is `text`.
+    """Yield (text, problem) of each item of the JSON array in `text`.
 
-    >>> list(of_text('[{"a": 1}, {"a" 2}, {"a": 3}]'))
+    >>> list(array_items('[{"a": 1}, {"a" 2}, {"a": 3}]'))
     [('{"a": 1}', None), ('{"a" 2}', 'not JSON'), ('{"a": 3}', None)]
     """
     window = Window(text=text)
-    window.advance(skip_whitespace(window.text, 0) + 1)
-    for item in _elements_of_one(window):
-        yield item.text, "not JSON" if item.problem == CUT_OFF else item.problem
-    rest = window.text[window.place :].strip(WHITESPACE)
+    window.advance(skip_space(window.text, 0) + 1)
+    for item in _items_to_bracket(window):
+        yield item.text, NOT_JSON if item.problem == CUT_OFF else item.problem
+    rest = window.text[window.position :].strip(WHITESPACE)
     if rest:
         yield rest, TEXT_OUTSIDE_ARRAY
 
 
 def read_array(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
-    """Yield each element of the array as an item."""
-    return number_items(elements(Window(chunks)))
+    """Yield each item of an array, or of several arrays in a row; text outside them is an item with a problem."""
+    return numbered(_file_items(Window(chunks)))
+
+
+def _file_items(window: "Window") -> Iterator[Item]:
+    while character := window.peek():
+        if character == "[":
+            window.advance(window.position + 1)
+            yield from _items_to_bracket(window)
+        else:
+            line = window.line
+            yield Item(line, 1, window.take_line(), problem=TEXT_OUTSIDE_ARRAY)
+
+
+def _items_to_bracket(window: "Window") -> Iterator[Item]:
+    """Yield the items up to the closing bracket, and move past it; a wrong comma is an item with a problem."""
+    problem: str | None = None
+    comma_line: int | None = 0  # line of the last comma since an item; 0 at the start, None right after an item
+    while (character := window.peek()) not in ("", "]"):
+        line = window.line
+        if character == ",":
+            window.advance(window.position + 1)
+            if comma_line is not None:
+                yield Item(line, 1, ",", problem=LONE_COMMA)
+            else:
+                comma_line = line
+            continue
+        text, problem = window.take()
+        yield Item(line, 1, text, problem=problem or (NO_COMMA if comma_line is None else None))
+        comma_line = None
+    if character and comma_line:
+        yield Item(comma_line, 1, ",", problem=LONE_COMMA)
+    if character:
+        window.advance(window.position + 1)
+    elif problem != CUT_OFF:
+        yield Item(window.line, 1, "", problem=CUT_OFF)
+
+
+class Window:
+    """A sliding window over the text of a file.
+
+    `text` is the part in memory, `position` the next character in it, `line` the line number of that character, and
+    `at_end` whether the file has no more text than this.
+    """
+
+    def __init__(self, chunks: Iterable[bytes] = (), text: str = "") -> None:
+        self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
+        self._chunks = iter(chunks)
+        self.text, self.position, self.line, self.at_end = text, 0, 1, False
+        self.fill()
+        self.text = self.text.removeprefix("\ufeff")
+
+    def fill(self) -> bool:
+        """Drop the text before `position` and append up to `WINDOW_CHARS`; return False at the end of the file."""
+        self.text, self.position = self.text[self.position :], 0
+        before = len(self.text)
+        while not self.at_end and len(self.text) < WINDOW_CHARS + before:
+            chunk = next(self._chunks, None)
+            self.at_end = chunk is None
+            self.text += self._decode(chunk or b"", final=self.at_end)
+        return len(self.text) > before
+
+    def advance(self, position: int) -> None:
+        """Move forward to `position`, counting lines."""
+        self.line += self.text.count("\n", self.position, position)
+        self.position = position
+
+    def peek(self, separators: str = "") -> str:
+        """Skip white space and `separators`; return the character there, or an empty string at the end of the file."""
+        while True:
+            self.advance(skip_space(self.text, self.position))
+            character = self.text[self.position : self.position + 1]
+            if character and character in separators:
+                self.advance(self.position + 1)
+            elif character or not self.fill():
+                return character
+
+    def seek(self, pattern: re.Pattern[str]) -> bool:
+        """Move past the first match of `pattern`; return False if the rest of the file has none."""
+        while True:
+            match = pattern.search(self.text, self.position)
+            if match:
+                self.advance(match.end())
+                return True
+            # The match may begin before the end of this window.
+            self.advance(max(self.position, len(self.text) - _SEEK_OVERLAP_CHARS))
+            if not self.fill():
+                return False
+
+    def take_line(self) -> str:
+        """Return the text before the next array or line break, at most about `MAX_VALUE_CHARS`, and move past it."""
+        while not (match := _LINE_OR_ARRAY.search(self.text, self.position)):
+            if len(self.text) - self.position >= MAX_VALUE_CHARS or not self.fill():
+                break
+        return self._take_to(match.start() if match else len(self.text)).rstrip(WHITESPACE)
+
+    def take(self) -> tuple[str, str | None]:
+        """Return the JSON value at `position` and None, or invalid text and its problem, and move past it."""
+        while True:
+            try:
+                end = value_end(self.text, self.position)
+                # A number or a word at the edge of the window may go on behind it.
+                if end < len(self.text) or not self.fill():
+                    return self._take_to(end), None
+            except json.JSONDecodeError as error:
+                # Parsing starts again with each window: worth it for one, but quadratic for a value of many.
+                if len(self.text) - self.position < WINDOW_CHARS and self.fill():
+                    continue
+                long_value = self._take_long() if self._is_unfinished(error) else None
+                return long_value or self._take_broken()
+
+    def _is_unfinished(self, error: json.JSONDecodeError) -> bool:
+        """Return whether the end of the window may be what caused the error."""
+        is_near_end = error.pos >= len(self.text) - _NEAR_END_CHARS
+        is_nested = self.text[self.position : self.position + 1] in ("{", "[")
+        return is_nested and not self.at_end and (is_near_end or error.msg.startswith("Unterminated string"))
+
+    def _take_long(self) -> tuple[str, str | None] | None:
+        """Take the value at `position`, longer than the window; None, without moving, if its end cannot be found."""
+        brackets = BracketCounter()
+        parts, size, line = [], 0, self.line
+        while (end := brackets.find_end(self.text, self.position)) is None and not brackets.is_broken:
+            parts += [self.text[self.position :]] if size < MAX_VALUE_CHARS else []
+            size += len(self.text) - self.position
+            self.advance(len(self.text))
+            if not self.fill():
+                return "".join(parts), CUT_OFF
+        if end is None:
+            self.text, self.position, self.line = "".join([*parts, self.text[self.position :]]), 0, line
+            return None
+        parts.append(self._take_to(end))
+        text = "".join(parts)
+        return (text, None if _is_json(text) else NOT_JSON) if size < MAX_VALUE_CHARS else (text, TOO_LONG)
+
+    def _take_broken(self) -> tuple[str, str]:
+        match = (_NEXT_OBJECT_OR_END if self.at_end else _NEXT_OBJECT).search(self.text, self.position)
+        if match:
+            return self._take_to(match.start()).rstrip(WHITESPACE), NOT_JSON
+        return self._take_to(len(self.text)), CUT_OFF if self.at_end else NOT_JSON_AND_SKIPPED
+
+    def _take_to(self, end: int) -> str:
+        value = self.text[self.position : end]
+        self.advance(end)
+        return value
 
 
 def _is_json(text: str) -> bool:
@@ -192,53 +230,39 @@ def _is_json(text: str) -> bool:
         return False
 
 
-def read_batches(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
-    """Yield each event of each line."""
-    return number_items(item for number, text in decoded_lines(chunks) for item in batch_line_items(number, text))
-
-
-def batch_line_items(number: int, text: str) -> Iterator[Item]:
-    """Yield the events of one line."""
-    if text.lstrip().startswith("["):
-        for event, problem in array_items(text):
-            yield Item(number, 1, event, problem=problem)
-    else:
-        yield Item(number, 1, text)
-
-
-_BRACKET_OR_QUOTE = re.compile(r'["{}\[\]]')
-_STRING_SPECIAL = re.compile(r'["\\\n]')
-
-
 class BracketCounter:
-    """Follows an object or an array through pieces of text.
+    r"""Finds the end of a JSON object or array that arrives in pieces, without parsing it.
 
-    `broken` is set where a line ends inside a string, which no JSON does: where the value ends is not known then.
+    `is_broken` is set at a line break inside a string, which JSON does not allow: the end is unknown then.
 
-    >>> bounds = Bounds()
-    >>> bounds.end_in('{"a": "}'), bounds.end_in('\\\\"", "b": []}, 2')
+    >>> brackets = BracketCounter()
+    >>> brackets.find_end('{"a": "}'), brackets.find_end('\\"", "b": []}, 2')
     (None, 13)
     """
 
-    def __init__(self) -> None:
-        self._depth, self._in_string, self._escaped, self.broken = 0, False, False, False
+    _BRACKET_OR_QUOTE = re.compile(r'["{}\[\]]')
+    _STRING_SPECIAL = re.compile(r'["\\\n]')
 
-    def end_in(self, text: str, place: int = 0) -> int | None:
-        """Return where in this next piece the value ends; None where it goes on behind it, or is broken."""
-        place += self._escaped and bool(text)
+    def __init__(self) -> None:
+        self._depth, self._in_string, self._escaped, self.is_broken = 0, False, False, False
+
+    def find_end(self, text: str, position: int = 0) -> int | None:
+        """Return where in this next piece the value ends; None if it goes on after the piece, or is broken."""
+        # A backslash that ended the previous piece escapes the first character of this one.
+        position += self._escaped and bool(text)
         self._escaped = self._escaped and not text
-        while found := (_STRING_SPECIAL if self._in_string else _BRACKET_OR_QUOTE).search(text, place):
-            mark, place = found[0], found.end()
+        while match := (self._STRING_SPECIAL if self._in_string else self._BRACKET_OR_QUOTE).search(text, position):
+            mark, position = match[0], match.end()
             if mark == '"':
                 self._in_string = not self._in_string
             elif mark == "\\":
-                self._escaped = place == len(text)
-                place += 1
+                self._escaped = position == len(text)
+                position += 1
             elif mark == "\n":
-                self.broken = True
+                self.is_broken = True
                 return None
             else:
                 self._depth += 1 if mark in "{[" else -1
                 if not self._depth:
-                    return place
+                    return position
         return None

@@ -1,50 +1,63 @@
-"""HAR 1.2, what browsers and intercepting proxies save: the POSTs that report events, one after the other."""
+"""Reads HAR 1.2, which browsers and intercepting proxies save: the events in the body of each POST that reports them.
 
-import base64
+A HAR of a build also holds the artifacts themselves, so entries are taken from a `Window` one at a time.
+"""
+
 import json
 import re
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from analyzer.readers.array import TOO_LONG, Window
-from analyzer.readers.item import CUT_OFF, Item, number_items
+from analyzer.readers.item import CUT_OFF, Item, numbered
 from analyzer.readers.requests import (
-    PATH,
-    UnknownShapeError,
+    EVENTS_PATH,
+    RequestError,
     body_items,
     is_events_request,
     named_values,
     parse_query,
     request_context,
 )
+from analyzer.readers.sample import Sample, is_har
 
-METHOD_AND_URL = re.compile(r'"method"\s*:\s*"[A-Z]+"\s*,\s*"url"\s*:\s*"[^"\\]*"')
-ENTRIES = re.compile(r'"entries"\s*:\s*\[')
+_METHOD_AND_URL = re.compile(r'"method"\s*:\s*"[A-Z]+"\s*,\s*"url"\s*:\s*"[^"\\]*"')
+_ENTRIES = re.compile(r'"entries"\s*:\s*\[')
+
+
+def is_har_log(sample: Sample) -> bool:
+    """Return whether a line is a HAR document, or the file begins with one that is longer than the sample."""
+    if sample.first_record is not None:
+        return is_har(sample.first_record)
+    return sample.text.startswith("{") and '"log"' in sample.text and bool(_ENTRIES.search(sample.text))
 
 
 def read_har(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
     """Yield each event of each POST to `…/artifacts/events`."""
-    return number_items(_items(Window(chunks)))
+    return numbered(_items(Window(chunks)))
 
 
 def _items(window: Window) -> Iterator[Item]:
-    if not window.seek(ENTRIES):
+    if not window.seek(_ENTRIES):
         yield Item(window.line, None, "", problem="a HAR without entries")
         return
-    while (found := window.skip(",")) != "]":
+    while (character := window.peek(",")) != "]":
         line = window.line
-        if not found:
+        if not character:
             yield Item(line, None, "", problem=CUT_OFF)
             return
         text, problem = window.take()
         if not problem:
-            yield from entry_items(line, text)
-        elif problem != TOO_LONG or may_report_events(text):
-            yield Item(line, None, redact_entry(text), problem=problem)
+            yield from _entry_items(line, text)
+            continue
+        redacted = _redacted(text)
+        # A transfer of an artifact that is too long to read loses no events, and is not a reject.
+        if problem != TOO_LONG or not redacted or EVENTS_PATH in redacted:
+            yield Item(line, None, redacted, problem=problem)
 
 
-def entry_items(line: int, text: str) -> Iterator[Item]:
-    """Yield the events of one entry."""
+def _entry_items(line: int, text: str) -> Iterator[Item]:
     try:
         entry = json.loads(text)
         request = entry["request"]
@@ -54,30 +67,25 @@ def entry_items(line: int, text: str) -> Iterator[Item]:
         headers = {key.lower(): value for key, value in named_values(request.get("headers")).items()}
         status = (entry.get("response") or {}).get("status")
         body = _body(request.get("postData") or {})
-    except UnknownShapeError as error:
-        yield Item(line, None, redact_entry(text), problem=str(error))
+    except RequestError as error:
+        yield Item(line, None, _redacted(text), problem=str(error))
         return
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
-        yield Item(line, None, redact_entry(text), problem="not a HAR entry")
+        yield Item(line, None, _redacted(text), problem="not a HAR entry")
         return
     yield from body_items(line, body, request_context(query, headers, status, entry.get("startedDateTime")))
 
 
-def redact_entry(text: str) -> str:
-    """Return what may be told of an entry that cannot be read: method and URL; its headers may hold a token.
+def _body(post_data: dict[str, Any]) -> str:
+    text = str(post_data.get("text") or "")
+    return b64decode(text).decode() if post_data.get("encoding") == "base64" else text
 
-    >>> told('{"request": {"method": "PUT", "url": "/v8/artifacts/1", "headers": [{"name": "authorization"')
+
+def _redacted(text: str) -> str:
+    """Return the method and URL of an entry that cannot be read; its headers may hold a token.
+
+    >>> _redacted('{"request": {"method": "PUT", "url": "/v8/artifacts/1", "headers": [{"name": "authorization"')
     '"method": "PUT", "url": "/v8/artifacts/1"'
     """
-    found = METHOD_AND_URL.search(text)
-    return found[0] if found else ""
-
-
-def may_report_events(text: str) -> bool:
-    """Tell whether an entry of which only the beginning is known may be a request that reports events."""
-    return not METHOD_AND_URL.search(text) or PATH in redact_entry(text)
-
-
-def _body(data: dict[str, Any]) -> str:
-    text = str(data.get("text") or "")
-    return base64.b64decode(text).decode() if data.get("encoding") == "base64" else text
+    match = _METHOD_AND_URL.search(text)
+    return match[0] if match else ""

@@ -1,50 +1,47 @@
-"""What a reader finds in a file: items, each with its place, and a few ways to split JSON text without losing it."""
+"""Defines `Item`, which every reader yields, and splits text into the lines and JSON values that readers work on."""
 
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-_DECODER = json.JSONDecoder()
 BOM = b"\xef\xbb\xbf"
-_WHITESPACE = re.compile(r"[ \t\r\n]*")
-
-WHITESPACE = " \t\r\n"
-MAX_LINE_BYTES = 1 << 26
-"""Of a longer line, or value, only the beginning is kept."""
-
-MAX_REJECT_CHARS = 200
-"""So much is kept of the text of a reject."""
+WHITESPACE = " \t\r\n"  # of JSON; `str.strip()` without it would also remove characters that JSON does not allow
+MAX_LINE_BYTES = 1 << 26  # only the beginning of a longer line is read
+MAX_REJECT_CHARS = 200  # the text of a reject is shortened to this
 
 CUT_OFF = "cut off: the file ends inside this item"
+NOT_JSON = "not JSON"
 NOT_UTF8 = "not valid UTF-8"
+
+_DECODER = json.JSONDecoder()
+_WHITESPACE_RUN = re.compile(r"[ \t\r\n]*")
 
 
 class Item(NamedTuple):
-    """One event as it stands in its file, or what stands in the place of one.
+    """One event as it stands in a file, or a part of the file that should hold events but cannot be read.
 
-    `text` is the JSON text of the event, `line` and `item` its place (both from 1), `context` what the request
-    around it says (JSON values by envelope column), `problem` why it can be no event, where the reader knows, `shown`
-    how it stands in the file, where that is no JSON.
+    Validating the event is left to the archive. `line` and `item` count from 1; `item` is None if the item stands for
+    its whole line.
     """
 
     line: int
     item: int | None
-    text: str
-    context: dict[str, Any] | None = None
-    problem: str | None = None
-    shown: str | None = None
+    text: str  # JSON text of the event, or the unreadable text
+    context: dict[str, Any] | None = None  # envelope of the request around the event: JSON values by column name
+    problem: str | None = None  # why the item cannot be an event, if the reader already knows
+    raw: str | None = None  # the source text, if the file does not hold the event as JSON (a CSV row)
 
 
 ItemReader = Callable[[Iterator[bytes], Mapping[str, str]], Iterator[Item]]
-"""A reader: from a file's plain bytes, and the schema's name for columns named otherwise, to its items."""
+"""Yields the items of a file, given its decompressed chunks and the schema's name for each renamed column."""
 
 
 def value_end(text: str, start: int) -> int:
-    """Return where the JSON value that starts at `start` ends.
+    """Return the position after the JSON value that starts at `start`.
 
     Raises:
-        json.JSONDecodeError: there is no whole JSON value.
+        json.JSONDecodeError: there is no complete value that Python can parse.
 
     >>> value_end('[1, 2] 3', 0)
     6
@@ -53,70 +50,35 @@ def value_end(text: str, start: int) -> int:
         return _DECODER.raw_decode(text, start)[1]
     except json.JSONDecodeError:
         raise
-    except (RecursionError, ValueError) as error:
+    except (RecursionError, ValueError) as error:  # nested too deeply, or an integer of too many digits
         raise json.JSONDecodeError(f"beyond what is read ({error})", text, start) from None
 
 
-def skip_whitespace(text: str, start: int) -> int:
-    """Return the first place from `start` on that is no JSON white space."""
-    found = _WHITESPACE.match(text, start)
-    return found.end() if found else start
+def skip_space(text: str, start: int) -> int:
+    """Return the first position from `start` on that holds no JSON white space."""
+    run = _WHITESPACE_RUN.match(text, start)
+    return run.end() if run else start
 
 
-def object_members(text: str) -> dict[str, str]:
-    """Return the JSON text of each value of the object in `text`, by key.
-
-    Raises:
-        json.JSONDecodeError: it is no JSON object, or has a key twice.
-
-    >>> members('{"status": 200, "body": [1, 2]}')
-    {'status': '200', 'body': '[1, 2]'}
-    """
-    found: dict[str, str] = {}
-    place = skip_whitespace(text, 0)
-    closing = "}"
-    if text[place : place + 1] != "{":
-        raise json.JSONDecodeError("not an object", text, place)
-    place = skip_whitespace(text, place + 1)
-    while text[place : place + 1] != closing:
-        key, end = _DECODER.raw_decode(text, place)
-        colon = skip_whitespace(text, end)
-        if not isinstance(key, str) or text[colon : colon + 1] != ":":
-            raise json.JSONDecodeError("a key and a colon expected", text, place)
-        if key in found:
-            raise json.JSONDecodeError(f'duplicate key "{key}"', text, place)
-        start = skip_whitespace(text, colon + 1)
-        end = value_end(text, start)
-        found[key] = text[start:end]
-        place = skip_whitespace(text, end)
-        if text[place : place + 1] == ",":
-            place = skip_whitespace(text, place + 1)
-        elif text[place : place + 1] != closing:
-            raise json.JSONDecodeError("a comma or the end expected", text, place)
-    if text[place + 1 :].strip(WHITESPACE):
-        raise json.JSONDecodeError("text after the object", text, place + 1)
-    return found
-
-
-def number_items(items: Iterable[Item]) -> Iterator[Item]:
-    """Give items of one line their place in it, from 1; an item that stands for its whole line keeps None."""
+def numbered(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the items, those of each line numbered from 1, except those that stand for their whole line."""
     line, count = 0, 0
-    for found in items:
-        line, count = (found.line, 1) if found.line != line else (line, count + 1)
-        yield found if found.item in (None, count) else found._replace(item=count)
+    for item in items:
+        line, count = (item.line, 1) if item.line != line else (line, count + 1)
+        yield item if item.item in (None, count) else item._replace(item=count)
 
 
 def raw_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Yield lines with their newlines, which the last may lack.
+    r"""Yield each line with its newline, which the last line may lack.
 
     >>> list(raw_lines([b"one\n\ntw", b"o"]))
     [b'one\n', b'\n', b'two']
     """
     parts, size = list[bytes](), 0
     for chunk in chunks:
-        *whole, rest = chunk.split(b"\n")
-        for raw in whole:
-            yield b"".join((*parts, raw if size < MAX_LINE_BYTES else b"", b"\n"))
+        *complete, rest = chunk.split(b"\n")
+        for end in complete:
+            yield b"".join((*parts, end if size < MAX_LINE_BYTES else b"", b"\n"))
             parts, size = [], 0
         parts += [rest] if size < MAX_LINE_BYTES else []
         size += len(rest)
@@ -125,9 +87,9 @@ def raw_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def decoded_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
-    r"""Yield (line number, text) of each line that is not blank; bytes that are no UTF-8 become surrogates.
+    r"""Yield (line number, text) of each line that is not blank; invalid UTF-8 becomes surrogates.
 
-    >>> list(lines([b"one\n\ntw", b"o\r\n"]))
+    >>> list(decoded_lines([b"one\n\ntw", b"o\r\n"]))
     [(1, 'one'), (3, 'two')]
     """
     for number, raw in enumerate(raw_lines(chunks), start=1):
@@ -135,7 +97,7 @@ def decoded_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
             yield number, decode_line(raw, number)
 
 
-def decode_line(raw: bytes, line: int, ending: str = "\r\n") -> str:
-    """Decode a line without its ending; the first may carry a byte order mark."""
+def decode_line(raw: bytes, number: int, ending: str = "\r\n") -> str:
+    """Decode line `number` and strip its ending, and the byte order mark of the first line."""
     text = raw.decode("utf-8", "surrogateescape").rstrip(ending)
-    return text.removeprefix("\ufeff") if line == 1 else text
+    return text.removeprefix("\ufeff") if number == 1 else text

@@ -1,155 +1,180 @@
-"""A request log: a JSON object a line, the events in its body, as recorders and reverse proxies write it."""
+"""Reads request logs, as recorders and reverse proxies write them: a JSON object per line, the events in its body.
+
+Programs differ in how they name and nest what they log, so each part of a request is looked up under several keys.
+HAR shares what does not depend on the file: which requests report events, and what these take from their request.
+"""
 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from analyzer.readers.array import array_items
-from analyzer.readers.item import WHITESPACE, Item, decoded_lines, number_items, object_members
+from analyzer.readers.item import NOT_JSON, WHITESPACE, Item, decoded_lines, numbered, skip_space, value_end
+from analyzer.readers.sample import BODY_KEYS, Sample, is_request
 
-PATH = "/artifacts/events"
-
-
+EVENTS_PATH = "/artifacts/events"
 CI_HEADER = "x-artifact-client-ci"
-
-
 INTERACTIVE_HEADER = "x-artifact-client-interactive"
 
-
-BODY_KEYS = ("body", "request_body")
 URL_KEYS = ("path", "url", "request_uri", "uri")
+METHOD_KEYS = ("method", "request_method")
 TIME_KEYS = ("timestamp", "received_at", "time_iso8601", "time")
 QUERY_KEYS = ("query", "args", "query_string")
+FLAT_HEADERS = {CI_HEADER: "ci", INTERACTIVE_HEADER: "interactive"}
+
+EVENT_NOT_REQUEST = "an event where a request is expected"
+BODY_NOT_LOGGED = "the request's body was not logged (nginx: raise client_body_buffer_size)"
+BODY_NOT_ARRAY = "the request's body is not a JSON array"
+
+_KEY = re.compile(r'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
+_OBJECT_END = re.compile(r"[ \t\r\n]*\}[ \t\r\n]*")
+_STATUS = re.compile(r"[0-9]{1,9}")
+
+
+class RequestError(ValueError):
+    """A logged request is JSON but cannot be read; the message is the reason for its reject."""
+
+
+def is_request_log(sample: Sample) -> bool:
+    """Return whether a line is a logged request, or the file begins with one that is longer than the sample."""
+    if sample.first_record is not None:
+        return is_request(sample.first_record)
+    is_one_line = sample.text.startswith("{") and "\n" not in sample.text.rstrip()
+    return is_one_line and any(f'"{key}"' in sample.text for key in BODY_KEYS)
 
 
 def read_requests(chunks: Iterator[bytes], renamed: Mapping[str, str]) -> Iterator[Item]:
-    """Yield each event of each logged request; requests that report no events are passed over."""
-    return number_items(
-        item for number, text in decoded_lines(chunks) for item in request_line_items(number, text, renamed)
-    )
+    """Yield each event of each logged request; requests that report no events are skipped."""
+    return numbered(item for number, text in decoded_lines(chunks) for item in _line_items(number, text, renamed))
 
 
-def request_line_items(number: int, text: str, renamed: Mapping[str, str] = MappingProxyType({})) -> Iterator[Item]:
-    """Yield the events of one logged request."""
+def _line_items(number: int, text: str, renamed: Mapping[str, str]) -> Iterator[Item]:
     try:
-        raw = object_members(text)
+        raw = _object_members(text)
         fields = {renamed.get(key, key): json.loads(value) for key, value in raw.items() if key not in BODY_KEYS}
-        body = next((unquoted(raw[key]) for key in BODY_KEYS if key in raw), "")
-        url = _text(fields, URL_KEYS)
-        wanted = is_events_request(_text(fields, ("method", "request_method")), url)
-        context = request_context(
-            _query(fields, url), _headers(fields), fields.get("status"), _first(fields, TIME_KEYS)
-        )
+        body = next((raw[key] for key in BODY_KEYS if key in raw), "")
+        body = json.loads(body) if body.startswith('"') else body  # nginx logs the array as a string
+        url = _first_text(fields, URL_KEYS)
+        reports_events = is_events_request(_first_text(fields, METHOD_KEYS), url)
+        query, headers = _query(fields, url), _headers(fields)
+        context = request_context(query, headers, fields.get("status"), _first(fields, TIME_KEYS))
     except (ValueError, RecursionError) as error:
-        yield Item(number, None, text, problem=_problem(error))
+        yield Item(number, None, text, problem=str(error) if isinstance(error, RequestError) else NOT_JSON)
         return
     if not any(key in raw for key in BODY_KEYS) and {"sessionId", "hash"} <= fields.keys():
         yield Item(number, None, text, problem=EVENT_NOT_REQUEST)
-    elif wanted:
+    elif reports_events:
         yield from body_items(number, body, context)
 
 
-def _problem(error: Exception) -> str:
-    told = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-    is_known = isinstance(error, UnknownShapeError) or "duplicate" in told
-    return told if is_known else "not a JSON object" if told == "not an object" else "not JSON"
+def _object_members(text: str) -> dict[str, str]:
+    """Return the JSON text of each value of the object in `text`, by key.
+
+    A parsed body would not do: a reject shows an event as it was logged, and its duplicate keys must still be there.
+
+    Raises:
+        ValueError: the text is not a JSON object, or has a key twice.
+
+    >>> _object_members('{"status": 200, "body": [1, 2]}')
+    {'status': '200', 'body': '[1, 2]'}
+    """
+    members: dict[str, str] = {}
+    position = skip_space(text, 0) + 1
+    if text[position - 1 : position] != "{":
+        raise RequestError("not a JSON object")
+    while match := _KEY.match(text, position):
+        key, start = json.loads(match[1]), match.end()
+        if key in members:
+            raise RequestError(f'duplicate key "{key}"')
+        end = value_end(text, start)
+        members[key], position = text[start:end], skip_space(text, end)
+        if text[position : position + 1] != ",":
+            break
+        position += 1
+    if not _OBJECT_END.fullmatch(text, position):
+        raise json.JSONDecodeError("expected a member or the end of the object", text, position)
+    return members
 
 
 def _first(fields: dict[str, Any], keys: tuple[str, ...]) -> Any:
     return next((fields[key] for key in keys if fields.get(key) not in (None, "")), None)
 
 
-def _text(fields: dict[str, Any], keys: tuple[str, ...]) -> str | None:
-    found = _first(fields, keys)
-    return found if isinstance(found, str) else None
+def _first_text(fields: dict[str, Any], keys: tuple[str, ...]) -> str | None:
+    value = _first(fields, keys)
+    return value if isinstance(value, str) else None
 
 
 def _query(fields: dict[str, Any], url: str | None) -> dict[str, Any]:
-    query = _first(fields, QUERY_KEYS)
-    given = parse_query(f"?{query.lstrip('?')}") if isinstance(query, str) else named_values(query)
-    first = {key: _first_of(value) for key, value in given.items()}
+    logged = _first(fields, QUERY_KEYS)
+    named = parse_query(f"?{logged.lstrip('?')}") if isinstance(logged, str) else named_values(logged)
     flat = {key: fields[key] for key in ("teamId", "slug") if key in fields}
-    return flat | parse_query(url or "") | first
+    return flat | parse_query(url or "") | {key: _first_value(value) for key, value in named.items()}
 
 
 def _headers(fields: dict[str, Any]) -> dict[str, Any]:
-    flat = {key.removeprefix("http_").replace("_", "-"): value for key, value in fields.items()}
-    named = {header: fields[key] for header, key in _FLAT if key in fields}
-    return named | {
-        key.lower(): _first_of(value) for key, value in {**flat, **named_values(fields.get("headers"))}.items()
-    }
+    flat = {header: fields[key] for header, key in FLAT_HEADERS.items() if key in fields}
+    # nginx logs a header as http_x_artifact_client_ci.
+    nginx = {key.removeprefix("http_").replace("_", "-"): value for key, value in fields.items()}
+    named = named_values(fields.get("headers"))
+    return flat | {key.lower(): _first_value(value) for key, value in {**nginx, **named}.items()}
 
 
-_FLAT = ((CI_HEADER, "ci"), (INTERACTIVE_HEADER, "interactive"))
-
-
-def _first_of(value: Any) -> Any:
-    """Return the first of values that were given several times."""
+def _first_value(value: Any) -> Any:
     return value[0] if isinstance(value, list) and value else value
 
 
-_STATUS = re.compile(r"[0-9]{1,9}")
+def named_values(value: Any) -> dict[str, Any]:
+    """Return headers or a query by name; empty if `value` is neither an object nor a list.
 
-EVENT_NOT_REQUEST = "an event where a request is expected"
-BODY_NOT_LOGGED = "the request's body was not logged (nginx: raise client_body_buffer_size)"
-BODY_NOT_ARRAY = "the request's body is no JSON array"
+    A list may hold pairs, objects of name and value, or names and values in turn.
+
+    Raises:
+        RequestError: a list holds something else.
+
+    >>> named_values([{"name": "A", "value": "1"}]), named_values([["A", "1"]]), named_values(["A", "1", "B", "2"])
+    ({'A': '1'}, {'A': '1'}, {'A': '1', 'B': '2'})
+    """
+    if isinstance(value, dict):
+        return value
+    entries = value if isinstance(value, list) else []
+    if entries and all(isinstance(entry, str) for entry in entries) and len(entries) % 2 == 0:
+        entries = [list(pair) for pair in zip(entries[::2], entries[1::2], strict=True)]
+    pairs: list[Any] = [
+        [entry.get("name"), entry.get("value")] if isinstance(entry, dict) else entry for entry in entries
+    ]
+    is_pairs = all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs)  # noqa: PLR2004
+    # A header line such as "A: 1" is not a name.
+    if not is_pairs or any(set(": ") & set(name) for name, _ in pairs):
+        raise RequestError("headers or query are listed in a way that is not supported")
+    return dict(pairs)
 
 
 def parse_query(url: str) -> dict[str, str]:
     """Return the query of a URL or path, the first value of each key.
 
-    >>> query_of("/v8/artifacts/events?slug=acme&teamId=")
+    >>> parse_query("/v8/artifacts/events?slug=acme&teamId=")
     {'slug': 'acme'}
     """
     return {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
 
 
-def named_values(given: Any) -> dict[str, Any]:
-    """Return headers or a query by name: from an object, pairs, objects of name and value, or names and values in turn.
-
-    What is no list is none.
-
-    Raises:
-        ShapeError: they are listed otherwise.
-
-    >>> by_name([{"name": "A", "value": "1"}]), by_name([["A", "1"], ["B", "2"]]), by_name(["A", "1", "B", "2"])
-    ({'A': '1'}, {'A': '1', 'B': '2'}, {'A': '1', 'B': '2'})
-    """
-    if isinstance(given, dict):
-        return given
-    listed = given if isinstance(given, list) else []
-    if listed and all(isinstance(one, str) for one in listed) and len(listed) % 2 == 0:
-        listed = [list(pair) for pair in zip(listed[::2], listed[1::2], strict=True)]
-    pairs = [[one.get("name"), one.get("value")] if isinstance(one, dict) else one for one in listed]
-    if not all(isinstance(pair, list) and len(pair) == 2 and _is_name(pair[0]) for pair in pairs):  # noqa: PLR2004  (a pair)
-        raise UnknownShapeError("headers or query are listed in a way that is not known")
-    return {str(name): value for name, value in pairs}
-
-
-def _is_name(found: Any) -> bool:
-    return isinstance(found, str) and not set(found) & set(": ")
-
-
-class UnknownShapeError(ValueError):
-    """What a request logs is there, in a shape that is not known."""
-
-
 def is_events_request(method: str | None, url: str | None) -> bool:
-    """Tell whether a request reports events; what is not said is taken to fit.
+    """Return whether a request reports events; a method or URL that was not logged counts as matching.
 
     >>> is_events_request("POST", "/v8/artifacts/events?slug=a"), is_events_request("PUT", "/v8/artifacts/12ab")
     (True, False)
     """
-    return (method or "POST").upper() == "POST" and (url is None or urlsplit(url).path.rstrip("/").endswith(PATH))
+    is_post = (method or "POST").upper() == "POST"
+    return is_post and (url is None or urlsplit(url).path.rstrip("/").endswith(EVENTS_PATH))
 
 
 def request_context(query: Mapping[str, Any], headers: Mapping[str, Any], status: Any, time: Any) -> dict[str, Any]:
-    """Return the envelope a request gives its events; header names in lower case; empty values are left out."""
+    """Return the envelope that a request gives its events, without empty values; `headers` by lower-case name."""
     interactive = headers.get(INTERACTIVE_HEADER)
-    found = {
+    context = {
         "timestamp": time,
         "teamId": query.get("teamId"),
         "slug": query.get("slug"),
@@ -157,23 +182,14 @@ def request_context(query: Mapping[str, Any], headers: Mapping[str, Any], status
         "interactive": int(interactive) if interactive in ("0", "1") else interactive,
         "status": int(status) if isinstance(status, str) and _STATUS.fullmatch(status) else status,
     }
-    return {key: value for key, value in found.items() if value not in (None, "", "-")}
+    return {key: value for key, value in context.items() if value not in (None, "", "-")}
 
 
 def body_items(line: int, body: str, context: dict[str, Any]) -> Iterator[Item]:
-    """Yield the events of a request's body (JSON text of the array) with the request's context."""
+    """Yield the events of a request body, the JSON text of an array, each with the context of the request."""
     text = body.strip(WHITESPACE)
     if not text.startswith("["):
         yield Item(line, None, body, context, BODY_NOT_LOGGED if text in ("", "-", "null") else BODY_NOT_ARRAY)
         return
     for event, problem in array_items(text):
         yield Item(line, 1, event, context, problem)
-
-
-def unquoted(value: str) -> str:
-    """Return the text inside a JSON string; other JSON text as it is.
-
-    >>> unquoted('"[1]"'), unquoted('[1]')
-    ('[1]', '[1]')
-    """
-    return str(json.loads(value)) if value.startswith('"') else value

@@ -1,4 +1,4 @@
-"""The plain bytes of a file, whatever its compression; a damaged end gives all before it and says so."""
+"""Reads and decompresses files; a damaged one gives everything before the damage."""
 
 import sys
 import zlib
@@ -14,31 +14,27 @@ else:
 
 READ_BYTES = 1 << 18
 MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
-SKIPPABLE = b"\x2a\x4d\x18"
-"""What follows the first byte of a zstd frame that holds no data."""
-
-DECOMPRESSORS: dict[str, Callable[[], Any]] = {
-    "gzip": lambda: zlib.decompressobj(wbits=31),
-    "zstd": ZstdDecompressor,
-}
+ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # bytes 2 to 4 of a frame without data; the first is 0x50 to 0x5f
+DECOMPRESSORS: dict[str, Callable[[], Any]] = {"gzip": lambda: zlib.decompressobj(wbits=31), "zstd": ZstdDecompressor}
 
 
 def compression_of(head: bytes) -> str:
-    """Name the compression that a file's first bytes show: `gzip`, `zstd` or `none`.
+    r"""Return the compression of a file by its first bytes: `gzip`, `zstd` or `none`.
 
-    >>> compression_of(b"\\x1f\\x8b\\x08"), compression_of(b'{"sessionId"')
+    >>> compression_of(b"\x1f\x8b\x08"), compression_of(b'{"sessionId"')
     ('gzip', 'none')
     """
-    if head[1:4] == SKIPPABLE and head[0] >> 4 == 5:  # noqa: PLR2004  (0x50 to 0x5f)
+    if head[1:4] == ZSTD_SKIPPABLE and head[0] >> 4 == 5:  # noqa: PLR2004  (0x50 to 0x5f)
         return "zstd"
     return next((name for name, magic in MAGIC.items() if head.startswith(magic)), "none")
 
 
 @dataclass
 class Stream:
-    """A file's plain bytes. After `chunks` is exhausted, `damage` says why the end is missing, if it is.
+    """A file and its decompressed bytes.
 
-    `members` counts the gzip members or zstd frames: DuckDB is only trusted with one.
+    Once `chunks` is exhausted, `damage` says why the end of the file is missing, if it is, and `members` is the number
+    of its gzip members or zstd frames: only a file of one is left to DuckDB to decompress.
     """
 
     path: Path
@@ -51,16 +47,26 @@ class Stream:
             self.compression = compression_of(file.read(4))
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the plain bytes in order."""
+        """Yield the decompressed bytes in order."""
         with self.path.open("rb") as file:
             raw = iter(lambda: file.read(READ_BYTES), b"")
-            yield from raw if self.compression == "none" else self._decompressed(raw)
+            yield from raw if self.compression == "none" else self._decompress(raw)
 
-    def _decompressed(self, raw: Iterator[bytes]) -> Iterator[bytes]:
+    def head(self, size: int) -> bytes:
+        """Return the first `size` decompressed bytes, or fewer."""
+        head = b""
+        for chunk in self.chunks():
+            head += chunk
+            if len(head) >= size:
+                break
+        return head[:size]
+
+    def _decompress(self, raw: Iterator[bytes]) -> Iterator[bytes]:
         decompressor = None
         for data in raw:
             rest = data
             while rest:
+                # Zeros after the last member are padding, as in tar archives.
                 if decompressor is not None and decompressor.eof and not rest.strip(b"\0"):
                     break
                 if decompressor is None or decompressor.eof:
@@ -76,12 +82,3 @@ class Stream:
                 rest = decompressor.unused_data if decompressor.eof else b""
         if decompressor is None or not decompressor.eof:
             self.damage = f"its {self.compression} data is cut off"
-
-    def head(self, size: int) -> bytes:
-        """Return the first `size` plain bytes, or fewer."""
-        parts: list[bytes] = []
-        for chunk in self.chunks():
-            parts.append(chunk)
-            if sum(map(len, parts)) >= size:
-                break
-        return b"".join(parts)[:size]

@@ -47,7 +47,7 @@ def _section(section: Section, table: Table) -> dict[str, Any]:
     """Return a section as the template takes it."""
     return {
         "heading": section.heading,
-        "sentences": [format_sentence(sentence) for sentence in section.words],
+        "sentences": [format_sentence(sentence) for sentence in section.sentences],
         "charts": _charts(section, table),
         "title": table.name.replace("_", " "),
         **_table(table),

@@ -50,7 +50,7 @@ def _page_lines(report: Report) -> Iterator[str]:
     tables = {table.name: table for table in report.tables}
     for section in report.sections:
         yield f"\n## {section.heading}\n"
-        yield from (f"{_paragraph(format_sentence(sentence))}\n" for sentence in section.words)
+        yield from (f"{_paragraph(format_sentence(sentence))}\n" for sentence in section.sentences)
         yield from _section_lines(section, tables[section.table])
     yield from (f"\n> {_paragraph(note)}" for note in report.notes)
 

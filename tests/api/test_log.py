@@ -35,7 +35,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_exported_names() -> None:
-    assert set(analyzer.__all__) == NAMES
+    assert set(analyzer.__all__) == set(dir(analyzer)) == NAMES
     assert all(getattr(analyzer, name) is not None for name in NAMES)
     errors = [getattr(analyzer, name) for name in NAMES if name.endswith("Error")]
     assert all(issubclass(error, analyzer.AnalyzerError) for error in errors)

@@ -134,8 +134,8 @@ def test_a_damaged_summary_is_an_error_that_names_it(cli: Cli, tmp_path: Path) -
     odd.write_text(json.dumps(content(whole) | {"tasks": [{"hash": "a"}]}))
     found = cli("stats", cut, odd, whole)
     assert found.code == 3
-    assert f"{cut}: no whole JSON document" in found.err
-    assert f"{odd}: no run summary that is known" in found.err
+    assert f"{cut}: not a complete JSON document" in found.err
+    assert f"{odd}: not a supported run summary" in found.err
     assert "sessions" in found.out
 
 
@@ -161,7 +161,7 @@ def test_an_odd_summary_is_an_error_and_never_a_traceback(cli: Cli, log: Callabl
     path = log(json.dumps(content(recording(RECORDED)[0]["path"]) | change), "odd.json")
     found = cli("stats", path)
     assert found.code == 3
-    assert f"{path}: no run summary that is known" in found.err
+    assert f"{path}: not a supported run summary" in found.err
 
 
 @pytest.mark.parametrize(

@@ -121,8 +121,8 @@ def test_an_archive_is_read_alone(cli: Cli, log: Any, tmp_path: Path) -> None:
         (["stats", "{log}", "--by", "day,day"], "named twice"),
         (["stats", "{log}", "-o", "/nowhere/x.csv"], "no directory"),
         (["load", "{log}", "--into", "/nowhere/x.duckdb"], "no directory"),
-        (["stats", "{log}", "--since", "30m"], "'30m' is no time"),
-        (["stats", "{log}", "--since", "7dd"], "'7dd' is no time"),
+        (["stats", "{log}", "--since", "30m"], "'30m' is not a time"),
+        (["stats", "{log}", "--since", "7dd"], "'7dd' is not a time"),
         (["stats", "{log}", "--by", "day", "--tz", "Mars/Base"], "Mars/Base"),
         (["stats", "{log}", "--colour"], "No such option"),
         (["misses", "{log}", "--limit", "9" * 20], "--limit 99999999999999999999: a whole number from 1 to"),
@@ -309,4 +309,4 @@ def test_an_empty_name_is_not_this_directory(
     monkeypatch.chdir(tmp_path)
     result = cli(command, "", *(("--into", "a.duckdb") if command == "load" else ()))
     assert (result.code, result.out) == (2, "")
-    assert result.err.startswith("error: an empty name is no SOURCE")
+    assert result.err.startswith("error: SOURCE is empty")

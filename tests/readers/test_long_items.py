@@ -1,4 +1,4 @@
-"""Values longer than what is read at once: one item each, wherever they stand, and no token in what is rejected."""
+"""Items longer than the window are one item each, wherever they start, and rejects show no token."""
 
 import csv
 import gzip
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.readers import array, delimited, har, item
-from analyzer.readers.array import BracketCounter, Window, elements
+from analyzer.readers.array import BracketCounter, read_array
 
 GOOD, COMPACT = json.dumps(event()), ndjson([event()]).strip()
 TOKEN = "secret-token-of-the-team"  # noqa: S105  (of nobody)
@@ -42,7 +42,7 @@ FILLERS = {
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("packed", ["plain", "gzip"])
 @pytest.mark.parametrize("filler", FILLERS)
-def test_long_entries_of_a_har_hide_no_report(
+def test_long_entries_of_a_har_hide_no_events(
     filler: str, packed: str, indent: int | None, tmp_path: Path, cli: Cli
 ) -> None:
     text, long = FILLERS[filler], "/v8/artifacts/0123"
@@ -68,7 +68,7 @@ def test_a_broken_har_shows_no_token(broken: str, tmp_path: Path, cli: Cli) -> N
     assert TOKEN not in (tmp_path / "rejects.ndjson").read_text() + result.err + result.out
 
 
-def test_an_entry_beyond_all_measure_is_one_reject_where_it_may_report(
+def test_an_entry_that_is_too_long_is_one_reject_if_it_may_report_events(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
 ) -> None:
     for module in (array, har):
@@ -107,17 +107,17 @@ def test_windows_of_any_size_give_the_same_items(
     pieces = iter([content[start : start + piece] for start in range(0, len(content), piece)])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(array, "WINDOW_CHARS", window)
-        found = list(elements(Window(pieces)))
+        found = list(read_array(pieces, {}))
     assert [one.problem for one in found] == [None] * len(values)
     assert [json.loads(one.text) for one in found] == values
 
 
 @given(value=st.dictionaries(TEXTS, VALUES, min_size=1), piece=st.integers(1, 9), after=TEXTS)
-def test_bounds(value: dict[str, Any], piece: int, after: str) -> None:
+def test_brackets_are_counted_across_pieces(value: dict[str, Any], piece: int, after: str) -> None:
     text = json.dumps(value)
-    bounds, place = BracketCounter(), 0
+    brackets, place = BracketCounter(), 0
     for start in range(0, len(text + after), piece):
-        end = bounds.end_in((text + after)[start : start + piece])
+        end = brackets.find_end((text + after)[start : start + piece])
         if end is not None:
             place = start + end
             break
@@ -136,14 +136,14 @@ def test_a_broken_line_of_a_request_log_shows_no_token(name: str, tmp_path: Path
     assert '"method' in json.loads(told)["text"]
 
 
-def test_reading_csv_leaves_the_limits_of_others_alone(cli: Cli, log: Any) -> None:
+def test_reading_csv_restores_the_field_size_limit(cli: Cli, log: Any) -> None:
     before = csv.field_size_limit()
     path = log("sessionId,source,event,hash,ci\n" + f"s,LOCAL,HIT,{'h' * (before + 1)},\n", "csv")
     assert cli("stats", path, "--format", "json").json["input"]["kept"] == 1
     assert csv.field_size_limit() == before
 
 
-def test_two_that_read_csv_at_once_leave_the_limits_of_others_alone() -> None:
+def test_concurrent_csv_readers_restore_the_field_size_limit() -> None:
     before = csv.field_size_limit()
     long = f"s,{'h' * (before + 1)}\n".encode()
     first, second = (delimited.reader(",")(iter([b"sessionId,hash\n", long, long]), {}) for _ in range(2))
@@ -165,7 +165,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("kind", LONG)
-def test_what_is_too_long_to_be_read_is_a_reject_and_the_rest_is_kept(kind: str, log: Any, cli: Cli) -> None:
+def test_an_item_that_is_too_long_is_a_reject_and_the_rest_is_kept(kind: str, log: Any, cli: Cli) -> None:
     for text in LONG[kind]():
         path = log(text)
         for options in ([], ["--by", "session"]):
@@ -178,7 +178,7 @@ def test_what_is_too_long_to_be_read_is_a_reject_and_the_rest_is_kept(kind: str,
 
 
 @pytest.mark.parametrize("piece", [1, 7, 50])
-def test_of_a_line_beyond_all_measure_the_beginning_is_kept(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_beginning_of_a_very_long_line_is_read(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(item, "MAX_LINE_BYTES", 20)
     content = b"short\n" + b"x" * 20 + b"middle" * 9 + b"end\nlast"
     found = list(item.raw_lines(content[at : at + piece] for at in range(0, len(content), piece)))

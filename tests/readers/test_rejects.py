@@ -1,4 +1,4 @@
-"""Every item that is no valid event is a reject with its place; nothing is converted, nothing is lost."""
+"""Every item that is not a valid event is rejected with its place; nothing is converted, nothing is lost."""
 
 import gzip
 import json
@@ -107,7 +107,7 @@ def test_a_good_line_is_kept(cli: Cli, log: Any, line: str) -> None:
     assert rejects(cli, log(f"{line}\n{GOOD}\n")) == []
 
 
-def test_bytes_that_are_no_utf8(cli: Cli, log: Any) -> None:
+def test_invalid_utf8(cli: Cli, log: Any) -> None:
     bad = GOOD.encode().replace(b"h1", b"\xff")
     found = rejects(cli, log(GOOD.encode() + b"\n" + bad + b"\n"))
     assert [(one["line"], one["reason"]) for one in found] == [(2, "not JSON")]
@@ -145,7 +145,7 @@ def test_places_in_requests(cli: Cli, log: Any) -> None:
         (1, 2, "hash is not a string"),
         (3, 1, "duration is not a number"),
         (4, None, "the request's body was not logged (nginx: raise client_body_buffer_size)"),
-        (5, None, "the request's body is no JSON array"),
+        (5, None, "the request's body is not a JSON array"),
         (6, 1, "ci is longer than 50 characters"),
         (7, None, "cut off: the file ends inside this item"),
     ]
@@ -218,7 +218,7 @@ def test_strict_fails_on_the_first(cli: Cli, log: Any) -> None:
     assert result.out == ""
 
 
-def test_the_first_few_are_told(cli: Cli, log: Any) -> None:
+def test_stderr_names_the_first_rejects(cli: Cli, log: Any) -> None:
     result = cli("stats", log(GOOD + "\n" + "bad\n" * 5))
     assert "5 of 6 events rejected; --rejects FILE lists all" in result.err
     assert result.err.count("not JSON") == 3
@@ -244,8 +244,8 @@ def test_a_file_cut_off_in_its_compression(cli: Cli, tmp_path: Path, keep: float
 @pytest.mark.parametrize(
     ("line", "reason"), BAD_LINES[1:], ids=[f"{reason}{n}" for n, (_, reason) in enumerate(BAD_LINES[1:])]
 )
-def test_compact_logs_are_judged_alike(cli: Cli, log: Any, line: str, reason: str) -> None:
-    """The fast reading of compact logs, which the first megabyte decides on, finds the faults behind it."""
+def test_compact_logs_have_the_same_rejects(cli: Cli, log: Any, line: str, reason: str) -> None:
+    """The fast path for compact logs, chosen by the first megabyte, finds the faults after it."""
     compact = line.replace('": ', '":').replace(', "', ',"')
     good = (COMPACT + "\n") * (HEAD_BYTES // len(COMPACT) + 1)
     found = rejects(cli, log(f"{good}{compact}\n{COMPACT}\n"))
@@ -257,7 +257,7 @@ def test_compact_logs_are_judged_alike(cli: Cli, log: Any, line: str, reason: st
 @pytest.mark.parametrize(
     "line", [COMPACT[:-1] + ',"x":1}', COMPACT + " ", COMPACT.replace(":10", ":1e1"), "", COMPACT + "\r"]
 )
-def test_what_is_odd_in_compact_logs_is_kept(cli: Cli, log: Any, line: str) -> None:
+def test_unusual_lines_of_compact_logs_are_kept(cli: Cli, log: Any, line: str) -> None:
     good = (COMPACT + "\n") * (HEAD_BYTES // len(COMPACT) + 1)
     assert rejects(cli, log(f"{good}{line}\n{COMPACT}\n")) == []
 
@@ -275,8 +275,8 @@ LONG = json.dumps(event(duration=0)).replace(": 0", ": " + "1" * 5000)
 
 
 @pytest.mark.parametrize("odd", [LONG, json.dumps(event(x=1))[:-2] + DEEP + "}"], ids=["a long number", "deep nesting"])
-def test_json_beyond_what_is_read(cli: Cli, log: Any, odd: str) -> None:
-    """However it is packed, an item that no parser takes costs itself alone."""
+def test_json_that_python_cannot_parse(cli: Cli, log: Any, odd: str) -> None:
+    """In every format, an item that the parser refuses costs that item alone."""
     request = f'{{"path": "/v8/artifacts/events", "body": [{odd}]}}'
     entry = {"request": {"method": "POST", "url": "/artifacts/events", "postData": {"text": f"[{odd}]"}}}
     wholes = [
@@ -305,14 +305,14 @@ def test_a_har_goes_on_behind_a_broken_entry(cli: Cli, log: Any) -> None:
 
 
 def test_many_fractional_durations_in_one_lookup(cli: Cli, log: Any) -> None:
-    """Numbers that prove nothing must not disturb the counting of those that do."""
+    """Fractional numbers, whose length in the file is unknown, do not disturb the byte count of other rows."""
     path = log([event(duration=1.5)] * 20 + [event(hash=f"{n}") for n in range(20)])
     totals = cli("stats", path, "--format", "json")
     assert (totals.json["input"]["kept"], totals.table("totals")[0]["time_saved_ms"]) == (40, 201.5)
 
 
 def test_the_last_row_of_cut_csv_is_no_event(cli: Cli, tmp_path: Path) -> None:
-    """A shorter number is a number still: of those here none has less than six digits."""
+    """A number without its last digits is still a number; all of these have six."""
     rows = [f"s,LOCAL,HIT,h{n},{zlib.crc32(str(n).encode()) % 900_000 + 100_000}" for n in range(400)]
     data = gzip.compress("\n".join(["sessionId,source,event,hash,duration", *rows]).encode())
     for end in range(len(data) - 300, len(data) - 260):
@@ -321,7 +321,7 @@ def test_the_last_row_of_cut_csv_is_no_event(cli: Cli, tmp_path: Path) -> None:
         assert found.json["tables"][0]["rows"] == [{"n": 0}], end
 
 
-def test_a_carriage_return_comes_back_from_csv(cli: Cli, log: Any, tmp_path: Path) -> None:
+def test_a_carriage_return_survives_csv(cli: Cli, log: Any, tmp_path: Path) -> None:
     cli("sql", log([event(hash="x\ry"), event()]), "FROM events", "-o", tmp_path / "back.csv")
     found = cli("sql", tmp_path / "back.csv", "SELECT hash FROM events ORDER BY position", "--format", "json")
     assert [row["hash"] for row in found.json["tables"][0]["rows"]] == ["x\ry", "h1"]
@@ -351,7 +351,7 @@ BROKEN = json.dumps(event(hash="x"))[:-1] + "x}"
         (f"[{A},,{B}]", "ab", ["a comma without an item"]),
     ],
 )
-def test_a_broken_item_takes_no_other_with_it(cli: Cli, log: Any, array: str, hashes: str, reasons: list[str]) -> None:
+def test_a_broken_item_costs_no_other_item(cli: Cli, log: Any, array: str, hashes: str, reasons: list[str]) -> None:
     request = json.dumps({"path": "/v8/artifacts/events", "body": array})
     for text in (
         f"[]\n{array}\n",
@@ -364,7 +364,7 @@ def test_a_broken_item_takes_no_other_with_it(cli: Cli, log: Any, array: str, ha
         assert "ends in the middle" not in cli("stats", path).err
 
 
-def test_what_stands_between_arrays_is_a_reject_a_line(cli: Cli, log: Any) -> None:
+def test_text_between_arrays_is_one_reject_per_line(cli: Cli, log: Any) -> None:
     path = log(f"[\n{A}\n]\njunk\nmore, {{\n[\n{B},\n{C}\n]\n[{D}]\n")
     assert [(one["line"], one["text"]) for one in rejects(cli, path)] == [(4, "junk"), (5, "more, {")]
     assert kept(cli, path) == list("abcd")
@@ -390,14 +390,14 @@ def test_csv_after_a_blank_line(cli: Cli, log: Any, blank: str) -> None:
     assert (rejects(cli, path), kept(cli, path)) == ([], ["a"])
 
 
-def test_csv_whose_header_is_none(cli: Cli, log: Any) -> None:
+def test_csv_with_an_invalid_header(cli: Cli, log: Any) -> None:
     path = log("sessionId,source,event,hash,hash\ns,LOCAL,HIT,a,\ns,LOCAL,HIT,a,b\n")
     assert [(one["line"], one["reason"]) for one in rejects(cli, path)] == [
         (1, 'no header: duplicate column "hash"'), (2, "there is no header"), (3, "there is no header"),
     ]  # fmt: skip
 
 
-def test_a_column_of_csv_whose_name_is_no_text(cli: Cli, tmp_path: Path) -> None:
+def test_a_csv_column_name_that_is_not_utf8(cli: Cli, tmp_path: Path) -> None:
     (path := tmp_path / "log.csv").write_bytes(b"sessionId,source,event,hash,dur\xe9e\ns,LOCAL,HIT,a,1\n")
     assert (rejects(cli, path), kept(cli, path)) == ([], ["a"])
     assert "unknown keys ignored: dur\ufffde (1)" in cli("stats", path).err
@@ -422,7 +422,7 @@ def test_arrays_on_one_line_with_text_between(cli: Cli, log: Any) -> None:
 
 
 def test_rows_with_quotes_at_odd_places_take_no_time(cli: Cli, log: Any) -> None:
-    """Each of them opens a quote that only the next one closes: read together they would be read a million times."""
+    """Each line opens a quote that only the next one closes: re-reading from each line would be quadratic."""
     path = log("sessionId,source,event,hash\n" + 's 5","LOCAL,HIT,a\n' * 20_000)
     assert cli("stats", path, "--format", "json").json["input"]["rejected"] == 20_000
 
@@ -449,9 +449,11 @@ def test_headers_and_query_in_every_shape(cli: Cli, log: Any, headers: Any) -> N
 
 
 @pytest.mark.parametrize("headers", [["a", "b", "c"], [None], [["a", "b", "c"]]])
-def test_headers_in_a_shape_that_is_not_known(cli: Cli, log: Any, headers: Any) -> None:
+def test_headers_in_an_unsupported_shape(cli: Cli, log: Any, headers: Any) -> None:
     path = log(json.dumps({"headers": headers, "body": [event()]}))
-    assert [one["reason"] for one in rejects(cli, path)] == ["headers or query are listed in a way that is not known"]
+    assert [one["reason"] for one in rejects(cli, path)] == [
+        "headers or query are listed in a way that is not supported"
+    ]
 
 
 def test_a_request_in_a_log_of_events_shows_no_token(cli: Cli, log: Any) -> None:
@@ -465,7 +467,7 @@ def test_a_request_in_a_log_of_events_shows_no_token(cli: Cli, log: Any) -> None
 
 
 @pytest.mark.parametrize("around", ["\xa0", "\u3000", "\x1f"])
-def test_space_that_json_does_not_know(cli: Cli, log: Any, around: str) -> None:
+def test_white_space_that_json_does_not_allow(cli: Cli, log: Any, around: str) -> None:
     lines = [COMPACT] * 60
     lines[30] = around + COMPACT
     lines[40] = COMPACT + around

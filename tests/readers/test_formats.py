@@ -1,0 +1,60 @@
+"""The format of a file is detected by its beginning; the order of the entries decides between several that match."""
+
+import json
+
+import pytest
+from conftest import event
+
+from analyzer.readers.formats import DOCUMENT_FORMATS, FORMATS, detect_format, document_format
+
+EVENT = json.dumps(event())
+REQUEST = json.dumps({"path": "/v8/artifacts/events", "body": [event()]})
+HAR = json.dumps({"log": {"entries": []}})
+HEADER = "sessionId,source,event,hash"
+CASES = {
+    "": "ndjson",
+    f"{EVENT}\n{EVENT}": "ndjson",
+    f"not JSON\n{EVENT}": "ndjson",
+    f"{EVENT}\n{REQUEST}": "ndjson",
+    f"{REQUEST}\n{EVENT}": "requests",
+    json.dumps(event() | {"body": []}): "requests",
+    '{"path": "/", "body": [': "requests",
+    f"[{EVENT}]\n[{EVENT}]": "batches",
+    f"[]\n{EVENT}": "batches",
+    "[]": "batches",
+    "[\n]": "array",
+    f"[{EVENT},\n{EVENT}]": "array",
+    f"[\n{EVENT}\n\xa0\n]": "array",
+    HAR: "har",
+    '{"log": {\n"entries": [': "har",
+    HEADER: "csv",
+    HEADER.replace(",", "\t"): "tsv",
+    f"{HEADER}\n{EVENT}": "ndjson",
+    "PAR1": "parquet",
+    '{"turboVersion": "2.11.11", "tasks": []}': "runs",
+    '{"hash": "h", "duration": 1}': "metadata",
+    '{"hash": "h", "duration": 1, "sessionId": "s"}': "ndjson",
+    f"\0{HEADER}": None,
+    f"{{\0\n{EVENT}": "ndjson",
+    "[1, 2]": None,
+    '{"name": "web"}': None,
+    "text": None,
+}
+
+
+@pytest.mark.parametrize("text", CASES)
+def test_detection(text: str) -> None:
+    head = text.encode()
+    assert detect_format(head, {}) == CASES[text]
+    assert document_format(head) == (CASES[text] if CASES[text] in DOCUMENT_FORMATS else None)
+
+
+def test_detection_by_renamed_columns() -> None:
+    renamed = {"sid": "sessionId", "key": "hash"}
+    for text, name in {'{"sid": "s", "key": "h"}': "ndjson", "sid,key": "csv", '[\n{"sid": "s"}]': "array"}.items():
+        assert (detect_format(text.encode(), renamed), detect_format(text.encode(), {})) == (name, None)
+
+
+def test_one_reader_per_format() -> None:
+    for entry in FORMATS.values():
+        assert [entry.items, entry.duckdb, entry.document].count(None) == 2, entry.name
