@@ -24,7 +24,6 @@ from analyzer.errors import Option, UsageError
 from analyzer.event import FIELD_NAMES
 from analyzer.questions.compare import compare
 from analyzer.questions.comparison_sides import ComparisonSide, parse_side
-from analyzer.questions.cost import with_costs
 from analyzer.questions.doctor.report import doctor
 from analyzer.questions.misses import misses
 from analyzer.questions.notes import load_notes, require_logs
@@ -35,7 +34,7 @@ from analyzer.questions.options import (
     SessionsOptions,
     StatsOptions,
 )
-from analyzer.questions.report import Report, account_for
+from analyzer.questions.report import Report, account_for, with_costs
 from analyzer.questions.retention import retention as retention_of
 from analyzer.questions.sessions import one_session, sessions
 from analyzer.questions.sql import sql_notes

@@ -54,7 +54,7 @@ def command(
     from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.questions.compare import compare  # noqa: PLC0415
     from analyzer.questions.comparison_sides import ComparisonSide, parse_sides  # noqa: PLC0415
-    from analyzer.questions.cost import with_costs  # noqa: PLC0415
+    from analyzer.questions.report import with_costs  # noqa: PLC0415
 
     options = CompareOptions(limit)
     target = output.target(inputs)

@@ -47,8 +47,8 @@ def command(
       analyzer misses sample_data --team web --since 2026-11-01
       analyzer misses sample_data --by hash --limit 3 --format json
     """
-    from analyzer.questions.cost import with_costs  # noqa: PLC0415
     from analyzer.questions.misses import misses  # noqa: PLC0415
+    from analyzer.questions.report import with_costs  # noqa: PLC0415
 
     options = MissesOptions(retention, by, limit)
     return run_question(

@@ -15,7 +15,7 @@ from analyzer.cli import console
 from analyzer.cli.files import atomic_write, require_writable
 from analyzer.cli.options import Decorator, option_group, titled_option
 from analyzer.cli.source import SourceOptions, exit_code, load_progress, open_source
-from analyzer.errors import UsageError
+from analyzer.errors import Message, UsageError
 
 if TYPE_CHECKING:
     from analyzer.archive.open_log import OpenLog
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from analyzer.cli.exits import Exit
     from analyzer.questions.report import Report
     from analyzer.render.formats import Output
+    from analyzer.table import Table
 
 INSTALL_REPORT = "pip install 'cache-event-analyzer[report]' (from a checkout: pip install -e '.[report]')"
 FORMAT_NAMES = ("table", "markdown", "html", "csv", "json", "ndjson", "parquet")
@@ -110,7 +111,7 @@ def run_question(
 
 def write(report: "Report", target: Target) -> None:
     """Write a report to its file or to stdout, and its notes to stderr."""
-    report = replace(report, notes=[console.spell_options(note) for note in report.notes])
+    report = _spell_options(report)
     if target.path:
         with atomic_write(target.path) as file:
             target.format.write(report, file)
@@ -124,6 +125,21 @@ def write(report: "Report", target: Target) -> None:
             f"{counts.read:,} events read = {counts.kept:,} kept + {counts.rejected:,} rejected"
             f" + {counts.filtered:,} filtered + {counts.duplicate:,} duplicate"
         )
+
+
+def _spell_options(report: "Report") -> "Report":
+    """Return the report with the options in its notes and cells spelled as on the command line."""
+    tables = [_spell_cells(table) for table in report.tables]
+    primary = tables[list(report.tables).index(report.primary)]
+    notes = [console.spell_options(note) for note in report.notes]
+    return replace(report, tables=tables, primary=primary, notes=notes)
+
+
+def _spell_cells(table: "Table") -> "Table":
+    # A column has messages in every row or in none; the results of SQL, which can be long, have none.
+    if not any(isinstance(cell, Message) for row in table.rows[:1] for cell in row):
+        return table
+    return replace(table, rows=[tuple(map(console.spell_options, row)) for row in table.rows])
 
 
 def _print(report: "Report", output: "Output") -> None:

@@ -44,8 +44,8 @@ def command(
       analyzer report sample_data --since 2026-10-01 --team web -o web.html
       analyzer report sample_data/runs --format markdown
     """
-    from analyzer.questions.cost import with_costs  # noqa: PLC0415
     from analyzer.questions.page.page import build_page  # noqa: PLC0415
+    from analyzer.questions.report import with_costs  # noqa: PLC0415
 
     command_line = replace_surrogates(shlex.join(["analyzer", *sys.argv[1:]]))
     options = PageOptions(retention, tz, command_line, datetime.now(UTC).replace(tzinfo=None))

@@ -40,7 +40,7 @@ def command(
       analyzer retention sample_data -o curve.csv
     """
     from analyzer.questions import retention as question  # noqa: PLC0415
-    from analyzer.questions.cost import with_costs  # noqa: PLC0415
+    from analyzer.questions.report import with_costs  # noqa: PLC0415
 
     options = RetentionOptions(retention)
     return run_question(

@@ -52,7 +52,7 @@ def command(
       analyzer sessions sample_data --team web --limit 3
       analyzer sessions sample_data a315ad4f
     """
-    from analyzer.questions.cost import with_costs  # noqa: PLC0415
+    from analyzer.questions.report import with_costs  # noqa: PLC0415
     from analyzer.questions.sessions import one_session, sessions  # noqa: PLC0415
 
     options = SessionsOptions(limit, retention)

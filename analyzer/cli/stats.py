@@ -69,7 +69,7 @@ def command(
       analyzer stats sample_data --by day,team -o days.csv
       analyzer stats --explain
     """
-    from analyzer.questions.cost import with_costs  # noqa: PLC0415
+    from analyzer.questions.report import with_costs  # noqa: PLC0415
     from analyzer.questions.stats import explain_measures, needs_lookups_only, stats  # noqa: PLC0415
 
     dimensions = tuple(name for names in by for name in names.split(","))

@@ -1,1 +1,1 @@
-"""Questions to the archive: one file a question, with definition, unit, caveats and SQL."""
+"""Questions to an open log: one module per command, which computes its tables and builds its `Report`."""

@@ -12,7 +12,7 @@ from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import LookupsQuery, Selection
 from analyzer.errors import Message, Option, UsageError
 from analyzer.questions.comparison_sides import Sides, last_two_weeks, narrow_selection
-from analyzer.questions.dimensions import DIMENSIONS, UTC
+from analyzer.questions.dimensions import DIMENSIONS
 from analyzer.questions.durations import impute_durations
 from analyzer.questions.notes import unknown_name_notes
 from analyzer.questions.options import CompareOptions
@@ -143,7 +143,7 @@ def measure_side(scope: Scope) -> SideMeasures:
     ((first_at, last_at, saved_ms, lost_ms),) = selected.rows(TIMES)
     groups = {}
     for name in COMPARED_DIMENSIONS:
-        rows = selected.rows(GROUPS.format(key=DIMENSIONS[name].keyed(UTC)))
+        rows = selected.rows(GROUPS.format(key=DIMENSIONS[name].key_sql()))
         groups[name] = {group: (lookups, hits) for group, lookups, hits in rows}
     return SideMeasures(*measure_rates(selected), first_at, last_at, saved_ms, lost_ms, groups)
 

@@ -1,39 +1,56 @@
-"""The dimensions of `--by`: what lookups are grouped by."""
+"""The dimensions that lookups can be grouped by, each with the SQL of its key, its label and, for buckets, its bounds.
+
+A lookup belongs, whole, to the bucket of its first event. Stored times are naive UTC. Day, week and month buckets are
+cut in the time zone `$tz` of the query, so their keys are local times, and their bounds are converted back to UTC to
+compare them with the period that the log covers.
+"""
 
 from dataclasses import dataclass
 
-UTC = "UTC"
+from analyzer.questions.options import UTC
 
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """A dimension: `key` is what lookups are grouped by, `label` the value shown of a group, by its `{key}`.
+    """A dimension: groups have equal `key`, and are displayed as `label`.
 
-    Where it is `named`, the group is an artifact, and the task it is of stands beside it. `x` is the lookup in `key`.
-
-    A bucket of time has the UTC times it starts and ends at, by its `{key}`. In `key`, `{local}` is the time of the
-    lookup's first event in the time zone `$tz`: a lookup belongs, whole, to that time.
+    Args:
+        name: the value of the option `by`, and the name of the column.
+        description: what the column holds.
+        key: SQL over a lookup `x`; `{local}` is the time of its first event in the time zone `$tz`.
+        label: SQL over the group's key, written `{key}`; evaluated once per group, not once per lookup.
+        bounds: for buckets of time, the SQL of the first and the last UTC time of the bucket, over `{key}`.
+        has_task_name: whether groups are artifacts, so that a column with the task's name follows.
     """
 
     name: str
     description: str
     key: str
     label: str = "{key}"
-    start: str | None = None
-    end: str | None = None
-    named: bool = False
+    bounds: tuple[str, str] | None = None
+    has_task_name: bool = False
 
-    def keyed(self, tz: str) -> str:
-        """Return the key's SQL. UTC needs no conversion, which costs more than everything else."""
+    @property
+    def key_name(self) -> str:
+        """The name of the key's column in the query."""
+        return f"key_{self.name}"
+
+    def key_sql(self, tz: str = UTC) -> str:
+        """Return the SQL of the key."""
+        # Time zone conversion costs more than the rest of the query, so UTC skips it.
         return self.key.replace("{local}", "first_at" if tz == UTC else _to_local("first_at"))
 
+    def over_key(self, sql: str) -> str:
+        """Return SQL such as `label` with the name of the key's column filled in."""
+        return sql.replace("{key}", self.key_name)
 
-def _to_local(moment: str) -> str:
-    return f"timezone($tz, timezone('UTC', {moment}))"
+
+def _to_local(utc: str) -> str:
+    return f"timezone($tz, timezone('UTC', {utc}))"
 
 
-def _to_utc(moment: str) -> str:
-    return f"timezone('UTC', timezone($tz, {moment}))"
+def _to_utc(local: str) -> str:
+    return f"timezone('UTC', timezone($tz, {local}))"
 
 
 def _bucket(unit: str, pattern: str, description: str) -> Dimension:
@@ -42,69 +59,54 @@ def _bucket(unit: str, pattern: str, description: str) -> Dimension:
         description,
         f"date_trunc('{unit}', {{local}})",
         f"coalesce(strftime({{key}}, '{pattern}'), 'unknown')",
-        _to_utc("{key}"),
-        _to_utc(f"({{key}} + INTERVAL 1 {unit})"),
+        (_to_utc("{key}"), _to_utc(f"({{key}} + INTERVAL 1 {unit})")),
     )
 
 
-# An hour is known by its start in UTC: where summer time ends, an hour of local time comes twice.
+# An hour's key is its start in UTC: when summer time ends, one hour of local time occurs twice.
 _OFFSET = f"datediff('minute', {{key}}, {_to_local('{key}')})"
-HOUR = Dimension(
+_HOUR = Dimension(
     "hour",
     "hour of the first event, with its offset from UTC",
+    # The fraction of the hour is taken in local time: some zones are half an hour off.
     "first_at - ({local} - date_trunc('hour', {local}))",
     f"coalesce(strftime({_to_local('{key}')}, '%Y-%m-%dT%H:00') || CASE WHEN {_OFFSET} = 0 THEN 'Z'"
     f" ELSE printf('%s%02d:%02d', CASE WHEN {_OFFSET} < 0 THEN '-' ELSE '+' END, abs({_OFFSET}) // 60,"
     f" abs({_OFFSET}) % 60) END, 'unknown')",
-    "{key}",
-    "({key} + INTERVAL 1 HOUR)",
+    ("{key}", "({key} + INTERVAL 1 HOUR)"),
 )
 
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-def _of_hash(column: str) -> str:
+def _of_task(column: str) -> str:
     return f"(SELECT {column} FROM name WHERE name.hash_id = x.hash_id)"
 
 
 def _of_run(column: str) -> str:
-    return f"""(SELECT r.{column} FROM session_run k JOIN run r ON r.id = k.run_id WHERE k.session_id = x.session_id)"""
+    return f"(SELECT r.{column} FROM session_run k JOIN run r ON r.id = k.run_id WHERE k.session_id = x.session_id)"
 
 
-DIMENSIONS = {
-    dimension.name: dimension
-    for dimension in (
-        HOUR,
-        _bucket("day", "%Y-%m-%d", "day of the first event"),
-        _bucket("week", "%Y-%m-%d", "week of the first event, by its Monday"),
-        _bucket("month", "%Y-%m", "month of the first event"),
-        Dimension(
-            "weekday",
-            "weekday of the first event",
-            "isodow({local})",
-            f"coalesce({list(WEEKDAYS)}[{{key}}], 'unknown')",
-        ),
-        Dimension(
-            "hour_of_day",
-            "hour of the first event, of any day",
-            "hour({local})",
-            "coalesce(printf('%02d', {key}), 'unknown')",
-        ),
-        Dimension("ci", "CI vendor the client detected; none is not the same as a developer's machine", "ci"),
-        Dimension("team", "slug, else teamId", "team"),
-        Dimension("interactive", "whether the client said that a person was at the terminal", "interactive"),
-        Dimension(
-            "session",
-            "one run of the build client",
-            "session_id",
-            "(SELECT session FROM store.session WHERE id = {key})",
-        ),
-        Dimension("hash", "the artifact", "hash_id", "(SELECT hash FROM store.hash WHERE id = {key})", named=True),
-        Dimension("task", "the task's name, where run summaries tell", _of_hash("task")),
-        Dimension("package", "the package of the task, where run summaries tell", _of_hash("package")),
-        Dimension("branch", "the branch of the run, where its summary is known", _of_run("branch")),
-        Dimension("user", "who ran it, where its summary is known", _of_run('"user"')),
-        Dimension("source", "the cache that was asked; each is counted by its own events alone", "source"),
-    )
-}
+_ALL = (
+    _HOUR,
+    _bucket("day", "%Y-%m-%d", "day of the first event"),
+    _bucket("week", "%Y-%m-%d", "week of the first event, written as its Monday"),
+    _bucket("month", "%Y-%m", "month of the first event"),
+    Dimension("weekday", "weekday of the first event", "isodow({local})",
+              f"coalesce({list(WEEKDAYS)}[{{key}}], 'unknown')"),
+    Dimension("hour_of_day", "hour of the day (00 to 23) of the first event", "hour({local})",
+              "coalesce(printf('%02d', {key}), 'unknown')"),
+    Dimension("ci", "CI vendor that the client detected; null does not imply a developer's machine", "ci"),
+    Dimension("team", "slug of the team, else its teamId", "team"),
+    Dimension("interactive", "whether the client reported an interactive terminal", "interactive"),
+    Dimension("session", "one run of the build client", "session_id",
+              "(SELECT session FROM store.session WHERE id = {key})"),
+    Dimension("hash", "the artifact", "hash_id", "(SELECT hash FROM store.hash WHERE id = {key})", has_task_name=True),
+    Dimension("task", "name of the task, if a run summary lists it", _of_task("task")),
+    Dimension("package", "package of the task, if a run summary lists it", _of_task("package")),
+    Dimension("branch", "branch of the run, if its summary is known", _of_run("branch")),
+    Dimension("user", "user who started the run, if its summary is known", _of_run('"user"')),
+    Dimension("source", "the cache asked; each cache's lookups are counted from its own events", "source"),
+)  # fmt: skip
+DIMENSIONS = {dimension.name: dimension for dimension in _ALL}

@@ -1,6 +1,6 @@
-"""The validated options of every question: bounds and defaults stand here once, for the command line and for Python.
+"""The validated options of every question: their defaults and bounds, shared by the command line and the Python API.
 
-This module imports no question, so that help is fast. Each class raises a `UsageError` for a value out of its bounds.
+Each class raises UsageError if a value is out of bounds. The module imports no question, which keeps help fast.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,14 @@ MISSES_BY = ("task", "hash")
 class StatsOptions:
     """How `stats` groups, sorts and limits its answer.
 
-    `sort` is a column's name, with `-` before it for descending order. `restore_ms` is what restoring a local and a
-    remote hit takes, in milliseconds; it adds the measure of net savings. `priced` says that columns of money will be
-    added beside those of time, so that `sort` may name one of them.
+    Args:
+        by: names of dimensions to group by.
+        tz: IANA time zone of the buckets of time.
+        sort: name of a column, prefixed with `-` for descending order.
+        limit: maximum number of groups.
+        restore_ms: milliseconds to restore a local and a remote hit; adds the measure of net savings.
+        priced: whether columns of money are added later (`report.with_costs`), so that `sort` can name one of them.
+        explain: whether to add the table of definitions.
     """
 
     by: Sequence[str] = ()
@@ -39,14 +44,17 @@ class StatsOptions:
         for cost_ms in self.restore_ms or ():
             require_number("restore_cost", cost_ms)
         if len(set(self.by)) < len(self.by):
-            raise UsageError(Option("by", ",".join(self.by)), ": a dimension is named twice")
+            raise UsageError(Option("by", ",".join(self.by)), ": a dimension is repeated; name each once")
         if not self.by and (self.sort or self.limit):
-            raise UsageError(Option("sort"), " and ", Option("limit"), " are for groups: add ", Option("by"))
+            raise UsageError(Option("sort"), " and ", Option("limit"), " apply to groups: add ", Option("by"))
 
 
 @dataclass(frozen=True, slots=True)
 class MissesOptions:
-    """How `misses` classifies, and what its costliest misses are grouped by (None: by task where most are known)."""
+    """How `misses` classifies misses, and how it groups the costliest ones.
+
+    `by` None groups by task if the names of most tasks are known, else by hash.
+    """
 
     retention_days: float = 7
     by: str | None = None
@@ -60,7 +68,7 @@ class MissesOptions:
 
 @dataclass(frozen=True, slots=True)
 class RetentionOptions:
-    """How long the cache keeps artifacts now: the point that the steps of the retention curve start from."""
+    """The retention of the cache today, in days, which `retention` compares other retentions with."""
 
     retention_days: float = 7
 
@@ -70,7 +78,7 @@ class RetentionOptions:
 
 @dataclass(frozen=True, slots=True)
 class SessionsOptions:
-    """How many outliers `sessions` lists; `retention_days` classifies the misses of a single session."""
+    """How many outliers `sessions` lists, and the retention that classifies the misses of a single session."""
 
     limit: int = 10
     retention_days: float = 7

@@ -1,168 +1,41 @@
-"""Hit rates and time saved: totals, and the same by any dimensions."""
+"""`stats`: hit rates and time saved, in total and by any combination of dimensions."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from analyzer.archive.accounting import Accounting
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import LookupsQuery, Selection, fetch_rows, select_lookups
 from analyzer.errors import Message, Option, UsageError
-from analyzer.questions.dimensions import DIMENSIONS, UTC, Dimension
+from analyzer.questions.dimensions import DIMENSIONS, Dimension
 from analyzer.questions.measures import MEASURES, NET_SAVED, Measure
-from analyzer.questions.options import StatsOptions
+from analyzer.questions.options import UTC, StatsOptions
 from analyzer.questions.report import Report, build_report, select_scope
-from analyzer.table import FLAG, HASH, NAME, TEXT, Column, Table
+from analyzer.table import FLAG, HASH, NAME, TEXT, Column, Table, select_list
 from analyzer.text import closest_match
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-
-PARTIAL = Column("partial", FLAG, "the log, or the time asked for, covers only a part of it")
-NAME_COLUMN = Column("name", NAME, "the task that the hash is of, where run summaries tell")
-NAME_OF = "(SELECT n.name FROM name n WHERE n.hash_id = {key})"
-COVERED = """
+COVERED_PERIOD = """
 SELECT greatest(min(first_at), coalesce($since::TIMESTAMP, min(first_at))),
        least(max(last_at), coalesce($until::TIMESTAMP, max(last_at)))
 FROM session_summary
 """
-
-
-def measures_of(options: StatsOptions) -> tuple[Measure, ...]:
-    """Return what is measured of each group: net savings too, where the cost of restoring is known."""
-    return (*MEASURES, NET_SAVED) if options.restore_ms else MEASURES
-
-
-def measure_columns(options: StatsOptions) -> list[Column]:
-    """Return the columns of the measures."""
-    return [Column(measure.name, measure.unit, measure.definition, measure.detail) for measure in measures_of(options)]
-
-
-def _parameters(options: StatsOptions) -> dict[str, float]:
-    """Return the values of the parameters in the measures' SQL, by name."""
-    return dict(zip(("restore_local", "restore_remote"), options.restore_ms or (), strict=False))
-
-
-def _with_parameters(sql: str, options: StatsOptions) -> str:
-    """Return a measure's SQL with its parameters written out."""
-    for name, value in _parameters(options).items():
-        sql = sql.replace(f"${name}", f"{value:g}")
-    return sql
-
-
-def totals_table(selected: LookupsQuery, options: StatsOptions) -> Table:
-    """Return the table `totals`: one row, a column a measure."""
-    question = f"SELECT {', '.join(_measures(selected, options))} FROM {{selected}}"
-    return Table("totals", measure_columns(options), selected.rows(question, **_parameters(options)), upright=True)
-
-
-def _measures(selected: LookupsQuery, options: StatsOptions) -> list[str]:
-    return ["NULL" if measure.both_sides and selected.one_sided else measure.sql for measure in measures_of(options)]
-
-
-def dimension(name: str) -> Dimension:
-    """Return the dimension of a name; an unknown one is a UsageError."""
-    if name not in DIMENSIONS:
-        hint = _hint(closest_match(name, DIMENSIONS))
-        raise UsageError(Option("by", name), f": no such dimension{hint} There are {', '.join(DIMENSIONS)}")
-    return DIMENSIONS[name]
-
-
 TIME_ZONES = "SELECT name FROM pg_timezone_names() ORDER BY name"
 
-
-def check_time_zone(connection: "DuckDBPyConnection", name: str) -> None:
-    """Raise a UsageError where there is no such time zone."""
-    if name == UTC:
-        return
-    known = [known for (known,) in fetch_rows(connection, TIME_ZONES, {})]
-    if name not in known:
-        places = {one.rpartition("/")[2].lower(): one for one in known} | {one.lower(): one for one in known}
-        near = closest_match(name.lower(), places)
-        hint = f"{_hint(near and places[near])} IANA names are taken, such as Europe/Berlin"
-        raise UsageError(Option("tz", name), f": no such time zone{hint}")
-
-
-def _hint(near: str | None) -> str:
-    return f"; did you mean {near}?" if near else "."
-
-
-def groups_table(
-    selected: LookupsQuery, dimensions: Sequence[Dimension], options: StatsOptions, selection: Selection
-) -> Table:
-    """Return the table by `dimensions`, one named for them (`by_day`, `by_team_ci`): a row a group.
-
-    Raises:
-        UsageError: an unknown column to sort by.
-    """
-    time = next((dimension for dimension in dimensions if dimension.start), None)
-    columns = [Column(one.name, HASH if one.named else TEXT, one.description) for one in dimensions]
-    columns += [NAME_COLUMN for one in dimensions if one.named]
-    columns += [*measure_columns(options), PARTIAL] if time else measure_columns(options)
-    question = _question(dimensions, _measures(selected, options), options.tz, _order(options, columns, dimensions))
-    covered = fetch_rows(selected.connection, COVERED, {"since": selection.since, "until": selection.until})[0]
-    times = {"tz": options.tz, "covered_from": covered[0], "covered_until": covered[1]}
-    rows = selected.rows(question, **times, **_parameters(options))
-    return Table("by_" + "_".join(dimension.name for dimension in dimensions), columns, rows)
-
-
-def _question(dimensions: Sequence[Dimension], measures: list[str], tz: str, order: str) -> str:
-    """Return the query by dimensions: labels are made of groups, not of lookups."""
-    keys = [f"key_{dimension.name}" for dimension in dimensions]
-    keyed = [f"{dimension.keyed(tz)} AS {key}" for dimension, key in zip(dimensions, keys, strict=True)]
-    labels = [dimension.label.replace("{key}", key) for dimension, key in zip(dimensions, keys, strict=True)]
-    names = [NAME_OF.replace("{key}", key) for one, key in zip(dimensions, keys, strict=True) if one.named]
-    shown = labels + names + measures
-    time = next((n for n, dimension in enumerate(dimensions) if dimension.start), None)
-    if time is not None:
-        start, end = (str(text).replace("{key}", keys[time]) for text in (dimensions[time].start, dimensions[time].end))
-        shown.append(f"coalesce({start} < $covered_from OR {end} > $covered_until, false)")
-    rows = f"SELECT *, {', '.join(keyed)} FROM {{selected}} AS x"
-    return f"SELECT {', '.join(shown)} FROM ({rows}) GROUP BY {', '.join(keys)} ORDER BY {order}"
-
-
-def _order(options: StatsOptions, columns: Sequence[Column], dimensions: Sequence[Dimension]) -> str:
-    """Return the ORDER BY: what was asked for; else time buckets in order, other groups by size."""
-    names = [column.name for column in columns]
-    places = (f"key_{one.name}" if one.start else str(place) for place, one in enumerate(dimensions, start=1))
-    ties = ", ".join(f"{place} NULLS LAST" for place in places)
-    sort = options.sort
-    if sort is None:
-        if dimensions[0].start:
-            return ties
-        return f"{names.index('lookups') + 1} DESC, {ties}"
-    name = sort.removeprefix("-")
-    if options.priced and name.endswith("_cost"):
-        name = f"{name.removesuffix('_cost')}_ms"
-    if name not in names:
-        hint = _hint(closest_match(name, names))
-        raise UsageError(Option("sort", sort), f": no such column{hint} There are {', '.join(names)}")
-    return f"{names.index(name) + 1} {'DESC' if sort.startswith('-') else 'ASC'} NULLS LAST, {ties}"
-
-
-def definitions_table(options: StatsOptions) -> Table:
-    """Return each measure's definition, caveats and SQL."""
-    columns = (
-        Column("name", TEXT, "the measure"),
-        Column("unit", TEXT, "its unit"),
-        Column("definition", TEXT, "what it is"),
-        Column("caveat", TEXT, "what to keep in mind"),
-        Column("sql", TEXT, "how an archive is asked for it (analyzer sql)"),
-    )
-    rows: list[tuple[Any, ...]] = [
-        (m.name, m.unit, m.definition, m.caveat or None, f"SELECT {_with_parameters(m.sql, options)} FROM lookups")
-        for m in measures_of(options)
-    ]
-    return Table("definitions", columns, rows)
-
-
-def needs_lookups_only(selection: Selection, options: StatsOptions) -> bool:
-    """Tell whether a question is about lookups and their times, and no name or context."""
-    return selection.is_of_times and all(dimension(name).start for name in options.by)
+DEFINITION_COLUMNS = (
+    Column("name", TEXT, "name of the measure"),
+    Column("unit", TEXT, "its unit"),
+    Column("definition", TEXT, "how it is defined"),
+    Column("caveat", TEXT, "what to consider when reading it"),
+    Column("sql", TEXT, "the query that computes it on an archive"),
+)
 
 
 def stats(log: OpenLog, selection: Selection, options: StatsOptions) -> Report:
-    """Answer `stats`: the table `totals`, and with dimensions one by them.
+    """Answer `stats`: the table `totals`, and one by the dimensions of `options.by`, if there are any.
 
     Raises:
         UsageError: an unknown dimension, column or time zone.
@@ -170,27 +43,151 @@ def stats(log: OpenLog, selection: Selection, options: StatsOptions) -> Report:
     """
     dimensions = [dimension(name) for name in options.by]
     check_time_zone(log.connection, options.tz)
-    asked = select_scope(log, selection)
-    tables, notes = [totals_table(asked.selected, options)], list[str]()
+    scope = select_scope(log, selection)
+    tables, notes = [totals_table(scope.selected, options)], list[str]()
     if dimensions:
-        chosen = asked.selected
-        if any(one.name == "source" for one in dimensions):
-            chosen = select_lookups(log.connection, selection, by_source=True)
-        tables.append(_limited(groups_table(chosen, dimensions, options, selection), options.limit, notes))
+        by_source = any(one.name == "source" for one in dimensions)
+        lookups = select_lookups(log.connection, selection, by_source=True) if by_source else scope.selected
+        table = groups_table(lookups, dimensions, options, selection)
+        tables.append(replace(table, rows=table.rows[: options.limit]))
+        if options.limit is not None and options.limit < len(table.rows):
+            notes.append(Message(f"{options.limit:,} of {len(table.rows):,} groups shown (", Option("limit"), ")"))
     primary = tables[-1]
     if options.explain:
         tables.append(definitions_table(options))
-    return build_report("stats", asked, tables, primary, notes)
+    return build_report("stats", scope, tables, primary, notes)
 
 
 def explain_measures(options: StatsOptions) -> Report:
-    """Answer `stats --explain` of no log: the table `definitions` alone."""
+    """Answer `stats` with `explain` and without a log: the table `definitions` alone."""
     table = definitions_table(options)
     return Report("stats", Accounting(0, 0, 0, 0, 0, 0), [table], table)
 
 
-def _limited(table: Table, limit: int | None, notes: list[str]) -> Table:
-    if limit is None or len(table.rows) <= limit:
-        return table
-    notes.append(Message(f"{limit:,} of {len(table.rows):,} groups shown (", Option("limit"), ")"))
-    return Table(table.name, table.columns, table.rows[:limit])
+def needs_lookups_only(selection: Selection, options: StatsOptions) -> bool:
+    """Return whether the answer needs nothing but the lookups and their times, so that loading can skip the rest."""
+    return selection.is_of_times and all(dimension(name).bounds for name in options.by)
+
+
+def dimension(name: str) -> Dimension:
+    """Return the dimension `name`; raise UsageError if there is none."""
+    if name not in DIMENSIONS:
+        raise UsageError(Option("by", name), f": no such dimension; {_suggestion(name, list(DIMENSIONS))}")
+    return DIMENSIONS[name]
+
+
+def check_time_zone(connection: "DuckDBPyConnection", name: str) -> None:
+    """Raise UsageError unless `name` is an IANA time zone."""
+    if name == UTC:
+        return
+    zones = [zone for (zone,) in fetch_rows(connection, TIME_ZONES, {})]
+    if name not in zones:
+        # Places are compared without their region too, so that `berlin` suggests Europe/Berlin.
+        places = {zone.rpartition("/")[2].lower(): zone for zone in zones} | {zone.lower(): zone for zone in zones}
+        near = closest_match(name.lower(), places)
+        hint = f"did you mean {places[near]}?" if near else "use an IANA name such as Europe/Berlin"
+        raise UsageError(Option("tz", name), f": no such time zone; {hint}")
+
+
+def _suggestion(name: str, choices: Sequence[str]) -> str:
+    near = closest_match(name, choices)
+    return f"did you mean {near}?" if near else f"expected one of {', '.join(choices)}"
+
+
+def measures_for(options: StatsOptions) -> tuple[Measure, ...]:
+    """Return the measures of an answer: net savings too, if the cost of restoring is given."""
+    return (*MEASURES, NET_SAVED) if options.restore_ms else MEASURES
+
+
+def _selectable_measures(selected: LookupsQuery, options: StatsOptions) -> list[Column]:
+    return [
+        replace(measure, sql="NULL") if measure.both_sides and selected.one_sided else measure
+        for measure in measures_for(options)
+    ]
+
+
+def _parameters(options: StatsOptions) -> dict[str, float]:
+    """Return the values of the parameters in the measures' SQL, by name."""
+    return dict(zip(("restore_local", "restore_remote"), options.restore_ms or (), strict=False))
+
+
+def totals_table(selected: LookupsQuery, options: StatsOptions) -> Table:
+    """Return the table `totals`: one row, one column per measure."""
+    columns = _selectable_measures(selected, options)
+    rows = selected.rows(f"SELECT {select_list(columns)} FROM {{selected}}", **_parameters(options))
+    return Table("totals", columns, rows, upright=True)
+
+
+def groups_table(
+    selected: LookupsQuery, dimensions: Sequence[Dimension], options: StatsOptions, selection: Selection
+) -> Table:
+    """Return the table by `dimensions`, named after them (`by_day`, `by_team_ci`): one row per group.
+
+    Raises:
+        UsageError: an unknown column to sort by.
+    """
+    columns = [*_group_columns(dimensions), *_selectable_measures(selected, options), *_partial_columns(dimensions)]
+    keys = {one.key_name: one.key_sql(options.tz) for one in dimensions}
+    keyed = f"SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in keys.items())} FROM {{selected}} AS x"
+    order = _order_by(options, columns, dimensions)
+    query = f"SELECT {select_list(columns)} FROM ({keyed}) GROUP BY {', '.join(keys)} ORDER BY {order}"
+    period = {"since": selection.since, "until": selection.until}
+    covered_from, covered_until = fetch_rows(selected.connection, COVERED_PERIOD, period)[0]
+    times = {"tz": options.tz, "covered_from": covered_from, "covered_until": covered_until}
+    rows = selected.rows(query, **times, **_parameters(options))
+    return Table("by_" + "_".join(one.name for one in dimensions), columns, rows)
+
+
+def _group_columns(dimensions: Sequence[Dimension]) -> list[Column]:
+    columns = [
+        Column(one.name, HASH if one.has_task_name else TEXT, one.description, sql=one.over_key(one.label))
+        for one in dimensions
+    ]
+    names = [
+        Column("name", NAME, "the task of the hash, if a run summary lists it",
+               sql=one.over_key("(SELECT n.name FROM name n WHERE n.hash_id = {key})"))
+        for one in dimensions if one.has_task_name
+    ]  # fmt: skip
+    return columns + names
+
+
+def _partial_columns(dimensions: Sequence[Dimension]) -> list[Column]:
+    """Return the flag of buckets that are cut off, if a dimension has buckets."""
+    bucket = next((one for one in dimensions if one.bounds), None)
+    if not bucket or not bucket.bounds:
+        return []
+    start, end = map(bucket.over_key, bucket.bounds)
+    sql = f"coalesce({start} < $covered_from OR {end} > $covered_until, false)"
+    return [Column("partial", FLAG, "the log, or the selected period, covers only a part of the bucket", sql=sql)]
+
+
+def _order_by(options: StatsOptions, columns: Sequence[Column], dimensions: Sequence[Dimension]) -> str:
+    """Return the ORDER BY list: `options.sort`; by default buckets by time and other groups by their size."""
+    names = [column.name for column in columns]
+    # Buckets sort by their key: labels of hours have an offset, and do not sort by time.
+    ties = ", ".join((one.key_name if one.bounds else f'"{one.name}"') + " NULLS LAST" for one in dimensions)
+    if options.sort is None:
+        return ties if dimensions[0].bounds else f'"lookups" DESC, {ties}'
+    name = options.sort.removeprefix("-")
+    if options.priced and name.endswith("_cost"):
+        # Columns of money are added after the query; they are in proportion to the columns of time.
+        name = f"{name.removesuffix('_cost')}_ms"
+    if name not in names:
+        raise UsageError(Option("sort", options.sort), f": no such column; {_suggestion(name, names)}")
+    return f'"{name}" {"DESC" if options.sort.startswith("-") else "ASC"} NULLS LAST, {ties}'
+
+
+def definitions_table(options: StatsOptions) -> Table:
+    """Return the table `definitions`: each measure's definition, caveat, and a query that runs on an archive."""
+    rows = [
+        (one.name, one.unit, one.description, one.caveat or None, f"SELECT {_literal(one.sql, options)} FROM lookups")
+        for one in measures_for(options)
+    ]
+    return Table("definitions", DEFINITION_COLUMNS, rows)
+
+
+def _literal(sql: str, options: StatsOptions) -> str:
+    """Return a measure's SQL with the values of its parameters written out."""
+    for name, value in _parameters(options).items():
+        sql = sql.replace(f"${name}", f"{value:g}")
+    return sql

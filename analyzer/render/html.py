@@ -28,7 +28,7 @@ def write_html(report: Report, stream: BinaryIO) -> None:
     environment = Environment(loader=PackageLoader("analyzer.render", "."), autoescape=True)
     page = environment.get_template("page.html.jinja").render(
         title=report.title,
-        scope=[format_sentence(sentence) for sentence in report.scope],
+        scope=[format_sentence(sentence) for sentence in report.summary],
         script=script,
         script_hash=f"sha256-{digest}",  # the page's own policy allows this script and no other
         headlines=[_headline(headline) for headline in report.headlines],

@@ -44,7 +44,7 @@ def _row(cells: Sequence[str]) -> str:
 
 def _page_lines(report: Report) -> Iterator[str]:
     yield f"# {_paragraph(report.title)}\n"
-    yield " ".join(_paragraph(format_sentence(sentence)) for sentence in report.scope) + "\n"
+    yield " ".join(_paragraph(format_sentence(sentence)) for sentence in report.summary) + "\n"
     for one in report.headlines:
         yield f"- **{one.label}: {format_value(one.value, one.unit)}.** {_paragraph(format_sentence(one.meaning))}"
     tables = {table.name: table for table in report.tables}

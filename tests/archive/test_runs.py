@@ -108,12 +108,12 @@ def test_runs_and_events_are_never_added(cli: Cli) -> None:
     both = cli("stats", *sources, "--format", "json")
     assert both.table("totals") == events.table("totals")
     assert both.json["input"] == events.json["input"]
-    assert "answered from events; of 61 run summaries 55 match a session; 6 match none" in both.err
+    assert "answered from events; 55 of 61 run summaries match a session, the other 6 are not counted" in both.err
     runs = cli("stats", *sources, "--view", "runs", "--format", "json")
     assert runs.table("totals")[0]["sessions"] == 61
     # 2 misses that asked the local cache alone, and 111 lookups that asked the remote one alone, are an event each.
     assert runs.json["input"]["kept"] == runs.table("totals")[0]["events"] == 4598 - 113
-    assert "may have been run with --force" in runs.err
+    assert "they may have been forced" in runs.err
 
 
 def test_a_dry_run_is_ignored_and_said(cli: Cli, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_dry_run_is_ignored_and_said(cli: Cli, tmp_path: Path) -> None:
     shutil.copy(dry, tmp_path)
     beside = cli("stats", tmp_path, RECORDED / "runs")
     assert beside.code == 0
-    assert "1 dry run ignored" in beside.err
+    assert "ignored (a dry run, which runs no task): " in beside.err
 
 
 def test_a_damaged_summary_is_an_error_that_names_it(cli: Cli, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_second_summary_of_a_run_is_said(cli: Cli, log: Callable[..., Path]) -
     paths = [log(json.dumps(run | {"id": "same"}), f"{number}.json") for number, run in enumerate(runs)]
     found = cli("stats", *paths, "--format", "json")
     assert found.table("totals")[0]["sessions"] == 1
-    assert "which is the one that counts: 1" in found.err
+    assert "ignored 1 run summaries: another summary has the same run id" in found.err
 
 
 def test_times_in_whole_seconds_match_nothing_falsely(cli: Cli, log: Callable[..., Path]) -> None:
@@ -242,9 +242,9 @@ def test_a_matched_run_asked_what_its_session_asked(cli: Cli) -> None:
 
 def test_a_team_that_summaries_do_not_name_is_said(cli: Cli) -> None:
     said = cli("stats", RECORDED / "runs", "--team", "web").err
-    assert "run summaries name no team, CI or status, only those that match a session do" in said
+    assert "run summaries have a team, CI or status only if they match a session" in said
 
 
 def test_metadata_alone_says_that_it_holds_no_lookup(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "h1-meta.json").write_text('{"hash":"h1","duration":789}')
-    assert "1 artifacts' metadata say how long tasks took, and hold no lookup" in cli("stats", tmp_path).err
+    assert "1 artifact metadata files give durations of tasks but no lookups" in cli("stats", tmp_path).err

@@ -135,7 +135,7 @@ def test_no_lookups_at_all(cli: Cli, log: Any, nothing: list[str]) -> None:
     rows = result.table("checks")
     assert [(row["verdict"], row["lookups"]) for row in rows] == [("not enough data", 0)] * 4
     assert [row["found"] for row in rows if row["check"] != "time_saved"] == [None] * 3
-    assert "the filters leave none" in result.err
+    assert "the filters match none" in result.err
 
 
 def test_an_empty_log(cli: Cli, log: Any) -> None:

@@ -27,7 +27,7 @@ def test_sources_mix(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     stdin = ndjson([event(hash="stdin")]).encode()
     assert read(cli, "a", "*.log", "4.txt", "-", stdin=stdin)["read"] == 5
-    assert "skipped, as no event log: a/README.md\n" in cli("stats", "a").err
+    assert "skipped (not an event log): a/README.md\n" in cli("stats", "a").err
     (tmp_path / "with[brackets]").write_text(ndjson([event(hash="odd")]))
     assert read(cli, "with[brackets]")["read"] == 1
 
@@ -45,7 +45,7 @@ def test_a_file_that_is_no_log(cli: Cli, log: Any, tmp_path: Path) -> None:
 
 def test_what_cannot_be_meant_is_told(cli: Cli, log: Any) -> None:
     path = log([event(timestamp=1761355800)])
-    assert "the earliest event is of 1970-01-21" in cli("stats", path).err
+    assert "the earliest event is dated 1970-01-21" in cli("stats", path).err
     assert "no created_at in its first lines" in cli("stats", path, "--map", "timestamp=created_at").err
     assert "1 events read = 0 kept + 0 rejected + 1 filtered + 0 duplicate" in cli("stats", path, "--ci", "X").err
 
@@ -61,7 +61,7 @@ def test_nothing_to_read_is_an_error(cli: Cli, tmp_path: Path) -> None:
 
 def test_filters_that_leave_nothing_say_what_there_is(cli: Cli, log: Any) -> None:
     result = cli("stats", log([event(slug="web", timestamp="2026-03-02T10:00:00Z")]), "--team", "WEB")
-    assert "the filters leave none of 1 events; the log is from 2026-03-02 10:00:00" in result.err
+    assert "the filters match none of 1 events; the log covers 2026-03-02 10:00:00" in result.err
     assert "teams: web" in result.err
     assert "no event of the log has a time" in cli("stats", log([event()]), "--team", "web").err
 
@@ -118,7 +118,7 @@ def test_an_archive_is_read_alone(cli: Cli, log: Any, tmp_path: Path) -> None:
         (["stats", "{log}", "--by", "dya"], "did you mean day?"),
         (["stats", "{log}", "--by", "day", "--sort", "hitrate"], "did you mean hit_rate?"),
         (["stats", "{log}", "--sort", "hits"], "--by"),
-        (["stats", "{log}", "--by", "day,day"], "named twice"),
+        (["stats", "{log}", "--by", "day,day"], "a dimension is repeated"),
         (["stats", "{log}", "-o", "/nowhere/x.csv"], "no directory"),
         (["load", "{log}", "--into", "/nowhere/x.duckdb"], "no directory"),
         (["stats", "{log}", "--since", "30m"], "'30m' is not a time"),

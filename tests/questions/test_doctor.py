@@ -7,13 +7,16 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
 from conftest import RECORDED, Cli, event, ndjson, report_of
 
+import analyzer
 from analyzer.questions import doctor
-from analyzer.questions.doctor.findings import FINDINGS
+from analyzer.questions.doctor import Finding
+from analyzer.questions.doctor.report import FINDINGS
 
 Log = Callable[..., Path]
 Events = list[dict[str, Any]]
@@ -52,11 +55,11 @@ def found(cli: Cli, *arguments: object) -> dict[str, str]:
 CLEAN = [*hourly(range(200), REMOTE, "LM RM", "LH"), *hourly(range(200), "RH", "RM", name="ci", ci="GITLAB")]
 
 
-def test_every_finding_is_in_the_list() -> None:
-    folder = Path(next(iter(doctor.__path__)))
-    names = {path.stem for path in folder.glob("*.py")} - {"__init__", "finding", "findings", "report"}
-    assert names == {one.name for one in FINDINGS}
-    assert all(importlib.import_module(f"{doctor.__name__}.{one.name}").FINDING is one for one in FINDINGS)
+def test_every_finding_is_listed() -> None:
+    modules = [importlib.import_module(f"{doctor.__name__}.{one.name}") for one in iter_modules(doctor.__path__)]
+    declared = {one.name for module in modules for one in vars(module).values() if isinstance(one, Finding)}
+    assert declared == {one.name for one in FINDINGS}
+    assert len(declared) == len(FINDINGS)
     assert [one.severity for one in FINDINGS] == sorted((one.severity for one in FINDINGS), reverse=True)
     assert all("ORDER BY" in one.sql and "count_if" not in one.sql for one in FINDINGS)
 
@@ -74,6 +77,13 @@ def test_what_a_row_has(cli: Cli, log: Log) -> None:
     assert list(row) == ["finding", "severity", "count", "what", "remedy", "definition"]
     assert (row["finding"], row["severity"], row["count"]) == ("unknown_durations", "problem", 10)
     assert row["what"].startswith("team web: 10 of 10 remote hits and 0 of 0 local hits have no duration")
+
+
+def test_remedies_name_options_as_the_front_end_spells_them(cli: Cli, log: Log) -> None:
+    path = log(ndjson(session("a", "LH")) + "broken\n")
+    assert "(--rejects FILE, --map COLUMN=THEIRS)" in rows(cli, path)[0]["remedy"]
+    with analyzer.load(path) as opened:
+        assert "(rejects, columns)" in opened.doctor()["remedy"][0]
 
 
 def test_unknown_durations(cli: Cli, log: Log) -> None:
@@ -94,8 +104,8 @@ def test_lost_events(cli: Cli, log: Log) -> None:
     assert found(cli, log(session("off", "LM", "LM", "LH") + session("on", "LM RM", "LH"))) == {}
     whole = found(cli, log(session("a", REMOTE, "LM", "LM") + session("b", REMOTE)))
     assert whole["lost_events"] == (
-        "1 of 2 sessions of unknown turbo versions lack events: 2 local misses have no remote event though others of"
-        " the session have one, 0 lookups of run summaries are missing; such as a"
+        "1 of 2 sessions of unknown turbo versions lost events: 2 local misses have no remote event although others of"
+        " the session have one, and 0 lookups of run summaries are missing; such as a"
     )
 
 
@@ -117,7 +127,7 @@ def test_lost_events_of_a_version(cli: Cli, log: Log, tmp_path: Path, requests: 
         line["body"] = [one for one in line["body"] if (one["sessionId"], one["hash"]) != (lost[0], hashes[0])]
     runs = versioned(tmp_path, "2.10.13")
     what = found(cli, log(ndjson(line for line in lines if line["body"])), *runs)["lost_events"]
-    assert what.startswith("1 of 55 sessions of turbo 2.10.13 lack events: 0 local misses")
+    assert what.startswith("1 of 55 sessions of turbo 2.10.13 lost events: 0 local misses")
     assert what.endswith(
         f"1 lookups of run summaries are missing; such as {lost[0]}; this version is known to lose about 12 %"
     )
@@ -128,14 +138,16 @@ def test_cut_sessions(cli: Cli, log: Log) -> None:
     assert found(cli, log(session("a", "RH", "RM") + session("b", REMOTE, "LH"))) == {}
     what = found(cli, log(session("a", "RH", "RM", REMOTE)))["cut_sessions"]
     assert what.startswith(
-        "1 sessions have 2 remote events without the local event that comes before, from 2026-03-02 09:00"
+        "2 remote events lack the local event that precedes them (sessions: 1), from 2026-03-02 09:00"
     )
 
 
 def test_cut_files(cli: Cli, log: Log, tmp_path: Path) -> None:
     whole = ndjson(session("a", REMOTE))
     cut = found(cli, log(whole + whole[:40], "cut.ndjson"))
-    assert cut["cut_files"].startswith(f"1 files are not whole: {tmp_path / 'cut.ndjson'} (it ends inside an item)")
+    assert cut["cut_files"].startswith(
+        f"1 of 1 files are incomplete: {tmp_path / 'cut.ndjson'} (it ends in the middle of an item)"
+    )
     (tmp_path / "cut.ndjson").unlink()
     data = gzip.compress(ndjson(CLEAN).encode())
     damaged = log(data[: len(data) // 2], "damaged.gz")
@@ -146,16 +158,16 @@ def test_cut_files(cli: Cli, log: Log, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "why"),
     [
-        (500, "the first try had failed with status 500"),
-        (200, "the first try had succeeded, so this is no retry"),
-        (..., "the log does not say whether the first try failed"),
+        (500, "the first attempt had failed with status 500"),
+        (200, "the first attempt had succeeded, so this is no retry"),
+        (..., "the log does not say whether the first attempt failed"),
     ],
 )
 def test_retried_batches(cli: Cli, log: Log, status: Any, why: str) -> None:
     first = session("a", REMOTE, "LH", status=status)
     again = session("a", REMOTE, "LH", status=200, at=START + timedelta(seconds=2))
     assert found(cli, log(first + again)) == {
-        "retried_batches": f"3 events of 1 sessions are repeats: {why}; such as a"
+        "retried_batches": f"3 events are repeats (sessions: 1): {why}; such as a"
     }
     assert found(cli, log(first + again), "--session", "b") == {}
     split = [log(first, "1.ndjson"), log(again, "2.ndjson")]
@@ -166,8 +178,8 @@ def test_never_remote(cli: Cli, log: Log) -> None:
     assert found(cli, log(session("a", *["LM"] * 19))) == {}
     assert found(cli, log(session("a", *["LM"] * 30) + session("b", "LM RM"))) == {}
     assert found(cli, log(session("a", *["LM"] * 20, slug=...) + session("b", "LM RM"))) == {
-        "never_remote": "lookups without a team: 20 local misses, from 2026-03-02 09:00 to 2026-03-02 09:00 UTC, and"
-        " not one was looked up in the remote cache"
+        "never_remote": "lookups without a team: none of 20 local misses from 2026-03-02 09:00 to 2026-03-02 09:00 UTC"
+        " was looked up in the remote cache"
     }
 
 
@@ -177,11 +189,11 @@ def test_outages(cli: Cli, log: Log) -> None:
     dark = list(hourly(range(100, 112), "LM", "LM", "LM"))
     assert found(cli, log(rest + dark)) == {
         "outages": "from 2026-03-06 13:00 to 2026-03-07 00:00 UTC, 36 local misses of 12 sessions were not looked up in"
-        " the remote cache (web)"
+        " the remote cache (team: web)"
     }
     other = [{**one, "slug": "api", "sessionId": "x" + one["sessionId"]} for one in rest + dark]
     (row,) = rows(cli, log(rest + dark + other))
-    assert (row["count"], row["what"].endswith("(api, web)")) == (72, True)
+    assert (row["count"], row["what"].endswith("(team: api, web)")) == (72, True)
     assert found(cli, log(rest + list(hourly(range(100, 112), "LM")))) == {}, "fewer than 20 misses"
     assert found(cli, log(rest + list(hourly(range(100, 103), *["LM"] * 9)))) == {}, "three sessions"
     assert found(cli, log(rest + list(hourly(range(100, 112), "LH", "LH", "LH")))) == {}, "nothing to ask for"
@@ -207,7 +219,7 @@ def requests_at(*minutes: int) -> str:
 def test_clock_steps(cli: Cli, log: Log, tmp_path: Path) -> None:
     assert found(cli, log(requests_at(10, 9, 11, 30))) == {}, "a minute"
     assert found(cli, log(requests_at(10, 30, 5, 40, 38))) == {
-        "clock_steps": f"{tmp_path / 'log.ndjson'}: time steps back 2 times, by 25 minutes at most, at its event 3,"
+        "clock_steps": f"{tmp_path / 'log.ndjson'}: time steps back (steps: 2), by up to 25 minutes: at event 3,"
         " from 2026-03-02 09:30 to 2026-03-02 09:05 UTC"
     }
     unordered = [one for hour in (3, 1, 2) for one in hourly(range(hour, hour + 1), REMOTE)]
@@ -219,10 +231,10 @@ def test_impossible_times(cli: Cli, log: Log, tmp_path: Path) -> None:
     ahead = datetime.now(UTC) + timedelta(days=2)
     assert found(cli, log(session("c", "LH", at=ahead - timedelta(days=1.5)))) == {}
     whats = [row["what"] for row in rows(cli, log(early + late + session("c", REMOTE, at=ahead)))]
-    assert whats[0].startswith("2 events are in the future")
+    assert whats[0].startswith("2 events are dated in the future")
     assert whats[1] == (
-        "1 events are before December 2021, when no client reported any: from 2021-11-30 00:00 to 2021-11-30 00:00 UTC;"
-        f" in {tmp_path / 'log.ndjson'} (1)"
+        "1 events are dated before December 2021, when no client reported events: from 2021-11-30 00:00"
+        f" to 2021-11-30 00:00 UTC; in {tmp_path / 'log.ndjson'} (1)"
     )
 
 
@@ -237,8 +249,8 @@ def test_gaps(cli: Cli, log: Log) -> None:
     assert found(cli, log(working_days([day for day in weekdays if day != 14]))) == {}, "a long weekend"
     week_missing = [day for day in weekdays if day // 7 != 2]
     assert found(cli, log(working_days(week_missing))) == {
-        "gaps": "no event from 2026-03-13 16:00 to 2026-03-23 09:00 UTC, 9 days; usual is up to 17.0 hours between"
-        " sessions, weekends not counted"
+        "gaps": "no event from 2026-03-13 16:00 to 2026-03-23 09:00 UTC, 9 days; usually sessions start at most 17.0"
+        " hours apart, not counting weekends"
     }
     assert found(cli, log([*hourly(range(1), "LH"), *hourly(range(240, 241), "LH")])) == {}, "two sessions tell nothing"
     few = [*hourly(range(0, 96, 24), "LH"), *hourly(range(336, 360, 24), "LH")]
@@ -250,7 +262,7 @@ def test_overlapping_files(cli: Cli, tmp_path: Path) -> None:
     (old := tmp_path / "1.ndjson").write_text(ndjson(first))
     (grown := tmp_path / "2.ndjson").write_text(ndjson(first + more))
     assert found(cli, old, grown) == {
-        "overlapping_files": f"{grown} (5 events) shares events with 1 files before it: 3 with {old}"
+        "overlapping_files": f"{grown} (5 events) shares events with files read before it (1): 3 with {old}"
     }
     grown.write_text(ndjson([{**one, "timestamp": None} for one in first] + more))
     assert "overlapping_files" in found(cli, old, grown), "one has no time"
@@ -263,15 +275,15 @@ def test_rejects_and_unknown_keys(cli: Cli, log: Log) -> None:
     at = START.isoformat()
     path = log(ndjson([event(timestamp=at, colour="red"), event(hash="b", duration="1")]) + "broken\nbroken too\n")
     assert found(cli, path) == {
-        "rejects": f"3 of 4 events are rejected, in 1 files: not JSON (2), duration is not a number (1); in {path} (3)",
-        "unknown_keys": f"1 unknown keys are ignored, in 1 files: {path} (1)",
+        "rejects": f"3 of 4 events were rejected: not JSON (2), duration is not a number (1); files (1): {path} (3)",
+        "unknown_keys": f"1 unknown keys are ignored; files (1): {path} (1)",
     }
 
 
 def test_untimed_events(cli: Cli, log: Log) -> None:
     path = log(session("a", REMOTE, timestamp=...) + session("b", "LH") + session("c", "LH", timestamp=..., slug="api"))
-    assert found(cli, path)["untimed_events"].startswith(f"3 events of 2 sessions have no time: in {path} (3);")
-    assert found(cli, path, "--team", "api")["untimed_events"].startswith("1 events of 1 sessions")
+    assert found(cli, path)["untimed_events"].startswith(f"3 events have no time (sessions: 2): in {path} (3);")
+    assert found(cli, path, "--team", "api")["untimed_events"].startswith("1 events have no time (sessions: 1)")
     assert found(cli, path, "--session", "b") == {}
 
 
@@ -303,7 +315,7 @@ def test_sample_data(cli: Cli) -> None:
     by_name = found(cli, Path(__file__).parents[2] / "sample_data")
     assert by_name["outages"].startswith("from 2026-10-06 10:30 to 2026-10-07 15:58 UTC, 2,577 local misses")
     assert by_name["unknown_durations"].startswith("team mobile: 22,862 of 22,862 remote hits")
-    assert by_name["untimed_events"].startswith("1,200 events of 3 sessions")
+    assert by_name["untimed_events"].startswith("1,200 events have no time (sessions: 3)")
 
 
 def test_single_events_cannot_be_chosen(cli: Cli, log: Log) -> None:

@@ -277,7 +277,7 @@ def test_a_batch_that_is_logged_twice_is_one_lookup(cli: Cli, log: Any) -> None:
     failed = answered(cli, path, "--status", "failed")
     # Of the failed requests alone the log starts with a's first event.
     assert {row["class"]: row["misses"] for row in failed.table("classes")} == {"unknown_cold": 1}
-    assert "choose single events" in failed.err
+    assert "select single events" in failed.err
 
 
 def test_without_a_time_it_cannot_be_said(cli: Cli, log: Any) -> None:

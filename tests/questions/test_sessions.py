@@ -248,7 +248,7 @@ def test_filters_that_leave_nothing_of_the_session(cli: Cli, log: Any, name: str
     """Every format answers: with nothing, and a word on why."""
     result = cli("sessions", log(BY_HAND), "b", *options, "--format", name)
     assert result.code == 0
-    assert "the filters leave none" in result.err
+    assert "the filters match none" in result.err
 
 
 def test_the_table_of_a_csv_is_the_lookups(cli: Cli, log: Any) -> None:

@@ -16,12 +16,12 @@ from conftest import Cli, event
 from analyzer.archive.accounting import Accounting
 from analyzer.questions.options import StatsOptions
 from analyzer.questions.report import Report
-from analyzer.questions.stats import measure_columns
+from analyzer.questions.stats import measures_for
 from analyzer.render.display import display_table
 from analyzer.render.table import write_table
 from analyzer.table import COUNT, RATIO, Column, Table
 
-HEADINGS = measure_columns(StatsOptions())
+HEADINGS = measures_for(StatsOptions())
 EVENTS = [
     event(hash="a", duration=93_784_000, timestamp="2026-03-02T10:00:00Z", slug="web|<b>"),
     event(hash="b", event="MISS", timestamp="2026-03-03T10:00:00.5Z"),

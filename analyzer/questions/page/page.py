@@ -54,4 +54,4 @@ def build_page(log: OpenLog, selection: Selection, options: PageOptions) -> Repo
     findings = next(len(table.rows) for table in tables if table.name == "findings")
     about, sentences = describe_filters(selection), scope_sentences(context, findings)
     sections = [section for section, _ in parts]
-    return build_report("report", scope, tables, about=about, scope=sentences, headlines=answer, sections=sections)
+    return build_report("report", scope, tables, about=about, summary=sentences, headlines=answer, sections=sections)
