@@ -1,6 +1,6 @@
-"""Why each lookup missed and what that cost, by the definitions, slowly: every miss is compared with every lookup.
+"""Brute-force oracle of `misses`: compares every miss with every lookup, as the definitions say.
 
-From raw events; `tasks` are those of run summaries as turbo writes them, `metadata` is {hash: milliseconds}.
+Its input is raw events; `tasks` are those of run summaries as turbo writes them, `metadata` is {hash: milliseconds}.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -50,13 +50,13 @@ class Miss:
 
 
 def microseconds(event: Event) -> int | None:
-    """Since 1970, exactly."""
+    """Return the time of an event in microseconds since 1970."""
     at = brute.time_of(event)
     return None if at is None else (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def lookups(events: Iterable[Event]) -> list[Lookup]:
-    """Each lookup belongs to the time and the team of its first event."""
+    """Return the lookups of events; each has the time and the team of its first event."""
     return [_lookup(found) for found in brute.lookups(events)]
 
 
@@ -83,7 +83,7 @@ def name_of(task: Task) -> str:
 
 
 def execution_ms(task: Task) -> float:
-    """What building it took; 0 where it was not built, or failed."""
+    """Return the execution time of a task; 0 if it did not run, or failed."""
     built = task["cache"]["status"] == "MISS" and task["execution"] and not task["execution"].get("exitCode")
     return task["execution"]["endTime"] - task["execution"]["startTime"] if built else 0
 
@@ -91,7 +91,7 @@ def execution_ms(task: Task) -> float:
 def durations(
     events: Iterable[Event], tasks: Sequence[Task] = (), metadata: Mapping[str, float] | None = None
 ) -> dict[str, float]:
-    """What the task of each hash takes: of any HIT, else of what else is known of the hash, else its task's median."""
+    """Return the task time of each hash: of a HIT, else of another source for the hash, else the median of its task."""
     places = [
         [(event["hash"], event.get("duration") or 0) for event in events if event["event"] == "HIT"],
         [(task["hash"], task["cache"].get("timeSaved") or 0) for task in tasks],
@@ -165,7 +165,7 @@ def everything(_: Lookup) -> bool:
 
 
 def summary(events: Sequence[Event], misses: Sequence[Miss], keep: Callable[[Lookup], bool] = everything) -> Event:
-    """The table of totals, of the lookups that `keep` lets pass."""
+    """Return the row of totals of the lookups that pass `keep`."""
     kept = [one for one in lookups(events) if keep(one)]
     found = [one for one in misses if keep(one.lookup)]
     imputed_ms = sum(one.imputed_ms or 0 for one in found)
@@ -209,7 +209,7 @@ def by_class(misses: Sequence[Miss], keep: Callable[[Lookup], bool] = everything
 
 
 def top(misses: Sequence[Miss], keep: Callable[[Lookup], bool] = everything) -> dict[str, Event]:
-    """The costliest by hash: {hash: its sums}, without an order."""
+    """Return the sums of the avoidable misses of each hash."""
     found = [one for one in misses if keep(one.lookup) and one.kind in AVOIDABLE]
     return {
         name: {

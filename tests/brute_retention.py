@@ -1,4 +1,4 @@
-"""The retention curve by walking a store, lookup after lookup, for each policy and T. Slow, and nothing clever."""
+"""Brute-force oracle of `retention`: simulates a cache lookup by lookup, for each policy and retention."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ Event = dict[str, Any]
 
 @dataclass
 class Walk:
-    """One cache over one log: `stored` are the spans of time for which it held one artifact or another."""
+    """The result of one cache; `stored` has a period (from, until) for each time that an artifact was stored."""
 
     hits: int = 0
     saved_ms: float = 0
@@ -85,7 +85,7 @@ def curve(
 
 
 def steps(rows: Sequence[Event], retention_days: float, asked: int) -> list[Event]:
-    """From the rows of the curve: what each other T would change; `asked` is the number of lookups."""
+    """Return the rows of `steps`, from the rows of the curve; `asked` is the number of lookups."""
     found = []
     for policy in POLICIES:
         of = [row for row in rows if row["policy"] == policy]

@@ -1,4 +1,4 @@
-"""Logs of lookups that miss, an event a line, and what `misses` answers of them."""
+"""Builds logs and run summaries for the tests of `misses`, and runs the command on them."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ Events = list[dict[str, Any]]
 
 
 def at(days: float = 0, more: timedelta = NO_TIME) -> str:
-    """So many days after the log's start, and a little more; microseconds are written only where there are some."""
+    """Return the time `days` and `more` after the log's start, in microseconds only if needed."""
     moment = START + timedelta(days=days) + more
     return (
         moment.replace(tzinfo=None).isoformat(timespec="microseconds" if moment.microsecond % 1000 else "milliseconds")
@@ -24,8 +24,8 @@ def at(days: float = 0, more: timedelta = NO_TIME) -> str:
     )
 
 
-def asked(session: str, answer: str, name: str, time: str | None, **more: Any) -> dict[str, Any]:
-    """The remote cache was asked for a hash. A hit takes 1 s unless another duration is given."""
+def remote(session: str, answer: str, name: str, time: str | None, **more: Any) -> dict[str, Any]:
+    """Return a REMOTE event. A hit has a duration of 1 s unless another one is given."""
     envelope = {"timestamp": time, **more}
     default = 1000 if answer == "HIT" else 0
     return event(
@@ -35,20 +35,20 @@ def asked(session: str, answer: str, name: str, time: str | None, **more: Any) -
 
 
 def local(session: str, answer: str, name: str, time: str | None, **more: Any) -> dict[str, Any]:
-    return asked(session, answer, name, time, **more) | {"source": "LOCAL"}
+    return remote(session, answer, name, time, **more) | {"source": "LOCAL"}
 
 
-def nowhere(session: str, name: str, time: str | None, **more: Any) -> Events:
-    """What a client sends for a task that is in neither cache."""
-    return [local(session, "MISS", name, time, **more), asked(session, "MISS", name, time, **more)]
+def missed(session: str, name: str, time: str | None, **more: Any) -> Events:
+    """Return the events of a task that is in neither cache."""
+    return [local(session, "MISS", name, time, **more), remote(session, "MISS", name, time, **more)]
 
 
-def answered(cli: Cli, *arguments: object) -> Any:
+def run_misses(cli: Cli, *arguments: object) -> Any:
     return report_of(cli, "misses", *arguments)
 
 
 def classes(cli: Cli, *arguments: object) -> dict[str, int]:
-    return {row["class"]: row["misses"] for row in answered(cli, *arguments).table("classes")}
+    return {row["class"]: row["misses"] for row in run_misses(cli, *arguments).table("classes")}
 
 
 # The first event of the log, of another team, hash and cache: from it the log's first days are counted.
@@ -56,7 +56,7 @@ BEGIN = local("begin", "HIT", "other", at(), slug="elsewhere", duration=5)
 
 
 def task(name: str, package: str, **changes: Any) -> dict[str, Any]:
-    """A task of a run summary that missed and took 700 ms."""
+    """Return a task of a run summary; by default it missed and took 700 ms."""
     took, exit_code = changes.get("took", 700), changes.get("exit_code", 0)
     saved = changes.get("saved")
     cache = {"status": "MISS", "timeSaved": 0}
@@ -74,7 +74,7 @@ def task(name: str, package: str, **changes: Any) -> dict[str, Any]:
 
 
 def run_of(number: int, tasks: Sequence[dict[str, Any]], ended_ms: int | None = None) -> str:
-    """A run summary; without a time of long before any log, so that it is no session's."""
+    """Return a run summary; without `ended_ms` it is too old to match a session of a log."""
     end = 1_700_000_000_000 + number * 60_000 if ended_ms is None else ended_ms
     execution = {
         "startTime": end - 1000,
@@ -88,7 +88,7 @@ def run_of(number: int, tasks: Sequence[dict[str, Any]], ended_ms: int | None = 
     )
 
 
-def assert_as_the_oracle_says(result: Any, events: Events, misses: list[slow.Miss], keep: Any) -> None:
+def assert_matches_oracle(result: Any, events: Events, misses: list[slow.Miss], keep: Any) -> None:
     assert result.table("misses")[0] == slow.summary(events, misses, keep)
     shown = [{k: v for k, v in row.items() if k != "definition"} for row in result.table("classes")]
     assert shown == slow.by_class(misses, keep)

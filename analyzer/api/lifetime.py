@@ -6,7 +6,6 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import drop_selections
 from analyzer.archive.view import show_view
 from analyzer.errors import UsageError
 
@@ -39,7 +38,7 @@ class LogHandle:
     def forget(self) -> None:
         """Let go of what the last question made."""
         for found in self._open:
-            drop_selections(found.connection)
+            found.drop_selections()
 
     def cursor(self) -> "DuckDBPyConnection":
         """Return a connection of its own to it, for who does not hold the lock; the same view answers."""

@@ -1,9 +1,10 @@
 """From SOURCE to a connection with the archive's relations, whether SOURCE is an archive or logs."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
@@ -12,6 +13,7 @@ from analyzer.archive.database import checkpoint, open_archive, temp_directory
 from analyzer.archive.load import Loader
 from analyzer.archive.lookups_only import LookupsLoader
 from analyzer.archive.read_options import ReadOptions
+from analyzer.archive.selection import LookupsQuery, drop_selections
 from analyzer.archive.view import ANY_QUESTION, Purpose, choose_view
 from analyzer.errors import UsageError
 from analyzer.readers.formats import DOCUMENT_FORMATS, HEAD_BYTES, document_format
@@ -53,6 +55,27 @@ class OpenLog:
 
     view: Literal["events", "runs"] = "events"
     """What answers: the events, or the run summaries of turbo."""
+
+    _derived: dict[tuple[Hashable, LookupsQuery | None], str] = field(default_factory=dict, init=False, repr=False)
+    _numbers: "count[int]" = field(default_factory=count, init=False, repr=False)
+
+    def derived_table(self, key: Hashable, build: Callable[[str], object], selected: LookupsQuery | None = None) -> str:
+        """Return the name of the temporary table for `key`; the first call creates it with `build(name)`.
+
+        A table computed from the lookups of a selection names them as `selected`: it answers for these alone, and
+        `drop_selections` drops it. Other tables last as long as the log is open.
+        """
+        if (key, selected) not in self._derived:
+            name = f"derived_{next(self._numbers)}"
+            build(name)
+            self._derived[key, selected] = name
+        return self._derived[key, selected]
+
+    def drop_selections(self) -> None:
+        """Drop the temporary tables of all selections; queries over their lookups no longer run."""
+        for key, selected in [one for one in self._derived if one[1]]:
+            self.connection.execute(f"DROP TABLE temp.{self._derived.pop((key, selected))}")
+        drop_selections(self.connection)
 
     def counts(self) -> EventCounts:
         """Count the events of everything that is open, as the view has it."""

@@ -111,7 +111,7 @@ OF_EVENTS = ("source", "event", "status")
 SOURCE = "CASE WHEN kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END AS source,"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # compared by identity: tables derived from a query are cached by it
 class LookupsQuery:
     """The lookups of a selection: `sql` gives a row a lookup, with the columns of `LOOKUPS`.
 

@@ -13,7 +13,7 @@ from analyzer.archive.selection import LookupsQuery, Selection
 from analyzer.errors import Message, Option, UsageError
 from analyzer.questions.comparison_sides import Sides, last_two_weeks, narrow_selection
 from analyzer.questions.dimensions import DIMENSIONS
-from analyzer.questions.durations import impute_durations
+from analyzer.questions.durations import imputed_durations
 from analyzer.questions.notes import unknown_name_notes
 from analyzer.questions.options import CompareOptions
 from analyzer.questions.rates import Estimate, GroupEffect, Rate, change_point, group_effects, rate_change
@@ -123,7 +123,7 @@ GROUP BY day ORDER BY day
 TIMES = """
 SELECT min(first_at), max(first_at), coalesce(round(fsum(l.duration_ms), 6), 0),
        coalesce(round(fsum(d.duration_ms), 6), 0)
-FROM {selected} l LEFT JOIN duration d ON is_miss(kinds) AND d.hash_id = l.hash_id
+FROM {selected} l LEFT JOIN {durations} d ON is_miss(kinds) AND d.hash_id = l.hash_id
 """
 
 SIDE_LOOKUPS = "SELECT session_id, hash_id, kinds, first_at, events FROM {selected}"
@@ -139,8 +139,9 @@ def measure_rates(selected: LookupsQuery) -> tuple[Rate, Rate]:
 def measure_side(scope: Scope) -> SideMeasures:
     """Return the measures of the selected lookups."""
     selected = scope.selected
-    impute_durations(selected.connection)
-    ((first_at, last_at, saved_ms, lost_ms),) = selected.rows(TIMES)
+    ((first_at, last_at, saved_ms, lost_ms),) = selected.rows(
+        TIMES.replace("{durations}", imputed_durations(scope.log))
+    )
     groups = {}
     for name in COMPARED_DIMENSIONS:
         rows = selected.rows(GROUPS.format(key=DIMENSIONS[name].key_sql()))

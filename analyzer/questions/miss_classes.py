@@ -1,114 +1,136 @@
-"""Why a lookup was a miss: its class, by what the log saw of the hash in the same team's cache before.
+"""Classifies misses: why each lookup missed, judged by the previous lookup of the same hash.
 
-The remote cache is taken to be one namespace a team. A miss that asked the remote cache is compared with the lookup
-before it, by another session, that asked for the same hash: none, a miss or a hit. What a local cache had says nothing
-of the remote one.
+Each team is taken to have one remote cache. A miss is compared with the previous lookup of the hash in its team, by any
+other session, that asked the remote cache: there was none, it was a miss, or it was a hit. Local cache events are no
+evidence, because the local cache of one machine says nothing about the remote cache.
+
+A class is a candidate, not a verdict: the log shows what the cache answered, not what happened in it.
 """
 
 from dataclasses import dataclass
 
-from analyzer.archive.selection import LookupsQuery
-from analyzer.questions.durations import impute_durations
+from analyzer.questions.durations import imputed_durations
+from analyzer.questions.report import Scope
 
 DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class MissClass:
-    """A class of misses: what it means, and what may be behind it.
+    """A class of misses. `sql` is its condition over the relation `evidence`; the conditions exclude each other.
 
-    One is `avoidable` where the artifact had been made before, so that the lookup could have been a hit.
+    A class is `avoidable` if the artifact had been built before, so that the lookup could have been a hit.
     """
 
     name: str
+    sql: str
     definition: str
     cause: str
     avoidable: bool = False
 
 
 CLASSES = (
-    MissClass("cold", "the remote cache is asked for the hash for the first time in the log", "new work"),
+    MissClass(
+        "cold",
+        "previous = 'none' AND log_age_us > $retention_us",
+        "the first lookup of the hash in the remote cache, longer than the retention after the log began",
+        "new work",
+    ),
     MissClass(
         "unknown_cold",
-        "cold, but so early in the log that the artifact may be older than it, and lost",
-        "new work, or older than the log",
+        "previous = 'none' AND log_age_us <= $retention_us",
+        "the first lookup of the hash, but so soon after the log began that the artifact may have been built earlier",
+        "new work, or an artifact older than the log",
     ),
     MissClass(
         "repeat",
-        "missed before by another session, and no remote hit between: the upload never landed",
-        "failed task, read-only client, or an upload that was refused",
+        "previous = 'miss' AND (gap_us < imputed_ms * 1000) IS NOT TRUE",
+        "an earlier session missed the same hash, without a remote hit since: the upload never arrived",
+        "failed task, read-only client, or refused upload",
         avoidable=True,
     ),
     MissClass(
         "concurrent",
-        "a repeat sooner after the one before than the task takes: both ran at once",
-        "the same commit built twice at once",
+        "previous = 'miss' AND gap_us < imputed_ms * 1000",
+        "a repeat sooner after the earlier miss than the task takes: both sessions ran the task at the same time",
+        "the same commit built twice at the same time",
         avoidable=True,
     ),
-    MissClass("expired", "hit before, longer ago than artifacts are kept", "retention too short", avoidable=True),
+    MissClass(
+        "expired",
+        "previous = 'hit' AND gap_us > $retention_us",
+        "the previous lookup was a remote hit, longer ago than the retention",
+        "retention too short",
+        avoidable=True,
+    ),
     MissClass(
         "evicted",
-        "hit before, within the time artifacts are kept",
-        "storage too small, purged, or expired by the age of its upload",
+        "previous = 'hit' AND gap_us <= $retention_us",
+        "the previous lookup was a remote hit, within the retention",
+        "storage too small, cache purged, or expired by the age of its upload",
         avoidable=True,
     ),
     MissClass(
         "local_only",
-        "a local miss, and the remote cache was not asked",
+        "is_local_only_miss(kinds)",
+        "a local miss without any request to the remote cache",
         "remote cache off or unreachable, or an event lost",
     ),
-    MissClass("untimed", "without a time it cannot be said", "the log has no times"),
+    MissClass(
+        "untimed",
+        "first_at IS NULL AND NOT is_local_only_miss(kinds)",
+        "events without a time: earlier lookups cannot be told from later ones",
+        "the log has no times",
+    ),
 )
+"""All classes, in the order in which they are listed."""
 
 AVOIDABLE = tuple(one.name for one in CLASSES if one.avoidable)
+IS_AVOIDABLE = f"class IN {AVOIDABLE}"
 
-# Of a hash only what came before its last miss is looked at. At one moment a miss comes before a hit, then the session
-# that was first seen first.
-MISSED = """
-CREATE OR REPLACE TEMP TABLE missed AS
-SELECT hash_id, max(first_at) AS last_miss_at FROM {selected} WHERE kinds & 13 = 8 GROUP BY hash_id
-"""
+CLASS = " ".join(f"WHEN {one.sql} THEN '{one.name}'" for one in CLASSES)
 
-SESSION_PLACE = """
-CREATE OR REPLACE TEMP TABLE session_place AS
-SELECT m.session_id, row_number() OVER (ORDER BY m.first_at, s.session) AS place
-FROM session_summary m JOIN store.session s ON s.id = m.session_id
-"""
-
-ASKED_BEFORE = """
-CREATE OR REPLACE TEMP TABLE asked_before AS
-SELECT l.session_id, hash_id, lag(l.first_at) OVER earlier AS before_at, lag(kinds & 4 > 0) OVER earlier AS was_hit
-FROM {lookup} l JOIN missed USING (hash_id) JOIN store.context c ON c.id = l.context_id
-JOIN session_place p ON p.session_id = l.session_id
-WHERE kinds & 12 > 0 AND l.first_at <= last_miss_at
-WINDOW earlier AS (PARTITION BY hash_id, c.team ORDER BY l.first_at, kinds & 4, p.place)
-QUALIFY kinds & 5 = 0
-"""
-
-CLASSED = """
-CREATE OR REPLACE TEMP TABLE miss AS
-SELECT m.session_id, m.hash_id, m.team, m.ci, m.first_at, d.duration_ms AS imputed_ms, b.before_at,
-       CASE WHEN m.kinds = 2 THEN 'local_only'
-            WHEN m.first_at IS NULL THEN 'untimed'
-            WHEN b.before_at IS NULL
-            THEN CASE WHEN epoch_us(m.first_at) - (SELECT epoch_us(min(first_at)) FROM {lookup}) <= $retention_us
-                      THEN 'unknown_cold'
-                 ELSE 'cold' END
-            WHEN NOT b.was_hit
-            THEN CASE WHEN epoch_us(m.first_at) - epoch_us(b.before_at) < d.duration_ms * 1000 THEN 'concurrent'
-                 ELSE 'repeat' END
-            WHEN epoch_us(m.first_at) - epoch_us(b.before_at) > $retention_us THEN 'expired' ELSE 'evicted' END AS class
-FROM (SELECT * FROM {selected} WHERE kinds & 5 = 0) m
-LEFT JOIN asked_before b USING (session_id, hash_id)
-LEFT JOIN duration d USING (hash_id)
+# The window function sorts much more than anything else here, so it gets no lookup after the last miss of its hash.
+# Lookups of one moment have a fixed order: misses before hits, then by when their sessions were first seen.
+CLASSIFIED = f"""
+CREATE TEMP TABLE {{table}} AS
+WITH last_miss AS (
+    SELECT hash_id, max(first_at) AS last_miss_at FROM {{selected}} WHERE is_miss(kinds) AND asked_remote(kinds)
+    GROUP BY hash_id),
+session_order AS (
+    SELECT m.session_id, row_number() OVER (ORDER BY m.first_at, s.session) AS place
+    FROM session_summary m JOIN store.session s ON s.id = m.session_id),
+remote_miss AS (
+    SELECT l.session_id, hash_id, lag(l.first_at) OVER earlier AS before_at,
+           lag(had_remote_hit(kinds)) OVER earlier AS before_was_hit
+    FROM {{lookup}} l JOIN last_miss USING (hash_id) JOIN store.context c ON c.id = l.context_id
+    JOIN session_order o ON o.session_id = l.session_id
+    WHERE asked_remote(kinds) AND l.first_at <= last_miss_at
+    WINDOW earlier AS (PARTITION BY hash_id, c.team ORDER BY l.first_at, had_remote_hit(kinds), o.place)
+    QUALIFY is_miss(kinds)),
+evidence AS (
+    SELECT m.*, b.before_at, d.duration_ms AS imputed_ms, epoch_us(m.first_at) - epoch_us(b.before_at) AS gap_us,
+           epoch_us(m.first_at) - (SELECT epoch_us(min(first_at)) FROM {{lookup}}) AS log_age_us,
+           CASE WHEN m.first_at IS NULL OR is_local_only_miss(kinds) THEN NULL WHEN b.before_at IS NULL THEN 'none'
+                WHEN b.before_was_hit THEN 'hit' ELSE 'miss' END AS previous
+    FROM (FROM {{selected}} WHERE is_miss(kinds)) m
+    LEFT JOIN remote_miss b USING (session_id, hash_id)
+    LEFT JOIN {{durations}} d USING (hash_id))
+SELECT session_id, hash_id, team, ci, first_at, imputed_ms, before_at, CASE {CLASS} END AS class FROM evidence
 """
 
 
-def classify_misses(selected: LookupsQuery, retention_days: float) -> None:
-    """Make the temporary table `miss`: a row a miss of the selection, with its class and imputed duration.
+def classified_misses(scope: Scope, retention_days: float) -> str:
+    """Return the name of a table with one row per miss of the selection.
 
-    What was asked before is looked up in the whole log, whatever lookups are selected.
+    Its columns are session_id, hash_id, team, ci, first_at, imputed_ms (null if unknown), before_at (the time of the
+    previous lookup) and class. Previous lookups are searched in the whole log, not only in the selection.
     """
-    impute_durations(selected.connection)
-    for statement in (MISSED, SESSION_PLACE, ASKED_BEFORE, CLASSED):
-        selected.execute(statement.replace("{lookup}", selected.lookup), retention_us=round(retention_days * DAY_US))
+    selected = scope.selected
+    sql = CLASSIFIED.replace("{lookup}", selected.lookup).replace("{durations}", imputed_durations(scope.log))
+    retention_us = round(retention_days * DAY_US)
+
+    def build(table: str) -> None:
+        selected.execute(sql.replace("{table}", table), retention_us=retention_us)
+
+    return scope.log.derived_table(("misses", retention_us), build, selected)

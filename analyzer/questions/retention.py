@@ -1,12 +1,12 @@
-"""The retention curve as tables: a row a policy and T, and what a longer or shorter T would change."""
+"""Answers `retention`: remote hit rate and time saved by how long the cache keeps artifacts."""
 
 from collections.abc import Iterator, Sequence
 
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import LookupsQuery, Selection
+from analyzer.archive.selection import Selection
 from analyzer.questions.miss_classes import DAY_US
 from analyzer.questions.options import RetentionOptions
-from analyzer.questions.report import Report, build_report, select_scope
+from analyzer.questions.report import Report, Scope, build_report, select_scope
 from analyzer.questions.retention_replay import POLICIES, Observed, PolicyResult, observe, replay_policies
 from analyzer.table import COUNT, FACTOR, FLAG, MS, MS_CHANGE, NUMBER, RATIO, RATIO_CHANGE, TEXT, Column, Table
 
@@ -16,94 +16,102 @@ WEEK_US = 7 * DAY_US
 OBSERVED_COLUMNS = (
     Column("remote_lookups", COUNT, "lookups that asked the remote cache at a known time"),
     Column("remote_hits", COUNT, "those with a REMOTE HIT"),
-    Column("remote_hit_rate", RATIO, "the log's own: remote_hits / remote_lookups"),
+    Column("remote_hit_rate", RATIO, "remote_hits / remote_lookups, as in the log"),
 )
 
+POLICY = Column("policy", TEXT, "absolute: artifacts are kept from their upload; sliding: from their last use")
+EXTRAPOLATED = Column("extrapolated", FLAG, "longer than half of the log, which can show the effect only in part")
+
 CURVE_COLUMNS = (
-    Column("policy", TEXT, "absolute: kept so long after the upload; sliding: so long after the last use"),
+    POLICY,
     Column("days", NUMBER, "how long artifacts are kept"),
-    Column("remote_hit_rate", RATIO, "of the lookups that ask the remote cache, if every miss is uploaded"),
-    Column("hits", COUNT, "such lookups", detail=True),
-    Column("time_saved_ms", MS, "what these hits save, where the duration is known or imputed", detail=True),
-    Column("time_saved_a_week_ms", MS, "the same, a week of the log, where it is as long as that"),
+    Column("remote_hit_rate", RATIO, "hits / lookups that ask the remote cache, if every miss is uploaded"),
+    Column("hits", COUNT, "lookups that would be remote hits", detail=True),
+    Column("time_saved_ms", MS, "task time of these hits, where known or imputed", detail=True),
+    Column("time_saved_a_week_ms", MS, "time saved per week of the log, if the log has at least a week"),
     Column("artifacts", COUNT, "artifacts stored, on average over the log"),
-    Column("extrapolated", FLAG, "longer than half of the log's time, which can show it only in part"),
+    EXTRAPOLATED,
 )
 
 STEP_COLUMNS = (
-    Column("policy", TEXT, "absolute: kept so long after the upload; sliding: so long after the last use"),
-    Column("step", TEXT, "from how long artifacts are kept to how long they would be"),
-    Column("hit_rate_change", RATIO_CHANGE, "what the remote hit rate gains"),
-    Column("saved_a_week_change_ms", MS_CHANGE, "what is saved besides, a week, where the log is as long as that"),
-    Column("artifacts_factor", FACTOR, "how many times as many artifacts are stored"),
-    Column("extrapolated", FLAG, "longer than half of the log's time, which can show it only in part"),
+    POLICY,
+    Column("step", TEXT, "from the present retention to another one"),
+    Column("hit_rate_change", RATIO_CHANGE, "change of the remote hit rate"),
+    Column("saved_a_week_change_ms", MS_CHANGE, "change of the time saved per week, if the log has at least a week"),
+    Column("artifacts_factor", FACTOR, "stored artifacts as a multiple of those stored now"),
+    EXTRAPOLATED,
+)
+
+NO_REMOTE_LOOKUPS = "no lookup asked the remote cache at a known time, so there is no retention curve"
+ALL_UPLOADED = (
+    "the curve assumes that every miss is uploaded; uploads that never arrive (see misses) make the observed rate lower"
 )
 
 PolicyResults = dict[tuple[str, float], PolicyResult]
 
 
-def retention_tables(selected: LookupsQuery, days: float) -> list[Table]:
-    """Return the tables `observed`, `curve` and `steps`, the last from `days`."""
-    observed = observe(selected)
-    every = sorted({*DAYS, days})
-    points = replay_policies(selected, observed, every) if observed else {}
-    own = [(observed.lookups, observed.hits, observed.hits / observed.lookups)] if observed else []
-    rows = [_row(policy, day, points, observed) for policy in POLICIES for day in every] if observed else []
-    steps = list(_steps(points, observed, every, days)) if observed else []
+def retention(log: OpenLog, selection: Selection, options: RetentionOptions) -> Report:
+    """Answer `retention`: the tables `observed`, `curve` and `steps`.
+
+    Raises:
+        UsageError: `source` or `event` is given.
+    """
+    scope = select_scope(log, selection, needs_both_for="retention")
+    observed, curve, steps = retention_tables(scope, options.retention_days)
+    note = ALL_UPLOADED if observed.rows else NO_REMOTE_LOOKUPS
+    return build_report("retention", scope, [observed, curve, steps], curve, [note])
+
+
+def retention_tables(scope: Scope, days: float) -> list[Table]:
+    """Return the tables `observed`, `curve` and `steps`; steps start from `days`, the present retention."""
+    observed = observe(scope.selected)
+    rates: list[tuple[object, ...]] = []
+    curve: list[tuple[object, ...]] = []
+    steps: list[tuple[object, ...]] = []
+    if observed:
+        all_days = sorted({*DAYS, days})
+        results = replay_policies(scope, observed, all_days)
+        rates = [(observed.lookups, observed.hits, observed.hits / observed.lookups)]
+        curve = [_curve_row(policy, day, results, observed) for policy in POLICIES for day in all_days]
+        steps = list(_step_rows(results, observed, all_days, days))
     return [
-        Table("observed", OBSERVED_COLUMNS, own, upright=True),
-        Table("curve", CURVE_COLUMNS, rows),
+        Table("observed", OBSERVED_COLUMNS, rates, upright=True),
+        Table("curve", CURVE_COLUMNS, curve),
         Table("steps", STEP_COLUMNS, steps),
     ]
 
 
-def _row(policy: str, day: float, points: PolicyResults, observed: Observed) -> tuple[object, ...]:
-    kept = points[policy, day]
-    rate = kept.hits / observed.lookups
-    saved_ms = round(kept.saved_ms, 6)
-    stored = round(kept.stored_us / observed.span_us) if observed.span_us else None
-    weekly_ms = _a_week(saved_ms, observed)
-    return policy, day, rate, kept.hits, saved_ms, weekly_ms, stored, _is_extrapolated(day, observed)
+def _curve_row(policy: str, day: float, results: PolicyResults, observed: Observed) -> tuple[object, ...]:
+    result = results[policy, day]
+    rate = result.hits / observed.lookups
+    saved_ms = round(result.saved_ms, 6)
+    artifacts = round(result.stored_us / observed.span_us) if observed.span_us else None
+    weekly_ms = _per_week(saved_ms, observed)
+    return policy, day, rate, result.hits, saved_ms, weekly_ms, artifacts, _is_extrapolated(day, observed)
 
 
-def _steps(
-    points: PolicyResults, observed: Observed, every: Sequence[float], base: float
+def _step_rows(
+    results: PolicyResults, observed: Observed, all_days: Sequence[float], base: float
 ) -> Iterator[tuple[object, ...]]:
     for policy in POLICIES:
-        before = points[policy, base]
-        for day in every:
-            after = points[policy, day]
+        before = results[policy, base]
+        for day in all_days:
+            after = results[policy, day]
             if day != base:
                 yield (
                     policy,
                     f"{base:g} d → {day:g} d",
                     (after.hits - before.hits) / observed.lookups,
-                    _a_week(round(after.saved_ms - before.saved_ms, 6), observed),
+                    _per_week(round(after.saved_ms - before.saved_ms, 6), observed),
                     after.stored_us / before.stored_us if before.stored_us else None,
                     _is_extrapolated(max(day, base), observed),
                 )
 
 
-def _a_week(saved_ms: float, observed: Observed) -> float | None:
-    """Return what a week saves; of less than a week that cannot be told."""
+def _per_week(saved_ms: float, observed: Observed) -> float | None:
+    """Return the time saved per week; None for a log of less than a week, which is too short for a weekly rate."""
     return saved_ms * WEEK_US / observed.span_us if observed.span_us >= WEEK_US else None
 
 
 def _is_extrapolated(day: float, observed: Observed) -> bool:
     return day * DAY_US > observed.span_us / 2
-
-
-NEVER = "no lookup asked the remote cache at a known time; a retention curve is of such lookups alone"
-UPLOADED = "in the curve every miss is uploaded; uploads that never land (see misses) tell it from what is observed"
-
-
-def retention(log: OpenLog, selection: Selection, options: RetentionOptions) -> Report:
-    """Answer `retention`: the tables `observed`, `curve` and `steps`, the last from `days`.
-
-    Raises:
-        UsageError: `source` or `event` is given.
-    """
-    asked = select_scope(log, selection, needs_both_for="retention")
-    observed, *others = retention_tables(asked.selected, options.retention_days)
-    note = UPLOADED if observed.rows else NEVER
-    return build_report("retention", asked, [observed, *others], others[0], [note])

@@ -1,36 +1,97 @@
-"""How the hit rate depends on how long artifacts are kept: the log replayed against caches that keep them for T.
+"""Replays the log against caches that keep artifacts for a limited time: hits, time saved and storage of each.
 
-Only lookups that asked the remote cache are replayed, each team's against a cache of its own. A miss uploads the
-artifact, at once and always: the curve is what a cache could reach where every upload lands. *Absolute*: an artifact is
-gone T after its upload. *Sliding*: T after its last use. A hash that is a hit at its first sight is older than the log:
-that hit counts at every T, and the artifact as uploaded then.
+Only lookups that asked the remote cache are replayed, and each team has a cache of its own. Every miss is assumed to
+upload its artifact at once, so that the result is what a cache could reach if no upload failed. An *absolute* policy
+drops an artifact some time after its upload, a *sliding* one some time after its last use. If the first lookup of a
+hash was a hit, the artifact is older than the log: under every policy that lookup is a hit, and counts as the upload.
+
+Lookups are encoded as sorted 64-bit integers, so that a replay is arithmetic and binary search over whole columns. A
+*key* numbers the artifacts of all teams, a *tick* is a time since the first lookup, and
+
+    code = key * width + tick        where width = last tick + longest retention + 1
+
+Codes sort by key, then by time. The difference of two codes of one key is the time between them, and a code plus a
+retention never reaches a code of the next key. For example, let the last tick be 10 and the longest retention 5, which
+makes width 16. If artifact 0 is used at ticks 0, 3 and 10, and artifact 1 at ticks 2 and 4, then
+
+    codes         0    3   10   18   20
+    since_last    -    3    7    -    2
+    until_next    3    7    0    2    6      (after the last use of a key: until the end of the log)
+
+A sliding retention of 5 makes hits of the uses with since_last <= 5, the codes 3 and 20. An absolute retention of 5
+keeps the artifact uploaded at code 0 up to code 5. The next code, 10, has the same key (10 // 16 = 0): it is the next
+upload. That artifact is kept up to code 15, and the next code, 18, has another key: artifact 0 has no more uploads.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analyzer.archive.selection import LookupsQuery
-from analyzer.questions.cache_accesses import ASKED_REMOTELY, CacheAccesses, cache_accesses
-from analyzer.questions.durations import impute_durations
+from analyzer.questions.durations import imputed_durations
 from analyzer.questions.miss_classes import DAY_US
+from analyzer.questions.report import Scope
 
 if TYPE_CHECKING:
     import polars as pl
 
-SPAN = f"""
-SELECT epoch_us(min(first_at)), epoch_us(max(first_at)), count(*), count(*) FILTER (kinds & 4 > 0),
+CODE_BITS = 62
+"""The size of a code: 64 bits less the sign and the bit that tells a hit."""
+
+IS_REPLAYED = "asked_remote(kinds) AND first_at IS NOT NULL"
+
+OBSERVED = f"""
+SELECT epoch_us(min(first_at)), epoch_us(max(first_at)), count(*), count(*) FILTER (had_remote_hit(kinds)),
        bool_and(epoch_us(first_at) % 1000 = 0)
-FROM {{selected}} WHERE {ASKED_REMOTELY}
+FROM {{selected}} WHERE {IS_REPLAYED}
+"""
+
+TEAM_NUMBERS = """
+SELECT id AS context_id, dense_rank() OVER (ORDER BY team) - 1 AS team_number FROM store.context
+"""
+
+KEY_COUNTS = f"SELECT (SELECT max(team_number) + 1 FROM ({TEAM_NUMBERS})), (SELECT max(id) + 1 FROM store.hash)"
+
+USES = f"""
+SELECT team_number * $hashes + hash_id AS key, (epoch_us(first_at) - $start_us) // $tick_us AS tick,
+       had_remote_hit(kinds)::INTEGER AS hit
+FROM {{selected}} JOIN ({TEAM_NUMBERS}) USING (context_id) WHERE {IS_REPLAYED}
+"""
+
+HASH_SAVED = """
+SELECT coalesce(duration_ms, 0) AS saved_ms FROM range($hashes) r(id) LEFT JOIN {durations} ON hash_id = id ORDER BY id
+"""
+
+# For codes that would be too long, the keys that occur are numbered without gaps, and periods without any lookup are
+# shortened: time is cut into windows longer than every retention, and of consecutive empty windows one is left. Lookups
+# on either side of it stay too far apart for a hit.
+PACKED_USES = f"""
+CREATE OR REPLACE TEMP TABLE packed_use AS
+WITH use AS MATERIALIZED ({USES}),
+packed_key AS (SELECT key, row_number() OVER (ORDER BY key) - 1 AS number FROM (SELECT DISTINCT key FROM use)),
+packed_window AS (
+    SELECT old_number, sum(least(step, 2)) OVER (ORDER BY old_number)::BIGINT AS number
+    FROM (SELECT old_number, coalesce(old_number - lag(old_number) OVER (ORDER BY old_number), 0) AS step
+          FROM (SELECT DISTINCT tick // $window AS old_number FROM use)))
+SELECT k.number AS key, key % $hashes AS hash_id, w.number * $window + tick % $window AS tick, hit
+FROM use JOIN packed_key k USING (key) JOIN packed_window w ON old_number = tick // $window ORDER BY 1
+"""
+
+PACKED_SAVED = """
+SELECT coalesce(duration_ms, 0) AS saved_ms
+FROM (SELECT DISTINCT key, hash_id FROM packed_use) LEFT JOIN {durations} USING (hash_id) ORDER BY key
+"""
+
+# Uses of one moment are sorted by the last bit: a miss comes before a hit.
+CODES = """
+SELECT ((key - $first_key) * $width + tick) * 2 + hit AS code
+FROM {uses} WHERE key >= $first_key AND key < $first_key + $keys
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the log holds: its span, and how often the remote cache was asked and answered.
-
-    Times are told apart down to `tick_us`: a millisecond, unless the log is finer.
-    """
+    """The lookups that are replayed, as the log has them. A tick is 1 ms, or 1 µs if any time is finer than 1 ms."""
 
     start_us: int
     span_us: int
@@ -41,99 +102,158 @@ class Observed:
 
 @dataclass(slots=True)
 class PolicyResult:
-    """What a cache that keeps artifacts for T would have answered; `stored_us` adds up how long they were stored."""
+    """The hits of one cache, the time they save, and the storage time of all its artifacts added up."""
 
     hits: int = 0
     saved_ms: float = 0
     stored_us: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """Lookups of some keys, sorted by `codes`, one element of each series per lookup. Times are ticks.
+
+    `since_last` is null for the first use of a key. `saved_ms` is the time that a hit saves. `first_hit` marks first
+    uses that were hits.
+    """
+
+    codes: "pl.Series"
+    since_last: "pl.Series"
+    until_next: "pl.Series"
+    saved_ms: "pl.Series"
+    first_hit: "pl.Series"
+    width: int
+    last_tick: int
+
+
 def observe(selected: LookupsQuery) -> Observed | None:
-    """Return what the log holds; None where the remote cache was never asked at a known time."""
-    start, end, lookups, hits, whole = selected.rows(SPAN)[0]
-    return None if start is None else Observed(start, end - start, lookups, hits, 1000 if whole else 1)
+    """Return what the log has of the lookups that are replayed; None if there are none."""
+    start, end, lookups, hits, only_ms = selected.rows(OBSERVED)[0]
+    return None if start is None else Observed(start, end - start, lookups, hits, 1000 if only_ms else 1)
 
 
-def replay_policies(
-    selected: LookupsQuery, observed: Observed, days: Sequence[float]
-) -> dict[tuple[str, float], PolicyResult]:
-    """Replay the lookups against caches of every policy and each T; return what they would have answered."""
-    impute_durations(selected.connection)
+def replay_policies(scope: Scope, observed: Observed, days: Sequence[float]) -> dict[tuple[str, float], PolicyResult]:
+    """Replay the lookups against a cache of each policy and number of days."""
     span = observed.span_us // observed.tick_us
     limits = [min(round(day * DAY_US) // observed.tick_us, span) for day in days]
-    found = {(policy, day): PolicyResult() for policy in POLICIES for day in days}
-    for some in cache_accesses(selected, observed.start_us, observed.tick_us, span, max(limits)):
+    results = {(policy, day): PolicyResult() for policy in POLICIES for day in days}
+    for uses in encode_uses(scope, observed, max(limits)):
+        first_hits, first_saved_ms = int(uses.first_hit.sum()), float(uses.saved_ms.filter(uses.first_hit).sum())
         for policy, replay in POLICIES.items():
-            for day, (hits, saved_ms, stored) in zip(days, replay(some, limits), strict=True):
-                kept = found[policy, day]
-                kept.hits += hits + int(some.first_hit.sum())
-                kept.saved_ms += saved_ms + float(some.saved_ms.filter(some.first_hit).sum())
-                kept.stored_us += stored * observed.tick_us
-    return found
+            for day, (hits, saved_ms, stored) in zip(days, replay(uses, limits), strict=True):
+                result = results[policy, day]
+                result.hits += hits + first_hits
+                result.saved_ms += saved_ms + first_saved_ms
+                result.stored_us += stored * observed.tick_us
+    return results
 
 
-Replayed = tuple[int, float, int]
-"""Hits, what they save in milliseconds, and how long artifacts were stored, added up, in ticks."""
+def encode_uses(scope: Scope, observed: Observed, max_limit: int) -> Iterator[Uses]:
+    """Yield the lookups of as many keys at a time as have codes of 64 bits; `max_limit` is the longest retention."""
+    selected = scope.selected
+    teams, hashes = selected.rows(KEY_COUNTS)[0]
+    values = {"start_us": observed.start_us, "tick_us": observed.tick_us, "hashes": hashes}
+    uses, saved, keys, last_tick = f"({USES})", HASH_SAVED, teams * hashes, observed.span_us // observed.tick_us
+    if keys > _keys_per_batch(last_tick + max_limit + 1):
+        selected.execute(PACKED_USES, window=max_limit + 1, **values)
+        uses, saved = "packed_use", PACKED_SAVED
+        keys, last_tick = selected.rows("SELECT max(key) + 1, max(tick) FROM packed_use")[0]
+    saved_ms = selected.frame(saved.replace("{durations}", imputed_durations(scope.log)), **values)["saved_ms"]
+    width = last_tick + max_limit + 1
+    step = _keys_per_batch(width)
+    for first_key in range(0, keys, step):
+        sql = CODES.replace("{uses}", uses)
+        codes = selected.frame(sql, first_key=first_key, keys=step, width=width, **values)["code"].sort()
+        # A key of USES is a team and a hash, whose durations are by hash; a packed key has a duration of its own.
+        key = (codes // (2 * width) + first_key) % len(saved_ms)
+        yield _measure_gaps(codes, saved_ms.gather(key), width, last_tick)
+    selected.execute("DROP TABLE IF EXISTS packed_use")
 
 
-def replay_sliding(uses: CacheAccesses, limits: Sequence[int]) -> list[Replayed]:
-    """Replay against caches that keep an artifact for so long after its last use."""
+def _keys_per_batch(width: int) -> int:
+    return 1 << CODE_BITS - width.bit_length()
+
+
+def _measure_gaps(codes: "pl.Series", saved_ms: "pl.Series", width: int, last_tick: int) -> Uses:
+    """Return uses with the times between them; the last bit of these `codes` still tells a hit."""
+    import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
+
+    code, gap = pl.col("code") // 2, (pl.col("code") // 2).diff()
+    is_first = (code // width != (code // width).shift()).fill_null(value=True)
+    is_last = is_first.shift(-1).fill_null(value=True)
+    uses = pl.DataFrame({"code": codes}).select(
+        code=code,
+        since_last=pl.when(~is_first).then(gap),
+        until_next=pl.when(is_last).then(last_tick - code % width).otherwise(gap.shift(-1)),
+        first_hit=is_first & (pl.col("code") % 2 == 1),
+    )
+    return Uses(uses["code"], uses["since_last"], uses["until_next"], saved_ms, uses["first_hit"], width, last_tick)
+
+
+BatchResult = tuple[int, float, int]
+"""The hits of a cache other than first hits, the milliseconds they save, and the ticks that artifacts were stored."""
+
+
+def replay_sliding(uses: Uses, limits: Sequence[int]) -> list[BatchResult]:
+    """Replay against caches that drop an artifact after its last use, one for each limit in ticks."""
     import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
 
     frame = pl.DataFrame({"gap": uses.since_last, "left": uses.until_next, "saved_ms": uses.saved_ms})
-    answers = [
-        sums
+    sums = [
+        one
         for n, limit in enumerate(limits)
-        for sums in (
+        for one in (
             (pl.col("gap") <= limit).sum().alias(f"hits_{n}"),
             pl.col("saved_ms").filter(pl.col("gap") <= limit).sum().alias(f"saved_{n}"),
             pl.col("left").clip(upper_bound=limit).sum().alias(f"stored_{n}"),
         )
     ]
-    row = frame.select(answers).row(0)
+    row = frame.select(sums).row(0)
     return [(row[n], row[n + 1], row[n + 2]) for n in range(0, len(row), 3)]
 
 
-def replay_absolute(uses: CacheAccesses, limits: Sequence[int]) -> list[Replayed]:
-    """Replay against caches that keep an artifact for so long after its upload: what is no upload is a hit.
+def replay_absolute(uses: Uses, limits: Sequence[int]) -> list[BatchResult]:
+    """Replay against caches that drop an artifact after its upload, one for each limit in ticks.
 
-    An artifact that is used no longer than that is uploaded once.
+    Every use that uploads nothing is a hit.
     """
     import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
 
     first = uses.since_last.is_null().arg_true()
-    left = uses.span - uses.codes.gather(first) % uses.width
-    lasts = pl.concat([first.slice(1) - 1, pl.Series([uses.codes.len() - 1], dtype=first.dtype)])
-    lives = uses.codes.gather(lasts) - uses.codes.gather(first)
+    last = pl.concat([first.slice(1) - 1, pl.Series([uses.codes.len() - 1], dtype=first.dtype)])
+    lifetimes = uses.codes.gather(last) - uses.codes.gather(first)
+    left = uses.last_tick - uses.codes.gather(first) % uses.width
     hits = uses.codes.len() - first.len()
     saved_ms = float(uses.saved_ms.sum()) - float(uses.saved_ms.gather(first).sum())
-    found = []
+    results = []
     for limit in limits:
-        uploads, made_ms, stored = _reuploads(uses, first.filter(lives > limit), limit)
-        found.append((hits - uploads, saved_ms - made_ms, stored + int(left.clip(upper_bound=limit).sum())))
-    return found
+        # Most artifacts are used no longer than the limit: they are uploaded once, and need no search.
+        uploads, lost_ms, stored = _reuploads(uses, first.filter(lifetimes > limit), limit)
+        results.append((hits - uploads, saved_ms - lost_ms, stored + int(left.clip(upper_bound=limit).sum())))
+    return results
 
 
-def _reuploads(uses: CacheAccesses, first: "pl.Series", limit: int) -> Replayed:
-    """Return how many uses after these are uploads, what they took, and how long the artifacts were stored.
+def _reuploads(uses: Uses, uploads: "pl.Series", limit: int) -> BatchResult:
+    """Return how many uses after these uploads upload again, their task time in ms, and the ticks they are stored.
 
-    From each upload the next is found, of all artifacts at once: the first use that comes when the artifact is gone.
+    Each round finds the next upload of all artifacts at once: the first use after the artifact was dropped.
     """
-    uploads, made_ms, stored, last = 0, 0.0, 0, uses.codes.len() - 1
-    while first.len():
-        codes = uses.codes.gather(first)
+    count, lost_ms, stored, last = 0, 0.0, 0, uses.codes.len() - 1
+    while uploads.len():
+        codes = uses.codes.gather(uploads)
         following = uses.codes.search_sorted(codes + limit, side="right").clip(upper_bound=last)
         found = uses.codes.gather(following)
-        again = (found > codes + limit) & (found // uses.width == codes // uses.width)
-        first, found = following.filter(again), found.filter(again)
-        uploads += first.len()
-        made_ms += float(uses.saved_ms.gather(first).sum())
-        stored += int((uses.span - found % uses.width).clip(upper_bound=limit).sum())
-    return uploads, made_ms, stored
+        # The search may have ended at another key, or at the end of all codes, where it is clipped to the last one.
+        uploads_again = (found > codes + limit) & (found // uses.width == codes // uses.width)
+        uploads, found = following.filter(uploads_again), found.filter(uploads_again)
+        count += uploads.len()
+        lost_ms += float(uses.saved_ms.gather(uploads).sum())
+        stored += int((uses.last_tick - found % uses.width).clip(upper_bound=limit).sum())
+    return count, lost_ms, stored
 
 
-POLICIES: dict[str, Callable[[CacheAccesses, Sequence[int]], list[Replayed]]] = {
+POLICIES: dict[str, Callable[[Uses, Sequence[int]], list[BatchResult]]] = {
     "absolute": replay_absolute,
     "sliding": replay_sliding,
 }
-"""The ways in which caches let artifacts go: some time after the upload, or after the last use."""
+"""When a cache drops an artifact: some time after its upload, or after its last use."""

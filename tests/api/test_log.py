@@ -216,7 +216,7 @@ def test_other_errors_and_notes_name_parameters(archive: Path, tmp_path: Path) -
         told += log.notes
         log.compare(limit=1)
         told += log.notes
-    assert "id='nothing-so': no session or run of the log starts so" in told[0]
+    assert "id='nothing-so': no session or run has such an id" in told[0]
     assert told[2] == "A: team=web: team is given for both sides; leave out one of the two"
     assert "view='runs': no run summary" in told[5]
     assert any(note.endswith("groups shown (limit)") for note in told)
@@ -399,6 +399,16 @@ def test_a_log_lets_go_of_what_a_question_chose(archive: Path) -> None:
             assert log.stats(where=[f"duration > {size}"], by="source").height > 0
         made = "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name LIKE 'chosen%'"
         assert log.sql(made).height == 0
+
+
+def test_a_log_keeps_durations_and_drops_the_tables_of_selections(archive: Path) -> None:
+    with analyzer.load(archive) as log:
+        for team in ("web", "data"):
+            for retention in (1, 7):
+                assert log.misses(team=team, retention=retention).height > 0
+            assert log.sessions(team=team).height > 0
+        derived = "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name LIKE 'derived%'"
+        assert log.sql(derived).height == 1
 
 
 def test_groups_are_sorted_by_money_where_there_is_some(archive: Path) -> None:

@@ -1,31 +1,31 @@
-"""What misses cost, worked out by hand: durations, the costliest, likely causes, run summaries alone."""
+"""Tests of the cost of misses: imputed durations, the costliest misses, likely causes, run summaries alone."""
 
 from typing import Any
 
 from conftest import Cli
-from log_of_misses import BEGIN, answered, asked, at, local, nowhere, run_of, task
+from log_of_misses import BEGIN, at, local, missed, remote, run_misses, run_of, task
 
 
-def test_nothing_known_is_nothing_and_not_0(cli: Cli, log: Any) -> None:
+def test_unknown_durations_are_not_0(cli: Cli, log: Any) -> None:
     """Only misses, and hits whose duration is unknown: the ratio has no denominator."""
-    path = log([BEGIN | {"duration": 0}, *nowhere("a", "h", at(10)), asked("b", "HIT", "i", at(10), duration=0)])
-    totals = answered(cli, path).table("misses")[0]
+    path = log([BEGIN | {"duration": 0}, *missed("a", "h", at(10)), remote("b", "HIT", "i", at(10), duration=0)])
+    totals = run_misses(cli, path).table("misses")[0]
     assert (totals["imputed_coverage"], totals["avoidance_ratio"], totals["imputed_time_ms"]) == (0, None, 0)
-    assert [row["imputed_coverage"] for row in answered(cli, path).table("classes")] == [0]
+    assert [row["imputed_coverage"] for row in run_misses(cli, path).table("classes")] == [0]
 
 
-def test_the_durations_of_misses_and_zeros_are_none(cli: Cli, log: Any) -> None:
+def test_durations_of_misses_and_0_are_unknown(cli: Cli, log: Any) -> None:
     path = log(
         [
             BEGIN,
-            asked("a", "MISS", "h", at(10), duration=99),  # the 99 of a MISS says nothing
-            asked("b", "HIT", "h", at(11), duration=0),  # unknown
-            asked("c", "MISS", "i", at(10), duration=99),
-            asked("d", "HIT", "i", at(11), duration=0.25),
+            remote("a", "MISS", "h", at(10), duration=99),  # the 99 of a MISS says nothing
+            remote("b", "HIT", "h", at(11), duration=0),  # unknown
+            remote("c", "MISS", "i", at(10), duration=99),
+            remote("d", "HIT", "i", at(11), duration=0.25),
             local("e", "HIT", "i", at(12), duration=0),  # unknown, while d's is known
         ]
     )
-    totals = answered(cli, path).table("misses")[0]
+    totals = run_misses(cli, path).table("misses")[0]
     assert (totals["imputed_time_ms"], totals["imputed_coverage"]) == (0.25, 1 / 2)
     assert (totals["time_saved_ms"], totals["avoidance_ratio"]) == (5.25, 5.25 / 5.5)
 
@@ -35,8 +35,8 @@ def test_durations_come_from_the_hash_then_from_its_task(cli: Cli, log: Any) -> 
     path = log(
         [
             BEGIN,
-            *(one for name in hashes for one in nowhere("a", name, at(10)) + nowhere("b", name, at(11))),
-            asked("c", "HIT", "hit", at(12), duration=1),
+            *(one for name in hashes for one in missed("a", name, at(10)) + missed("b", name, at(11))),
+            remote("c", "HIT", "hit", at(12), duration=1),
         ]
     )
     runs = log(
@@ -57,7 +57,7 @@ def test_durations_come_from_the_hash_then_from_its_task(cli: Cli, log: Any) -> 
     log('{"hash":"saved","duration":21}', "saved-meta.json")
     log('{"hash":"meta","duration":300}', "meta-meta.json")
     metas = [path.parent / "saved-meta.json", path.parent / "meta-meta.json"]
-    result = answered(cli, path, runs, *metas, "--by", "hash")
+    result = run_misses(cli, path, runs, *metas, "--by", "hash")
     # Each hash is missed twice, and the second time is a repeat: what that cost is the duration.
     assert {row["hash"]: row["avoidable_time_ms"] for row in result.table("top")} == {
         "hit": 1, "saved": 20, "meta": 300, "built": 400, "failed": 160, "median": 160, "alone": 0, "nobody": 0,
@@ -70,13 +70,13 @@ def test_the_costliest_by_task_and_by_hash(cli: Cli, log: Any) -> None:
     # Twice missed each; h1 and h2 are web#build, h3 is docs#build, h4 has no name. Repeats take 100, 100, 250, 30 ms.
     events = [BEGIN]
     for name, took in (("h1", 100), ("h2", 100), ("h3", 250), ("h4", 30)):
-        events += nowhere("a", name, at(10)) + nowhere("b", name, at(11))
-        events.append(asked("c", "HIT", name, at(12), duration=took, slug="elsewhere"))
+        events += missed("a", name, at(10)) + missed("b", name, at(11))
+        events.append(remote("c", "HIT", name, at(12), duration=took, slug="elsewhere"))
     path = log(events)
     runs = log(run_of(1, [task("h1", "web"), task("h2", "web"), task("h3", "docs")]), "run1.json")
 
     def costliest(*options: object) -> list[tuple[Any, ...]]:
-        rows = answered(cli, path, runs, *options).table("top")
+        rows = run_misses(cli, path, runs, *options).table("top")
         label = "task" if "task" in rows[0] else "hash"
         return [(row[label], row["avoidable_time_ms"], row["avoidable_misses"], row["sessions"]) for row in rows]
 
@@ -85,10 +85,10 @@ def test_the_costliest_by_task_and_by_hash(cli: Cli, log: Any) -> None:
     by_hash = costliest("--by", "hash")
     assert (by_hash[0], by_hash[3]) == (("h3", 250, 1, 1), ("h4", 30, 1, 1))
     assert sorted(by_hash[1:3]) == [("h1", 100, 1, 1), ("h2", 100, 1, 1)]
-    names = {row["hash"]: row["name"] for row in answered(cli, path, runs, "--by", "hash").table("top")}
+    names = {row["hash"]: row["name"] for row in run_misses(cli, path, runs, "--by", "hash").table("top")}
     assert names == {"h1": "web#build", "h2": "web#build", "h3": "docs#build", "h4": None}
     # Without run summaries, hashes.
-    assert "hash" in answered(cli, path).table("top")[0]
+    assert "hash" in run_misses(cli, path).table("top")[0]
 
 
 def test_a_failed_task_is_a_likely_cause(cli: Cli, log: Any) -> None:
@@ -96,7 +96,7 @@ def test_a_failed_task_is_a_likely_cause(cli: Cli, log: Any) -> None:
     path = log(
         [
             BEGIN,
-            *(one for name in ("h1", "h2", "h3") for one in nowhere("a", name, at(10)) + nowhere("b", name, at(11))),
+            *(one for name in ("h1", "h2", "h3") for one in missed("a", name, at(10)) + missed("b", name, at(11))),
         ]
     )
     runs = [
@@ -104,11 +104,11 @@ def test_a_failed_task_is_a_likely_cause(cli: Cli, log: Any) -> None:
         log(run_of(2, [task("h1", "web", exit_code=1)]), "run2.json"),
         log(run_of(3, [task("h2", "web", exit_code=2)]), "run3.json"),
     ]
-    by_hash = {row["hash"]: row["likely_causes"] for row in answered(cli, path, *runs, "--by", "hash").table("top")}
+    by_hash = {row["hash"]: row["likely_causes"] for row in run_misses(cli, path, *runs, "--by", "hash").table("top")}
     assert by_hash["h1"].startswith("the task failed in 2 of its runs; repeat (1): ")
     assert by_hash["h2"].startswith("the task failed in 1 of its runs; ")
     assert "failed in" not in by_hash["h3"]
-    by_task = {row["task"]: row["likely_causes"] for row in answered(cli, path, *runs, "--by", "task").table("top")}
+    by_task = {row["task"]: row["likely_causes"] for row in run_misses(cli, path, *runs, "--by", "task").table("top")}
     assert "failed in" not in by_task["docs#build"]
     assert by_task["web#build"].startswith("the task failed in 3 of its runs; ")
 
@@ -124,7 +124,7 @@ def test_run_summaries_alone(cli: Cli, log: Any) -> None:
         log(run_of(4, [task("h", "web")], first_ms + 19 * day_ms), "run4.json"),
         log(run_of(5, [task("h", "web")], first_ms + 19 * day_ms + 599), "run5.json"),
     ]
-    result = answered(cli, *runs)
+    result = run_misses(cli, *runs)
     assert result.json["view"] == "runs"
     assert {row["class"]: row["misses"] for row in result.table("classes")} == {
         "unknown_cold": 1, "cold": 1, "repeat": 1, "evicted": 1, "concurrent": 1,
@@ -133,8 +133,8 @@ def test_run_summaries_alone(cli: Cli, log: Any) -> None:
     assert [row["task"] for row in result.table("top")] == ["web#build"]
 
 
-def test_the_table_is_for_people(cli: Cli, log: Any) -> None:
-    path = log([BEGIN, *nowhere("a", "h", at(10)), *nowhere("b", "h", at(11)), asked("c", "HIT", "h", at(12))])
+def test_the_displayed_table(cli: Cli, log: Any) -> None:
+    path = log([BEGIN, *missed("a", "h", at(10)), *missed("b", "h", at(11)), remote("c", "HIT", "h", at(12))])
     result = cli("misses", path)
     lines = [" ".join(line.split()) for line in result.out.splitlines()]
     assert "avoidable time 1 s" in lines

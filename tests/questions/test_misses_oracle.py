@@ -1,4 +1,4 @@
-"""`misses` against a slow oracle, on generated logs whose gaps are often exactly the retention."""
+"""Tests of `misses` against a brute-force oracle, on generated logs whose gaps are often exactly the retention."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -18,11 +18,11 @@ from log_of_misses import (
     NO_TIME,
     US,
     Events,
-    answered,
-    assert_as_the_oracle_says,
+    assert_matches_oracle,
     at,
     local,
-    nowhere,
+    missed,
+    run_misses,
     run_of,
     task,
 )
@@ -79,7 +79,7 @@ def micros(time: str) -> int:
 
 
 def in_order(sessions: Sequence[str]) -> Events:
-    """An event of each session before all others: which was seen first is never open."""
+    """Return an early event of each session, so that the order in which sessions were first seen is defined."""
     return [local(name, "HIT", f"first of {name}", at(0, n * MS), duration=1) for n, name in enumerate(sessions)]
 
 
@@ -116,9 +116,9 @@ def test_against_brute_force(
     for name, took in metadata.items():
         (here / f"{name}-meta.json").write_text(json.dumps({"hash": name, "duration": took}))
     options, keep = FILTERS[chosen]
-    result = answered(cli, here, *options, "--retention", retention, "--by", "hash")
+    result = run_misses(cli, here, *options, "--retention", retention, "--by", "hash")
     misses = slow.classified(events, retention, tasks, metadata)
-    assert_as_the_oracle_says(result, events, misses, keep)
+    assert_matches_oracle(result, events, misses, keep)
 
 
 @settings(
@@ -132,10 +132,10 @@ def test_against_brute_force(
     cut=st.integers(1, 24),
     data=st.data(),
 )
-def test_an_archive_of_shuffled_pieces_answers_the_same(
+def test_an_archive_loaded_in_any_order_gives_the_same_answer(
     cli: Cli, tmp_path_factory: pytest.TempPathFactory, events: Events, cut: int, data: st.DataObject
 ) -> None:
-    """No two events at one moment here: ties have a test of their own."""
+    """No two events have the same time here; ties have their own test."""
     events = [
         one | {"timestamp": at(0, timedelta(microseconds=micros(one["timestamp"]) - micros(at()), milliseconds=n))}
         if "timestamp" in one
@@ -149,18 +149,18 @@ def test_an_archive_of_shuffled_pieces_answers_the_same(
     for number, piece in enumerate(data.draw(st.permutations(named))):
         (path := here / f"{number}.ndjson").write_text(ndjson(piece))
         assert cli("load", path, "--into", here / "archive.duckdb").code == 0
-    result = answered(cli, here / "archive.duckdb")
-    assert_as_the_oracle_says(result, events, slow.classified(events, 7), slow.everything)
+    result = run_misses(cli, here / "archive.duckdb")
+    assert_matches_oracle(result, events, slow.classified(events, 7), slow.everything)
 
 
-def test_the_costliest_stand_in_the_same_order_whatever_was_loaded_first(cli: Cli, log: Any, tmp_path: Path) -> None:
-    """Five hashes that cost the same: --limit shows the same two of them, from logs and from any archive."""
-    pieces = [[BEGIN], *([*nowhere("a", f"h{n}", at(10)), *nowhere("b", f"h{n}", at(11))] for n in range(5))]
+def test_the_order_of_the_costliest_does_not_depend_on_the_load_order(cli: Cli, log: Any, tmp_path: Path) -> None:
+    """Of five hashes with the same cost, the limit selects the same two from logs and from an archive."""
+    pieces = [[BEGIN], *([*missed("a", f"h{n}", at(10)), *missed("b", f"h{n}", at(11))] for n in range(5))]
     paths = [log(piece, f"{number}.ndjson") for number, piece in enumerate(pieces)]
     for path in reversed(paths):
         assert cli("load", path, "--into", tmp_path / "a.duckdb").code == 0
     shown = [
-        [row["hash"] for row in answered(cli, *source, "--limit", 2).table("top")]
+        [row["hash"] for row in run_misses(cli, *source, "--limit", 2).table("top")]
         for source in (paths, [tmp_path / "a.duckdb"])
     ]
     assert shown[0] == shown[1]

@@ -1,4 +1,4 @@
-"""`misses` of the recordings: what was done is what is told."""
+"""Tests of `misses` on recorded runs: the classes are those of what was done in each run."""
 
 import gzip
 import json
@@ -9,9 +9,9 @@ import brute_misses as slow
 from conftest import RECORDED, Cli
 from log_of_misses import (
     Events,
-    answered,
-    assert_as_the_oracle_says,
+    assert_matches_oracle,
     classes,
+    run_misses,
 )
 from test_recordings import flat
 
@@ -44,7 +44,7 @@ def recorded_sources() -> list[Path]:
     return [RECORDED / "requests.ndjson", RECORDED / "runs"]
 
 
-def test_recorded_misses_are_what_was_done(cli: Cli, tmp_path: Path, oracle: Events) -> None:
+def test_recorded_misses_have_the_expected_classes(cli: Cli, tmp_path: Path, oracle: Events) -> None:
     archive = tmp_path / "recorded.duckdb"
     assert cli("load", *recorded_sources(), "--into", archive).code == 0
     sessions = {run["run"]: run["sessions"][0] for run in oracle if run["sessions"]}
@@ -61,20 +61,20 @@ def test_recorded_misses_are_what_was_done(cli: Cli, tmp_path: Path, oracle: Eve
     assert classes(cli, archive) == week | {"unknown_cold": whole["unknown_cold"] + whole["cold"]}
 
 
-def test_recorded_misses_are_what_the_oracle_says(cli: Cli, requests: Events, oracle: Events) -> None:
+def test_recorded_misses_match_the_oracle(cli: Cli, requests: Events, oracle: Events) -> None:
     events = flat(requests)
     summaries = [json.loads(gzip.decompress(path.read_bytes())) for path in (RECORDED / "runs").iterdir()]
     tasks = [one for summary in summaries for one in summary["tasks"]]
-    result = answered(cli, *recorded_sources(), "--retention", SHORT, "--by", "hash", "--limit", 1000)
+    result = run_misses(cli, *recorded_sources(), "--retention", SHORT, "--by", "hash", "--limit", 1000)
     misses = slow.classified(events, float(SHORT), tasks)
-    assert_as_the_oracle_says(result, events, misses, slow.everything)
+    assert_matches_oracle(result, events, misses, slow.everything)
     for run in oracle:
         kinds = [miss.kind for miss in misses if miss.lookup.session in run["sessions"]]
         assert {name: kinds.count(name) for name in kinds} == RECORDED_CLASSES.get(run["run"], {}), run["desc"]
 
 
-def test_recorded_runs_with_force_or_without_caches_have_no_lookups_at_all(oracle: Events, requests: Events) -> None:
-    """They send nothing; so no session of them is there to miss."""
+def test_recorded_runs_with_force_or_without_caches_have_no_lookups(oracle: Events, requests: Events) -> None:
+    """Such runs send no events, so that they have no session."""
     silent = [run for run in oracle if "--force" in run["desc"] or "FORCE" in run["desc"] or "no cache" in run["desc"]]
     assert [run["run"] for run in silent] == ["run028", "run029", "run030", "run042"]
     assert all(run["sessions"] == [] for run in silent)
@@ -83,14 +83,14 @@ def test_recorded_runs_with_force_or_without_caches_have_no_lookups_at_all(oracl
     assert missed == expected
 
 
-def test_recorded_failing_test_is_told_as_failed(cli: Cli, oracle: Events) -> None:
+def test_a_recorded_failing_task_is_a_likely_cause(cli: Cli, oracle: Events) -> None:
     runs = {run["run"]: run["sessions"] for run in oracle}
     (no_cache,), (failed,) = runs["run041"], runs["run055"]
-    result = answered(cli, *recorded_sources(), "--session", no_cache, "--session", failed, "--by", "hash")
+    result = run_misses(cli, *recorded_sources(), "--session", no_cache, "--session", failed, "--by", "hash")
     rows = {row["name"]: row for row in result.table("top")}
     assert [row["repeat"] for row in rows.values()] == [1, 1, 1, 1]
-    # In run054 and run055, and nowhere else. What --no-cache did not write never failed.
-    told = {name: row["likely_causes"] for name, row in rows.items() if "failed in" in row["likely_causes"]}
-    ((name, causes),) = told.items()
+    # In run054 and run055, and missed else. What --no-cache did not write never failed.
+    causes_of_failed = {name: row["likely_causes"] for name, row in rows.items() if "failed in" in row["likely_causes"]}
+    ((name, causes),) = causes_of_failed.items()
     assert name.endswith("i18n#test")
     assert causes.startswith("the task failed in 2 of its runs; repeat (1): failed task")

@@ -1,4 +1,4 @@
-"""`retention`: small logs worked out by hand, each boundary at the edge, and a slow walk of every policy and T."""
+"""Tests of `retention`: small logs worked out by hand, every boundary, and a brute-force oracle."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from test_recordings import flat
 
-from analyzer.questions import cache_accesses
+from analyzer.questions import retention_replay
 from analyzer.questions.retention import CURVE_COLUMNS, STEP_COLUMNS
 from analyzer.render.display import display_table
 from analyzer.table import Table
@@ -30,13 +30,13 @@ Events = list[Event]
 
 
 def at(days: float = 0, more: timedelta = NO_TIME) -> str:
-    """So many days after the log's start, and a little more; microseconds are written only where there are some."""
+    """Return the time `days` and `more` after the log's start, in microseconds only if needed."""
     moment = (START + timedelta(days=days) + more).replace(tzinfo=None)
     return moment.isoformat(timespec="microseconds" if moment.microsecond % 1000 else "milliseconds") + "Z"
 
 
 def uses(answers: str, *days: float | timedelta, name: str = "h", team: str | None = None) -> Events:
-    """Lookups of one hash that asked the remote cache: a letter (H or M) and a time each. A hit takes 1 s."""
+    """Return REMOTE lookups of one hash, given by a letter (H or M) and a time each. A hit has a duration of 1 s."""
     return [
         event(
             sessionId=f"{team} {name} {number}",
@@ -51,13 +51,13 @@ def uses(answers: str, *days: float | timedelta, name: str = "h", team: str | No
     ]
 
 
-def answered(cli: Cli, *arguments: object) -> Any:
+def run_retention(cli: Cli, *arguments: object) -> Any:
     return report_of(cli, "retention", *arguments)
 
 
 def hits(cli: Cli, *arguments: object) -> dict[str, dict[float, int]]:
     found: dict[str, dict[float, int]] = defaultdict(dict)
-    for row in answered(cli, *arguments).table("curve"):
+    for row in run_retention(cli, *arguments).table("curve"):
         found[row["policy"]][row["days"]] = row["hits"]
     return dict(found)
 
@@ -81,7 +81,7 @@ def test_the_rows_by_hand(cli: Cli, log: Any) -> None:
     #          14: uploads at 0 (5, 8), 28. Stored 0 to 14: 14 days. 21: 0 to 21: 21 of 28, 0.75: 1.
     #          30: one upload, 3 hits, stored 0 to 28.
     # sliding   7: 0 to 15, as the last use at 8 keeps it for 7 more: 15 days. 14: 0 to 22. 21: 0 to 28, all hits.
-    result = answered(cli, log(uses("MHHM", 0, 5, 8, 28)))
+    result = run_retention(cli, log(uses("MHHM", 0, 5, 8, 28)))
     rows = {(row.pop("policy"), row["days"]): row for row in result.table("curve")}
     assert rows["absolute", 7] == {
         "days": 7,
@@ -92,16 +92,16 @@ def test_the_rows_by_hand(cli: Cli, log: Any) -> None:
         "artifacts": 0,
         "extrapolated": False,
     }
-    told = {
+    points = {
         key: (row["hits"], row["time_saved_a_week_ms"], row["artifacts"], row["extrapolated"])
         for key, row in rows.items()
     }
-    assert told["absolute", 14] == (2, 500, 0, False)  # exactly half of the log's time is not over half of it
-    assert told["absolute", 21] == (2, 500, 1, True)
-    assert told["absolute", 30] == (3, 750, 1, True)
-    assert told["sliding", 7] == (2, 500, 1, False)
-    assert told["sliding", 14] == (2, 500, 1, False)
-    assert told["sliding", 21] == (3, 750, 1, True)
+    assert points["absolute", 14] == (2, 500, 0, False)  # exactly half of the log's time is not over half of it
+    assert points["absolute", 21] == (2, 500, 1, True)
+    assert points["absolute", 30] == (3, 750, 1, True)
+    assert points["sliding", 7] == (2, 500, 1, False)
+    assert points["sliding", 14] == (2, 500, 1, False)
+    assert points["sliding", 21] == (3, 750, 1, True)
     assert [key for key in rows if key[0] == "sliding"] == [("sliding", days) for days in slow.DAYS]
     steps = {(row.pop("policy"), row.pop("step")): tuple(row.values()) for row in result.table("steps")}
     assert len(steps) == 2 * 11
@@ -117,7 +117,7 @@ def test_the_rows_by_hand(cli: Cli, log: Any) -> None:
 
 
 @pytest.mark.parametrize("edge", [MS, US])
-def test_as_long_as_artifacts_are_kept_is_in_time(cli: Cli, log: Any, edge: timedelta) -> None:
+def test_a_gap_of_exactly_the_retention_is_a_hit(cli: Cli, log: Any, edge: timedelta) -> None:
     # Each hash is used twice, 7 days apart: exactly, a little less, a little more.
     path = log(
         [
@@ -141,11 +141,11 @@ def test_absolute_counts_from_the_upload_and_sliding_from_the_last_use(cli: Cli,
     assert (found["absolute"][7], found["absolute"][3], found["absolute"][2]) == (7, 5, 0)
 
 
-def test_a_hit_at_first_sight_is_older_than_the_log(cli: Cli, log: Any) -> None:
+def test_a_first_lookup_that_hits_is_a_hit_at_every_retention(cli: Cli, log: Any) -> None:
     # It counts at every T, as an upload of that moment: at 0 hit; at 5 in time for 5 days and more.
     path = log(uses("HM", 0, 5))
     assert hits(cli, path) == {policy: {days: 1 if days < 5 else 2 for days in slow.DAYS} for policy in slow.POLICIES}
-    row = answered(cli, path).table("curve")[0]
+    row = run_retention(cli, path).table("curve")[0]
     assert (row["days"], row["time_saved_ms"]) == (1, 1000)
     # Where a miss is at the same moment, that is the first sight: it uploads, and the hit is one at every T.
     tied = log(uses("HM", 3, 3), "tied.ndjson")
@@ -163,7 +163,7 @@ def test_only_lookups_that_asked_the_remote_cache_are_replayed(cli: Cli, log: An
         event(sessionId="None h 1", source="LOCAL", event="MISS", hash="h", duration=0, timestamp=at(11)),
     ]
     path = log(asked + beside)
-    result = answered(cli, path)
+    result = run_retention(cli, path)
     rows = {row["days"]: row for row in result.table("curve") if row["policy"] == "absolute"}
     assert (rows[1]["hits"], rows[1]["remote_hit_rate"]) == (1, 1 / 2)
     # The span is that of these lookups, one day: it shows no week, and a day is over half of it.
@@ -182,10 +182,10 @@ def test_each_team_has_a_cache_of_its_own(cli: Cli, log: Any) -> None:
     assert hits(cli, path, "--team", "web") == found
 
 
-def test_filters_choose_what_is_replayed(cli: Cli, log: Any) -> None:
+def test_filters_select_the_replayed_lookups(cli: Cli, log: Any) -> None:
     path = log(uses("MMMM", 0, 1, 10, 11))
     assert hits(cli, path)["absolute"][7] == 2
-    since = answered(cli, path, "--since", at(1))
+    since = run_retention(cli, path, "--since", at(1))
     assert [row["hits"] for row in since.table("curve") if row["days"] == 7] == [1, 1]
     assert since.json["input"]["filtered"] == 1
     assert hits(cli, path, "--until", at(1))["sliding"][90] == 0
@@ -195,34 +195,34 @@ def test_filters_choose_what_is_replayed(cli: Cli, log: Any) -> None:
 
 
 def test_extrapolated_is_over_half_of_the_logs_time(cli: Cli, log: Any) -> None:
-    def marked(days: timedelta, *options: object) -> list[float]:
-        rows = answered(cli, log(uses("MM", NO_TIME, days)), *options).table("curve")
+    def extrapolated_days(days: timedelta, *options: object) -> list[float]:
+        rows = run_retention(cli, log(uses("MM", NO_TIME, days)), *options).table("curve")
         found = [row["days"] for row in rows if row["extrapolated"] and row["policy"] == "absolute"]
         assert found == [row["days"] for row in rows if row["extrapolated"] and row["policy"] == "sliding"]
         return found
 
-    assert marked(14 * DAY) == [10, 14, 21, 30, 45, 60, 90]  # 7 is exactly half
-    assert marked(14 * DAY - US) == [7, 10, 14, 21, 30, 45, 60, 90]
-    assert marked(14 * DAY + MS) == [10, 14, 21, 30, 45, 60, 90]
-    assert marked(180 * DAY) == []
-    assert marked(180 * DAY, "--retention", "90.5") == [90.5]
-    assert marked(NO_TIME) == list(slow.DAYS)
+    assert extrapolated_days(14 * DAY) == [10, 14, 21, 30, 45, 60, 90]  # 7 is exactly half
+    assert extrapolated_days(14 * DAY - US) == [7, 10, 14, 21, 30, 45, 60, 90]
+    assert extrapolated_days(14 * DAY + MS) == [10, 14, 21, 30, 45, 60, 90]
+    assert extrapolated_days(180 * DAY) == []
+    assert extrapolated_days(180 * DAY, "--retention", "90.5") == [90.5]
+    assert extrapolated_days(NO_TIME) == list(slow.DAYS)
 
 
 def test_a_step_is_extrapolated_where_either_end_is(cli: Cli, log: Any) -> None:
     path = log(uses("MM", 0, 20))
-    steps = answered(cli, path, "--retention", 14).table("steps")
+    steps = run_retention(cli, path, "--retention", 14).table("steps")
     assert all(row["extrapolated"] for row in steps)  # 14 itself is over half of 20
-    steps = answered(cli, path, "--retention", 10).table("steps")
+    steps = run_retention(cli, path, "--retention", 10).table("steps")
     assert [row["step"] for row in steps if not row["extrapolated"]] == [
         f"10 d → {days} d" for _ in slow.POLICIES for days in (1, 2, 3, 5, 7)
     ]
 
 
-def test_a_retention_of_its_own_is_a_row_and_where_steps_begin(cli: Cli, log: Any) -> None:
+def test_the_given_retention_is_a_row_and_the_base_of_the_steps(cli: Cli, log: Any) -> None:
     # Gaps of 12 hours: in time for half a day, not for less.
     path = log(uses("MM", NO_TIME, DAY / 2))
-    result = answered(cli, path, "--retention", "0.5")
+    result = run_retention(cli, path, "--retention", "0.5")
     rows = [row for row in result.table("curve") if row["policy"] == "sliding"]
     assert [row["days"] for row in rows] == [0.5, *slow.DAYS]
     assert rows[0]["hits"] == 1
@@ -230,10 +230,10 @@ def test_a_retention_of_its_own_is_a_row_and_where_steps_begin(cli: Cli, log: An
     assert hits(cli, path, "--retention", "0.499")["sliding"][0.499] == 0
 
 
-def test_one_moment_has_no_weeks(cli: Cli, log: Any) -> None:
+def test_a_log_of_one_moment_has_no_weekly_rate(cli: Cli, log: Any) -> None:
     # Three lookups of one hash at one moment: the first uploads, the others find it. There is no span to divide by.
     path = log(uses("MMM", 0, 0, 0))
-    result = answered(cli, path)
+    result = run_retention(cli, path)
     for row in result.table("curve"):
         assert (row["hits"], row["remote_hit_rate"], row["extrapolated"]) == (2, 2 / 3, True)
         assert (row["time_saved_a_week_ms"], row["artifacts"]) == (None, None)
@@ -253,30 +253,30 @@ def test_one_moment_has_no_weeks(cli: Cli, log: Any) -> None:
     ],
     ids=["empty", "no remote", "no time"],
 )
-def test_where_the_remote_cache_was_never_asked_there_is_no_curve(cli: Cli, log: Any, content: Any) -> None:
-    result = answered(cli, log(content))
+def test_without_remote_lookups_there_is_no_curve(cli: Cli, log: Any, content: Any) -> None:
+    result = run_retention(cli, log(content))
     assert [result.table(name) for name in ("observed", "curve", "steps")] == [[], [], []]
     assert "no lookup asked the remote cache at a known time" in result.err
     assert "every miss is uploaded" not in result.err
 
 
-def test_a_lone_lookup(cli: Cli, log: Any) -> None:
+def test_a_single_lookup(cli: Cli, log: Any) -> None:
     for answer, expected in (("M", 0), ("H", 1)):
         found = hits(cli, log(uses(answer, 0)))
         assert found == {policy: dict.fromkeys(slow.DAYS, expected) for policy in slow.POLICIES}
 
 
-def test_what_is_not_known_is_not_saved(cli: Cli, log: Any) -> None:
+def test_unknown_durations_save_nothing(cli: Cli, log: Any) -> None:
     events = [one | {"duration": 0} for one in uses("MHH", 0, 1, 2)] + uses("MM", 0, 1, name="i")
-    row = next(row for row in answered(cli, log(events)).table("curve") if row["days"] == 7)
+    row = next(row for row in run_retention(cli, log(events)).table("curve") if row["days"] == 7)
     assert (row["hits"], row["time_saved_ms"]) == (3, 0)
     # What artifacts' metadata says of a hash, each of its hits saves.
     metadata = log('{"hash":"i","duration":250}', "i-meta.json")
-    row = next(row for row in answered(cli, log(events), metadata).table("curve") if row["days"] == 7)
+    row = next(row for row in run_retention(cli, log(events), metadata).table("curve") if row["days"] == 7)
     assert row["time_saved_ms"] == 250
 
 
-def test_hashes_that_come_with_several_loads_keep_their_durations(cli: Cli, log: Any, tmp_path: Path) -> None:
+def test_durations_of_hashes_loaded_from_several_files(cli: Cli, log: Any, tmp_path: Path) -> None:
     # The second file has a hash of the first one too. Each hash is found once again: 10 + 200 + 3000 ms.
     took = {"h1": 10, "h2": 200, "h3": 3000}
 
@@ -287,12 +287,12 @@ def test_hashes_that_come_with_several_loads_keep_their_durations(cli: Cli, log:
     for number, piece in enumerate([some(["h1"], 0), some(["h1", "h2", "h3"], 1), some(["h3", "h2"], 2)]):
         path = log(piece, f"{number}.ndjson")
         assert cli("load", path, "--into", tmp_path / "archive.duckdb").code == 0
-    rows = answered(cli, tmp_path / "archive.duckdb").table("curve")
+    rows = run_retention(cli, tmp_path / "archive.duckdb").table("curve")
     assert {row["time_saved_ms"] for row in rows} == {2 * (10 + 200 + 3000)}
 
 
-def test_keys_without_a_lookup_of_theirs(cli: Cli, log: Any) -> None:
-    """A log so long, and so fine, that few keys are replayed at once: some batches have no lookup at all."""
+def test_batches_of_keys_without_lookups(cli: Cli, log: Any) -> None:
+    """The log is so long and its times are so fine that few keys fit into a batch."""
     events = [one | {"timestamp": "0001-06-01T00:00:00.000001Z"} for one in uses("M", 0, name="h0", team="a")]
     for number in range(40):
         moment = f"9990-06-01T00:00:{number:02d}.000001Z"
@@ -300,7 +300,7 @@ def test_keys_without_a_lookup_of_theirs(cli: Cli, log: Any) -> None:
     assert hits(cli, log(events)) == {policy: dict.fromkeys(slow.DAYS, 40) for policy in slow.POLICIES}
 
 
-def test_the_tables_are_for_people(cli: Cli, log: Any) -> None:
+def test_the_displayed_tables(cli: Cli, log: Any) -> None:
     result = cli("retention", log(uses("MHHM", 0, 5, 8, 28)))
     lines = [" ".join(line.split()) for line in result.out.splitlines()]
     assert lines[:3] == ["remote lookups 4", "remote hits 2", "remote hit rate 50.0 %"]
@@ -356,11 +356,11 @@ LOGS = st.one_of(*(st.lists(generated(near), min_size=n, max_size=90) for near i
 
 
 def near(value: Any) -> Any:
-    """The same number, but for the last bits that divisions in another order cost."""
+    """Return `value` with a tolerance for the rounding of divisions in another order."""
     return pytest.approx(value, rel=1e-11, abs=1e-6) if isinstance(value, float) else value
 
 
-def assert_as_the_oracle_says(
+def assert_matches_oracle(
     result: Any, events: Events, retention: float = 7, keep: Any = brute_misses.everything, known: Any = None
 ) -> None:
     expected = slow.curve(events, retention, keep, known)
@@ -394,40 +394,40 @@ def test_against_brute_force(
         in_time = begin is None or (one.at_us is not None and one.at_us >= begin)
         return in_time and (not web or one.team == "web")
 
-    result = answered(cli, path, *options, "--retention", retention)
-    assert_as_the_oracle_says(result, events, retention, keep)
+    result = run_retention(cli, path, *options, "--retention", retention)
+    assert_matches_oracle(result, events, retention, keep)
 
 
-MOVED = st.dictionaries(
+MOVES = st.dictionaries(
     st.integers(0, 89), st.sampled_from([-700_000, -800, -270, -135, 91, 120, 180, 181, 365, 2_800_000])
 )
-"""Days by which events are moved; a step of the curve is at most 120 days."""
+"""Days by which events are moved: most by more than the longest retention of the tests, 120 days."""
 
 
-def moved(one: Event, days: int) -> Event:
-    """The same event so many days later."""
+def move_by(one: Event, days: int) -> Event:
+    """Return the event `days` later."""
     when = datetime.fromisoformat(one["timestamp"]) + timedelta(days=days)
     return one | {"timestamp": when.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"}
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(events=LOGS, days=MOVED, retention=st.sampled_from([7, 120]), keys=st.integers(1, 9))
-def test_keys_and_silences_that_are_packed_answer_the_same(
+@given(events=LOGS, days=MOVES, retention=st.sampled_from([7, 120]), keys=st.integers(1, 9))
+def test_packed_keys_and_times_give_the_same_answer(
     cli: Cli, tmp_path: Path, events: Events, days: dict[int, int], retention: float, keys: int
 ) -> None:
-    """Where not all keys fit into integers at once: those that occur do, so many together, and no silence is long."""
-    far = [moved(one, days[n]) if n in days and "timestamp" in one else one for n, one in enumerate(events)]
+    """With few keys per batch, keys are numbered densely and periods without lookups are shortened."""
+    far = [move_by(one, days[n]) if n in days and "timestamp" in one else one for n, one in enumerate(events)]
     (path := tmp_path / "log.ndjson").write_text(ndjson(far))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(cache_accesses, "_keys_at_once", lambda _: keys)
-        assert_as_the_oracle_says(answered(cli, path, "--retention", retention), far, retention)
+        patched.setattr(retention_replay, "_keys_per_batch", lambda _: keys)
+        assert_matches_oracle(run_retention(cli, path, "--retention", retention), far, retention)
 
 
 @pytest.mark.parametrize("early", ["1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z"])
-def test_one_bogus_time_costs_nothing(cli: Cli, log: Any, monkeypatch: pytest.MonkeyPatch, early: str) -> None:
-    """Sparse keys and one long silence are replayed at once all the same."""
-    replayed = list[int]()
-    monkeypatch.setattr(cache_accesses, "_timed", _counting(replayed))
+def test_one_bogus_time_needs_no_more_batches(cli: Cli, log: Any, monkeypatch: pytest.MonkeyPatch, early: str) -> None:
+    """Sparse keys and one long period without lookups still fit into one batch."""
+    sizes = list[int]()
+    monkeypatch.setattr(retention_replay, "_measure_gaps", _record_sizes(sizes))
     many = [
         one
         for n in range(2000)
@@ -435,21 +435,21 @@ def test_one_bogus_time_costs_nothing(cli: Cli, log: Any, monkeypatch: pytest.Mo
     ]
     events = [event(source="REMOTE", event="MISS", timestamp=early), *many]
     assert hits(cli, log(events))["sliding"] == dict.fromkeys(slow.DAYS, 2000) | {1: 1}
-    assert replayed == [4001]
+    assert sizes == [4001]
 
 
-def _counting(replayed: list[int]) -> Any:
-    timed = cache_accesses._timed  # noqa: SLF001  (what is counted)
+def _record_sizes(sizes: list[int]) -> Any:
+    measure_gaps = retention_replay._measure_gaps  # noqa: SLF001  (what is counted)
 
     def counted(codes: Any, *more: Any) -> Any:
-        replayed.append(len(codes))
-        return timed(codes, *more)
+        sizes.append(len(codes))
+        return measure_gaps(codes, *more)
 
     return counted
 
 
 NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
-"""For examples that take half a second each."""
+"""Phases without shrinking, for examples that take half a second each."""
 
 
 @settings(
@@ -459,7 +459,7 @@ NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(events=st.lists(generated(FINE, 8), min_size=3, max_size=40), cut=st.integers(1, 39), data=st.data())
-def test_an_archive_of_shuffled_pieces_answers_the_same(
+def test_an_archive_loaded_in_any_order_gives_the_same_answer(
     cli: Cli, tmp_path_factory: pytest.TempPathFactory, events: Events, cut: int, data: st.DataObject
 ) -> None:
     here = tmp_path_factory.mktemp("pieces")
@@ -468,13 +468,13 @@ def test_an_archive_of_shuffled_pieces_answers_the_same(
     for number, piece in enumerate(data.draw(st.permutations(named))):
         (path := here / f"{number}.ndjson").write_text(ndjson(piece))
         assert cli("load", path, "--into", here / "archive.duckdb").code == 0
-    assert_as_the_oracle_says(answered(cli, here / "archive.duckdb"), events)
+    assert_matches_oracle(run_retention(cli, here / "archive.duckdb"), events)
 
 
 def test_the_recordings(cli: Cli, requests: Events) -> None:
-    result = answered(cli, RECORDED / "requests.ndjson")
+    result = run_retention(cli, RECORDED / "requests.ndjson")
     events = flat(requests)
-    assert_as_the_oracle_says(result, events)
+    assert_matches_oracle(result, events)
     # A recording of minutes: every T is far over half of it, and nothing ever expires.
     assert all(row["extrapolated"] for row in result.table("curve"))
     asked = slow.replayed_lookups(events)

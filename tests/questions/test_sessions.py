@@ -1,4 +1,4 @@
-"""`sessions` by hand: runs that stand out, how runs spread, and one run in full."""
+"""Tests of `sessions` with values worked out by hand: outliers, percentiles, and one session."""
 
 import math
 from pathlib import Path
@@ -10,23 +10,23 @@ from conftest import Cli, event, report_of
 DAY = "2026-03-02T09:00:{:02d}Z"
 
 
-def sent(session: str, source: str, kind: str, name: str, second: int, **more: Any) -> dict[str, Any]:
-    """An event at some second of one morning; without a duration, what a client sends: 0."""
+def sent_event(session: str, source: str, kind: str, name: str, second: int, **more: Any) -> dict[str, Any]:
+    """Return an event at a second of one morning; its duration is 0, as clients send it, unless given."""
     made = {"duration": 0, "slug": "web", "timestamp": DAY.format(second), **more}
     return event(sessionId=session, source=source, event=kind, hash=name, **made)
 
 
 # a: both are local. b: h1 is nowhere, h2 comes from the remote cache, h3 is asked for locally only. c: h2 is nowhere.
 BY_HAND = [
-    sent("a", "LOCAL", "HIT", "h1", 1, duration=100),
-    sent("a", "LOCAL", "HIT", "h2", 1, duration=300),
-    sent("b", "REMOTE", "MISS", "h1", 12),
-    sent("b", "REMOTE", "HIT", "h2", 11, duration=250, ci="GITLAB"),
-    sent("b", "LOCAL", "MISS", "h2", 12, ci="GITLAB"),
-    sent("b", "LOCAL", "MISS", "h1", 10, ci="GITLAB"),
-    sent("b", "LOCAL", "MISS", "h3", 14, ci="GITLAB"),
-    sent("c", "LOCAL", "MISS", "h2", 20, slug=...),
-    sent("c", "REMOTE", "MISS", "h2", 21, slug=...),
+    sent_event("a", "LOCAL", "HIT", "h1", 1, duration=100),
+    sent_event("a", "LOCAL", "HIT", "h2", 1, duration=300),
+    sent_event("b", "REMOTE", "MISS", "h1", 12),
+    sent_event("b", "REMOTE", "HIT", "h2", 11, duration=250, ci="GITLAB"),
+    sent_event("b", "LOCAL", "MISS", "h2", 12, ci="GITLAB"),
+    sent_event("b", "LOCAL", "MISS", "h1", 10, ci="GITLAB"),
+    sent_event("b", "LOCAL", "MISS", "h3", 14, ci="GITLAB"),
+    sent_event("c", "LOCAL", "MISS", "h2", 20, slug=...),
+    sent_event("c", "REMOTE", "MISS", "h2", 21, slug=...),
 ]
 
 
@@ -63,7 +63,7 @@ def run_of(session: str, lookups: int, hits: int, **more: Any) -> list[dict[str,
 
 
 def test_a_short_run_is_no_outlier_against_a_long_one(cli: Cli, log: Any) -> None:
-    """1 of 3 is a lower rate than 50 of 100, but of 468 of 520 in all, 90 %, it is much less of a surprise."""
+    """1 of 3 is a lower rate than 50 of 100, but against a pooled rate of 90 % it is fewer standard errors off."""
     path = log(run_of("short", 3, 1) + run_of("long", 100, 50) + run_of("rest", 417, 417))
     low = report_of(cli, "sessions", path).table("low_hit_rate")
     assert [row["session"] for row in low] == ["long", "short"]
@@ -72,19 +72,19 @@ def test_a_short_run_is_no_outlier_against_a_long_one(cli: Cli, log: Any) -> Non
     assert [row["session"] for row in report_of(cli, "sessions", path, "--limit", 1).table("low_hit_rate")] == ["long"]
 
 
-def test_nothing_stands_out_where_all_hit(cli: Cli, log: Any) -> None:
+def test_no_outliers_if_all_lookups_hit(cli: Cli, log: Any) -> None:
     result = report_of(cli, "sessions", log(run_of("a", 4, 4) + run_of("b", 2, 2)))
     assert (result.table("low_hit_rate"), result.table("time_lost")) == ([], [])
     assert {row["hit_rate"] for row in result.table("percentiles")} == {1}
 
 
-def test_nothing_stands_out_where_all_miss(cli: Cli, log: Any) -> None:
+def test_no_outliers_if_all_lookups_miss(cli: Cli, log: Any) -> None:
     result = report_of(cli, "sessions", log(run_of("a", 4, 0) + run_of("b", 2, 0)))
     assert (result.table("low_hit_rate"), result.table("time_lost")) == ([], [])
     assert {row["hit_rate"] for row in result.table("percentiles")} == {0}
 
 
-def test_one_session_is_every_percentile_of_itself(cli: Cli, log: Any) -> None:
+def test_percentiles_of_a_single_session(cli: Cli, log: Any) -> None:
     result = report_of(cli, "sessions", log(run_of("only", 4, 3)))
     assert result.table("low_hit_rate") == []
     rows = [{key: value for key, value in row.items() if key != "percentile"} for row in result.table("percentiles")]
@@ -97,7 +97,7 @@ def test_no_sessions_have_no_percentiles(cli: Cli, log: Any) -> None:
 
 
 def test_unknown_durations_do_not_lower_the_percentiles_of_time(cli: Cli, log: Any) -> None:
-    """Of three runs all durations are unknown, of two known: what a run saves at the median is not 0."""
+    """Three sessions have only unknown durations and two have known ones: the median time saved is not 0."""
     unknown = [one for n in range(3) for one in run_of(f"u{n}", 2, 2, duration=0)]
     known = [one for n in range(2) for one in run_of(f"k{n}", 2, 2, duration=50)]
     rows = report_of(cli, "sessions", log(unknown + known)).table("percentiles")
@@ -110,10 +110,10 @@ def test_unknown_durations_are_no_time_lost(cli: Cli, log: Any) -> None:
     assert [row["session"] for row in rows.table("low_hit_rate")] == ["a"]
 
 
-def test_ties_are_settled_by_the_id_and_not_by_the_order_of_loading(cli: Cli, log: Any, tmp_path: Path) -> None:
-    """Three runs miss the same artifact alone; another one hits it, and nine more."""
-    missed = {name: sent(name, "LOCAL", "MISS", "h", second) for second, name in enumerate("xyz")}
-    hit = [sent("w", "LOCAL", "HIT", name, 4, duration=7) for name in "habcdefgij"]
+def test_ties_are_ordered_by_id(cli: Cli, log: Any, tmp_path: Path) -> None:
+    """Three sessions miss only the same artifact; another session hits it and nine more."""
+    missed = {name: sent_event(name, "LOCAL", "MISS", "h", second) for second, name in enumerate("xyz")}
+    hit = [sent_event("w", "LOCAL", "HIT", name, 4, duration=7) for name in "habcdefgij"]
     first, second = log([*hit, missed["z"]], "1.ndjson"), log([missed["y"], missed["x"]], "2.ndjson")
     for order in ([first, second], [second, first]):
         archive = tmp_path / f"{order[0].stem}.duckdb"
@@ -124,7 +124,7 @@ def test_ties_are_settled_by_the_id_and_not_by_the_order_of_loading(cli: Cli, lo
             assert [row["session"] for row in result.table(table)] == ["x", "y"], (table, order[0].name)
 
 
-def test_filters_choose_what_a_run_is_compared_with(cli: Cli, log: Any) -> None:
+def test_filters_select_the_compared_sessions(cli: Cli, log: Any) -> None:
     result = report_of(cli, "sessions", log(BY_HAND), "--team", "web", "--hash", "h1")
     assert [(row["session"], row["lookups"]) for row in result.table("low_hit_rate")] == [("b", 1)]
     assert result.json["input"] | {"files": 1} == {
@@ -133,7 +133,7 @@ def test_filters_choose_what_a_run_is_compared_with(cli: Cli, log: Any) -> None:
 
 
 @pytest.mark.parametrize("option", [["--source", "LOCAL"], ["--event", "HIT"]])
-def test_half_a_lookup_is_refused(cli: Cli, log: Any, option: list[str]) -> None:
+def test_filters_of_single_events_are_rejected(cli: Cli, log: Any, option: list[str]) -> None:
     result = cli("sessions", log(BY_HAND), *option)
     assert (result.code, result.out) == (2, "")
     assert option[0] in result.err
@@ -161,7 +161,7 @@ def test_one_session_by_hand(cli: Cli, log: Any) -> None:
 
 
 def test_the_retention_of_the_class(cli: Cli, log: Any) -> None:
-    """h1 is first asked for remotely 9 s after the log began; h2 was seen of another team only."""
+    """The first remote lookup of h1 is 9 s after the log began; h2 was looked up by another team only."""
     path = log(BY_HAND)
     second = 1 / 86400
     classes = {
@@ -180,23 +180,23 @@ def test_the_retention_of_the_class(cli: Cli, log: Any) -> None:
 def test_classes_look_at_the_whole_log(cli: Cli, log: Any, gap: int, took: int, kind: str) -> None:
     path = log(
         [
-            sent("early", "REMOTE", "MISS", "h", 0),
-            sent("late", "REMOTE", "MISS", "h", gap),
-            sent("after", "LOCAL", "HIT", "h", 50, duration=took),
+            sent_event("early", "REMOTE", "MISS", "h", 0),
+            sent_event("late", "REMOTE", "MISS", "h", gap),
+            sent_event("after", "LOCAL", "HIT", "h", 50, duration=took),
         ]
     )
     assert [row["class"] for row in report_of(cli, "sessions", path, "late").table("lookups")] == [kind]
 
 
 def test_the_order_of_lookups(cli: Cli, log: Any) -> None:
-    """By time; of those at one time, by their place in the files; those without a time come last."""
+    """By time, then by position in the files; lookups without a time come last."""
     rows = [
-        sent("s", "LOCAL", "HIT", "no-time", 0, timestamp=...),
-        sent("s", "LOCAL", "HIT", "z", 5),
-        sent("s", "LOCAL", "HIT", "a", 5),
-        sent("s", "LOCAL", "MISS", "m", 5),
-        sent("s", "LOCAL", "HIT", "early", 1),
-        sent("s", "REMOTE", "HIT", "m", 3),
+        sent_event("s", "LOCAL", "HIT", "no-time", 0, timestamp=...),
+        sent_event("s", "LOCAL", "HIT", "z", 5),
+        sent_event("s", "LOCAL", "HIT", "a", 5),
+        sent_event("s", "LOCAL", "MISS", "m", 5),
+        sent_event("s", "LOCAL", "HIT", "early", 1),
+        sent_event("s", "REMOTE", "HIT", "m", 3),
     ]
     assert [row["hash"] for row in report_of(cli, "sessions", log(rows), "s").table("lookups")] == [
         "early",
@@ -207,8 +207,8 @@ def test_the_order_of_lookups(cli: Cli, log: Any) -> None:
     ]
 
 
-def test_a_lookup_that_is_twice_a_hit_counts_once(cli: Cli, log: Any) -> None:
-    rows = [sent("s", "LOCAL", "HIT", "h", 1, duration=5), sent("s", "REMOTE", "HIT", "h", 1, duration=8)]
+def test_a_lookup_with_two_hits_counts_once(cli: Cli, log: Any) -> None:
+    rows = [sent_event("s", "LOCAL", "HIT", "h", 1, duration=5), sent_event("s", "REMOTE", "HIT", "h", 1, duration=8)]
     result = report_of(cli, "sessions", log(rows), "s")
     assert [(row["outcome"], row["duration_ms"]) for row in result.table("lookups")] == [("local_hit", 8)]
     assert result.table("session")[0]["warm_cache_saves_ms"] == 8
@@ -218,8 +218,8 @@ def test_a_lookup_that_is_twice_a_hit_counts_once(cli: Cli, log: Any) -> None:
     ("text", "session"),
     [("abc", "abc"), ("abcd", "abcd"), ("abd", "abd-2"), ("ü", "über")],
 )
-def test_an_id_or_a_start_no_other_has(cli: Cli, log: Any, text: str, session: str) -> None:
-    """A whole id is that session, though others start so."""
+def test_find_a_session_by_id_or_unique_prefix(cli: Cli, log: Any, text: str, session: str) -> None:
+    """A complete id finds its session even if longer ids start with it."""
     names = ["abcd", "abc", "abcde1", "abcde2", "abcde3", "abcde4", "abd-2", "über"]
     path = log([event(sessionId=name) for name in names])
     assert [row["session"] for row in report_of(cli, "sessions", path, text).table("session")] == [session]
@@ -234,7 +234,7 @@ def test_an_id_or_a_start_no_other_has(cli: Cli, log: Any, text: str, session: s
         ("a_c1", ["a_c1:", "no session or run"]),
     ],
 )
-def test_an_id_that_is_none_or_several(cli: Cli, log: Any, text: str, words: list[str]) -> None:
+def test_an_unknown_or_ambiguous_id(cli: Cli, log: Any, text: str, words: list[str]) -> None:
     result = cli("sessions", log([event(sessionId=name) for name in ("abc1", "abc2", "abd")]), text)
     assert (result.code, result.out) == (2, "")
     assert all(word in result.err for word in words), result.err
@@ -244,14 +244,14 @@ def test_an_id_that_is_none_or_several(cli: Cli, log: Any, text: str, words: lis
     ("name", "options"),
     [("table", ["--team", "nobody"]), ("markdown", ["--since", "2027-01-01"]), ("json", ["--hash", "none"])],
 )
-def test_filters_that_leave_nothing_of_the_session(cli: Cli, log: Any, name: str, options: list[str]) -> None:
-    """Every format answers: with nothing, and a word on why."""
+def test_filters_without_lookups_of_the_session(cli: Cli, log: Any, name: str, options: list[str]) -> None:
+    """Every format has an empty answer, and a note says why."""
     result = cli("sessions", log(BY_HAND), "b", *options, "--format", name)
     assert result.code == 0
     assert "the filters match none" in result.err
 
 
-def test_the_table_of_a_csv_is_the_lookups(cli: Cli, log: Any) -> None:
+def test_csv_has_the_lookups(cli: Cli, log: Any) -> None:
     lines = cli("sessions", log(BY_HAND), "a", "--format", "csv").out.splitlines()
     assert lines[0] == "hash,name,outcome,class,duration_ms,first_at"
     assert len(lines) == 3

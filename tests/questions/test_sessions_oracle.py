@@ -1,4 +1,4 @@
-"""`sessions` against oracles: what turbo itself printed, and brute force on generated logs."""
+"""Tests of `sessions` against what turbo printed, and against a brute-force oracle on generated logs."""
 
 import gzip
 import json
@@ -29,7 +29,7 @@ def recorded(cli: Cli, tmp_path: Path) -> Path:
 def test_recorded_runs_are_what_turbo_printed(
     cli: Cli, recorded: Path, oracle: list[dict[str, Any]], requests: list[dict[str, Any]]
 ) -> None:
-    """By the run's id as by the session's: outcomes, durations, names and classes, every lookup of every sixth run."""
+    """Check outcomes, durations, names and classes of every lookup of every sixth run, found by the run's id."""
     summaries = {
         path.name.removesuffix(".gz"): json.loads(gzip.decompress(path.read_bytes()))
         for path in (RECORDED / "runs").iterdir()
@@ -45,26 +45,26 @@ def test_recorded_runs_are_what_turbo_printed(
         summary = summaries[run["summary_file"]]
         names = {task["hash"]: brute_misses.name_of(task) for task in summary["tasks"]}
         result = report_of(cli, "sessions", recorded, summary["id"])
-        (told,) = result.table("session")
+        (row,) = result.table("session")
         lookups = result.table("lookups")
-        assert (told["session"], told["run"]) == (run["sessions"][0], summary["id"])
-        assert (told["hits"], told["lookups"]) == (run["hits_all_sent"], run["lookups_all_sent"]), run["desc"]
-        assert (told["hits"], told["time_saved_ms"]) == (
+        assert (row["session"], row["run"]) == (run["sessions"][0], summary["id"])
+        assert (row["hits"], row["lookups"]) == (run["hits_all_sent"], run["lookups_all_sent"]), run["desc"]
+        assert (row["hits"], row["time_saved_ms"]) == (
             sum(row["outcome"] != "miss" for row in lookups),
             sum(row["duration_ms"] or 0 for row in lookups if row["outcome"] != "miss"),
         )
-        assert told["time_saved_ms"] == run["saved_ms_all_sent"], run["desc"]
+        assert row["time_saved_ms"] == run["saved_ms_all_sent"], run["desc"]
         assert [row["name"] for row in lookups] == [names.get(row["hash"]) for row in lookups]
         misses = {row["hash"]: (row["class"], row["duration_ms"]) for row in lookups if row["outcome"] == "miss"}
-        assert misses == {name: found for (session, name), found in expected.items() if session == told["session"]}
+        assert misses == {name: found for (session, name), found in expected.items() if session == row["session"]}
         known = [row["duration_ms"] for row in lookups if row["duration_ms"] is not None]
-        assert told["warm_cache_saves_ms"] == pytest.approx(sum(known))
-        assert told["warm_cache_coverage"] == len(known) / len(lookups)
-        assert told["time_saved_ms"] + told["time_lost_ms"] == pytest.approx(told["warm_cache_saves_ms"])
+        assert row["warm_cache_saves_ms"] == pytest.approx(sum(known))
+        assert row["warm_cache_coverage"] == len(known) / len(lookups)
+        assert row["time_saved_ms"] + row["time_lost_ms"] == pytest.approx(row["warm_cache_saves_ms"])
 
 
-def test_the_starts_of_recorded_ids(cli: Cli, recorded: Path, oracle: list[dict[str, Any]]) -> None:
-    """A KSUID's start is its time, which runs of one day share; the session's is random."""
+def test_find_recorded_sessions_by_prefix(cli: Cli, recorded: Path, oracle: list[dict[str, Any]]) -> None:
+    """Run ids (KSUIDs) of one day share a prefix, their time; session ids are random."""
     run = next(run for run in oracle if run["run"] == "run010")
     whole = run["summary_file"].removesuffix(".json").removeprefix("run010-")
     session = run["sessions"][0]
@@ -75,24 +75,24 @@ def test_the_starts_of_recorded_ids(cli: Cli, recorded: Path, oracle: list[dict[
     assert "write more" in several.err
 
 
-def test_run_summaries_alone_answer(cli: Cli, oracle: list[dict[str, Any]]) -> None:
+def test_run_summaries_alone(cli: Cli, oracle: list[dict[str, Any]]) -> None:
     run = next(run for run in oracle if run["run"] == "run010")
     path = RECORDED / "runs" / (run["summary_file"] + ".gz")
     result = report_of(cli, "sessions", path, run["summary_file"].removeprefix("run010-")[:10])
-    (told,) = result.table("session")
-    assert (told["hits"], told["lookups"]) == (run["printed"]["cached"], run["printed"]["total"])
-    assert told["time_saved_ms"] == run["summary"]["timeSaved_ms"]
+    (row,) = result.table("session")
+    assert (row["hits"], row["lookups"]) == (run["printed"]["cached"], run["printed"]["total"])
+    assert row["time_saved_ms"] == run["summary"]["timeSaved_ms"]
     assert result.json["view"] == "runs"
     assert all(row["name"] for row in result.table("lookups"))
 
 
 def discrete(values: list[float], at: float) -> float:
-    """The least value that so large a part of the values is at or below."""
+    """Return the smallest value with at least the share `at` of the values at or below it."""
     return next(value for value in sorted(values) if sum(one <= value for one in values) >= at * len(values) - 1e-9)
 
 
 def continuous(values: list[float], at: float) -> float:
-    """Between the two values at either side of the place, as far as the place lies between them."""
+    """Return the quantile, interpolated between the two nearest values."""
     place = at * (len(values) - 1)
     below, ordered = math.floor(place), sorted(values)
     above = min(below + 1, len(values) - 1)
@@ -104,13 +104,13 @@ def brute_sessions(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     found = defaultdict(list)
     for lookup in brute.lookups(events):
         found[lookup[0]["sessionId"]].append(lookup)
-    told = {}
+    totals_by_session = {}
     for name, lookups in found.items():
         totals = brute.totals_of(lookups)
         missed = [
             x[0]["hash"] for x in lookups if not brute.has(x, "LOCAL", "HIT") and not brute.has(x, "REMOTE", "HIT")
         ]
-        told[name] = {
+        totals_by_session[name] = {
             "lookups": totals["lookups"],
             "hit_rate": totals["hit_rate"],
             "time_saved_ms": None if totals["duration_coverage"] == 0 else totals["time_saved_ms"],
@@ -119,7 +119,7 @@ def brute_sessions(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             else None,
             "all_known": totals["duration_coverage"] in (None, 1) and all(one in known for one in missed),
         }
-    return told
+    return totals_by_session
 
 
 EVENTS = st.fixed_dictionaries(
@@ -173,10 +173,10 @@ def test_one_session_against_brute_force(cli: Cli, tmp_path: Path, events: list[
     path.write_text(ndjson(events))
     name = events[-1]["sessionId"]
     result = report_of(cli, "sessions", path, name)
-    (told,) = result.table("session")
+    (row,) = result.table("session")
     expected = brute_sessions(events)[name]
-    assert {column: told[column] for column in expected if column in told} == {
-        column: value for column, value in expected.items() if column in told
+    assert {column: row[column] for column in expected if column in row} == {
+        column: value for column, value in expected.items() if column in row
     }
     classes = {
         miss.lookup.hash: (miss.kind, miss.imputed_ms)

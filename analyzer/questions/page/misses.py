@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from analyzer.questions.miss_classes import classified_misses
 from analyzer.questions.misses import KEY_COLUMNS, classes_table, default_key, top_misses_table
 from analyzer.questions.page import PageContext, Sections
 from analyzer.questions.retention import retention_tables
@@ -19,11 +20,12 @@ MAX_TOP_MISSES = 15
 def misses_sections(context: PageContext) -> Sections:
     """Return the sections of misses by class, and of the misses with the most avoidable time."""
     selected = context.scope.selected
-    classes = classes_table(selected)
+    misses = classified_misses(context.scope, context.options.retention_days)
+    classes = classes_table(selected, misses)
     if classes.rows:
         yield _classes_section(classes)
-    key = default_key(selected)
-    top = top_misses_table(selected, key, MAX_TOP_MISSES)
+    key = default_key(selected, misses)
+    top = top_misses_table(selected, misses, key, MAX_TOP_MISSES)
     if top.rows:
         text = "The avoidable misses that cost the most task time. Causes are candidates to verify."
         table = top.select([*(column.name for column in KEY_COLUMNS[key]), *TOP_COLUMNS])
@@ -44,7 +46,7 @@ def _classes_section(classes: Table) -> tuple[Section, Table]:
 def retention_section(context: PageContext) -> Sections:
     """Return the section of the retention curve, where lookups asked the remote cache."""
     days = context.options.retention_days
-    observed, curve, steps = retention_tables(context.scope.selected, days)
+    observed, curve, steps = retention_tables(context.scope, days)
     if not observed.rows:
         return
     title = "Remote hit rate by days kept"

@@ -5,7 +5,6 @@ To add a section, write a function from `PageContext` to `Sections` and list it 
 
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import Selection
-from analyzer.questions.miss_classes import classify_misses
 from analyzer.questions.options import PageOptions
 from analyzer.questions.page import PageContext
 from analyzer.questions.page.changes import changes_section
@@ -45,7 +44,6 @@ def build_page(log: OpenLog, selection: Selection, options: PageOptions) -> Repo
     """
     check_time_zone(log.connection, options.tz)
     scope = select_scope(log, selection, needs_both_for="report")
-    classify_misses(scope.selected, options.retention_days)
     context = PageContext(scope, options)
     answer = headlines(context)
     answer_rows = [(one.label.lower().replace(" ", "_"), one.value, one.unit) for one in answer]

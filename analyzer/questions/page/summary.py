@@ -5,6 +5,7 @@ from datetime import datetime, time
 from typing import Any
 
 from analyzer.archive.selection import Selection
+from analyzer.questions.miss_classes import classified_misses
 from analyzer.questions.misses import classes_table, misses_table
 from analyzer.questions.options import StatsOptions
 from analyzer.questions.page import PageContext
@@ -24,8 +25,9 @@ def headlines(context: PageContext) -> list[Headline]:
     selected = context.scope.selected
     (totals,) = totals_table(selected, StatsOptions()).records()
     if totals["lookups"]:
-        (misses,) = misses_table(selected).records()
-        classes = {row["class"]: row["misses"] for row in classes_table(selected).records()}
+        relation = classified_misses(context.scope, context.options.retention_days)
+        (misses,) = misses_table(selected, relation).records()
+        classes = {row["class"]: row["misses"] for row in classes_table(selected, relation).records()}
         answers = (_hit_rate(totals), _time_saved(totals), _avoidable_time(misses, classes))
     else:
         answers = ((None, Sentence("There are no lookups.")),) * 3

@@ -105,8 +105,8 @@ def _time_saved_section(bucket: str, table: Table) -> tuple[Section, Table]:
 
 def sessions_section(context: PageContext) -> Sections:
     """Return the section of sessions by size and hit rate, with the outliers named."""
-    outliers, *_ = sessions_tables(context.scope.selected, MAX_NAMED_SESSIONS)
-    table = scatter_table(context.scope.selected, outliers)
+    outliers, *_ = sessions_tables(context.scope, MAX_NAMED_SESSIONS)
+    table = scatter_table(context.scope, outliers)
     if not table.rows:
         return
     text = "A session is one run of the build client. Each circle stands for sessions of similar size and hit rate."
