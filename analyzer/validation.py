@@ -4,7 +4,7 @@ Errors carry the option as data, by its Python name; each front end spells it in
 """
 
 from collections.abc import Collection
-from math import isfinite
+from sys import float_info
 
 from analyzer.errors import Option, UsageError
 from analyzer.text import closest_match, is_utf8, replace_surrogates
@@ -26,7 +26,8 @@ def require_number(
     """Raise UsageError unless `value` is None or a finite number within the bounds; `exclusive` excludes `minimum`."""
     if value is None:
         return
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = is_number and abs(value) <= float_info.max  # false for NaN, and for integers too large for a float
     too_low = is_number and (value <= minimum if exclusive else value < minimum)
     too_high = is_number and maximum is not None and value > maximum
     if not is_number or too_low or too_high:

@@ -1,1 +1,1 @@
-"""What is loaded: a DuckDB database with the relations events, lookups, sessions, runs, tasks, files and rejects."""
+"""The DuckDB archive of loaded logs, with the relations events, lookups, sessions, runs, tasks, files and rejects."""

@@ -1,4 +1,4 @@
-"""What is known of a file before and after it is loaded."""
+"""What a load did with each file, and the account of all events of the input."""
 
 from dataclasses import dataclass, field, fields
 
@@ -8,15 +8,16 @@ from analyzer.readers.stream import Stream
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file's content: the digest of its plain bytes (XXH3, 128 bits), their number, and whether it ends whole."""
+    """The uncompressed content of a file; files with the same `digest` (XXH3 of 128 bits) are duplicates."""
 
     digest: str
     size_bytes: int
     ends_in_newline: bool
+    """Whether the last line is complete; spaces after it do not count."""
 
 
 def read_content(stream: Stream) -> Content:
-    """Read a stream once; afterwards its `damage` and `members` are known too."""
+    """Read the whole stream once, which also sets its `damage` and `members`."""
     from xxhash import xxh3_128  # noqa: PLC0415  (only where a file is read)
 
     digest, size_bytes, last = xxh3_128(), 0, b"\n"
@@ -29,7 +30,7 @@ def read_content(stream: Stream) -> Content:
 
 @dataclass(slots=True)
 class FileReport:
-    """What became of one file: its events are kept, rejected, or all duplicates of a file known before."""
+    """What became of one file. Its `read` events are `kept` or `rejected`, or all duplicates of an earlier file's."""
 
     name: str
     format: str
@@ -39,32 +40,47 @@ class FileReport:
     kept: int = 0
     rejected: int = 0
     tasks: int = 0
+    """Tasks of a run summary; the other counts are of events."""
+
     duplicate_of: str | None = None
+    """The name of the file with the same content that was loaded before."""
+
     notes: list[str] = field(default_factory=list)
 
     @property
     def duplicate(self) -> int:
-        """Events not loaded because a file of the same content was."""
+        """The number of events that were not loaded because a file with the same content was."""
         return self.read if self.duplicate_of else 0
 
 
 @dataclass(slots=True)
 class LoadResult:
-    """What became of everything that was to be read."""
+    """What a load did with its sources."""
 
     files: list[FileReport] = field(default_factory=list)
+    """The files that were loaded, and the duplicates."""
+
     errors: list[InputError] = field(default_factory=list)
+    """The sources that could not be read."""
+
     skipped: list[str] = field(default_factory=list)
+    """Files of a directory or glob that are not event logs."""
+
     dry_runs: list[str] = field(default_factory=list)
-    same_runs: int = 0
+    """Run summaries of dry runs, which are not loaded."""
+
+    duplicate_runs: int = 0
+    """The number of run summaries that were not loaded because another summary of the same run was."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accounting:
-    """Where the events of the input went. `files` counts the logs read, duplicates among them.
+    """Where all events of the input went: read = kept + rejected + filtered + duplicate.
+
+    `files` is the number of logs that were read, duplicates included.
 
     Raises:
-        AccountingError: they do not add up.
+        AccountingError: the counts do not add up.
     """
 
     read: int
@@ -75,7 +91,7 @@ class Accounting:
     files: int
 
     def __add__(self, other: "Accounting") -> "Accounting":
-        return Accounting(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+        return Accounting(*(getattr(self, count.name) + getattr(other, count.name) for count in fields(self)))
 
     def __post_init__(self) -> None:
         adds_up = self.read == self.kept + self.rejected + self.filtered + self.duplicate

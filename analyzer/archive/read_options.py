@@ -1,4 +1,4 @@
-"""How files are read, where the user says so."""
+"""Options for reading log files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,10 +10,13 @@ from analyzer.validation import require_utf8
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How files are read: the format, where it is forced; the file's name for a column of the schema; strictness.
+    """How log files are read.
+
+    `format` overrides the detected format. `columns` maps field names of the event schema to the names used in the
+    files. With `strict`, the first rejected event is an error.
 
     Raises:
-        UsageError: a file's name for a column is none, another column's, or one that no file can have.
+        UsageError: a name in `columns` is empty, not valid UTF-8, or used for two fields.
     """
 
     format: str | None = None
@@ -22,19 +25,20 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         require_utf8("columns", *self.columns.values())
+        # DuckDB compares column names without regard to case.
         names = [self.column(name).lower() for name in FIELD_NAMES]
-        for ours, theirs in self.columns.items():
-            if not theirs:
-                raise UsageError(Option("columns", f"{ours}="), ": the file's name for it is missing")
-            if names.count(theirs.lower()) > 1:
-                mapped = Option("columns", f"{ours}={theirs}")
-                raise UsageError(mapped, f": {theirs} is another column already; map that one too")
+        for field_name, column in self.columns.items():
+            if not column:
+                raise UsageError(Option("columns", f"{field_name}="), ": the column name is missing")
+            if names.count(column.lower()) > 1:
+                mapped = Option("columns", f"{field_name}={column}")
+                raise UsageError(mapped, f": {column} is the column of another field; map that one too")
 
     @property
     def renamed(self) -> dict[str, str]:
-        """The schema's name by the file's name."""
-        return {theirs: ours for ours, theirs in self.columns.items()}
+        """The field names by the column names of `columns`."""
+        return {column: field_name for field_name, column in self.columns.items()}
 
     def column(self, name: str) -> str:
-        """Return the file's name for a column of the schema."""
+        """Return the column name that files use for a field of the event schema."""
         return self.columns.get(name, name)

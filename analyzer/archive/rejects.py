@@ -1,44 +1,47 @@
-"""What is wrong with staged rows: rejects with their places, and unknown keys."""
+"""Extracts rejects and unknown keys from staged rows, and finds the line numbers of rejects in their file."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analyzer.archive import item_file, staging
 from analyzer.archive.accounting import FileReport
+from analyzer.archive.event_validation import ISSUES_TYPE
 from analyzer.errors import RejectedError
 from analyzer.readers.formats import FORMATS
-from analyzer.readers.item import CUT_OFF, NOT_UTF8
+from analyzer.readers.item import CUT_OFF, MAX_REJECT_CHARS, NOT_UTF8, WHITESPACE, raw_lines
 from analyzer.readers.stream import Stream
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-HIDDEN = r"""(?is),?"file_row_number":[0-9]+|authorization.*"""
-"""What is not told of an item: what is no part of a Parquet file, and of a request what may be its token."""
+# A column that is not the file's own, and request headers, which may hold an API token.
+_REMOVED = r"""(?is),?"file_row_number":[0-9]+|authorization.*"""
 
-REJECTS = f"""
+NEW_REJECTS = "CREATE OR REPLACE TEMP TABLE new_reject AS FROM store.reject LIMIT 0;"
+"""The rejects of a batch of files, gathered before they are merged."""
+
+_STORE_REJECTS = f"""
 INSERT INTO new_reject
-SELECT $file_id, coalesce(fault.line, p.line) AS line, fault.item,
-       CASE WHEN fault.reason IN ('not JSON', $not_utf8) AND position = $cut_position THEN $cut
-            ELSE fault.reason END,
-       regexp_replace(coalesce(fault.text, p.text, ''), '{HIDDEN}', '', 'g')
-FROM (SELECT rowid - $base + 1 AS position, from_json(fault, '{staging.FAULT_TYPE}') AS fault
-      FROM staged WHERE file_id = $file_id AND kind IS NULL) LEFT JOIN place p USING (position)
-ORDER BY line, fault.item NULLS FIRST
+SELECT $file_id, coalesce(issues.line, l.line) AS line, issues.item,
+       CASE WHEN issues.reason IN ('not JSON', $not_utf8) AND position = $cut_position THEN $cut_off
+            ELSE issues.reason END,
+       regexp_replace(coalesce(issues.text, l.text, ''), '{_REMOVED}', '', 'g')
+FROM (SELECT rowid - $first_rowid + 1 AS position, from_json(issues, '{ISSUES_TYPE}') AS issues
+      FROM staged WHERE file_id = $file_id AND kind IS NULL) LEFT JOIN rejected_line l USING (position)
+ORDER BY line, issues.item NULLS FIRST
 """
 
-PLACES = """
-CREATE OR REPLACE TEMP TABLE place AS
+_REJECTED_LINES = """
+CREATE OR REPLACE TEMP TABLE rejected_line AS
 SELECT * FROM read_json($path, format='newline_delimited', auto_detect=false,
                         columns={position: 'BIGINT', line: 'BIGINT', text: 'VARCHAR'})
 """
 
-UNKNOWN = f"""
+_UNKNOWN_KEYS = f"""
 SELECT key, count(*) FROM (
-    SELECT unnest(from_json(fault, '{staging.FAULT_TYPE}').unknown) AS key
-    FROM staged WHERE file_id = $file_id AND fault IS NOT NULL)
+    SELECT unnest(from_json(issues, '{ISSUES_TYPE}').unknown_keys) AS key
+    FROM staged WHERE file_id = $file_id AND issues IS NOT NULL)
 GROUP BY key ORDER BY key
 """
 
@@ -46,54 +49,74 @@ GROUP BY key ORDER BY key
 def store_rejects(
     connection: "DuckDBPyConnection", workspace: Path, report: FileReport, plain: Stream, file_id: int
 ) -> None:
-    """Write the file's rejects into the archive; where DuckDB read the lines, look up which they were."""
-    base = connection.execute("SELECT min(rowid) FROM staged WHERE file_id = $id", {"id": file_id}).fetchone()[0]  # type: ignore[index]
-    path = workspace / "places.ndjson"
-    positions = _positions(connection, file_id, base) if report.format == "ndjson" else iter(())
+    """Insert a file's rejects into `new_reject`. `plain` is the stream that DuckDB read, if it did."""
+    first_rowid = connection.execute("SELECT min(rowid) FROM staged WHERE file_id = $id", {"id": file_id}).fetchall()[0]
+    format_ = FORMATS[report.format]
+    # DuckDB gives a row for each line that is not blank, but not its number.
+    path = workspace / "rejected_lines.ndjson"
+    positions = _positions(connection, file_id, *first_rowid) if format_.duckdb == "ndjson" else iter(())
     with path.open("w", encoding="ascii") as file:
-        for position, line, text in item_file.locate_lines(plain.chunks(), positions):
+        for position, line, text in locate_lines(plain.chunks(), positions):
             file.write(json.dumps({"position": position, "line": line, "text": text}) + "\n")
-    connection.execute(PLACES, {"path": str(path)})
-    cut_in_a_line = not (report.content.ends_in_newline or FORMATS[report.format].is_one_value)
+    connection.execute(_REJECTED_LINES, {"path": str(path)})
+    # The last line lacks its newline, so if it is broken, the file was cut off there.
+    is_cut = not (report.content.ends_in_newline or format_.is_one_value)
     connection.execute(
-        REJECTS,
+        _STORE_REJECTS,
         {
             "file_id": file_id,
-            "base": base,
-            "cut": CUT_OFF,
+            "first_rowid": first_rowid[0],
+            "cut_off": CUT_OFF,
             "not_utf8": NOT_UTF8,
-            "cut_position": report.read if cut_in_a_line else None,
+            "cut_position": report.read if is_cut else None,
         },
     )
 
 
-def _positions(connection: "DuckDBPyConnection", file_id: int, base: int) -> Iterator[int]:
+def _positions(connection: "DuckDBPyConnection", file_id: int, first_rowid: int) -> Iterator[int]:
+    """Yield the positions, from 1, of the file's rejected rows whose line is not known."""
     rows = connection.execute(
-        "SELECT rowid - $base + 1 FROM staged WHERE file_id = $file_id AND kind IS NULL"
-        " AND fault->>'$.line' IS NULL ORDER BY rowid",
-        {"file_id": file_id, "base": base},
+        "SELECT rowid - $first_rowid + 1 FROM staged WHERE file_id = $file_id AND kind IS NULL"
+        " AND issues->>'$.line' IS NULL ORDER BY rowid",
+        {"file_id": file_id, "first_rowid": first_rowid},
     )
     while batch := rows.fetchmany(10_000):
         yield from (position for (position,) in batch)
 
 
+def locate_lines(chunks: Iterator[bytes], positions: Iterable[int]) -> Iterator[tuple[int, int, str]]:
+    """Yield (position, line number, text) of lines. The position counts only lines that are not blank, as DuckDB does.
+
+    >>> list(locate_lines(iter([b"a\\n\\nb\\n"]), [2]))
+    [(2, 3, 'b')]
+    """
+    remaining = iter(positions)
+    target, position = next(remaining, None), 0
+    for line, raw in enumerate(raw_lines(chunks), start=1):
+        if target is None:
+            return
+        position += bool(raw.strip())
+        if position == target:
+            yield position, line, raw.decode("utf-8", "replace").strip(WHITESPACE)[:MAX_REJECT_CHARS]
+            target = next(remaining, None)
+
+
 def raise_first_reject(connection: "DuckDBPyConnection", report: FileReport, file_id: int) -> None:
-    """Raise a RejectedError that tells of the file's first reject."""
-    line, item, reason, text = connection.execute(
-        "SELECT line, item, reason, text FROM new_reject WHERE file_id = $id LIMIT 1", {"id": file_id}
-    ).fetchone()  # type: ignore[misc]
+    """Raise a RejectedError for the first reject of a file that has some."""
+    query = "SELECT line, item, reason, text FROM new_reject WHERE file_id = $id LIMIT 1"
+    line, item, reason, text = connection.execute(query, {"id": file_id}).fetchall()[0]
     raise RejectedError(f"{format_place(report.name, line, item)}: {reason}: {text}")
 
 
 def unknown_keys(connection: "DuckDBPyConnection", file_id: int) -> dict[str, int]:
     """Return the unknown keys of a file's events, each with the number of events that have it."""
-    return dict(connection.execute(UNKNOWN, {"file_id": file_id}).fetchall())
+    return dict(connection.execute(_UNKNOWN_KEYS, {"file_id": file_id}).fetchall())
 
 
 def format_place(name: str, line: int, item: int | None) -> str:
-    """Return how a place is written: file, line and, where a line holds several, the item.
+    """Return the place of an event as file and line, and the item unless it is the first of its line.
 
-    >>> place_of("a.log", 3, 2), place_of("a.log", 3, 1)
+    >>> format_place("a.log", 3, 2), format_place("a.log", 3, 1)
     ('a.log:3 (item 2)', 'a.log:3')
     """
     return f"{name}:{line} (item {item})" if item and item > 1 else f"{name}:{line}"

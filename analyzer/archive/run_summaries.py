@@ -1,18 +1,22 @@
-"""Takes run summaries and artifacts' metadata into the archive, beside the events.
+"""Loads turbo's run summaries and artifact metadata, and matches runs to the sessions of the event log.
 
-They are written down one a line, and merged together: ten thousand small files cost one merge.
+Nothing links a run to a session but the hashes, their outcomes and the time. A session fits a run if each of its
+lookups is a task of the run with the same outcome. It may have fewer lookups than the run has tasks, down to half, as
+clients lose events. It may have more: one for each task that the run attempted but its summary does not list, because
+it was stopped when another one failed. Clients up to 2.10 report events during the run, later ones at its end, so the
+events must arrive between the run's start and shortly after its end. Each run and session is matched at most once, the
+nearest first. If the clocks of client and log differ by more, short runs match nothing: better no match than a false
+one.
 """
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analyzer.archive.matching import match_runs
-
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-DOCUMENTS = """
+READ_DOCUMENTS = """
 CREATE OR REPLACE TEMP TABLE document AS
 SELECT * FROM read_json($path, format='newline_delimited', auto_detect=false, hive_partitioning=false, columns={
     file_id: 'INTEGER', run: 'VARCHAR', session: 'VARCHAR', version: 'VARCHAR', command: 'VARCHAR', branch: 'VARCHAR',
@@ -22,40 +26,36 @@ SELECT * FROM read_json($path, format='newline_delimited', auto_detect=false, hi
                    execution_ms DOUBLE, cacheable BOOLEAN, exit_code BIGINT)[]'})
 """
 
-# A run is known by its id: a summary that was written twice, or copied, is one run.
-NEW_RUNS = """
-CREATE OR REPLACE TEMP TABLE new_run AS
-SELECT (SELECT coalesce(max(id), 0) FROM store.run) + row_number() OVER (ORDER BY started_ms, run) AS id, *
-FROM document
-WHERE run IS NOT NULL AND run NOT IN (SELECT run FROM store.run)
-QUALIFY row_number() OVER (PARTITION BY run ORDER BY file_id) = 1
-"""
-
-NEW_TASKS = """
-CREATE OR REPLACE TEMP TABLE new_task AS
-SELECT id AS run_id, generate_subscripts(tasks, 1) AS position, unnest(tasks, recursive := true) FROM new_run
-"""
-
-NEW_HASHES = """
-INSERT INTO store.hash
-SELECT (SELECT coalesce(max(id), 0) FROM store.hash) + row_number() OVER (ORDER BY hash), hash
-FROM (SELECT hash FROM new_task UNION SELECT hash FROM document WHERE hash IS NOT NULL
-      EXCEPT SELECT hash FROM store.hash)
-"""
-
-NEW_SESSIONS = """
-INSERT INTO store.session
-SELECT (SELECT coalesce(max(id), 0) FROM store.session) + row_number() OVER (ORDER BY session), session
-FROM (SELECT session FROM new_run EXCEPT SELECT session FROM store.session)
-"""
-
-NO_CONTEXT = """
-INSERT INTO store.context (id)
-SELECT (SELECT coalesce(max(id), 0) FROM store.context) + 1
-WHERE NOT EXISTS (FROM store.context WHERE team IS NULL AND ci IS NULL AND interactive IS NULL)
-"""
-
-KEEP = (
+MERGE_STEPS = (
+    # Summaries with the same id are copies of one run.
+    """
+    CREATE OR REPLACE TEMP TABLE new_run AS
+    SELECT (SELECT coalesce(max(id), 0) FROM store.run) + row_number() OVER (ORDER BY started_ms, run) AS id, *
+    FROM document
+    WHERE run IS NOT NULL AND run NOT IN (SELECT run FROM store.run)
+    QUALIFY row_number() OVER (PARTITION BY run ORDER BY file_id) = 1
+    """,
+    """
+    CREATE OR REPLACE TEMP TABLE new_task AS
+    SELECT id AS run_id, generate_subscripts(tasks, 1) AS position, unnest(tasks, recursive := true) FROM new_run
+    """,
+    """
+    INSERT INTO store.hash
+    SELECT (SELECT coalesce(max(id), 0) FROM store.hash) + row_number() OVER (ORDER BY hash), hash
+    FROM (SELECT hash FROM new_task UNION SELECT hash FROM document WHERE hash IS NOT NULL
+          EXCEPT SELECT hash FROM store.hash)
+    """,
+    """
+    INSERT INTO store.session
+    SELECT (SELECT coalesce(max(id), 0) FROM store.session) + row_number() OVER (ORDER BY session), session
+    FROM (SELECT session FROM new_run EXCEPT SELECT session FROM store.session)
+    """,
+    # Summaries name no team and no CI: runs that match no session have the empty context.
+    """
+    INSERT INTO store.context (id)
+    SELECT (SELECT coalesce(max(id), 0) FROM store.context) + 1
+    WHERE NOT EXISTS (FROM store.context WHERE team IS NULL AND ci IS NULL AND interactive IS NULL)
+    """,
     """
     INSERT INTO store.run
     SELECT r.id, file_id, run, version, command, branch, sha, "user", make_timestamp((started_ms * 1000)::BIGINT),
@@ -79,33 +79,89 @@ KEEP = (
     """,
 )
 
-KNOWN_RUNS = "SELECT count(run) - (SELECT count(*) FROM new_run) FROM document"
-
-STEPS = (NEW_RUNS, NEW_TASKS, NEW_HASHES, NEW_SESSIONS, NO_CONTEXT, *KEEP)
+DUPLICATE_RUNS = "SELECT count(run) - (SELECT count(*) FROM new_run) FROM document"
 
 
 class DocumentLoader:
-    """Gathers documents until they are merged, inside the transaction of the events that came with them."""
+    """Collects documents in a file, to merge all of a batch at once in the transaction of its events."""
 
     def __init__(self, connection: "DuckDBPyConnection", workspace: Path) -> None:
         self._connection, self._path = connection, workspace / "documents.ndjson"
 
-    def add(self, file_id: int, found: dict[str, Any]) -> None:
-        """Write a document down."""
+    def add(self, file_id: int, record: dict[str, Any]) -> None:
+        """Add the record of a document to the batch."""
         with self._path.open("a", encoding="ascii") as file:
-            file.write(json.dumps({"file_id": file_id, **found}) + "\n")
+            file.write(json.dumps({"file_id": file_id, **record}) + "\n")
 
     def merge(self) -> int:
-        """Take what was gathered into the tables, and find out again which session is which run.
-
-        Return how many summaries are of a run that is known by another one.
-        """
-        again = 0
+        """Merge the batch into the tables and match runs to sessions; return the number of duplicate summaries."""
+        duplicates = 0
         if self._path.exists():
-            self._connection.execute(DOCUMENTS, {"path": str(self._path)})
-            for step in STEPS:
+            self._connection.execute(READ_DOCUMENTS, {"path": str(self._path)})
+            for step in MERGE_STEPS:
                 self._connection.execute(step)
-            again = self._connection.execute(KNOWN_RUNS).fetchone()[0]  # type: ignore[index]
+            ((duplicates,),) = self._connection.execute(DUPLICATE_RUNS).fetchall()
             self._path.unlink()
         match_runs(self._connection)
-        return again
+        return duplicates
+
+
+MAX_EARLY_MS = 100
+"""How much before its run a session may begin: the difference of synchronized clocks."""
+
+MAX_LATE_MS = 5000
+"""How much after its run a session's last event may arrive: clients send a refused batch again after 2 s."""
+
+TRUNCATED_MS = 1000
+"""The largest error of times that the log has in whole seconds."""
+
+# `kinds & ~t.kinds = 0`: the session reports nothing but the events that turbo sends for the outcome of the task.
+# Times in whole seconds cannot tell apart candidates that miss as many tasks, so these match only if there is one.
+CANDIDATES = f"""
+WITH run_lookups AS (
+    SELECT id AS run_id, started_at, ended_at, count(*) FILTER (t.cacheable) AS lookups,
+           greatest(attempted - count(*), 0) AS unlisted
+    FROM store.run r JOIN store.task t ON t.run_id = r.id
+    WHERE t.kinds IS NOT NULL AND NOT r.forced GROUP BY id, started_at, ended_at, attempted),
+near AS (
+    SELECT run_id, session_id, started_at, ended_at, first_at, last_at, s.lookups, r.lookups AS run_lookups, unlisted
+    FROM run_lookups r JOIN store.session_summary s
+      ON s.last_at BETWEEN r.started_at - INTERVAL {MAX_EARLY_MS + TRUNCATED_MS} MILLISECONDS
+                       AND r.ended_at + INTERVAL {MAX_LATE_MS} MILLISECONDS
+    WHERE s.lookups <= r.lookups + unlisted),
+fitting AS (
+    SELECT n.run_id, n.session_id, epoch_ms(n.first_at) - epoch_ms(started_at) AS after_start_ms,
+           epoch_ms(n.last_at) - epoch_ms(ended_at) AS after_end_ms,
+           any_value(run_lookups) - count(DISTINCT l.hash_id) AS missing,
+           epoch_us(n.first_at) % 1000000 = 0 AND epoch_us(n.last_at) % 1000000 = 0 AS in_whole_seconds
+    FROM near n
+    JOIN (SELECT * FROM store.lookup WHERE session_id IN (SELECT session_id FROM near)) l USING (session_id)
+    JOIN store.task t ON t.run_id = n.run_id AND t.hash_id = l.hash_id
+    WHERE t.cacheable AND l.kinds & ~t.kinds = 0
+    GROUP BY n.run_id, n.session_id, started_at, ended_at, n.first_at, n.last_at
+    HAVING count(DISTINCT l.hash_id) BETWEEN any_value(n.lookups - unlisted) AND any_value(n.lookups)
+       AND count(DISTINCT l.hash_id) * 2 >= greatest(any_value(run_lookups), any_value(n.lookups)))
+SELECT run_id, session_id FROM fitting
+WHERE after_start_ms >= -{MAX_EARLY_MS} - CASE WHEN in_whole_seconds THEN {TRUNCATED_MS} ELSE 0 END
+QUALIFY NOT in_whole_seconds OR (count(*) OVER (PARTITION BY run_id, missing) = 1
+                                 AND count(*) OVER (PARTITION BY session_id, missing) = 1)
+ORDER BY missing, least(abs(after_start_ms), abs(after_end_ms)), run_id, session_id
+"""
+"""Pairs of a run and a session that fits it, the best first."""
+
+
+def match_runs(connection: "DuckDBPyConnection") -> None:
+    """Replace the rows of the table `match`: the best candidates, each run and session at most once."""
+    if not connection.execute("FROM store.run LIMIT 1").fetchall():
+        return
+    sessions_by_run: dict[int, int] = {}
+    matched_sessions: set[int] = set()
+    for run_id, session_id in connection.execute(CANDIDATES).fetchall():
+        if run_id not in sessions_by_run and session_id not in matched_sessions:
+            sessions_by_run[run_id] = session_id
+            matched_sessions.add(session_id)
+    connection.execute("DELETE FROM store.match")
+    connection.execute(
+        "INSERT INTO store.match SELECT unnest($runs::INTEGER[]), unnest($sessions::INTEGER[])",
+        {"runs": list(sessions_by_run), "sessions": list(sessions_by_run.values())},
+    )

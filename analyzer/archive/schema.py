@@ -1,14 +1,17 @@
-"""The archive's relations: tables in the schema `store`, and the views that everybody reads.
+"""Defines the archive's relations: tables in the schema `store`, and the views that questions and users read.
 
-Sessions and hashes are integers with a table of names each: a fifth of the size of strings, and twice as fast.
-`lookup` and `session_summary` are kept ready as files are loaded. `kind` is 1 LOCAL HIT, 2 LOCAL MISS, 4 REMOTE HIT,
-8 REMOTE MISS; `kinds` is the bitwise or of a lookup's.
+Sessions and hashes are stored as integers that refer to tables of names: a fifth of the size of strings, and twice as
+fast to group by. `lookup` and `session_summary` are derived from `event` and updated with every load.
 
-`run` and `task` hold turbo's run summaries: a second view of the same lookups, never added to the events. `match` says
-which session a run is, `name` which task a hash is.
+`kind` is the source and result of one event: 1 LOCAL HIT, 2 LOCAL MISS, 4 REMOTE HIT, 8 REMOTE MISS. `kinds` is the
+bitwise or of the kinds of a lookup's events. The macros below name what the bits mean.
+
+`run` and `task` hold turbo's run summaries, a second view of the same lookups that is never added to the events.
+`match` links runs to sessions; `name` gives the task of a hash where a run summary names it.
 """
 
 VERSION = 3
+"""Archives of another version are refused. It changes with any table, and with the digest of `file`."""
 
 MACROS = """
 CREATE MACRO is_hit(kinds) AS kinds & 5 > 0;
@@ -23,7 +26,6 @@ CREATE MACRO had_remote_hit(kinds) AS kinds & 4 > 0;
 CREATE MACRO event_source(kind) AS CASE WHEN kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END;
 CREATE MACRO event_result(kind) AS CASE WHEN kind IN (1, 4) THEN 'HIT' ELSE 'MISS' END;
 """
-"""The names of the bits in `kinds` (all events of a lookup) and of the values of `kind` (one event)."""
 
 TABLES = """
 CREATE SCHEMA store;
@@ -57,14 +59,12 @@ CREATE TABLE store.match (run_id INTEGER, session_id INTEGER);
 CREATE TABLE store.name (hash_id INTEGER, name VARCHAR, task VARCHAR, package VARCHAR);
 """
 
-SHOWN = """
+EVENT_VIEWS = """
 CREATE {view} events AS
-SELECT s.session AS "sessionId",
-       CASE WHEN e.kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END AS source,
-       CASE WHEN e.kind IN (1, 4) THEN 'HIT' ELSE 'MISS' END AS event,
-       h.hash, e.duration_ms AS duration, e.happened_at AS timestamp,
-       c.team_id AS "teamId", c.slug, c.team, c.ci, c.interactive, e.status, f.name AS file, e.position
-FROM {of}.event e
+SELECT s.session AS "sessionId", event_source(e.kind) AS source, event_result(e.kind) AS event, h.hash,
+       e.duration_ms AS duration, e.happened_at AS timestamp, c.team_id AS "teamId", c.slug, c.team, c.ci,
+       c.interactive, e.status, f.name AS file, e.position
+FROM {schema}.event e
 JOIN store.session s ON s.id = e.session_id
 JOIN store.hash h ON h.id = e.hash_id
 JOIN store.context c ON c.id = e.context_id
@@ -72,21 +72,21 @@ JOIN store.file f ON f.id = e.file_id;
 
 CREATE {view} lookups AS
 SELECT s.session, h.hash,
-       CASE WHEN l.kinds & 1 > 0 THEN 'local_hit' WHEN l.kinds & 4 > 0 THEN 'remote_hit' ELSE 'miss' END AS outcome,
-       l.kinds = 2 AS local_only_miss,
-       l.duration_ms,
+       CASE WHEN is_local_hit(l.kinds) THEN 'local_hit' WHEN is_remote_hit(l.kinds) THEN 'remote_hit' ELSE 'miss'
+            END AS outcome,
+       is_local_only_miss(l.kinds) AS local_only_miss, l.duration_ms,
        l.first_at, l.last_at, c.team_id, c.slug, c.team, c.ci, c.interactive, n.task, n.package, l.events, l.kinds,
        l.session_id, l.hash_id
-FROM {of}.lookup l
+FROM {schema}.lookup l
 JOIN store.session s ON s.id = l.session_id
 JOIN store.hash h ON h.id = l.hash_id
 JOIN store.context c ON c.id = l.context_id
 LEFT JOIN store.name n ON n.hash_id = l.hash_id;
 """
-"""What is shown of the relations `event` and `lookup`, be they the archive's or temporary ones in their place."""
+"""The views over `{schema}.event` and `{schema}.lookup`, which are the archive's tables or temporary ones."""
 
 VIEWS = f"""
-{SHOWN.format(view="VIEW", of="store")}
+{EVENT_VIEWS.format(view="VIEW", schema="store")}
 CREATE VIEW store.session_run AS
 SELECT session_id, run_id FROM store.match
 UNION ALL SELECT session_id, id FROM store.run WHERE id NOT IN (SELECT run_id FROM store.match);
@@ -111,8 +111,8 @@ LEFT JOIN store.session s ON s.id = k.session_id;
 
 CREATE VIEW tasks AS
 SELECT r.run, t.task, t.package, h.hash,
-       CASE WHEN r.forced OR NOT t.cacheable THEN NULL WHEN t.kinds = 1 THEN 'local_hit' WHEN t.kinds = 6
-            THEN 'remote_hit' WHEN t.kinds = 10 THEN 'miss' END AS outcome,
+       CASE WHEN r.forced OR NOT t.cacheable THEN NULL WHEN is_local_hit(t.kinds) THEN 'local_hit'
+            WHEN is_remote_hit(t.kinds) THEN 'remote_hit' WHEN is_miss(t.kinds) THEN 'miss' END AS outcome,
        t.time_saved_ms, t.execution_ms, t.cacheable, r.forced, t.exit_code
 FROM store.task t
 JOIN store.run r ON r.id = t.run_id

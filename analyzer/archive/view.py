@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from analyzer.archive.merge import LOOKUPS, SUMMARIES
-from analyzer.archive.schema import SHOWN
+from analyzer.archive.schema import EVENT_VIEWS
 from analyzer.errors import Option, UsageError
 
 if TYPE_CHECKING:
@@ -132,4 +132,4 @@ def choose_view(connection: "DuckDBPyConnection", purpose: Purpose) -> Literal["
 def show_view(connection: "DuckDBPyConnection", view: Literal["events", "runs"]) -> None:
     """Let `events` and `lookups` be of a view, for a connection of its own."""
     if choose_view(connection, Purpose(view)) == "runs":
-        connection.execute(SHOWN.format(view="TEMP VIEW", of="temp"))
+        connection.execute(EVENT_VIEWS.format(view="TEMP VIEW", schema="temp"))

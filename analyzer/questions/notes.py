@@ -152,8 +152,8 @@ def load_notes(log: OpenLog) -> list[str]:
         notes.append(f"skipped (not an event log): {_first_of(result.skipped)}")
     if result.dry_runs:
         notes.append(f"ignored (a dry run, which runs no task): {_first_of(result.dry_runs)}")
-    if result.same_runs:
-        notes.append(f"ignored {result.same_runs:,} run summaries: another summary has the same run id")
+    if result.duplicate_runs:
+        notes.append(f"ignored {result.duplicate_runs:,} run summaries: another summary has the same run id")
     return [*notes, *_reject_notes(log)]
 
 

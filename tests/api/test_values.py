@@ -95,10 +95,10 @@ def test_a_secret_is_not_shown(tmp_path: Path) -> None:
 
 
 def test_a_column_has_one_name(log: analyzer.Log, tmp_path: Path, cli: Cli) -> None:
-    with pytest.raises(analyzer.UsageError, match=r"^columns='hash=SOURCE': SOURCE is another column already; "):
+    with pytest.raises(analyzer.UsageError, match=r"^columns='hash=SOURCE': SOURCE is the column of another field; "):
         analyzer.load(tmp_path / "log", columns={"hash": "SOURCE"})
-    with pytest.raises(analyzer.UsageError, match=r"^columns='hash=': the file's name for it is missing"):
+    with pytest.raises(analyzer.UsageError, match=r"^columns='hash=': the column name is missing"):
         analyzer.load(tmp_path / "log", columns={"hash": ""})
     told = cli("stats", tmp_path / "log", "--map", "hash=SOURCE")
-    assert (told.code, "--map hash=SOURCE: SOURCE is another column already; map that one too" in told.err) == (2, True)
+    assert (told.code, "--map hash=SOURCE: SOURCE is the column of another field" in told.err) == (2, True)
     assert log.stats()["lookups"].item() == 2

@@ -158,7 +158,7 @@ def test_a_foreign_file_is_refused(cli: Cli, log: Any, tmp_path: Path, content: 
     (archive := tmp_path / "a.duckdb").write_bytes(content)
     result = cli("load", log([event()]), "--into", archive)
     assert result.code == 1
-    assert "no archive" in result.err
+    assert "not an archive" in result.err
     assert archive.read_bytes() == content
 
 
@@ -167,7 +167,7 @@ def test_a_foreign_database_is_refused(cli: Cli, log: Any, tmp_path: Path) -> No
         connection.execute("CREATE TABLE theirs (i INTEGER)")
     for command in (["load", log([event()]), "--into", tmp_path / "a.duckdb"], ["stats", tmp_path / "a.duckdb"]):
         result = cli(*command)
-        assert (result.code, "no archive of this version" in result.err) == (1, True)
+        assert (result.code, "not an archive of this version" in result.err) == (1, True)
 
 
 def test_rejects_and_damage_are_kept(cli: Cli, log: Any, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_file_that_stands_there_is_no_archive(cli: Cli, log: Any, tmp_path: Pa
     before = archive.read_bytes()
     result = cli("load", log([event()]), "--into", archive)
     assert (result.code, archive.read_bytes()) == (1, before)
-    assert "no archive" in result.err
+    assert "not an archive" in result.err
 
 
 def test_a_load_tells_of_its_own_rejects(cli: Cli, log: Any, tmp_path: Path) -> None:

@@ -51,15 +51,15 @@ def test_readers_share_an_archive(archive: Path, temporary: Path) -> None:
 def test_a_reader_spills_when_the_first_has_gone(
     archive: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "MEMORY_MB_BASE", 60)
-    monkeypatch.setattr(database, "MEMORY_MB_A_THREAD", 0)
+    monkeypatch.setattr(database, "BASE_MEMORY_MB", 60)
+    monkeypatch.setattr(database, "MEMORY_MB_PER_THREAD", 0)
     log, again = analyzer.load(archive), analyzer.load(archive)
     log.close()
     limit = again.sql("SELECT current_setting('memory_limit') AS it")["it"].item()
     assert float(limit.removesuffix(" MiB")) == pytest.approx(60e6 / 2**20, abs=0.1)
     sort = "SELECT max(n) AS it FROM (SELECT row_number() OVER (ORDER BY hash(i)) AS n FROM range(4_000_000) r(i))"
     assert again.sql(sort)["it"].item() == 4_000_000
-    assert [path.name for path in temporary.glob("*/*")] == ["spill"]
+    assert [path.name for path in temporary.glob("*/*")] == ["duckdb"]
     again.close()
     assert list(temporary.iterdir()) == []
 
@@ -78,7 +78,7 @@ def test_no_reader_beside_a_load(archive: Path, log: Any) -> None:
 
 
 def test_a_name_that_no_file_can_have(log: Any, tmp_path: Path) -> None:
-    with pytest.raises(analyzer.ArchiveError, match=r"x\.duckdb: .*; name another file"):
+    with pytest.raises(analyzer.ArchiveError, match=r"x\.duckdb: .*; choose another file"):
         analyzer.load(log([event()]), into=tmp_path / f"{'x' * 300}.duckdb")
 
 
@@ -87,7 +87,7 @@ def test_no_room_for_a_new_archive(log: Any, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "analyzer", "load", log([event()]), "--into", directory / "a.duckdb"]
     result = subprocess.run([sys.executable, "-c", SMALL, *map(str, command)], capture_output=True, check=False)
     assert result.returncode == 1
-    assert f"error: {directory}/a.duckdb: no archive can be made there" in result.stderr.decode()
+    assert f"error: {directory}/a.duckdb: the archive cannot be created" in result.stderr.decode()
     assert list(directory.iterdir()) == []
 
 

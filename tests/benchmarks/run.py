@@ -1,6 +1,7 @@
-"""Measures the program against plain DuckDB on one log, as ratios: `python tests/benchmarks/run.py --events 10000000`.
+"""Benchmarks analyzer against plain DuckDB on the same log: `python tests/benchmarks/run.py --events 10000000`.
 
-Every figure is a whole process, the best of a few alternating rounds, so that a busy machine hurts both sides alike.
+Each figure is the best of several runs of a whole process. The commands alternate, so that other load on the machine
+slows both sides alike; compare the ratios.
 """
 
 import argparse
@@ -25,12 +26,12 @@ RATE = (
     "import duckdb; print(duckdb.sql(\"SELECT timestamp::DATE, avg((event = 'HIT')::INTEGER), sum(duration)"
     ' FROM {read} GROUP BY 1 ORDER BY 1").fetchall()[:1])'
 )
-RUNS = 10_000
+RUN_SUMMARIES = 10_000
 THREE = "{event: 'VARCHAR', duration: 'DOUBLE', timestamp: 'TIMESTAMP'}"
 
 
 def measure(command: list[str], remove: Iterable[Path] = ()) -> tuple[float, float]:
-    """Run a process; return its seconds and its peak memory in MiB."""
+    """Run a process without the files in `remove`; return its wall time in seconds and its peak memory in MiB."""
     for path in remove:
         path.unlink(missing_ok=True)
     began = time.perf_counter()
@@ -42,26 +43,26 @@ def measure(command: list[str], remove: Iterable[Path] = ()) -> tuple[float, flo
     return time.perf_counter() - began, usage.ru_maxrss / 1024
 
 
-def spoil(log: Path, bad: Path) -> None:
-    """Copy a log with every thousandth line, on average, cut short."""
+def corrupt(log: Path, bad: Path) -> None:
+    """Copy a log with one of a thousand lines truncated."""
     draw = random.Random(1)  # noqa: S311  (no secret)
     with log.open("rb") as lines, bad.open("wb") as out:
         out.writelines(line[:50] + b"\n" if draw.random() < 0.001 else line for line in lines)
 
 
 def main() -> None:
-    """Make the logs, measure, and print a line a figure."""
-    parser = argparse.ArgumentParser(description="Measure against plain DuckDB, as ratios.")
+    """Parse the arguments and run the benchmark."""
+    parser = argparse.ArgumentParser(description="Benchmark analyzer against plain DuckDB.")
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--in", dest="directory", type=Path, help="keep the logs here, and use them again")
+    parser.add_argument("--in", dest="directory", type=Path, help="directory that keeps the logs for the next run")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        compare(arguments.directory or Path(scratch), arguments.events, arguments.rounds)
+        benchmark(arguments.directory or Path(scratch), arguments.events, arguments.rounds)
 
 
-def logs(here: Path, events: int) -> dict[str, Path]:
-    """Make the logs: as generated, with bad lines, compressed, and a small one."""
+def generate_logs(here: Path, events: int) -> dict[str, Path]:
+    """Generate the missing logs and return their paths: plain, with bad lines, compressed, and a small one."""
     here.mkdir(exist_ok=True)
     paths = {
         name: here / f"{events}{suffix}" for name, suffix in (("plain", ".ndjson"), ("bad", ".bad"), ("zst", ".zst"))
@@ -72,7 +73,7 @@ def logs(here: Path, events: int) -> dict[str, Path]:
         if not paths[name].exists():
             subprocess.run([*generate, str(count), "-o", str(paths[name])], check=True)
     if not paths["bad"].exists():
-        spoil(paths["plain"], paths["bad"])
+        corrupt(paths["plain"], paths["bad"])
     if not paths["zst"].exists():
         zstd = here / f"{events}.ndjson.zst"
         subprocess.run([*generate, str(events), "-o", str(zstd)], check=True)
@@ -80,13 +81,13 @@ def logs(here: Path, events: int) -> dict[str, Path]:
     return paths
 
 
-def summaries(here: Path) -> Path:
-    """Make run summaries of 40 tasks each, as long as real ones."""
+def generate_summaries(here: Path) -> Path:
+    """Return a directory with run summaries of 40 tasks each, as long as real ones."""
     directory = here / "runs"
     if not directory.exists():
         directory.mkdir()
         inputs = {f"src/module{n}.ts": f"{n:040x}" for n in range(8)}
-        for run in range(RUNS):
+        for run in range(RUN_SUMMARIES):
             (directory / f"{run:027}.json").write_text(json.dumps(_summary(run, inputs), indent=2))
     return directory
 
@@ -110,47 +111,47 @@ def _summary(run: int, inputs: dict[str, str]) -> dict[str, object]:
     return {**head, "tasks": tasks, "user": "", "scm": scm}
 
 
-def compare(here: Path, events: int, rounds: int) -> None:
-    """Run every command in turn, some rounds, and print the ratios of their best times."""
-    log = logs(here, events)
-    archive, theirs, kept = here / "ours.duckdb", here / "theirs.duckdb", here / "kept.duckdb"
-    kept.unlink(missing_ok=True)
+def benchmark(here: Path, events: int, rounds: int) -> None:
+    """Run all commands in turn for some rounds; print their best times, the ratios, and the limits for these."""
+    log = generate_logs(here, events)
+    loaded, plain, archive = here / "loaded.duckdb", here / "plain.duckdb", here / "archive.duckdb"
+    archive.unlink(missing_ok=True)
     analyzer, python = [sys.executable, "-m", "analyzer"], [sys.executable, "-c"]
     read = READ.format(log=log["plain"], columns=COLUMNS)
     commands = {
-        "duckdb load": [*python, LOAD.format(archive=theirs, read=read)],
+        "duckdb load": [*python, LOAD.format(archive=plain, read=read)],
         **{
-            f"load {name}": [*analyzer, "load", str(log[name]), "--into", str(archive)]
+            f"load {name}": [*analyzer, "load", str(log[name]), "--into", str(loaded)]
             for name in ("plain", "bad", "zst")
         },
         "duckdb rate": [*python, RATE.format(read=READ.format(log=log["plain"], columns=THREE))],
         "stats": [*analyzer, "stats", str(log["plain"])],
         "stats by day": [*analyzer, "stats", str(log["plain"]), "--by", "day"],
-        "archived": [*analyzer, "load", str(log["plain"]), "--into", str(kept)],
-        **{name: [*analyzer, name, str(kept)] for name in ("misses", "retention", "compare", "sessions")},
-        "load runs": [*analyzer, "load", str(summaries(here)), "--into", str(archive)],
+        "archived": [*analyzer, "load", str(log["plain"]), "--into", str(archive)],
+        **{name: [*analyzer, name, str(archive)] for name in ("misses", "retention", "compare", "sessions")},
+        "load runs": [*analyzer, "load", str(generate_summaries(here)), "--into", str(loaded)],
         "help": [*analyzer, "--help"],
         "stats 2000": [*analyzer, "stats", str(log["small"])],
     }
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    results: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
-            if name != "archived" or not found[name]:
-                found[name].append(measure(command, (archive, theirs)))
-    best = {name: min(results) for name, results in found.items()}
+            if name != "archived" or not results[name]:
+                results[name].append(measure(command, (loaded, plain)))
+    best = {name: min(times) for name, times in results.items()}
     for name, (seconds, mebibytes) in best.items():
         print(f"{name:14} {seconds:8.2f} s {mebibytes:7.0f} MiB")
-    for what, ours, reference, most in (
+    for title, ours, reference, limit in (
         ("load / duckdb load", "load plain", "duckdb load", 1.5),
         ("load with 0.1 % bad lines / duckdb load", "load bad", "duckdb load", 1.7),
         ("load .zst / load", "load zst", "load plain", 1.15),
         ("stats / duckdb rate", "stats", "duckdb rate", 2.5),
         ("stats by day / duckdb rate", "stats by day", "duckdb rate", 2.5),
     ):
-        print(f"{what:42} {best[ours][0] / best[reference][0]:5.2f}  (at most {most})")
+        print(f"{title:42} {best[ours][0] / best[reference][0]:5.2f}  (at most {limit})")
 
-    for what, most in (("misses", 1.5), ("retention", 1.5), ("compare", 1.5), ("sessions", 1.5), ("load runs", 20)):
-        print(f"{what:42} {best[what][0]:5.2f}  (at most {most} s)")
+    for name, limit in (("misses", 1.5), ("retention", 1.5), ("compare", 1.5), ("sessions", 1.5), ("load runs", 20)):
+        print(f"{name:42} {best[name][0]:5.2f}  (at most {limit} s)")
 
 
 if __name__ == "__main__":

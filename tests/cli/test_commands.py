@@ -38,7 +38,7 @@ def test_a_file_that_is_no_log(cli: Cli, log: Any, tmp_path: Path) -> None:
     result = cli("stats", bad, good, tmp_path / "missing", tmp_path / "*.none", "--format", "json")
     assert result.code == 3
     assert result.json["input"]["kept"] == 1
-    assert f"error: {bad}: no event log, it starts with 'hello'" in result.err
+    assert f"error: {bad}: not an event log: it starts with 'hello'" in result.err
     assert f"error: {tmp_path / 'missing'}: no such file" in result.err
     assert "no file matches" in result.err
 
@@ -97,7 +97,7 @@ def test_unknown_keys_are_ignored_and_counted(cli: Cli, log: Any) -> None:
 def test_an_empty_file(cli: Cli, log: Any) -> None:
     result = cli("stats", log(""), "--format", "json")
     assert (result.code, result.json["input"]["read"]) == (0, 0)
-    assert "it holds no events" in result.err
+    assert "it contains no events" in result.err
 
 
 def test_an_archive_is_read_alone(cli: Cli, log: Any, tmp_path: Path) -> None:

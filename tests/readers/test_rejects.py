@@ -207,7 +207,7 @@ def test_an_event_in_a_request_log_is_called_so(cli: Cli, log: Any) -> None:
 
 def test_an_empty_body_is_a_log_of_no_events(cli: Cli, log: Any) -> None:
     result = cli("stats", path := log("[]\n"))
-    assert (result.code, f"{path}: it holds no events" in result.err) == (0, True)
+    assert (result.code, f"{path}: it contains no events" in result.err) == (0, True)
 
 
 def test_strict_fails_on_the_first(cli: Cli, log: Any) -> None:

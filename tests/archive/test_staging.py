@@ -1,0 +1,141 @@
+"""NDJSON is read by DuckDB, by Python, or straight into lookups: all find the same events and the same issues."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from conftest import Cli, event, ndjson
+
+from analyzer.archive import database, staging
+
+QUERIES = (
+    "SELECT * EXCLUDE (file) FROM events ORDER BY position",
+    "SELECT * EXCLUDE (session_id, hash_id) FROM lookups ORDER BY ALL",
+    "SELECT line, item, reason, text FROM rejects ORDER BY line",
+    "SELECT read, kept, rejected, unknown_keys FROM files",
+)
+
+# Only Python tells the two apart.
+SAME_REASON = {"not valid UTF-8": "not JSON"}
+
+FAULTS: tuple[Callable[[bytes], bytes], ...] = (
+    lambda line: line[: len(line) // 2],
+    lambda line: line.replace(b'"hash":"', b'"hash":"x","hash":"'),
+    lambda line: line.replace(b'"hash":"', b'"task":1,"hash":"'),
+    lambda line: line.replace(b'"LOCAL"', b'"local"'),
+    lambda line: line.replace(b'"duration":', b'"duration":-'),
+    lambda line: line.replace(b'"duration":', b'"duration":1.0'),
+    lambda line: line.replace(b'"duration":', b'"duration":0.5e'),
+    lambda line: line.replace(b'"duration":', b'"duration": '),
+    lambda line: line.replace(b"s1", b"\xff\xfe"),
+    lambda line: line.replace(b"s1", b"\\u0073\\n"),
+    lambda line: line.replace(b"s1", b"s\\ud800"),
+    lambda line: line.replace(b'"s1"', b"12"),
+    lambda line: line + line,
+    lambda line: b"[" + line + b"]",
+    lambda line: line + b"\r",
+    lambda line: b"\n" + line,
+    lambda line: b"  \n\n" + line,
+    lambda _: b"null",
+    lambda line: b'"' + line[:20],
+    lambda line: line[:-1] + b',"ci":"NEW"}',
+    lambda line: line[:-1] + b',"ci":null}',
+    lambda line: line[:-1] + b',"timestamp":"2026-13-01T00:00:00Z"}',
+)
+
+
+def corrupted_log(seed: int) -> bytes:
+    """Return a log of a few hundred events in which a few lines are corrupted."""
+    draw = random.Random(seed)  # noqa: S311  (no secret)
+    lines = [
+        ndjson([event(hash=f"h{draw.randrange(90)}", duration=draw.randrange(99), slug=draw.choice(["a", "b"]))])
+        for _ in range(400)
+    ]
+    data = [line.encode().rstrip(b"\n") for line in lines]
+    for place in draw.sample(range(400), draw.randrange(1, 5)):
+        data[place] = draw.choice(FAULTS)(data[place])
+    return b"\n".join(data) + draw.choice([b"\n", b"", b"\n\n", b"\n  ", b'\n{"sess'])
+
+
+def relations(cli: Cli, log: Path, archive: Path) -> list[Any]:
+    cli("load", log, "--into", archive)
+    with duckdb.connect(str(archive), read_only=True) as connection:
+        found = [connection.execute(query).fetchall() for query in QUERIES]
+    archive.unlink()
+    found[2] = [(line, item, SAME_REASON.get(reason, reason), text) for line, item, reason, text in found[2]]
+    return found
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_all_ways_of_reading_find_the_same(
+    seed: int, cli: Cli, log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, archive = log(corrupted_log(seed)), tmp_path / "a.duckdb"
+    by_duckdb = relations(cli, path, archive)
+    totals = ["stats", path, "--by", "day", "--format", "json"]
+    lookups_only = cli(*totals).json
+    monkeypatch.setattr(staging.Stager, "read_lines", lambda *_: False)
+    assert relations(cli, path, archive) == by_duckdb
+    assert cli(*totals).json == lookups_only
+    (counts,) = by_duckdb[3]
+    assert [lookups_only["input"][name] for name in ("read", "kept", "rejected")] == list(counts[:3])
+
+
+NUMBERS = ("0", "-0", "7", "1.5", "1e5", "1E22", "10e21", "100e-1", "1e+2", "0.00001", "18446744073709551616", "1.0")
+"""Numbers that DuckDB writes longer, shorter, or as they are."""
+
+
+def draw_member(draw: random.Random) -> tuple[str, str]:
+    return draw.choice([("duration", draw.choice(NUMBERS)), ("", "1"), ("extra", '"x"'), ("timestamp", "1e12"),
+                        ("ci", '"\\u0041"'), ("n" * draw.randrange(9), '",}"')])  # fmt: skip
+
+
+@pytest.mark.parametrize("session", ["sessionId", "s"])
+@pytest.mark.parametrize("seed", range(10))
+def test_no_key_is_overlooked(seed: int, session: str, cli: Cli, log: Any, tmp_path: Path) -> None:
+    """Whatever the length of the line: a number or a name may make up for a key too many."""
+    draw = random.Random(seed)  # noqa: S311  (no secret)
+    lines, duplicate, unknown = [], 0, 0
+    for _ in range(300):
+        required = [(session, '"s"'), ("source", '"LOCAL"'), ("event", '"HIT"'), ("hash", '"h"')]
+        members = [*required, *(draw_member(draw) for _ in range(draw.randrange(4)))]
+        draw.shuffle(members)
+        space = " " * (draw.random() < 0.2)
+        lines.append("{" + ",".join(f'"{key}":{space}{value}' for key, value in members) + "}")
+        keys = [key for key, _ in members]
+        duplicate += len(set(keys)) < len(keys)
+        known = {session, "source", "event", "hash", "duration", "timestamp", "ci"}
+        unknown += sum(key not in known for key in keys)
+    options = ["--map", "sessionId=s"] if session == "s" else []
+    archive = tmp_path / "a.duckdb"
+    assert cli("load", log("\n".join(lines)), "--into", archive, *options).code == 0
+    with duckdb.connect(str(archive), read_only=True) as connection:
+        assert connection.execute("SELECT read, rejected, unknown_keys FROM files").fetchall() == [
+            (300, duplicate, unknown)
+        ]
+
+
+@pytest.mark.parametrize("gathered", ["an event a line", "a batch a line"])
+def test_lines_that_fill_the_memory_are_read_in_pieces(
+    gathered: str, cli: Cli, log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = list[object]()
+    monkeypatch.setattr(
+        staging,
+        "whole_line_pieces",
+        lambda chunks, pieces=staging.whole_line_pieces: calls.append(chunks) or pieces(chunks),
+    )
+    monkeypatch.setattr(database, "BASE_MEMORY_MB", 250)
+    monkeypatch.setattr(database, "MEMORY_MB_PER_THREAD", 0)
+    long = [event(hash=f"h{n}", note="x" * (n and 1 << 20)) for n in range(100)]
+    lines = [json.dumps([one] if "batch" in gathered else one) for one in long]
+    lines[7] = lines[7][:30]
+    events, _, rejects, files = relations(cli, log("\n".join(lines)), tmp_path / "a.duckdb")
+    assert [(row[3], row[-1]) for row in events] == [(f"h{n}", n + 1) for n in range(100) if n != 7]
+    assert [reject[:3] for reject in rejects] == [(8, 1, "not JSON")]
+    assert files == [(100, 99, 1, 99)]
+    assert calls
