@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analyzer.api.filters import Filters
-    from analyzer.api.log import Log, load
+    from analyzer.api.load import load
+    from analyzer.api.log import Log
     from analyzer.api.replay import Outcome, replay
     from analyzer.errors import (
         AccountingError,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
         UsageError,
     )
 
-_API_MODULES = {"Filters": "filters", "Log": "log", "load": "log", "Outcome": "replay", "replay": "replay"}
+_API_MODULES = {"Filters": "filters", "Log": "log", "load": "load", "Outcome": "replay", "replay": "replay"}
 
 __all__ = [
     "AccountingError", "AnalyzerError", "ArchiveError", "Filters", "InputError", "JournalError", "Log", "NotALogError",

@@ -3,7 +3,7 @@
 The library returns raw values; only `render` formats them, by the unit alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -70,8 +70,13 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[tuple[Any, ...]]
     upright: bool = False
-    from_user_sql: bool = False
-    """Whether the columns are those of the user's SQL, whose names are displayed unchanged."""
+    lazy_frame: Callable[[], Any] | None = None
+    """Returns the rows as a polars.LazyFrame, where they are streamed and of any type: the result of a user's query."""
+
+    @property
+    def from_user_sql(self) -> bool:
+        """Whether the columns are those of the user's SQL, whose names are displayed unchanged."""
+        return self.lazy_frame is not None
 
     @property
     def is_list(self) -> bool:

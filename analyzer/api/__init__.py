@@ -1,1 +1,1 @@
-"""The Python API: what the command line answers, as Polars data frames. `analyzer` itself exports its names."""
+"""The Python API: the questions of the command line, answered as Polars data frames. `analyzer` exports its names."""

@@ -1,10 +1,10 @@
-"""The filters that every question takes, with the names they have on the command line."""
+"""Validates the arguments that functions of the Python API share: sources, and the filters of questions."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from os import PathLike
 from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
-from analyzer.api.arguments import require_type
 from analyzer.archive.selection import Selection
 from analyzer.archive.view import View
 from analyzer.errors import Option, UsageError
@@ -13,12 +13,13 @@ from analyzer.times import TIME_SYNTAX, naive_utc, parse_time
 
 
 class Filters(TypedDict, total=False):
-    """Filters; what is left out, or None, lets everything pass. Empty text is a value, and an empty list an error.
+    """The filters of a question. One that is left out, or None, does not filter.
 
-    `since` (inclusive) and `until` (exclusive) are ISO 8601 text, `36h`, `7d` or `4w` before now, a `date` (its
-    midnight) or a `datetime`; UTC where they have no offset. `team`, `ci`, `session`, `hash` and `where` take one value
-    or several. `source`, `event`, `status` and `where` choose single events before lookups are formed; the others
-    choose whole lookups.
+    `since` (inclusive) and `until` (exclusive) are ISO 8601 text, `36h`, `7d` or `4w` for a time before now, a `date`
+    (its midnight) or a `datetime`; they are UTC unless they have an offset. `team`, `ci`, `session`, `hash` and `where`
+    (SQL conditions on the columns of `events`) take one value or several: an empty string is a value, an empty list is
+    an error. `source`, `event`, `status` and `where` choose single events before they are combined into lookups; the
+    others choose whole lookups.
     """
 
     since: str | date | None
@@ -34,53 +35,63 @@ class Filters(TypedDict, total=False):
     where: str | Sequence[str] | None
 
 
-TIMES = ("since", "until")
-MANY = ("team", "ci", "session", "hash", "where")
+TIME_FILTERS = ("since", "until")
+LIST_FILTERS = ("team", "ci", "session", "hash", "where")
 CHOICES: dict[str, tuple[object, ...]] = {"interactive": (True, False)} | {
     name: get_args(get_args(get_type_hints(Filters)[name])[0]) for name in ("source", "event", "status")
 }
 
 
-def selection_of(filters: Filters, view: View) -> Selection:
-    """Return the selection that filters mean.
+def require_sources(sources: Sequence[Any], call: str) -> list[str]:
+    """Return the names of sources. `call` shows in the error how to pass several.
 
     Raises:
-        UsageError: an unknown filter, or a value that cannot be meant.
+        UsageError: there is no source, or one is not a path.
     """
-    return Selection(**{name: _value(name, value) for name, value in filters.items()}, view=view)
+    for source in sources:
+        if not isinstance(source, str | PathLike):
+            raise UsageError(f"{source!r} is not a path; unpack a list of sources: {call}")
+    names = [str(source) for source in sources]
+    if not names or "" in names:
+        raise UsageError("no source: name a log, a directory, a glob or an archive (*.duckdb)")
+    return names
 
 
-def texts(value: str | Sequence[str]) -> tuple[str, ...]:
-    """Return one value, or several, as several."""
+def selection_of(filters: Filters, view: View) -> Selection:
+    """Return the selection for `filters`.
+
+    Raises:
+        UsageError: an unknown filter, or an invalid value.
+    """
+    return Selection(**{name: _filter_value(name, value) for name, value in filters.items()}, view=view)
+
+
+def as_tuple(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Return a single string, or several, as a tuple."""
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _value(name: str, value: Any) -> Any:
+def _filter_value(name: str, value: Any) -> Any:
     if name not in Filters.__annotations__:
         near = closest_match(name, Filters.__annotations__)
         hint = f"did you mean {near}?" if near else f"there are {', '.join(Filters.__annotations__)}"
         raise UsageError(f"{name}: no such filter; {hint}")
-    require_type(name, value, get_type_hints(Filters)[name])
-    if name in MANY:
-        return () if value is None else _texts(name, value)
-    if name in TIMES:
-        return _moment(name, value)
-    if value is not None and value not in CHOICES[name]:
-        raise UsageError(Option(name, value), f": {' or '.join(map(repr, CHOICES[name]))} is expected")
-    return value
-
-
-def _texts(name: str, value: str | Sequence[str]) -> tuple[str, ...]:
-    found = texts(value)
-    if not found:
-        raise UsageError(Option(name, value), ": an empty list lets nothing pass; None is no filter")
-    return found
-
-
-def _moment(name: str, value: str | date | None) -> datetime | None:
     if value is None:
-        return None
+        return () if name in LIST_FILTERS else None
+    if name in TIME_FILTERS:
+        return _time(name, value)
+    if name in CHOICES:
+        if value not in CHOICES[name]:
+            raise UsageError(Option(name, value), f": {' or '.join(map(repr, CHOICES[name]))} is expected")
+        return value
+    values = as_tuple(value)
+    if not values:
+        raise UsageError(Option(name, value), ": an empty list matches nothing; pass None for no filter")
+    return values
+
+
+def _time(name: str, value: str | date) -> datetime:
     try:
         return parse_time(value, datetime.now(UTC)) if isinstance(value, str) else naive_utc(value)
-    except ValueError:
-        raise UsageError(Option(name, value), f" is no time: {TIME_SYNTAX}") from None
+    except (ValueError, TypeError):
+        raise UsageError(Option(name, value), f" is not a time: {TIME_SYNTAX}") from None

@@ -1,4 +1,4 @@
-"""What a log holds open, and for how long."""
+"""Keeps the connection of a `Log` open until it is closed or no longer referenced."""
 
 import weakref
 from contextlib import AbstractContextManager, ExitStack
@@ -6,7 +6,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.view import show_view
+from analyzer.archive.view import create_view_relations
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,41 +14,45 @@ if TYPE_CHECKING:
 
 
 class LogHandle:
-    """What is open, until it is closed: lazy frames keep it alive, and the end of the program closes it."""
+    """An open log and the lock for its connection.
 
-    def __init__(self, stack: ExitStack, found: OpenLog) -> None:
-        self._open: list[OpenLog] = [found]
+    A `Log` and its lazy frames refer to the handle; when the last of them is gone, or the interpreter exits, it closes.
+    """
+
+    def __init__(self, stack: ExitStack, log: OpenLog) -> None:
+        # A list that _close empties: a finalizer must not refer to the handle itself.
+        self._log: list[OpenLog] = [log]
         self.lock = RLock()
-        self.close = weakref.finalize(self, _close, stack, self._open, self.lock)
+        self.close = weakref.finalize(self, _close, stack, self._log, self.lock)
 
     def __reduce__(self) -> NoReturn:
-        raise UsageError("a log is neither copied nor pickled; open its sources again with analyzer.load")
+        raise UsageError("a log can be neither copied nor pickled; open its sources again with analyzer.load")
 
     @property
     def is_open(self) -> bool:
-        """Whether it is open still."""
-        return bool(self._open)
+        """Whether the log has not been closed."""
+        return bool(self._log)
 
-    def opened(self) -> OpenLog:
-        """Return what is open."""
-        if not self._open:
+    def log(self) -> OpenLog:
+        """Return the open log, or raise UsageError if it is closed."""
+        if not self._log:
             raise UsageError("the log is closed; open it again with analyzer.load")
-        return self._open[0]
+        return self._log[0]
 
-    def forget(self) -> None:
-        """Let go of what the last question made."""
-        for found in self._open:
-            found.drop_selections()
+    def drop_selections(self) -> None:
+        """Drop the temporary tables of the selections of the last question."""
+        for log in self._log:
+            log.drop_selections()
 
     def cursor(self) -> "DuckDBPyConnection":
-        """Return a connection of its own to it, for who does not hold the lock; the same view answers."""
-        found = self.opened()
-        cursor = found.connection.cursor()
-        show_view(cursor, found.view)
+        """Return a second connection to the log, with the relations of its view, for use without the lock."""
+        log = self.log()
+        cursor = log.connection.cursor()
+        create_view_relations(cursor, log.view)
         return cursor
 
 
-def _close(stack: ExitStack, found: list[OpenLog], lock: AbstractContextManager[Any]) -> None:
+def _close(stack: ExitStack, log: list[OpenLog], lock: AbstractContextManager[Any]) -> None:
     with lock:
-        found.clear()
+        log.clear()
         stack.close()

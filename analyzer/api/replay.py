@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Unpack
 
-from analyzer.api.arguments import checked
-from analyzer.api.filters import Filters, selection_of
-from analyzer.api.values import require_sources
+from analyzer.api.filters import Filters, require_sources, selection_of
 from analyzer.archive.open_log import LoadObserver, open_log
 from analyzer.archive.read_options import ReadOptions
-from analyzer.archive.view import VIEWS, Purpose, View
+from analyzer.archive.view import VIEWS, View
 from analyzer.errors import Option, UsageError
 from analyzer.questions.notes import load_notes as of_input
 from analyzer.questions.notes import unknown_name_notes
@@ -48,7 +46,6 @@ class Outcome:
     notes: Sequence[str] = ()
 
 
-@checked
 def replay(
     *sources: str | Path,
     api: str,
@@ -152,8 +149,7 @@ def replay(
     )
     with ExitStack() as stack:
         known = stack.enter_context(Journal(path, read_only=not execute)) if execute or path.exists() else None
-        purpose = Purpose(view, to_send=True)
-        found = stack.enter_context(open_log(names, ReadOptions(), LoadObserver(), purpose))
+        found = stack.enter_context(open_log(names, ReadOptions(), LoadObserver(), view))
         if found.load_result.errors:
             raise found.load_result.errors[0]
         session = Replay(found.connection, wanted, server.api, known)

@@ -1,4 +1,9 @@
-"""Which lookups a question is about: the filters that every command has, and what they leave out."""
+"""Selects the lookups that a question is about: the filters of every command, as SQL with named parameters.
+
+Most filters choose whole lookups. `source`, `event`, `status` and `where` choose single events, before these are
+combined into lookups: such a lookup is partial. After `source="LOCAL"`, a lookup that hit remotely is a local miss.
+Partial lookups are computed once, into a temporary table; whole ones are read from the relation `lookup`.
+"""
 
 import re
 from collections.abc import Sequence
@@ -17,16 +22,18 @@ if TYPE_CHECKING:
     import polars as pl
     from duckdb import DuckDBPyConnection
 
+LIST_FILTERS = ("team", "ci", "session", "hash")
+EVENT_FILTERS = ("source", "event", "status")
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Filters. Times are naive UTC, `since` inclusive, `until` exclusive. None, or nothing, lets everything pass.
+    """The filters of a question; None and () do not filter. Times are naive UTC: `since` inclusive, `until` exclusive.
 
-    `source`, `event`, `status` and `where` choose single events before lookups are formed; the others whole lookups.
-    `view` is applied as SOURCE is opened.
+    A lookup belongs to the time of its first event. `view` takes effect when SOURCE is opened.
 
     Raises:
-        UsageError: text that is no UTF-8.
+        UsageError: text that is not valid UTF-8.
     """
 
     since: datetime | None = None
@@ -43,26 +50,26 @@ class Selection:
     view: View = "auto"
 
     def __post_init__(self) -> None:
-        """Refuse text that no log can hold."""
-        for name in ("team", "ci", "session", "hash", "where"):
+        for name in (*LIST_FILTERS, "where"):
             require_utf8(name, *getattr(self, name))
 
     @property
-    def is_of_times(self) -> bool:
-        """Whether lookups are chosen by their times at most."""
+    def filters_only_times(self) -> bool:
+        """Whether no filter is set but `since` and `until`."""
         others = (getattr(self, one.name) for one in fields(self) if one.name not in ("since", "until", "view"))
         return all(value in (None, (), []) for value in others)
 
     @property
     def chooses_events(self) -> bool:
-        """Whether single events are filtered."""
+        """Whether single events are filtered, which makes lookups partial."""
         return bool(self.source or self.event or self.status or self.where)
 
 
-EVENTS = """
-SELECT e.*, s.session AS "sessionId", CASE WHEN e.kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END AS source,
-       CASE WHEN e.kind IN (1, 4) THEN 'HIT' ELSE 'MISS' END AS event, h.hash, e.duration_ms AS duration,
-       e.happened_at AS timestamp, c.team_id AS "teamId", c.slug, c.team, c.ci, c.interactive, f.name AS file
+# The columns that `where` can name are those of the relation `events`; the others make partial lookups.
+NAMED_EVENTS = """
+SELECT e.*, s.session AS "sessionId", event_source(e.kind) AS source, event_result(e.kind) AS event, h.hash,
+       e.duration_ms AS duration, e.happened_at AS timestamp, c.team_id AS "teamId", c.slug, c.team, c.ci,
+       c.interactive, f.name AS file
 FROM event e
 JOIN store.session s ON s.id = e.session_id
 JOIN store.hash h ON h.id = e.hash_id
@@ -70,14 +77,14 @@ JOIN store.context c ON c.id = e.context_id
 JOIN store.file f ON f.id = e.file_id
 """
 
-CHOSEN = """
+FILTERED_EVENTS = """
 SELECT * FROM {events}
-WHERE ($source::VARCHAR IS NULL OR (kind <= 2) = ($source = 'LOCAL'))
-  AND ($event::VARCHAR IS NULL OR (kind IN (1, 4)) = ($event = 'HIT'))
+WHERE ($source::VARCHAR IS NULL OR event_source(kind) = $source)
+  AND ($event::VARCHAR IS NULL OR event_result(kind) = $event)
   AND ($status::VARCHAR IS NULL OR (status BETWEEN 200 AND 299) = ($status = 'ok'))
 """
 
-LOOKUPS = """
+FILTERED_LOOKUPS = """
 SELECT l.*, c.team, c.ci, c.interactive
 FROM {lookup} l JOIN store.context c ON c.id = l.context_id
 WHERE ($since::TIMESTAMP IS NULL OR first_at >= $since) AND ($until::TIMESTAMP IS NULL OR first_at < $until)
@@ -89,33 +96,38 @@ WHERE ($since::TIMESTAMP IS NULL OR first_at >= $since) AND ($until::TIMESTAMP I
   AND (len($hash::VARCHAR[]) = 0 OR hash_id IN (SELECT id FROM store.hash WHERE list_contains($hash, hash)))
 """
 
-# Here a lookup may be any part of the stored one: its context is that of its first event, whatever that is now. Time
-# and context are packed into one number, so that ties are settled by what contexts are, not by when they were loaded.
-PARTS = f"""
-SELECT p.* EXCLUDE (first), c.id AS context_id
+# The ids of contexts depend on the order of loading; ranks by content do not.
+CONTEXT_RANK = """
+CREATE OR REPLACE TEMP TABLE context_rank AS
+SELECT id AS context_id, row_number() OVER (ORDER BY team, team_id, ci, interactive) AS rank FROM store.context
+"""
+
+# A lookup has the context of its first event. Time and rank are packed into one number, so that a plain min() finds it
+# and no group is sorted; events without a time come last.
+PARTIAL_LOOKUPS = f"""
+CREATE TEMP TABLE {{table}} AS
+SELECT p.* EXCLUDE (first_rank), r.context_id
 FROM (SELECT {{source}} session_id, hash_id, min(happened_at) AS first_at, max(happened_at) AS last_at,
              bit_or(kind) AS kinds, {DURATION}, count(*) AS events,
-             min((coalesce(epoch_us(happened_at), 1::BIGINT << 62)::HUGEINT << 32) + rank) & 4294967295 AS first
-      FROM {{events}} JOIN ranked USING (context_id) GROUP BY ALL) p
-JOIN ranked c ON c.rank = p.first
+             min((coalesce(epoch_us(happened_at), 1::BIGINT << 62)::HUGEINT << 32) + rank) & 4294967295 AS first_rank
+      FROM ({{events}}) JOIN context_rank USING (context_id) GROUP BY ALL) p
+JOIN context_rank r ON r.rank = p.first_rank
 """
-RANKED = """
-CREATE OR REPLACE TEMP TABLE ranked AS
-SELECT id, id AS context_id, row_number() OVER (ORDER BY team, team_id, ci, interactive) AS rank FROM store.context
-"""
-CHOSEN_LOOKUP = "chosen_lookup_"
-_NUMBERS = count(1)
-CHOSEN_LOOKUPS = "SELECT table_name FROM duckdb_tables() WHERE temporary AND starts_with(table_name, $start)"
+SOURCE_COLUMN = "event_source(kind) AS source,"
 
-OF_EVENTS = ("source", "event", "status")
-SOURCE = "CASE WHEN kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END AS source,"
+PARTIAL_LOOKUP_PREFIX = "partial_lookup_"
+PARTIAL_LOOKUP_TABLES = "SELECT table_name FROM duckdb_tables() WHERE temporary AND starts_with(table_name, $prefix)"
+_table_numbers = count(1)
+"""Numbers the tables of partial lookups: a question may have several selections at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # compared by identity: tables derived from a query are cached by it
 class LookupsQuery:
-    """The lookups of a selection: `sql` gives a row a lookup, with the columns of `LOOKUPS`.
+    """The lookups of a selection, as SQL: questions write `{selected}` where they read them.
 
-    `events` gives the events they are made of, and `lookup` all lookups of these, before whole lookups are filtered.
+    `sql` gives one row per lookup: session_id, hash_id, first_at, last_at, kinds, duration_ms, context_id, events,
+    team, ci and interactive. `lookup` is the relation it filters, and `events` the SQL of the events behind that, both
+    before whole lookups are filtered. `one_sided`: LOCAL and REMOTE events of a lookup are not seen together.
     """
 
     connection: "DuckDBPyConnection"
@@ -126,85 +138,84 @@ class LookupsQuery:
     one_sided: bool
 
     def rows(self, question: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """Run a query over `{selected}`, and return its rows."""
-        return self._run(question, parameters).fetchall()
+        """Run a query that reads `{selected}`, and return its rows."""
+        return fetch_rows(self.connection, self._bind(question), self.parameters | parameters)
 
     def frame(self, question: str, **parameters: Any) -> "pl.DataFrame":
-        """Run a query over `{selected}`, and return its rows as a data frame."""
+        """Run a query that reads `{selected}`, and return its rows as a data frame."""
         import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
 
-        sql = question.replace("{selected}", f"({self.sql})")
-        return pl.DataFrame(self.connection.sql(sql, params=_named(sql, self.parameters | parameters)))
+        sql = self._bind(question)
+        return pl.DataFrame(self.connection.sql(sql, params=_used_parameters(sql, self.parameters | parameters)))
 
     def execute(self, statement: str, **parameters: Any) -> None:
-        """Run a statement over `{selected}`."""
-        self._run(statement, parameters)
+        """Run a statement that reads `{selected}`."""
+        sql = self._bind(statement)
+        self.connection.execute(sql, _used_parameters(sql, self.parameters | parameters))
 
-    def _run(self, sql: str, parameters: dict[str, Any]) -> "DuckDBPyConnection":
-        return _run(self.connection, sql.replace("{selected}", f"({self.sql})"), self.parameters | parameters)
+    def _bind(self, sql: str) -> str:
+        return sql.replace("{selected}", f"({self.sql})")
 
 
 def fetch_rows(connection: "DuckDBPyConnection", sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """Run a query with those of the parameters that it names."""
-    return _run(connection, sql, parameters).fetchall()
+    """Run a query with those of `parameters` that it uses, and return its rows."""
+    return connection.execute(sql, _used_parameters(sql, parameters)).fetchall()
 
 
-def _run(connection: "DuckDBPyConnection", sql: str, parameters: dict[str, Any]) -> "DuckDBPyConnection":
-    return connection.execute(sql, _named(sql, parameters))
-
-
-def _named(sql: str, parameters: dict[str, Any]) -> dict[str, Any]:
+def _used_parameters(sql: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters that `sql` names: DuckDB raises an error for others."""
     return {name: value for name, value in parameters.items() if re.search(rf"\${name}\b", sql)}
 
 
 def select_lookups(connection: "DuckDBPyConnection", selection: Selection, *, by_source: bool = False) -> LookupsQuery:
-    """Find the lookups of a selection.
+    """Return the query for the lookups of a selection.
 
-    With `by_source` a lookup is all events of one (session, hash, source), and has the column `source`.
+    With `by_source`, LOCAL and REMOTE events make separate lookups, told apart by a column `source`.
 
     Raises:
-        QueryError: `where` does not run.
+        QueryError: the SQL of `where` does not run.
     """
-    lookup, events = "lookup", _events(selection)
+    lookup, events = "lookup", _events_sql(selection)
     if selection.chooses_events or by_source:
-        lookup = f"{CHOSEN_LOOKUP}{next(_NUMBERS)}"
-        _choose(connection, selection, lookup, events, SOURCE if by_source else "")
-    lists = {name: list(getattr(selection, name)) for name in ("team", "ci", "session", "hash")}
-    single = {name: getattr(selection, name) for name in ("since", "until", "interactive", *OF_EVENTS)}
+        lookup = f"{PARTIAL_LOOKUP_PREFIX}{next(_table_numbers)}"
+        source = SOURCE_COLUMN if by_source else ""
+        _run_where(connection, selection, PARTIAL_LOOKUPS.format(table=lookup, source=source, events=events))
+    lists = {name: list(getattr(selection, name)) for name in LIST_FILTERS}
+    others = {name: getattr(selection, name) for name in ("since", "until", "interactive", *EVENT_FILTERS)}
     one_sided = by_source or selection.source is not None
-    return LookupsQuery(connection, LOOKUPS.format(lookup=lookup), lookup, events, lists | single, one_sided)
+    return LookupsQuery(connection, FILTERED_LOOKUPS.format(lookup=lookup), lookup, events, lists | others, one_sided)
 
 
-def _events(selection: Selection) -> str:
+def _events_sql(selection: Selection) -> str:
     """Return the SQL of the single events that a selection chooses."""
     if not selection.chooses_events:
         return "FROM event"
     events = "event"
     if selection.where:
+        # The line end closes a comment at the end of a condition.
         condition = " AND ".join(f"({where}\n)" for where in selection.where)
-        events = f"(SELECT * FROM ({EVENTS}) WHERE {condition})"
-    return CHOSEN.format(events=events)
+        events = f"(SELECT * FROM ({NAMED_EVENTS}) WHERE {condition})"
+    return FILTERED_EVENTS.format(events=events)
 
 
-def drop_selections(connection: "DuckDBPyConnection") -> None:
-    """Drop what selections keep of chosen events: none of them is asked anything more."""
-    for (name,) in connection.execute(CHOSEN_LOOKUPS, {"start": CHOSEN_LOOKUP}).fetchall():
+def drop_partial_lookups(connection: "DuckDBPyConnection") -> None:
+    """Drop the tables of partial lookups, once the question that selected them is answered."""
+    for (name,) in connection.execute(PARTIAL_LOOKUP_TABLES, {"prefix": PARTIAL_LOOKUP_PREFIX}).fetchall():
         connection.execute(f"DROP TABLE temp.{name}")
 
 
-def _choose(connection: "DuckDBPyConnection", selection: Selection, name: str, events: str, source: str) -> None:
+def _run_where(connection: "DuckDBPyConnection", selection: Selection, statement: str) -> None:
+    """Run a statement that contains the conditions of `where`; errors name the option and its columns."""
     import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
 
-    parts = PARTS.format(source=source, events=f"({events})")
-    table = f"CREATE TEMP TABLE {name} AS {parts}"
-    connection.execute(RANKED)
+    connection.execute(CONTEXT_RANK)
     try:
-        for where in selection.where:  # each by itself: its parentheses are its own
+        # Parsed one by one, so that a parenthesis in one condition cannot close that of another.
+        for where in selection.where:
             connection.extract_statements(f"SELECT 1 WHERE {where}")
-        fetch_rows(connection, table, {name: getattr(selection, name) for name in OF_EVENTS})
+        fetch_rows(connection, statement, {name: getattr(selection, name) for name in EVENT_FILTERS})
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        columns = ", ".join(FIELD_NAMES)
         raise QueryError(
-            Option("where", " AND ".join(selection.where)), f": {reason}; the columns are {columns}, team"
+            Option("where", " AND ".join(selection.where)), f": {reason}; columns: {', '.join(FIELD_NAMES)}, team"
         ) from None

@@ -9,7 +9,7 @@ from analyzer.cli.exits import CHECK_HELP, Exit
 from analyzer.cli.filters import FILTERS_HELP, filter_options
 from analyzer.cli.options import Command, Rate, Seconds
 from analyzer.cli.output import OutputOptions, output_options, write
-from analyzer.cli.source import SourceOptions, exit_code, load_progress, open_source, source_options
+from analyzer.cli.source import SourceOptions, exit_code, open_source, source_options
 from analyzer.questions.options import DEFAULT_MIN_LOOKUPS, CheckOptions
 
 if TYPE_CHECKING:
@@ -50,13 +50,12 @@ def command(
       analyzer check sample_data --max-drop 0.05 --team platform
       analyzer check sample_data/runs --min-hit-rate 0.6 --min-lookups 30
     """
-    from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.questions.check import check  # noqa: PLC0415
 
     min_time_saved_ms = None if min_time_saved is None else min_time_saved * 1000
     options = CheckOptions(min_hit_rate, min_remote_hit_rate, max_drop, min_time_saved_ms, min_lookups)
     target = output.target(inputs)
-    with open_source(inputs, load_progress(), Purpose(selection.view)) as log:
+    with open_source(inputs, selection.view) as log:
         report = check(log, selection, options)
         write(report, target)
         missed = _report_verdicts(report)

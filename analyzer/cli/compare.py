@@ -11,7 +11,7 @@ from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.filters import FILTERS_HELP, filter_options
 from analyzer.cli.options import COST_PER_MINUTE, Command
 from analyzer.cli.output import OutputOptions, output_options, write
-from analyzer.cli.source import SourceOptions, exit_code, load_progress, open_source, source_options
+from analyzer.cli.source import SourceOptions, exit_code, open_source, source_options
 from analyzer.questions.options import CompareOptions
 from analyzer.text import replace_surrogates
 
@@ -51,7 +51,6 @@ def command(
       analyzer compare sample_data team=web team=platform --since 2026-11-01
       analyzer compare sample_data/acme-until-09-15.ndjson.gz sample_data/acme-until-10-15.parquet
     """
-    from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.questions.compare import compare  # noqa: PLC0415
     from analyzer.questions.comparison_sides import ComparisonSide, parse_sides  # noqa: PLC0415
     from analyzer.questions.report import with_costs  # noqa: PLC0415
@@ -65,9 +64,6 @@ def command(
         logs_sources = [(a,), (b,)]
         sides = ComparisonSide(f"A: {replace_surrogates(a)}", {}), ComparisonSide(f"B: {replace_surrogates(b)}", {})
     with ExitStack() as stack:
-        logs = [
-            stack.enter_context(open_source(replace(inputs, sources=one), load_progress(), Purpose(selection.view)))
-            for one in logs_sources
-        ]
+        logs = [stack.enter_context(open_source(replace(inputs, sources=one), selection.view)) for one in logs_sources]
         write(with_costs(compare(logs, selection, sides, options), cost_per_minute), target)
         return max(exit_code(log.load_result) for log in logs)

@@ -162,7 +162,6 @@ def _fit(
     selection: "Selection",
 ) -> None:  # fmt: skip
     """Say what the journal knows of the events of SOURCE, and what it knows of besides."""
-    from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.questions.notes import unknown_name_notes  # noqa: PLC0415
     from analyzer.replayer.pending import ReplayRequest  # noqa: PLC0415
     from analyzer.replayer.replay import Replay  # noqa: PLC0415

@@ -14,7 +14,7 @@ import click
 from analyzer.cli import console
 from analyzer.cli.files import atomic_write, require_writable
 from analyzer.cli.options import Decorator, option_group, titled_option
-from analyzer.cli.source import SourceOptions, exit_code, load_progress, open_source
+from analyzer.cli.source import SourceOptions, exit_code, open_source
 from analyzer.errors import Message, UsageError
 
 if TYPE_CHECKING:
@@ -101,10 +101,8 @@ def run_question(
     lookups_only: bool = False,
 ) -> "Exit":
     """Open SOURCE, write the report that `question` makes of it, and return the exit code."""
-    from analyzer.archive.view import Purpose  # noqa: PLC0415
-
     target = output.target(inputs)
-    with open_source(inputs, load_progress(), Purpose(view, lookups_only)) as log:
+    with open_source(inputs, view, lookups_only=lookups_only) as log:
         write(question(log), target)
         return exit_code(log.load_result)
 

@@ -50,7 +50,6 @@ def command(
       analyzer replay cache.duckdb --execute --dead-letters refused.ndjson
       analyzer replay cache.duckdb --execute --slug new-team --requests-per-minute 60
     """
-    from analyzer.archive.view import Purpose  # noqa: PLC0415
     from analyzer.questions.notes import unknown_name_notes  # noqa: PLC0415
     from analyzer.replayer import runs  # noqa: PLC0415
     from analyzer.replayer.dead_letters import dead_letters_path  # noqa: PLC0415

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from analyzer.archive.accounting import LoadResult
     from analyzer.archive.open_log import LoadObserver, OpenLog
     from analyzer.archive.read_options import ReadOptions
-    from analyzer.archive.view import Purpose
+    from analyzer.archive.view import View
 
 FORMAT_NAMES = ("ndjson", "batches", "array", "requests", "har", "csv", "tsv", "parquet", "runs", "metadata")
 SOURCE_HELP = (
@@ -96,13 +96,13 @@ def _column_pair(text: str) -> tuple[str, str]:
 
 
 @contextmanager
-def open_source(inputs: SourceOptions, observer: "LoadObserver", purpose: "Purpose") -> Iterator["OpenLog"]:
+def open_source(inputs: SourceOptions, view: "View" = "auto", *, lookups_only: bool = False) -> Iterator["OpenLog"]:
     """Open SOURCE, report on stderr what was read, and write the rejects to their file."""
     from analyzer.archive.open_log import open_log  # noqa: PLC0415
 
     if not inputs.sources:
         raise UsageError("no SOURCE: name a log, a directory, a glob, an archive (*.duckdb), or - for stdin")
-    with open_log(inputs.sources, inputs.read_options(), observer, purpose) as log:
+    with open_log(inputs.sources, inputs.read_options(), load_progress(), view, lookups_only=lookups_only) as log:
         report_input(log, inputs.rejects)
         if not is_archive(Path(inputs.sources[0])):
             require_logs(log.load_result, inputs)

@@ -1,11 +1,11 @@
-"""`analyzer sql`."""
+"""`analyzer sql`: runs a query on logs or an archive."""
 
 import click
 
 from analyzer.cli.exits import HELP as EXITS
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, output_options, write
-from analyzer.cli.source import SourceOptions, exit_code, load_progress, open_source, source_options
+from analyzer.cli.source import SourceOptions, exit_code, open_source, source_options
 from analyzer.errors import UsageError
 
 
@@ -13,10 +13,10 @@ from analyzer.errors import UsageError
 @source_options("[SOURCE]... SQL")
 @output_options
 def command(inputs: SourceOptions, output: OutputOptions) -> int:
-    """Ask SQL (DuckDB's) of logs or of an archive.
+    """Run a DuckDB SQL query on logs or an archive.
 
-    The relations are events, lookups, sessions, runs, tasks, files and rejects. The query reads; it reaches no file and
-    no network.
+    The relations are events, lookups, sessions, runs, tasks, files and rejects. A query only reads them: it cannot
+    access files or the network. CSV, NDJSON and Parquet are written while the query runs.
 
     \b
     Examples:
@@ -26,14 +26,15 @@ def command(inputs: SourceOptions, output: OutputOptions) -> int:
     """
     from dataclasses import replace  # noqa: PLC0415
 
-    from analyzer.archive.view import ANY_QUESTION  # noqa: PLC0415
-    from analyzer.questions.sql import answer_sql  # noqa: PLC0415
+    from analyzer.questions.sql import prepare_query  # noqa: PLC0415
 
     if len(inputs.sources) < 2:  # noqa: PLR2004  (a source and the query)
-        raise UsageError('a SOURCE and SQL are needed: analyzer sql sample_data "SELECT count(*) FROM events"')
+        raise UsageError('SOURCE and SQL are required: analyzer sql sample_data "SELECT count(*) FROM events"')
     *sources, text = inputs.sources
     inputs = replace(inputs, sources=tuple(sources))
     target = output.target(inputs)
-    with open_source(inputs, load_progress(), ANY_QUESTION) as log:
-        write(answer_sql(log, text), target)
+    with open_source(inputs) as log:
+        query = prepare_query(log, text)
+        with query.errors():
+            write(query.report(), target)
         return exit_code(log.load_result)

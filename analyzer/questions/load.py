@@ -27,7 +27,7 @@ FILE_COLUMNS = (
 def load(log: OpenLog) -> Report:
     """Answer `load`: the table `files`, a row per log; run summaries or metadata of one directory share a row."""
     table = Table("files", FILE_COLUMNS, list(_rows(log.load_result.files)))
-    counts = log.counts_now()
+    counts = log.loaded_counts()
     return Report("load", account_for(counts, counts.kept), [table], table)
 
 

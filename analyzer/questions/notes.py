@@ -173,7 +173,7 @@ def _duplicate_notes(duplicates: Sequence[FileReport]) -> Iterator[str]:
 
 def _reject_notes(log: OpenLog) -> Iterator[str]:
     # After loading into an archive, only the new files are reported, not all that it contains.
-    counts = log.counts_now() if log.first_file_id else log.counts()
+    counts = log.loaded_counts() if log.first_file_id else log.counts()
     if not counts.rejected:
         return
     yield Message(f"{counts.rejected:,} of {counts.read:,} events rejected; ", Option("rejects"), " lists all")

@@ -1,7 +1,15 @@
-"""What `sql` answers."""
+"""Runs the SQL query of a user on an open log, and streams its result.
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+A query is a single statement that only reads: access to files and the network was disabled when the log was opened,
+and the configuration is locked before the first query. Text formats get rows from DuckDB's cursor, in small batches;
+data frames and Parquet get Arrow batches, which keep every type but are always 131,072 rows. Both apply the same casts.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from analyzer.archive.open_log import OpenLog
 from analyzer.errors import QueryError
@@ -10,75 +18,192 @@ from analyzer.table import NUMBER, TEXT, Column, Table
 from analyzer.text import is_utf8
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection, Statement
+    import polars as pl
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
-QUERIES = frozenset({"SELECT"})
-RUNS_ALONE = "the log holds run summaries alone: ask runs and tasks; events, lookups and sessions are empty"
-NO_EVENTS = "SELECT NOT EXISTS (FROM store.lookup)"
+QUERY_STATEMENTS = frozenset({"SELECT"})
+"""The statement types that run. DuckDB gives FROM, WITH, DESCRIBE, SUMMARIZE and SHOW the same type."""
+
+BATCH_ROWS = 10_000
+
+TEXT_TYPES = dict.fromkeys(
+    ("interval", "time with time zone", "bit", "bignum", "tuple", "union", "variant", "geometry", "type", "null"),
+    "VARCHAR",
+) | {"timestamp with time zone": "TIMESTAMP"}
+"""The SQL types that columns are cast to, by the id of DuckDB's type. Times become naive UTC, as the time zone of the
+connection is UTC; types without an equivalent in Python or Polars become the text that DuckDB writes."""
+
+FRAME_TYPES = TEXT_TYPES | dict.fromkeys(("hugeint", "uhugeint"), "DECIMAL(38,0)")
+"""The same for data frames. Polars has no more than 38 digits, and without the cast it rounds longer integers."""
+
+HAS_NO_LOOKUP = "SELECT NOT EXISTS (FROM store.lookup)"
 
 
-def answer_sql(log: OpenLog, sql: str) -> Report:
-    """Answer `sql`: the table `result`.
+class QueryRows(Sequence[tuple[Any, ...]]):
+    """The rows of a relation, fetched in batches while they are iterated, each time anew.
+
+    `len`, `bool` and indexing fetch all rows and keep them, for formats that lay out the whole table.
+    """
+
+    def __init__(self, connection: "DuckDBPyConnection", relation: "DuckDBPyRelation") -> None:
+        self._connection, self._sql = connection, relation.sql_query()
+
+    @cached_property
+    def _all(self) -> list[tuple[Any, ...]]:
+        return list(self._stream())
+
+    def _stream(self) -> Iterator[tuple[Any, ...]]:
+        result = self._connection.execute(self._sql)
+        while batch := result.fetchmany(BATCH_ROWS):
+            yield from batch
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self._all) if "_all" in vars(self) else self._stream()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._all[index]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query that was checked but not run. Read the rows of its report inside `errors()`."""
+
+    log: OpenLog
+    relation: "DuckDBPyRelation"
+
+    def report(self) -> Report:
+        """Return the report of `sql`, with the table `result`, whose rows are streamed."""
+        columns = [
+            Column(name, _unit(kind), str(kind))
+            for name, kind in zip(self.relation.columns, self.relation.types, strict=True)
+        ]
+        rows = QueryRows(self.log.connection, _cast(self.relation, TEXT_TYPES))
+        table = Table("result", columns, rows, lazy_frame=self.lazy_frame)
+        # Counted first: a connection answers nothing else while it streams a result.
+        counts = self.log.counts()
+        return Report("sql", account_for(counts, counts.kept), [table], table, sql_notes(self.log))
+
+    def frame(self) -> "pl.DataFrame":
+        """Return the result as a data frame."""
+        import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
+
+        with self.errors():
+            return pl.DataFrame(_cast(self.relation, FRAME_TYPES))
+
+    def lazy_frame(self) -> "pl.LazyFrame":
+        """Return the result as a lazy frame that can be collected once, batch by batch."""
+        import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
+
+        return pl.scan_arrow_c_stream(_cast(self.relation, FRAME_TYPES))
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Convert errors that occur while the query runs to QueryError."""
+        import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
+
+        try:
+            yield
+        except duckdb.Error as error:
+            raise QueryError(self._message(str(error))) from None
+        except Exception as error:
+            # An error after the first Arrow batch arrives as a ComputeError of Polars, which this module does not load.
+            _, is_external, text = str(error).partition("got external error: ")
+            if not is_external:
+                raise
+            raise QueryError(self._message(text)) from None
+
+    def _message(self, text: str) -> str:
+        pairs = zip(self.relation.columns, self.relation.types, strict=True)
+        wide = [name for name, kind in pairs if "HUGEINT" in str(kind)]
+        if not wide or FRAME_TYPES["hugeint"] not in text:
+            return text
+        problem = "an integer of more than 38 digits, which no data frame holds"
+        return f"column {' or '.join(wide)}: {problem}; cast it, such as {_quoted(wide[0])}::VARCHAR"
+
+
+def prepare_query(log: OpenLog, sql: str) -> Query:
+    """Check a query, and return it bound to the relations of the log.
 
     Raises:
-        QueryError: the SQL does not run, or is no query.
+        QueryError: it is not a single query, does not bind, or has two columns of one name.
     """
     import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
 
-    connection = log.connection
     try:
-        result = connection.execute(parse_query(connection, sql))
-        columns = [Column(name, _unit(str(kind)), str(kind)) for name, kind, *_ in result.description or ()]
-        if any("TIME ZONE" in column.description for column in columns):
-            result = connection.execute(_without_time_zones(sql, columns))
-        rows = result.fetchall()
+        relation = log.connection.sql(_parse_query(log.connection, sql))
     except duckdb.Error as error:
         raise QueryError(str(error)) from None
-    require_distinct([column.name for column in columns])
-    table = Table("result", columns, rows, from_user_sql=True)
-    counts = log.counts()
-    return Report("sql", account_for(counts, counts.kept), [table], table, sql_notes(log))
-
-
-def require_distinct(names: Sequence[str]) -> None:
-    """Refuse columns of which two have one name."""
+    names = relation.columns
     if len(set(names)) < len(names):
-        raise QueryError(f"two columns have one name ({', '.join(names)}); name them apart with AS")
+        raise QueryError(f"two columns have the same name ({', '.join(names)}); rename one with AS")
+    return Query(log, relation)
 
 
 def sql_notes(log: OpenLog) -> list[str]:
-    """Say where relations are empty that a query may have asked: those of events, where run summaries answer."""
-    alone = log.view == "runs" and log.connection.execute(NO_EVENTS).fetchall()[0][0]
-    return [RUNS_ALONE] if alone else []
+    """Return the note that the relations of events are empty, where the log has run summaries only."""
+    is_empty = log.view == "runs" and log.connection.execute(HAS_NO_LOOKUP).fetchall()[0][0]
+    note = "the log has run summaries only: query runs and tasks; events, lookups and sessions are empty"
+    return [note] if is_empty else []
 
 
-def parse_query(connection: "DuckDBPyConnection", sql: str) -> "Statement":
-    """Return the one query of a text; from here on no query changes what this connection may do.
-
-    Raises:
-        QueryError: it is no query, or more than one.
-        duckdb.Error: it cannot be parsed.
-    """
+def _parse_query(connection: "DuckDBPyConnection", sql: str) -> str:
+    """Return the single query in `sql`, and lock the configuration, so that no query changes what it may access."""
     if not is_utf8(sql):
-        raise QueryError("SQL that is not valid UTF-8; write it as UTF-8")
+        raise QueryError("the SQL is not valid UTF-8; write it as UTF-8")
     statements = connection.extract_statements(sql)
-    if len(statements) != 1 or statements[0].type.name not in QUERIES:
-        raise QueryError("only one query is taken: SELECT, WITH, FROM, DESCRIBE, SUMMARIZE or SHOW")
+    if len(statements) != 1 or statements[0].type.name not in QUERY_STATEMENTS:
+        raise QueryError("exactly one query is expected: SELECT, WITH, FROM, DESCRIBE, SUMMARIZE or SHOW")
     if not connection.execute("SELECT current_setting('lock_configuration')").fetchall()[0][0]:
         connection.execute("SET lock_configuration = true")
-    return statements[0]
+    return _without_end(statements[0].query)
 
 
-def _without_time_zones(sql: str, columns: Sequence[Column]) -> str:
-    """Return the query with times in UTC as plain ones: DuckDB hands out others only with a further package."""
-    names = [f"c{place}" for place in range(len(columns))]
-    fields = (
-        f"timezone('UTC', {name})" if column.description == "TIMESTAMP WITH TIME ZONE" else name
-        for name, column in zip(names, columns, strict=True)
-    )
-    return f"SELECT {', '.join(fields)} FROM ({sql.rstrip().rstrip(';')}\n) AS t({', '.join(names)})"
+def _without_end(query: str) -> str:
+    """Return a query without semicolons and comments behind it: DuckDB cannot cast the columns of one that has both."""
+    import duckdb  # noqa: PLC0415  (loaded already; only its tokenizer is needed)
+
+    text = query.encode()
+    for start, kind in reversed(duckdb.tokenize(query)):
+        if kind != duckdb.token_type.comment and text[start : start + 1] != b";":
+            break
+        text = text[:start]
+    return text.decode()
 
 
-def _unit(kind: str) -> str:
-    """Return the unit of a column of SQL: that it is a number is all that is known."""
-    return NUMBER if kind.endswith("INT") or kind in ("DOUBLE", "FLOAT", "INTEGER") or kind[:7] == "DECIMAL" else TEXT
+def _cast(relation: "DuckDBPyRelation", types: Mapping[str, str]) -> "DuckDBPyRelation":
+    """Return a relation with the columns cast whose type is one of `types`, or contains one."""
+    expressions = []
+    for name, kind in zip(relation.columns, relation.types, strict=True):
+        column, target = _quoted(name), _cast_type(kind, types)
+        expressions.append(column if target == str(kind) else f"{column}::{target} AS {column}")
+    if expressions == [_quoted(name) for name in relation.columns]:
+        return relation
+    return relation.project(", ".join(expressions))
+
+
+def _cast_type(kind: Any, types: Mapping[str, str]) -> str:
+    """Return the SQL of a type with the types inside it replaced."""
+    if kind.id in types:
+        return types[kind.id]
+    if kind.id not in ("list", "array", "struct", "map"):
+        return str(kind)
+    inner = {name: _cast_type(child, types) for name, child in kind.children if name != "size"}
+    if kind.id == "list":
+        return f"{inner['child']}[]"
+    if kind.id == "array":
+        return f"{inner['child']}[{dict(kind.children)['size']}]"
+    if kind.id == "map":
+        return f"MAP({inner['key']}, {inner['value']})"
+    return f"STRUCT({', '.join(f'{_quoted(name)} {child}' for name, child in inner.items())})"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _unit(kind: Any) -> str:
+    """Return the unit of a column: of SQL, only whether it is a number is known."""
+    return NUMBER if kind.id.endswith("int") or kind.id in ("integer", "double", "float", "decimal") else TEXT

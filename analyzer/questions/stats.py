@@ -66,7 +66,7 @@ def explain_measures(options: StatsOptions) -> Report:
 
 def needs_lookups_only(selection: Selection, options: StatsOptions) -> bool:
     """Return whether the answer needs nothing but the lookups and their times, so that loading can skip the rest."""
-    return selection.is_of_times and all(dimension(name).bounds for name in options.by)
+    return selection.filters_only_times and all(dimension(name).bounds for name in options.by)
 
 
 def dimension(name: str) -> Dimension:

@@ -1,12 +1,17 @@
-"""Write reports as JSON, NDJSON, CSV and Parquet: values in raw units, null where there is no answer."""
+"""Writes reports as JSON, NDJSON, CSV and Parquet: values in their units, null where there is none.
+
+NDJSON, CSV and Parquet are written row by row, so that a table whose rows are streamed may be larger than memory.
+"""
 
 import csv
 import dataclasses
 import io
 import json
 import math
+from collections.abc import Iterator
 from datetime import date, time, timedelta
 from decimal import Decimal
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from analyzer.questions.report import Report
@@ -22,18 +27,21 @@ SCHEMA_VERSION = 1
 POLARS_TYPES = (bool, int, float, str, date, time, timedelta, Decimal, bytes, list, dict, type(None))
 
 
-def _records(table: Table) -> list[dict[str, Any]]:
+def _records(table: Table) -> Iterator[dict[str, Any]]:
     names = [column.name for column in table.columns]
-    return [dict(zip(names, map(_to_json_value, row), strict=True)) for row in table.rows]
+    return (dict(zip(names, map(_json_value, row), strict=True)) for row in table.rows)
 
 
-def _to_json_value(value: Any) -> Any:
-    """Return a plain value without NaN and infinity, which JSON does not have: they become null."""
+def _json_value(value: Any) -> Any:
+    """Return a value as JSON has it: null for NaN and infinity, a number for a decimal that a double can hold."""
+    if isinstance(value, list | tuple):
+        return [_json_value(item) for item in value]
+    if isinstance(value, dict):
+        return {str(to_plain_value(key)): _json_value(item) for key, item in value.items()}
+    if isinstance(value, Decimal):
+        number = int(value) if value == value.to_integral_value() else float(value)
+        return number if Decimal(str(number)) == value else str(value)
     plain = to_plain_value(value)
-    if isinstance(plain, list):
-        return [_to_json_value(item) for item in plain]
-    if isinstance(plain, dict):
-        return {key: _to_json_value(item) for key, item in plain.items()}
     return None if isinstance(plain, float) and not math.isfinite(plain) else plain
 
 
@@ -43,7 +51,7 @@ def write_json(report: Report, stream: BinaryIO) -> None:
         {
             "name": table.name,
             "columns": [{"name": c.name, "unit": c.unit, "description": c.description} for c in table.columns],
-            "rows": _records(table),
+            "rows": list(_records(table)),
         }
         for table in report.tables
     ]
@@ -67,26 +75,27 @@ def write_csv(report: Report, stream: BinaryIO) -> None:
     """Write the primary table with a header line; null is an empty field. Terminals get controls escaped."""
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text, lineterminator="\n")
-    quoting_writer = csv.writer(
-        text, lineterminator="\n", quoting=csv.QUOTE_ALL
-    )  # csv itself leaves a bare \r unquoted
+    quoting_writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # csv itself leaves a bare \r unquoted
+    rows = iter(report.primary.rows)
+    first = list(islice(rows, 1))  # this runs a query: where it fails, not even the header has been written
     writer.writerow([column.name for column in report.primary.columns])
-    escape = escape_controls if stream.isatty() else str
-    for row in report.primary.rows:
-        fields = [escape(field) if isinstance(field, str) else field for field in map(_to_csv_field, row)]
+    shown = escape_controls if stream.isatty() else str
+    for row in chain(first, rows):
+        fields = [shown(field) if isinstance(field, str) else field for field in map(_field, row)]
         has_return = any(isinstance(field, str) and "\r" in field for field in fields)
         (quoting_writer if has_return else writer).writerow(fields)
     text.detach()
 
 
-def _to_csv_field(value: Any) -> Any:
-    plain = to_plain_value(value)
-    return json.dumps(plain) if isinstance(plain, bool | list | dict) else plain
+def _field(value: Any) -> Any:
+    return json.dumps(_json_value(value)) if isinstance(value, bool | list | tuple | dict) else to_plain_value(value)
 
 
 def write_parquet(report: Report, stream: BinaryIO) -> None:
-    """Write the primary table, with times as UTC timestamps."""
-    table_frame(report.primary).write_parquet(stream)
+    """Write the primary table, times as UTC timestamps."""
+    table = report.primary
+    frame = table.lazy_frame() if table.lazy_frame else table_frame(table).lazy()
+    frame.sink_parquet(stream)
 
 
 def table_frame(table: Table) -> "pl.DataFrame":

@@ -39,6 +39,8 @@ def format_value(value: Any, unit: str) -> str:
         return "yes" if value else "no"
     if unit in FORMATTERS:
         return FORMATTERS[unit](value)
+    if isinstance(value, list | tuple | dict | bytes):
+        return str(to_plain_value(value))
     return f"{value:%Y-%m-%d %H:%M:%S} UTC" if isinstance(value, datetime) else str(value)
 
 
@@ -202,6 +204,10 @@ def to_plain_value(value: Any) -> Any:
         return [to_plain_value(item) for item in value]
     if isinstance(value, dict):
         return {str(key): to_plain_value(item) for key, item in value.items()}
+    if isinstance(value, bytes):
+        return "".join(
+            char if char.isascii() and char.isprintable() else f"\\x{ord(char):02X}" for char in value.decode("latin-1")
+        )
     return str(value)
 
 

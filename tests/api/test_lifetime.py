@@ -25,7 +25,7 @@ def test_a_log_is_neither_copied_nor_pickled(log: analyzer.Log, *, closed: bool)
     if closed:
         log.close()
     for copied in (copy.copy, copy.deepcopy, pickle.dumps):
-        with pytest.raises(analyzer.UsageError, match="a log is neither copied nor pickled; open its sources"):
+        with pytest.raises(analyzer.UsageError, match="a log can be neither copied nor pickled; open its sources"):
             copied(log)
     with pytest.raises(analyzer.UsageError):
         copy.deepcopy({"log": log})

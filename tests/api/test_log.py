@@ -96,7 +96,7 @@ def test_buckets_of_time_are_times(tmp_path: Path) -> None:
     with analyzer.load(tmp_path / "log") as log:
         found = {by: log.stats(by=by, tz="Europe/Berlin")[by] for by in ("hour", "day", "week", "month")}
         assert log.stats(by="hour", until="2001-01-01").schema["hour"] == pl.Datetime("us", "UTC")
-        with pytest.raises(analyzer.UsageError, match="tz='PST': data frames know no such time zone"):
+        with pytest.raises(analyzer.UsageError, match="tz='PST': not a time zone of Polars"):
             log.stats(by="hour", tz="PST")
     assert found["hour"].dtype == pl.Datetime("us", "Europe/Berlin")
     written = found["hour"].dt.to_string("%Y-%m-%dT%H:%M%:z").to_list()
@@ -112,8 +112,8 @@ def _notes(log: analyzer.Log) -> list[str]:
 
 
 def test_lazy_frames_stream_the_whole_log(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analyzer.api.log.WINDOW", 1000)
-    monkeypatch.setattr("analyzer.api.log.SESSIONS_AT_A_TIME", 77)
+    monkeypatch.setattr("analyzer.api.log.EVENTS_PER_BATCH", 1000)
+    monkeypatch.setattr("analyzer.api.log.SESSIONS_PER_BATCH", 77)
     with analyzer.load(archive) as log:
         for name, lazy in (("events", log.events()), ("lookups", log.lookups())):
             whole = log.sql(f"FROM {name}")
@@ -132,7 +132,7 @@ def test_lazy_frames_read_no_more_than_is_asked(archive: Path, monkeypatch: pyte
 
     read: list[int] = []
     real = frames.pl.DataFrame
-    monkeypatch.setattr("analyzer.api.log.WINDOW", 1000)
+    monkeypatch.setattr("analyzer.api.log.EVENTS_PER_BATCH", 1000)
     with analyzer.load(archive) as log:
         lazy = log.events()
         monkeypatch.setattr(frames.pl, "DataFrame", lambda relation: read.append(1) or real(relation))
@@ -175,7 +175,7 @@ def test_it_reads_no_environment(monkeypatch: pytest.MonkeyPatch, archive: Path,
 
 WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no such filter": ({"tema": "web"}, analyzer.UsageError, "tema: no such filter; did you mean team?"),
-    "no time": ({"since": "30m"}, analyzer.UsageError, "since='30m' is no time"),
+    "no time": ({"since": "30m"}, analyzer.UsageError, "since='30m' is not a time"),
     "no choice": ({"source": "REMOT"}, analyzer.UsageError, "source='REMOT': 'LOCAL' or 'REMOTE'"),
     "no table": ({"table": "classes"}, analyzer.UsageError, "table='classes': stats has totals"),
     "no dimension": ({"by": "tem"}, analyzer.UsageError, "by='tem': no such dimension; did you mean team?"),
@@ -218,7 +218,7 @@ def test_other_errors_and_notes_name_parameters(archive: Path, tmp_path: Path) -
         told += log.notes
     assert "id='nothing-so': no session or run has such an id" in told[0]
     assert told[2] == "A: team=web: team is given for both sides; leave out one of the two"
-    assert "view='runs': no run summary" in told[5]
+    assert "view='runs': the input has no run summary" in told[5]
     assert any(note.endswith("groups shown (limit)") for note in told)
     assert (
         "source, event, status and where select single events, not whole lookups: rates are of the selected events"
@@ -281,9 +281,9 @@ def test_times_are_dates_or_datetimes(since: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sources", [([SAMPLE, "b"],), ((SAMPLE,),), (iter(["b"]),), (5,), (SAMPLE, ["b"])])
 def test_sources_are_given_apart(sources: tuple[Any, ...], tmp_path: Path) -> None:
-    with pytest.raises(analyzer.UsageError, match=r"a source is a path, .*unpack a list: load\(\*paths\)"):
+    with pytest.raises(analyzer.UsageError, match=r"is not a path; unpack a list of sources: load\(\*paths\)"):
         analyzer.load(*sources)
-    with pytest.raises(analyzer.UsageError, match=r"a source is a path, .*unpack a list: replay\(\*paths, …\)"):
+    with pytest.raises(analyzer.UsageError, match=r"is not a path; unpack a list of sources: replay\(\*paths, …\)"):
         analyzer.replay(*sources, api="https://cache.example.com", journal=tmp_path / "j")
 
 
@@ -294,7 +294,7 @@ def test_two_logs_are_compared(tmp_path: Path) -> None:
     with analyzer.load(tmp_path / "a") as a, analyzer.load(tmp_path / "b") as b:
         assert a.compare(b=b, table="sides")["hit_rate"].to_list() == [0.75, 0.25]
         assert a.compare(b=b, hash=["1", "3"], table="sides")["hit_rate"].to_list() == [0.5, 0.0]
-        with pytest.raises(analyzer.UsageError, match="a='hash=0': two logs are compared as they are"):
+        with pytest.raises(analyzer.UsageError, match="a='hash=0': leave it out to compare two logs"):
             a.compare("hash=0", b)
 
 
@@ -337,7 +337,7 @@ def test_repr_says_what_is_open(archive: Path) -> None:
 
 
 BAD: dict[str, dict[str, Any]] = {
-    "stats": {"limit": 0, "restore_cost": (1,), "cost_per_minute": float("nan"), "tz": "Mars", "team": 5, "since": 5},
+    "stats": {"limit": 0, "restore_cost": (1,), "cost_per_minute": float("nan"), "tz": "Mars", "since": 5},
     "misses": {"by": "foo", "limit": -1, "retention": -1, "table": "top classes"},
     "retention": {"retention": float("inf"), "cost_per_minute": -1},
     "sessions": {"id": "zzz", "limit": True, "retention": "7"},
@@ -361,13 +361,13 @@ def test_what_cannot_be_loaded_so(bad: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "sql",
-    ["SELECT INTERVAL 1 DAY AS i", "SELECT 1 AS a, 2 AS a", "SELECT TIMETZ '10:00+02' AS t", "SELECT 1; SELECT 2"],
+    ["SELECT 1 AS a, 2 AS a", "SELECT TIMETZ '10:00+02' AS t", "SELECT 1; SELECT 2", "SELECT error('late') AS a"],
 )
-def test_sql_that_no_data_frame_holds(sql: str, archive: Path) -> None:
+def test_a_failing_query_is_a_query_error(sql: str, archive: Path) -> None:
     with analyzer.load(archive) as log:
         with pytest.raises(analyzer.QueryError):
             log.sql(sql)
-        assert log.sql("SELECT TIMESTAMPTZ '2026-01-01 00:00+00' AS t, [1] AS l, {'a': 1} AS s").height == 1
+        assert log.sql("SELECT 1 AS a").height == 1
 
 
 def test_what_became_of_the_input_is_said(tmp_path: Path) -> None:
@@ -393,12 +393,12 @@ def test_what_became_of_the_input_is_said(tmp_path: Path) -> None:
         assert words in "\n".join(of_input)
 
 
-def test_a_log_lets_go_of_what_a_question_chose(archive: Path) -> None:
+def test_a_question_leaves_no_partial_lookups(archive: Path) -> None:
     with analyzer.load(archive) as log:
         for size in (100, 200):
             assert log.stats(where=[f"duration > {size}"], by="source").height > 0
-        made = "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name LIKE 'chosen%'"
-        assert log.sql(made).height == 0
+        partial = "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name LIKE 'partial_lookup%'"
+        assert log.sql(partial).height == 0
 
 
 def test_a_log_keeps_durations_and_drops_the_tables_of_selections(archive: Path) -> None:

@@ -32,10 +32,10 @@ def test_sql_says_where_its_relations_are_empty(tmp_path: Path) -> None:
     with analyzer.load(SAMPLE / "runs", into=tmp_path / "runs.duckdb") as log:
         log.misses()
         assert log.sql(count)["n"].item() == 0
-        assert "the log holds run summaries alone" in "".join(log.notes)
+        assert "the log has run summaries only" in "".join(log.notes)
         assert log.accounting.kept == log.accounting.read > 0
         assert log.lookups().select(pl.len()).collect().item() == 2783
     with analyzer.load(SAMPLE, view="runs") as log:
         log.stats()
         assert log.sql(count)["n"].item() > 0
-        assert "summaries alone" not in "".join(log.notes)
+        assert "run summaries only" not in "".join(log.notes)

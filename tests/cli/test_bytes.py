@@ -60,7 +60,7 @@ def test_such_a_value_is_refused(cli: Cli, log: Any, arguments: list[str]) -> No
 
 def test_sql_that_is_no_text_does_not_run(cli: Cli, log: Any) -> None:
     result = cli("sql", log([event()]), f"SELECT '{BYTES}'")
-    assert (result.code, result.err) == (1, "error: SQL that is not valid UTF-8; write it as UTF-8\n")
+    assert (result.code, result.err) == (1, "error: the SQL is not valid UTF-8; write it as UTF-8\n")
 
 
 def test_a_team_of_the_environment(cli: Cli, log: Any, monkeypatch: pytest.MonkeyPatch) -> None:

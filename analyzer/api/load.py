@@ -1,0 +1,88 @@
+"""`analyzer.load`: opens logs or an archive as a `Log`."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from analyzer.api.filters import require_sources
+from analyzer.api.lifetime import LogHandle
+from analyzer.api.log import Log
+from analyzer.archive.open_log import LoadObserver, OpenLog, load_into, open_log
+from analyzer.archive.read_options import ReadOptions
+from analyzer.archive.view import VIEWS, View
+from analyzer.errors import Option, UsageError
+from analyzer.event import FIELD_NAMES
+from analyzer.questions.notes import load_notes, require_logs
+from analyzer.readers.formats import FORMATS
+from analyzer.readers.source import is_archive
+from analyzer.validation import require_choice
+
+MAX_SOURCES_IN_REPR = 3
+
+
+def load(
+    *sources: str | Path,
+    into: str | Path | None = None,
+    format: str | None = None,  # noqa: A002  (the option's name)
+    columns: Mapping[str, str] | None = None,
+    strict: bool = False,
+    view: View = "auto",
+) -> Log:
+    """Open logs, or one archive, for questions. With `into`, load the logs into that archive first.
+
+    Args:
+        sources: files, directories (searched recursively) and globs, plain, gzip or zstd; or one archive (`*.duckdb`).
+        into: an archive, created if it does not exist. A file that it already has is not added again.
+        format: read every file as this format (`--from`), instead of detecting it from the content.
+        columns: the names that the files have for columns of events (`--map`), such as `{"timestamp": "created_at"}`.
+        strict: raise an error for the first invalid event, instead of counting it as rejected.
+        view: what answers questions: `events`, `runs` (turbo's run summaries), or `auto`: events if there are any.
+
+    Raises:
+        UsageError: no source, or an invalid argument.
+        InputError: a file that cannot be read, or no file that is a log.
+        RejectedError: an event was rejected, with `strict`.
+        ArchiveError: the archive is locked, of another version, or not an archive.
+
+    >>> with load("sample_data/runs") as log:
+    ...     log.stats()["lookups"].item()
+    2783
+    """
+    names = require_sources(sources, "load(*paths)")
+    require_choice("format", format, FORMATS)
+    require_choice("view", view, VIEWS)
+    for name in columns or {}:
+        require_choice("columns", name, FIELD_NAMES)
+    reading = ReadOptions(format, dict(columns or {}), strict)
+    if into is None:
+        return _open(names, reading, view)
+    if not Path(into).parent.is_dir():
+        raise UsageError(Option("into", str(into)), f": there is no directory {Path(into).parent}; create it first")
+    with load_into(names, Path(into), reading, LoadObserver()) as loaded:
+        _require_complete(loaded, names)
+        notes = load_notes(loaded)
+    return _open([str(into)], reading, view, notes)
+
+
+def _open(names: Sequence[str], reading: ReadOptions, view: View, notes: Sequence[str] | None = None) -> Log:
+    """Open sources; the notes are those of loading them, unless they were loaded into an archive before."""
+    with ExitStack() as stack:
+        log = stack.enter_context(open_log(names, reading, LoadObserver(), view))
+        if not is_archive(Path(names[0])):
+            _require_complete(log, names)
+        handle = LogHandle(stack.pop_all(), log)
+    description = f"{_abbreviate(names)}, view={log.view!r}, {log.counts().kept:,} events"
+    return Log(handle, view, description, load_notes(log) if notes is None else notes)
+
+
+def _require_complete(log: OpenLog, sources: Sequence[str]) -> None:
+    """Raise InputError if a file could not be read, or no file was a log."""
+    if log.load_result.errors:
+        raise log.load_result.errors[0]
+    require_logs(log.load_result, sources)
+
+
+def _abbreviate(names: Sequence[str]) -> str:
+    """Return the first names, and the number of the others."""
+    others = len(names) - MAX_SOURCES_IN_REPR
+    return ", ".join(map(repr, names[:MAX_SOURCES_IN_REPR])) + (f" and {others:,} more" if others > 0 else "")
