@@ -9,7 +9,7 @@ for it, all at the end of the run.
 from typing import TYPE_CHECKING, Literal, get_args
 
 from analyzer.archive.merge import LOOKUPS, SUMMARIES
-from analyzer.archive.schema import SHOWN
+from analyzer.archive.schema import EVENT_VIEWS
 from analyzer.errors import Option, UsageError
 
 if TYPE_CHECKING:
@@ -93,4 +93,4 @@ def choose_view(connection: "DuckDBPyConnection", view: View) -> Literal["events
 def create_view_relations(connection: "DuckDBPyConnection", view: Literal["events", "runs"]) -> None:
     """Make the relations `events` and `lookups` show `view` on a connection: temporary tables belong to one."""
     if choose_view(connection, view) == "runs":
-        connection.execute(SHOWN.format(view="TEMP VIEW", of="temp"))
+        connection.execute(EVENT_VIEWS.format(view="TEMP VIEW", schema="temp"))

@@ -15,11 +15,22 @@ from analyzer.cli.exits import ALL_HELP, Exit, exit_of
 from analyzer.errors import AnalyzerError, disk_full_advice
 from analyzer.text import closest_match
 
-COMMANDS = (
-    "stats", "misses", "doctor", "retention", "sessions", "compare", "check", "report", "load", "sql", "replay",
-    "journal", "completion",
-)  # fmt: skip
-"""The commands in the order of the help; each is the `command` of the module of its name."""
+COMMANDS = {
+    "stats": "Hit rates and time saved.",
+    "misses": "Why lookups missed, and what that cost.",
+    "doctor": "Problems with the log itself, and what to do about them.",
+    "retention": "Hit rate and time saved by how long artifacts are kept.",
+    "sessions": "Sessions that stand out, or all lookups of one.",
+    "compare": "Compare two periods, filters or sources.",
+    "check": "Fail where a threshold is missed, for use in CI.",
+    "report": "Put every answer on one page, as HTML or Markdown.",
+    "load": "Load logs into an archive that answers at once.",
+    "sql": "Run a DuckDB SQL query on logs or an archive.",
+    "replay": "Upload events to the API, none of them twice.",
+    "journal": "Show, resolve and verify what replay sent.",
+    "completion": "Print a completion script for your shell.",
+}
+"""The commands in the order of the help, with their summaries; each is the `command` of the module of its name."""
 
 COMPLETE_VARIABLE = "_ANALYZER_COMPLETE"
 """The environment variable that a shell's completion script sets when it calls this program."""
@@ -55,6 +66,11 @@ class CommandGroup(click.Group):
         if name not in COMMANDS:
             return None
         return console.add_verbosity_options(import_module(f"analyzer.cli.{name}").command)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

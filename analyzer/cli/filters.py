@@ -29,6 +29,10 @@ class Time(click.ParamType[datetime]):
 
 
 _option = titled_option("Filters")
+_VIEW = _option(
+    "--view", type=click.Choice(["auto", "events", "runs"]), default="auto",
+    help="Answer from events or from turbo's run summaries. Default: events, where there are any.",
+)  # fmt: skip
 _OPTIONS = (
     _option("--since", type=Time(), help="From this time on: ISO 8601, or 36h, 7d, 4w ago."),
     _option("--until", type=Time(), help="Before this time."),
@@ -47,10 +51,6 @@ _OPTIONS = (
     _option(
         "--event", type=click.Choice(["HIT", "MISS"], case_sensitive=False), help="Selects single events; see below."
     ),
-    _option(
-        "--view", type=click.Choice(["auto", "events", "runs"]), default="auto",
-        help="Answer from events or from turbo's run summaries. Default: events, where there are any.",
-    ),
     _option("--status", type=click.Choice(["ok", "failed"]), help="Status of the request. Selects single events."),
     _option(
         "--where", multiple=True, metavar="SQL",
@@ -63,9 +63,7 @@ FILTERS_HELP = (
     " events before lookups are formed."
 )
 
-_NAMES = (
-    "since", "until", "team", "ci", "interactive", "session", "hash", "source", "event", "status", "where", "view",
-)  # fmt: skip
+_NAMES = ("since", "until", "team", "ci", "interactive", "session", "hash", "source", "event", "status", "where")
 
 
 def _selection(**options: Any) -> "Selection":
@@ -74,5 +72,8 @@ def _selection(**options: Any) -> "Selection":
     return Selection(**options)
 
 
-filter_options = option_group("selection", _OPTIONS, _NAMES, _selection)
+filter_options = option_group("selection", (*_OPTIONS, _VIEW), (*_NAMES, "view"), _selection)
 """Adds the filters; the command gets one argument `selection`."""
+
+event_filter_options = option_group("selection", _OPTIONS, _NAMES, _selection)
+"""Adds the filters without `--view`, for commands that are about logged events only."""

@@ -1,130 +1,123 @@
-"""The options of `analyzer replay` beyond SOURCE, filters and output."""
+"""The options of `analyzer replay`, and where journal and settings are found in this process's environment."""
 
+import os
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from analyzer.cli.options import Seconds, option_group, titled_option
-from analyzer.replayer.options import CHUNK_EVENTS, DEFAULT_POLICY, MAX_BYTES
+from analyzer.errors import UsageError
+from analyzer.readers.source import is_archive
+from analyzer.replayer.options import DEFAULTS, ON_UNCERTAIN, ReplayOptions
 
+if TYPE_CHECKING:
+    from analyzer.replayer.settings import Settings
+
+DEFAULT_JOURNAL = Path("cache-replay.sqlite")
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What the user said of a replay beyond SOURCE, filters and output."""
+class ReplayArguments:
+    """The options of the command line: the validated ones that Python shares, and files and server."""
 
-    execute: bool
-    limit: int | None
-    keep_repeats: bool
     api: str | None
     token_file: Path | None
     ca_file: Path | None
-    team_id: str | None
-    slug: str | None
-    as_ci: str | None
-    as_interactive: bool | None
-    chunk_size: int
-    max_bytes: int
-    requests_per_minute: float
-    concurrency: int
-    max_requests: int | None
-    max_duration: float | None
-    retries: int
-    retry_for: float
-    on_uncertain: str
-    max_uncertain: int
     dead_letters: Path | None
     journal: Path | None
-    preflight: bool
+    options: ReplayOptions
+
+
+OWN_NAMES = tuple(field.name for field in fields(ReplayArguments))[:-1]
+SHARED_NAMES = tuple(field.name for field in fields(ReplayOptions))
+
+
+def _gather(**values: Any) -> ReplayArguments:
+    own = {name: values.pop(name) for name in OWN_NAMES}
+    return ReplayArguments(**own, options=ReplayOptions(**values))
 
 
 _destination, _pace, _failures = titled_option("Destination"), titled_option("Pace"), titled_option("Failures")
+_COUNT: dict[str, Any] = {"type": int, "metavar": "N"}
+
+
+def _default(name: str) -> dict[str, Any]:
+    return {"default": getattr(DEFAULTS, name), "show_default": True}
+
+
 _OPTIONS = (
-    click.option("--execute", is_flag=True, help="Send. Without it nothing is sent: the plan is shown."),
-    click.option("--limit", type=int, metavar="N", help="Only the first so many events of the selection."),
-    click.option("--keep-repeats", is_flag=True, help="Send an event as often as a log has it; else once."),
+    click.option("--execute", is_flag=True, help="Send the events. Without it, only the plan is shown."),
+    click.option("--limit", **_COUNT, help="Send only the first N events of the selection."),
+    click.option("--keep-repeats", is_flag=True, help="Send an event as often as a log has it, not once."),
     _destination("--api", metavar="URL", help="The server. [env: TURBO_API; default: https://api.vercel.com]"),
-    _destination("--token-file", type=FILE, help="The token, alone in a file. [env: TURBO_TOKEN]"),
+    _destination("--token-file", type=FILE, help="A file with the token alone. [env: TURBO_TOKEN]"),
     _destination("--ca-file", type=FILE, help="Certificate of a private authority, PEM."),
-    _destination("--team-id", metavar="ID", help="Send to this team, whatever the log says."),
-    _destination("--slug", metavar="SLUG", help="The same, by the team's slug."),
+    _destination("--team-id", metavar="ID", help="Send to the team with this id, whatever the log says."),
+    _destination("--slug", metavar="SLUG", help="Send to the team with this slug, whatever the log says."),
     _destination("--as-ci", metavar="NAME", help="Send as from this CI, whatever the log says."),
     _destination("--as-interactive/--as-no-interactive", default=None, help="Send as (not) interactive."),
+    _pace("--chunk-size", **_COUNT, **_default("chunk_size"), help="Maximum number of events per request."),
+    _pace("--max-bytes", **_COUNT, **_default("max_bytes"), help="Maximum size of a request body."),
     _pace(
-        "--chunk-size",
-        type=int,
-        metavar="N",
-        default=CHUNK_EVENTS,
-        show_default=True,
-        help="Most events a request.",
+        "--requests-per-minute", type=float, metavar="N", **_default("requests_per_minute"),
+        help="Rate of requests; 0 means no limit.",
     ),
-    _pace("--max-bytes", type=int, metavar="N", default=MAX_BYTES, show_default=True, help="Most bytes a body."),
-    _pace(
-        "--requests-per-minute",
-        type=click.FloatRange(min=0, max=10**6),
-        metavar="N",
-        default=DEFAULT_POLICY.requests_per_minute,
-        show_default=True,
-        help="How often a request starts; 0 is no limit.",
-    ),
-    _pace(
-        "--concurrency",
-        type=int,
-        metavar="N",
-        default=DEFAULT_POLICY.concurrency,
-        show_default=True,
-        help="Requests at a time.",
-    ),
-    _pace("--max-requests", type=int, metavar="N", help="Stop after so many; run again to go on."),
-    _pace(
-        "--max-duration", type=Seconds(), help="Stop after 30s, 5m, 2h (plain numbers are seconds); run again to go on."
+    _pace("--concurrency", **_COUNT, **_default("concurrency"), help="Number of simultaneous requests."),
+    _pace("--max-requests", **_COUNT, help="Stop after N requests; run again to go on."),
+    _pace("--max-duration", type=Seconds(), help="Stop after 30s, 5m, 2h (plain numbers are seconds)."),
+    _failures(
+        "--retries", **_COUNT, **_default("retries"),
+        help="Attempts after the first, for events that were surely not recorded.",
     ),
     _failures(
-        "--retries",
-        type=click.IntRange(min=0),
-        metavar="N",
-        default=DEFAULT_POLICY.retries,
-        show_default=True,
-        help="Attempts after the first, where events were surely not taken.",
+        "--retry-for", type=Seconds(), default=DEFAULTS.retry_for,
+        help=f"Maximum time for these attempts.  [default: {DEFAULTS.retry_for / 60:g}m]",
     ),
     _failures(
-        "--retry-for",
-        type=Seconds(),
-        default=DEFAULT_POLICY.retry_seconds,
-        help=f"Longest time for these attempts.  [default: {DEFAULT_POLICY.retry_seconds / 60:g}m]",
+        "--on-uncertain", type=click.Choice(ON_UNCERTAIN), **_default("on_uncertain"),
+        help="Hold events that may have been recorded, or resend them, which may deliver them twice.",
     ),
     _failures(
-        "--on-uncertain",
-        type=click.Choice(["hold", "resend"]),
-        default="hold",
-        show_default=True,
-        help="What to do where it is not known whether events were taken; resend may deliver them twice.",
+        "--max-uncertain", **_COUNT, **_default("max_uncertain"), help="Stop after N ambiguous answers in a row."
     ),
-    _failures(
-        "--max-uncertain",
-        type=int,
-        metavar="N",
-        default=DEFAULT_POLICY.max_uncertain,
-        show_default=True,
-        help="Stop after so many in a row.",
-    ),
-    click.option(
-        "--dead-letters",
-        type=FILE,
-        help="Append events that the server refuses to this NDJSON file. [default: beside the journal]",
-    ),
-    click.option(
-        "--journal", type=FILE, help="The file that knows what was sent where. [default: beside the archive, else here]"
-    ),
-    _destination(
-        "--preflight/--no-preflight",
-        default=True,
-        help="Ask the server first whether caching is on; asked unless forbidden.",
-    ),
-)
+    click.option("--dead-letters", type=FILE, help="NDJSON file for refused events. [default: beside the journal]"),
+    click.option("--journal", type=FILE, help="Record of what was sent. [default: beside the archive, else here]"),
+    _destination("--preflight/--no-preflight", default=True, help="Ask the server first whether caching is enabled."),
+)  # fmt: skip
+
+replay_options = option_group("arguments", _OPTIONS, (*OWN_NAMES, *SHARED_NAMES), _gather)
+"""Adds the options; the command gets one argument, `arguments`."""
 
 
-replay_options = option_group("options", _OPTIONS, [field.name for field in fields(Options)], Options)
-"""Adds the options; the command gets one argument `options`."""
+def default_journal(sources: tuple[str, ...]) -> Path:
+    """Return the journal's default path: beside the archive, symbolic links resolved, else in this directory."""
+    archive = next((Path(source) for source in sources if is_archive(Path(source))), None)
+    if not archive:
+        return DEFAULT_JOURNAL
+    real = archive.resolve()
+    return (archive if real == archive.absolute() else real).with_suffix(".replay.sqlite")
+
+
+def replay_settings(api: str | None, token_file: Path | None = None) -> "Settings":
+    """Return the settings from the options, the process's environment and turbo's configuration files."""
+    from platformdirs import user_config_path  # noqa: PLC0415
+
+    from analyzer.replayer.settings import Environment, find_settings  # noqa: PLC0415
+
+    user_directory = user_config_path("turborepo", appauthor=False, roaming=True)
+    token = _read_token(token_file) if token_file else None
+    return find_settings(api, token, Environment(os.environ, Path.cwd(), user_directory))
+
+
+def _read_token(path: Path) -> str:
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise UsageError(f"--token-file {path}: cannot be read ({reason})") from None
+    if not token:
+        raise UsageError(f"--token-file {path}: empty; it must hold the token alone")
+    return token

@@ -1,4 +1,4 @@
-"""The progress of a replay on stderr: drawn on a terminal, else a line a minute; and Ctrl-C, which ends it well."""
+"""Shows the progress of a replay on stderr, and lets signals stop it after the requests in progress."""
 
 import signal
 import sys
@@ -8,70 +8,66 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from analyzer.cli import console
+from analyzer.replayer.outcome_handling import Counts, Stop
 
 if TYPE_CHECKING:
     from analyzer.replayer.replay import Replay
     from analyzer.replayer.sender import Sender
 
 LINE_SECONDS = 60.0
-ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 @contextmanager
-def interruptible(sender: "Sender") -> Iterator[None]:
-    """Let the first Ctrl-C, or a signal to end, end the run after the requests under way; the next Ctrl-C ends it."""
-    from analyzer.replayer.options import Stop  # noqa: PLC0415
+def stop_on_signals(sender: "Sender") -> Iterator[None]:
+    """Let Ctrl-C, or a signal to terminate, stop the run after the requests in progress; a second Ctrl-C ends it."""
 
     def stop(_signal: int, _frame: Any) -> None:
-        signal.signal(signal.SIGINT, usual.get(signal.SIGINT, signal.SIG_IGN))
-        sender.settler.stop(Stop.INTERRUPTED, "interrupted; run this again to go on")
-        console.note("ending after the request under way; Ctrl-C again abandons it, and its events are uncertain")
+        signal.signal(signal.SIGINT, handlers.get(signal.SIGINT, signal.SIG_IGN))
+        sender.outcomes.stop(Stop.INTERRUPTED, "interrupted; run this again to go on")
+        console.note("stopping after the request in progress; Ctrl-C again abandons it: its events are then uncertain")
 
-    signals = [one for name in ENDING if (one := getattr(signal, name, None))]
-    heeded = [one for one in signals if signal.getsignal(one) is not signal.SIG_IGN]  # nohup has it so
-    usual = {one: signal.signal(one, stop) for one in heeded}
+    signals = [number for name in STOP_SIGNALS if (number := getattr(signal, name, None))]
+    # A signal that is ignored from outside stays ignored: nohup relies on that.
+    heeded = [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]
+    handlers = {number: signal.signal(number, stop) for number in heeded}
     try:
         yield
     finally:
-        for one, handler in usual.items():
-            signal.signal(one, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
-def follow(session: "Replay", sender: "Sender") -> None:
-    """Run a replay to its end, showing how far it is."""
-    show = _drawn if sys.stderr.isatty() and not console.is_quiet() else _told
-    with interruptible(sender):
-        show(session, sender)
+def follow(progress: Iterator[Counts], replay: "Replay", sender: "Sender") -> None:
+    """Run a replay to its end: with a progress bar on a terminal, else with a note per minute."""
+    show = _show_bar if sys.stderr.isatty() and not console.is_quiet() else _write_notes
+    with stop_on_signals(sender):
+        show(progress, replay.states.unsent, sender)
 
 
-def _told(session: "Replay", sender: "Sender") -> None:
-    """Say a line a minute."""
+def _write_notes(progress: Iterator[Counts], unsent: int, sender: "Sender") -> None:
     last = time.monotonic()
-    for counts in session.run(sender):
+    for counts in progress:
         if time.monotonic() - last >= LINE_SECONDS:
             last = time.monotonic()
-            waiting = f"; {sender.settler.waiting}" if sender.settler.waiting else ""
-            console.note(f"{counts.confirmed:,} of {session.tally.unsent:,} events confirmed{waiting}")
+            waiting = f"; {sender.outcomes.waiting}" if sender.outcomes.waiting else ""
+            console.note(f"{counts.confirmed:,} of {unsent:,} events confirmed{waiting}")
 
 
-def _drawn(session: "Replay", sender: "Sender") -> None:
-    """Draw a bar: events confirmed of those to send, rate, time left, and what is waited for."""
+def _show_bar(progress: Iterator[Counts], unsent: int, sender: "Sender") -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
     from analyzer.render.values import escape_controls  # noqa: PLC0415
 
+    rate_column, waiting_column = TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[waiting]}", markup=False)
     columns = (
-        TextColumn("sending"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[waiting]}", markup=False),
-    )
+        TextColumn("sending"), BarColumn(), MofNCompleteColumn(), rate_column, TimeRemainingColumn(), waiting_column,
+    )  # fmt: skip
     began = time.monotonic()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=session.tally.unsent, rate="", waiting="")
-        for counts in session.run(sender):
+        task = bar.add_task("", total=unsent, rate="", waiting="")
+        for counts in progress:
             rate = f"{counts.confirmed / max(time.monotonic() - began, 0.001):,.0f} events/s"
-            bar.update(task, completed=counts.confirmed, rate=rate, waiting=escape_controls(sender.settler.waiting))
+            waiting = escape_controls(sender.outcomes.waiting)
+            bar.update(task, completed=counts.confirmed, rate=rate, waiting=waiting)

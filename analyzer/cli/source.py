@@ -18,6 +18,7 @@ from analyzer.cli.files import atomic_write
 from analyzer.cli.options import Decorator, option_group, titled_option
 from analyzer.errors import UsageError
 from analyzer.event import FIELD_NAMES
+from analyzer.readers.formats import FORMAT_NAMES
 from analyzer.readers.source import expand_sources, is_archive
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from analyzer.archive.read_options import ReadOptions
     from analyzer.archive.view import View
 
-FORMAT_NAMES = ("ndjson", "batches", "array", "requests", "har", "csv", "tsv", "parquet", "runs", "metadata")
 SOURCE_HELP = (
     "SOURCE: logs, directories, globs, one archive (*.duckdb), or - for stdin. File types are detected from content."
 )

@@ -26,7 +26,7 @@ FROM session_summary s LEFT JOIN store.context c ON c.id = s.context_id
 """
 MAX_LISTED_NAMES = 10
 RUNS = "SELECT count(*), count(*) FILTER (WHERE id IN (SELECT run_id FROM match)) FROM run"
-MAYBE_FORCED = "SELECT count(DISTINCT run_id), count(*) FROM asked WHERE run_id IN (FROM maybe_forced)"
+MAYBE_FORCED = "SELECT count(*), coalesce(sum(lookups), 0)::BIGINT FROM maybe_forced"
 
 
 def answer_notes(log: OpenLog, selection: Selection, total: int, kept: int) -> list[str]:

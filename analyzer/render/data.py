@@ -75,7 +75,7 @@ def write_csv(report: Report, stream: BinaryIO) -> None:
     """Write the primary table with a header line; null is an empty field. Terminals get controls escaped."""
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text, lineterminator="\n")
-    quoting_writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # csv itself leaves a bare \r unquoted
+    quoting_writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # csv leaves a bare \r unquoted
     rows = iter(report.primary.rows)
     first = list(islice(rows, 1))  # this runs a query: where it fails, not even the header has been written
     writer.writerow([column.name for column in report.primary.columns])

@@ -1,1 +1,1 @@
-"""Uploads selected events to the API in chunks, and never one of them twice. Analysis does not know of it."""
+"""Uploads selected events to the API in chunks, each event at most once. Analysis does not depend on it."""

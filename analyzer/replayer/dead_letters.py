@@ -1,4 +1,4 @@
-"""Dead letters: events that the server refused, with its words, in a file that can be repaired and replayed."""
+"""Writes dead letters, events that the server refused, with its answer into an NDJSON file that can be replayed."""
 
 import json
 import os
@@ -10,24 +10,24 @@ from typing import Self
 
 from analyzer.errors import Option, UsageError
 from analyzer.replayer.chunk import Chunk
-from analyzer.replayer.journal_file import family
+from analyzer.replayer.journal_file import journal_files
 from analyzer.replayer.outcome import Outcome
 
 
-def dead_letters_path(journal: Path, named: Path | None) -> Path:
-    """Return the file for dead letters: the one that is named, else one beside the journal.
+def dead_letters_path(journal: Path, path: Path | None) -> Path:
+    """Return `path`, or by default the file of dead letters beside the journal.
 
     Raises:
-        UsageError: it is a file of the journal.
+        UsageError: it is a file of the journal itself.
     """
-    path = named or journal.with_suffix(".dead-letters.ndjson")
-    if any(os.path.realpath(path) == os.path.realpath(one) for one in family(journal)):
-        raise UsageError(Option("dead_letters", str(path)), ": is the journal's own; name another file")
+    path = path or journal.with_suffix(".dead-letters.ndjson")
+    if any(os.path.realpath(path) == os.path.realpath(file) for file in journal_files(journal)):
+        raise UsageError(Option("dead_letters", str(path)), ": is a file of the journal; name another file")
     return path
 
 
 class DeadLetters:
-    """Appends to an NDJSON file, a line an event: its keys and context, the `status` and the words (`error`).
+    """Appends a line per event: its keys and context, the HTTP `status` and the server's message as `error`.
 
     Raises:
         UsageError: the file cannot be written.
@@ -39,8 +39,8 @@ class DeadLetters:
         try:
             self._file = path.open("ab", buffering=0)
         except OSError as error:
-            why = f"cannot be written ({error.strerror}); name another file"
-            raise UsageError(Option("dead_letters", str(path)), f": {why}") from None
+            problem = f": cannot be written ({error.strerror}); name another file"
+            raise UsageError(Option("dead_letters", str(path)), problem) from None
 
     def __enter__(self) -> Self:
         return self
@@ -50,26 +50,25 @@ class DeadLetters:
         if self._is_new and not self.first:
             self.path.unlink(missing_ok=True)
 
-    def put(self, chunk: Chunk, outcome: Outcome) -> None:
-        """Write down the one event of a chunk and what the server said of it."""
+    def write(self, chunk: Chunk, outcome: Outcome) -> None:
+        """Append the one event of a chunk and the server's answer."""
         context = chunk.context
         named = {"teamId": context.team_id, "slug": context.slug, "ci": context.ci, "interactive": context.interactive}
         known = {name: value for name, value in named.items() if value is not None}
-        said = {"status": outcome.status or 0, "error": outcome.words}
-        self._append(json.dumps({**json.loads(chunk.text), **known, **said}, ensure_ascii=False) + "\n")
-        self.first = self.first or f"{chunk.text} ({outcome.status} {outcome.words})"
-
-    def _append(self, line: str) -> None:
-        """Write a line whole, or nothing of it."""
+        answer = {"status": outcome.status or 0, "error": outcome.message}
+        line = json.dumps({**json.loads(chunk.text), **known, **answer}, ensure_ascii=False) + "\n"
         with self._lock:
-            self._write(line.encode())
+            self._append(line.encode())
+        self.first = self.first or f"{chunk.text} ({outcome.status} {outcome.message})"
 
-    def _write(self, data: bytes) -> None:
+    def _append(self, data: bytes) -> None:
+        """Write a line whole or not at all: half a line would make the file unreadable as a log."""
         end = self._file.seek(0, os.SEEK_END) if self._file.seekable() else 0
         try:
             while data:
                 data = data[self._file.write(data) :]
         except OSError as error:
-            with suppress(OSError):
+            with suppress(OSError):  # a pipe cannot be truncated
                 self._file.truncate(end)
-            raise OSError(error.errno, f"{self.path}: {error.strerror}, and no dead letter can be written") from None
+            problem = f"{self.path}: {error.strerror}; the dead letter cannot be written"
+            raise OSError(error.errno, problem) from None

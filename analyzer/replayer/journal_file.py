@@ -1,9 +1,9 @@
-"""The journal's file: made whole before it has its name, of one writer at a time, known to be whole when read.
+"""Opens the journal's SQLite file, and refuses one that may have lost what was sent last.
 
-SQLite keeps what was written last in a second file beside it, NAME-wal, until the journal is closed. So for as long as
-it is open, the first is marked: a copy of it without the second knows less than was sent, and is refused. The mark
-counts, up by one with each opening and each closing, so that it is odd while the journal is open, and a second file of
-another time is known.
+SQLite keeps the latest writes in a second file, NAME-wal, until the journal is closed. A copy of the main file alone
+would therefore know less than was sent, and its events would be sent twice. To detect this, the main file carries an
+open counter: each opening and each closing for writing adds one, so that it is odd while the journal is open. A -wal
+file from another time does not fit the counter. One process at a time writes, guarded by the lock file NAME-lock.
 """
 
 import os
@@ -14,99 +14,115 @@ from pathlib import Path
 
 from analyzer.errors import JournalError, Message, Option
 
-PAGE_BYTES = 16384
-"""Large pages waste less of a chunk's row: 18 bytes an event in chunks of 100."""
+PAGE_BYTES = 16384  # large pages waste less of a chunk's row: 18 bytes per event in chunks of 100
 
 MAGIC = b"SQLite format 3\0"
-MARK, OWNER = slice(60, 64), slice(68, 72)
-"""Where SQLite's header has `user_version`, the mark, and `application_id`."""
+COUNTER, APPLICATION = slice(60, 64), slice(68, 72)
+"""The places of `user_version`, our open counter, and of `application_id` in SQLite's header."""
 
-MOST_AHEAD = 2
-"""So much the -wal may be ahead of the file: marked once more, after a run that did not close it."""
+APPLICATION_ID = 0x63657265
+MAX_WAL_LEAD = 2
+"""By how much the counter in the -wal may lead the main file's: one more opening after a run that did not close it."""
 
-OURS = 0x63657265
-
-ANOTHER = Message("name another ", Option("journal"))
-UNWRITTEN = Message("the journal cannot be written; check its permissions, or ", ANOTHER)
-SET_MARK = "PRAGMA user_version = {}"
-CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
+NAME_ANOTHER = Message("name another ", Option("journal"))
+NOT_WRITABLE = Message("the journal cannot be written; check its permissions, or ", NAME_ANOTHER)
 BUSY = "another replay is using the journal; run this again when it has ended"
+SET_COUNTER = "PRAGMA user_version = {}"
+CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite and of the system into those of a journal."""
+def journal_errors(path: Path) -> Iterator[None]:
+    """Raise errors of SQLite and of the operating system as JournalError."""
     try:
         yield
     except sqlite3.Error as error:
-        raise JournalError(f"{path}: ", _what(error)) from None
+        raise JournalError(f"{path}: ", _explain(error)) from None
     except OSError as error:
         raise JournalError(f"{path}: the journal cannot be opened ({error.strerror}); check its permissions") from None
 
 
+def _explain(error: sqlite3.Error) -> Message:
+    """Return what an error of SQLite means, and what to do."""
+    meanings = {
+        sqlite3.SQLITE_BUSY: BUSY,
+        sqlite3.SQLITE_LOCKED: BUSY,
+        sqlite3.SQLITE_FULL: "the disk is full and the journal cannot be written; make room and run this again",
+        sqlite3.SQLITE_IOERR: "the journal cannot be read or written (disk full, or a disk fault)",
+        sqlite3.SQLITE_READONLY: NOT_WRITABLE,
+        sqlite3.SQLITE_PERM: NOT_WRITABLE,
+        sqlite3.SQLITE_CANTOPEN: "the journal cannot be opened; check its path and permissions",
+        sqlite3.SQLITE_CORRUPT: "the journal is damaged; restore it from a backup",
+        sqlite3.SQLITE_NOTADB: Message("not a replay journal (not a SQLite file); ", NAME_ANOTHER),
+    }
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return Message(meanings.get(code, "the journal failed"), f" ({error})")
+
+
 @contextmanager
-def written(path: Path, tables: Sequence[str]) -> Iterator[sqlite3.Connection]:
-    """Open a journal for writing, made of the statements `tables` where there is none."""
-    real = _real(path)
+def open_for_writing(path: Path, tables: Sequence[str]) -> Iterator[sqlite3.Connection]:
+    """Open a journal for writing; a new one is created with the SQL statements `tables`."""
+    real = _real_path(path)
     with ExitStack() as stack:
-        stack.enter_context(_turn(beside(real, "lock")))
+        stack.enter_context(_exclusive(beside(real, "lock")))
         if not real.exists():
-            _require_alone(path, beside(real, "wal"))
-            _make(real, tables)
+            _require_no_wal(path, beside(real, "wal"))
+            _create(real, tables)
         _require_whole(path, real)
-        stack.callback(_keep_whole, real)
+        stack.callback(_keep_wal, real)
         database = stack.enter_context(closing(_connect(real, "rw")))
         _require_journal(path, database)
-        stack.enter_context(_marked(path, database))
+        stack.enter_context(_counted(path, database))
         yield database
 
 
 @contextmanager
-def read(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a journal for reading. One that is closed is read as it stands: SQLite would leave an empty -wal beside it.
+def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a journal for reading, also while a replay writes it.
 
     Raises:
-        JournalError: a replay has begun to write into it meanwhile.
+        JournalError: a replay began to write a closed journal meanwhile, so that what was read may be torn.
     """
-    real = _real(path)
-    state = _state_of(real)
+    real = _real_path(path)
+    state = _file_state(real)
     _require_whole(path, real)
+    # Immutable, because SQLite would otherwise leave an empty -wal beside a journal that is only read.
     is_closed = not _is_open(real) and not beside(real, "wal").exists()
     with closing(_connect(real, "ro&immutable=1" if is_closed else "ro")) as database:
         _require_journal(path, database)
         yield database
-    if is_closed and _state_of(real) != state:
-        raise JournalError(f"{path}: a replay began while it was read; run this again")
+    if is_closed and _file_state(real) != state:
+        raise JournalError(f"{path}: a replay began to write it while it was read; run this again")
 
 
-def _state_of(real: Path) -> tuple[int, int]:
-    found = real.stat()
-    return found.st_mtime_ns, found.st_size
+def _file_state(real: Path) -> tuple[int, int]:
+    status = real.stat()
+    return status.st_mtime_ns, status.st_size
 
 
-def _real(path: Path) -> Path:
+def _real_path(path: Path) -> Path:
     real = Path(os.path.realpath(path))
     if real.is_symlink() or (real.exists() and not real.is_file()):
-        raise JournalError(f"{path}: no file; ", ANOTHER)
+        raise JournalError(f"{path}: not a regular file; ", NAME_ANOTHER)
     return real
 
 
 def beside(path: Path, role: str) -> Path:
-    """Return the file beside a journal: its `wal`, `shm` or `lock`."""
+    """Return the path of a journal's `wal`, `shm` or `lock` file."""
     return path.with_name(f"{path.name}-{role}")
 
 
-def family(path: Path) -> list[Path]:
-    """Return all files that are a journal's."""
+def journal_files(path: Path) -> list[Path]:
+    """Return the paths of all files of a journal."""
     real = Path(os.path.realpath(path))
     return [real, *(beside(real, role) for role in ("wal", "shm", "lock"))]
 
 
 @contextmanager
-def _turn(lock: Path) -> Iterator[None]:
-    """Hold a lock on a file of its own: readers are not kept out."""
-    with closing(sqlite3.connect(lock, isolation_level=None, timeout=0, check_same_thread=False)) as turn:
-        turn.execute("BEGIN EXCLUSIVE")
+def _exclusive(lock: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file beside the journal: one on the journal itself would keep readers out."""
+    with closing(sqlite3.connect(lock, isolation_level=None, timeout=0, check_same_thread=False)) as database:
+        database.execute("BEGIN EXCLUSIVE")
         yield
 
 
@@ -115,37 +131,39 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
 
-def _make(path: Path, tables: Sequence[str]) -> None:
-    made = path.with_name(f".{path.name}.{os.getpid()}")
-    made.unlink(missing_ok=True)
-    settings = (f"page_size = {PAGE_BYTES}", "synchronous = FULL", f"application_id = {OURS}")
+def _create(path: Path, tables: Sequence[str]) -> None:
+    """Create a journal under a temporary name and rename it: a half-made one must never have the real name."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.unlink(missing_ok=True)
+    settings = (f"page_size = {PAGE_BYTES}", "synchronous = FULL", f"application_id = {APPLICATION_ID}")
     try:
-        with closing(_connect(made, "rwc")) as database:
-            for statement in (*(f"PRAGMA {one}" for one in settings), "BEGIN", *tables, "COMMIT"):
+        with closing(_connect(unfinished, "rwc")) as database:
+            for statement in (*(f"PRAGMA {setting}" for setting in settings), "BEGIN", *tables, "COMMIT"):
                 database.execute(statement)
-            database.execute("PRAGMA journal_mode = WAL")  # last: what a full disk leaves out of a -wal goes unsaid
-        made.rename(path)
+            # WAL mode comes last: SQLite does not report what a full disk loses when it closes a -wal.
+            database.execute("PRAGMA journal_mode = WAL")
+        unfinished.rename(path)
     finally:
-        for left in (made, *(beside(made, role) for role in ("wal", "shm", "journal"))):
-            left.unlink(missing_ok=True)
+        for file in (unfinished, *(beside(unfinished, role) for role in ("wal", "shm", "journal"))):
+            file.unlink(missing_ok=True)
 
 
 @contextmanager
-def _marked(path: Path, database: sqlite3.Connection) -> Iterator[None]:
-    """Mark the file itself as open, durably, for so long, and then the other one."""
+def _counted(path: Path, database: sqlite3.Connection) -> Iterator[None]:
+    """Keep the open counter odd while the journal is open: durably in the main file first, then in the -wal."""
     database.execute("PRAGMA synchronous = FULL")
     _checkpoint(path, database)
     before = database.execute("PRAGMA user_version").fetchone()[0]
-    mark = before + 1 + before % 2
-    database.execute(SET_MARK.format(mark))
+    counter = before + 1 + before % 2
+    database.execute(SET_COUNTER.format(counter))
     _checkpoint(path, database)
-    database.execute(SET_MARK.format(mark))
+    database.execute(SET_COUNTER.format(counter))
     try:
         yield
     finally:
-        with suppress(sqlite3.Error):  # it stays marked
+        with suppress(sqlite3.Error):  # the counter then stays odd, which _keep_wal allows for
             database.execute(CHECKPOINT)
-            database.execute(SET_MARK.format(mark + 1))
+            database.execute(SET_COUNTER.format(counter + 1))
 
 
 def _checkpoint(path: Path, database: sqlite3.Connection) -> None:
@@ -153,73 +171,55 @@ def _checkpoint(path: Path, database: sqlite3.Connection) -> None:
         raise JournalError(f"{path}: the journal is being read; run this again when that has ended")
 
 
-def _keep_whole(real: Path) -> None:
-    """Leave an empty -wal beside a file that is closed and yet marked, as its disk is full: it lacks nothing."""
+def _keep_wal(real: Path) -> None:
+    """Leave an empty -wal beside a closed file whose counter stayed odd because the disk was full: nothing is lost."""
     with suppress(OSError):
         if _is_open(real) and not beside(real, "wal").exists():
             beside(real, "wal").touch()
 
 
 def _require_whole(path: Path, real: Path) -> None:
-    """Refuse a file whose last part is missing, or is of another time: SQLite would write that into it."""
+    """Raise JournalError if the -wal is missing or from another time: SQLite would write that one into the journal."""
     wal = beside(real, "wal")
+    # Asked twice: a run that closes in between removes the -wal and makes the counter even.
     if _is_open(real) and not wal.exists() and _is_open(real):
         raise JournalError(
-            f"{path}: its run has not closed it, and {wal.name}, which holds what was sent last, is not beside it;"
-            " bring that file back too (an empty one in its place accepts that events may be sent twice)"
+            f"{path}: the last run did not close it, and {wal.name}, which holds what was sent last, is missing; "
+            "restore that file too (an empty one in its place accepts that events may be sent twice)"
         )
-    mark = _mark_of(real)
-    if mark is None or not wal.exists() or not wal.stat().st_size:
+    counter = _open_counter(real)
+    if counter is None or not wal.exists() or not wal.stat().st_size:
         return
     with closing(_connect(real, "ro")) as database:
-        ahead = database.execute("PRAGMA user_version").fetchone()[0] - mark
-    if not 0 <= ahead <= MOST_AHEAD:
-        raise JournalError(f"{path}: {wal.name} is of another time than it; bring both of one time")
+        lead = database.execute("PRAGMA user_version").fetchone()[0] - counter
+    if not 0 <= lead <= MAX_WAL_LEAD:
+        raise JournalError(f"{path}: {wal.name} is from another time than the journal; restore both from one time")
 
 
-def _require_alone(path: Path, wal: Path) -> None:
+def _require_no_wal(path: Path, wal: Path) -> None:
     if not wal.exists():
         return
     if wal.stat().st_size:
-        raise JournalError(
-            f"{path}: there is no such journal, but {wal.name} has a part of one: bring the journal back beside it, or"
-            " remove that too"
-        )
+        problem = f"{path}: there is no such journal, but {wal.name} holds a part of one; restore the journal beside it"
+        raise JournalError(f"{problem}, or remove that file too")
     wal.unlink()
 
 
 def _is_open(path: Path) -> bool:
-    return bool((_mark_of(path) or 0) % 2)
+    return bool((_open_counter(path) or 0) % 2)
 
 
-def _mark_of(path: Path) -> int | None:
-    """Return the mark in the file itself; None where it is no journal."""
+def _open_counter(path: Path) -> int | None:
+    """Return the open counter in the main file's header; None if the file is not a journal."""
     with path.open("rb") as file:
         header = file.read(100)
-    is_journal = header.startswith(MAGIC) and int.from_bytes(header[OWNER]) == OURS
-    return int.from_bytes(header[MARK]) if is_journal else None
+    is_journal = header.startswith(MAGIC) and int.from_bytes(header[APPLICATION]) == APPLICATION_ID
+    return int.from_bytes(header[COUNTER]) if is_journal else None
 
 
 def _require_journal(path: Path, database: sqlite3.Connection) -> None:
     names = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not names and not path.stat().st_size:
-        raise JournalError(f"{path}: an empty file, which knows nothing of what was sent; remove it, or ", ANOTHER)
+        raise JournalError(f"{path}: an empty file, which does not know what was sent; remove it, or ", NAME_ANOTHER)
     if not {"meta", "destination", "chunk", "outcome"} <= names:
-        raise JournalError(f"{path}: a SQLite file, but no journal of replay; ", ANOTHER)
-
-
-def _what(error: sqlite3.Error) -> Message:
-    """Say what an error of SQLite means, and what to do."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    meanings = {
-        sqlite3.SQLITE_BUSY: BUSY,
-        sqlite3.SQLITE_LOCKED: BUSY,
-        sqlite3.SQLITE_FULL: "the disk is full, and the journal cannot be written; make room and run this again",
-        sqlite3.SQLITE_IOERR: "the journal cannot be read or written (disk full, or a fault of the disk)",
-        sqlite3.SQLITE_READONLY: UNWRITTEN,
-        sqlite3.SQLITE_PERM: UNWRITTEN,
-        sqlite3.SQLITE_CANTOPEN: "the journal cannot be opened; check its path and permissions",
-        sqlite3.SQLITE_CORRUPT: "the journal is damaged; restore it from a backup",
-        sqlite3.SQLITE_NOTADB: Message("no journal of replay: it is no SQLite file; ", ANOTHER),
-    }
-    return Message(meanings.get(code, "the journal failed"), f" ({error})")
+        raise JournalError(f"{path}: a SQLite file, but not a replay journal; ", NAME_ANOTHER)

@@ -1,6 +1,6 @@
-"""What became of a request, from the server's answer or from the way it failed.
+"""Classifies what became of a request, from the server's answer or from the way the request failed.
 
-What was confirmed is never sent again; what was surely not processed may be; what cannot be known is held.
+Confirmed events are never sent again, events that were surely not processed may be, all others are uncertain.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from analyzer.errors import Message, Option
 
 
 class Kind(Enum):
-    """What is to be done after a request."""
+    """The class of an outcome, which decides what becomes of the events."""
 
     CONFIRMED = "confirmed"
     NOT_SENT = "not sent"
@@ -23,59 +23,72 @@ class Kind(Enum):
     AMBIGUOUS = "ambiguous"
 
 
+TIMED_OUT = "timed out"
+"""The `code` where the server did not answer in time."""
+
+UNTRUSTED = "untrusted certificate"
+"""The `code` where no known authority signed the server's certificate."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a request; `words` are the server's, or say how it failed.
+    """What became of a request.
 
-    `code` is the API's `error.code`, `UNTRUSTED` or `TIMED_OUT`.
+    `message` is the server's, or says how the request failed. `code` is the API's `error.code`, UNTRUSTED or TIMED_OUT.
     """
 
     kind: Kind
     status: int | None = None
-    words: str = ""
+    message: str = ""
     code: str = ""
     retry_after_seconds: float | None = None
 
+    def __str__(self) -> str:
+        if not self.status:
+            return self.message or "no answer"
+        return f"the server answered {self.status}" + (f" ({self.message})" if self.message else "")
 
-KINDS = {
+
+KIND_OF_STATUS = {
+    400: Kind.REFUSED,
     408: Kind.AMBIGUOUS,
     413: Kind.TOO_BIG,
-    429: Kind.THROTTLED,
-    400: Kind.REFUSED,
     422: Kind.REFUSED,
+    429: Kind.THROTTLED,
 }
 
 
-def kind_of(status: int) -> Kind:
-    """Return what a status means: of redirects and of all else that is the client's fault, that the run must stop.
+def classify_status(status: int) -> Kind:
+    """Return the kind of an HTTP status; redirects and the other client errors concern the whole run.
 
-    >>> kind_of(202), kind_of(302), kind_of(503)
+    >>> classify_status(202), classify_status(302), classify_status(503)
     (<Kind.CONFIRMED: 'confirmed'>, <Kind.FORBIDDEN: 'forbidden'>, <Kind.AMBIGUOUS: 'ambiguous'>)
     """
-    if status in KINDS:
-        return KINDS[status]
+    if status in KIND_OF_STATUS:
+        return KIND_OF_STATUS[status]
     if 200 <= status <= 299:  # noqa: PLR2004  (the range of success)
         return Kind.CONFIRMED
+    # A 5xx is ambiguous, not refused: a server may record the events first and fail afterwards.
     return Kind.FORBIDDEN if 300 <= status <= 499 else Kind.AMBIGUOUS  # noqa: PLR2004  (redirects and client errors)
 
 
-def seconds_of(retry_after: str | None, now: datetime) -> float | None:
-    """Return the seconds that a `Retry-After` asks for, given as seconds or as a date; None where it is neither.
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for, as seconds or as a date; None if it is neither.
 
-    >>> seconds_of("120", datetime(2026, 1, 1, tzinfo=UTC))
+    >>> parse_retry_after("120", datetime(2026, 1, 1, tzinfo=UTC))
     120.0
-    >>> seconds_of("Thu, 01 Jan 2026 00:01:00 GMT", datetime(2026, 1, 1, tzinfo=UTC))
+    >>> parse_retry_after("Thu, 01 Jan 2026 00:01:00 GMT", datetime(2026, 1, 1, tzinfo=UTC))
     60.0
     """
-    text = (retry_after or "").strip()
+    text = (value or "").strip()
     if text.isdecimal() and text.isascii():
         return float(text[:9])
-    date = date_of(text)
+    date = parse_http_date(text)
     return max(0.0, (date - now).total_seconds()) if date else None
 
 
-def date_of(text: str | None) -> datetime | None:
-    """Return the time of an HTTP date; None where it is none."""
+def parse_http_date(text: str | None) -> datetime | None:
+    """Return the time of an HTTP date header in UTC; None if it is not a date."""
     try:
         date = parsedate_to_datetime(text or "")
         return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC)
@@ -83,16 +96,12 @@ def date_of(text: str | None) -> datetime | None:
         return None
 
 
-TIMED_OUT = "timed out"
-"""The code of a server that did not answer."""
-
-UNTRUSTED = "untrusted certificate"
-"""The code of a server whose certificate no known authority has signed."""
-
 API = Option("api")
 REMEDIES: dict[str | int, str] = {
-    301: Message(API, " must name the server itself: redirects are not followed, as the token would go along"),
-    401: Message("the token is not valid: see to ", Option("token")),
+    301: Message(
+        API, " must name the final server: redirects are not followed, because they would take the token along"
+    ),
+    401: Message("the token is not valid: check ", Option("token")),
     402: "the team's billing needs attention",
     403: "the token may not write to this team, or the team has reached a limit",
     404: Message("there is no such API: check ", API, " and the team"),
@@ -104,8 +113,8 @@ REMEDIES: dict[str | int, str] = {
 }
 
 
-def remedy_of(outcome: Outcome) -> str:
-    """Return what to do about an outcome that stops the run."""
+def remedy_for(outcome: Outcome) -> str:
+    """Return what the user can do about an outcome that stops the run."""
     status = 301 if 300 <= (outcome.status or 0) <= 399 else outcome.status  # noqa: PLR2004  (redirects)
-    rest = Message("check ", API, ", the team and the token")
-    return REMEDIES.get(outcome.code) or REMEDIES.get(status or 0) or rest
+    default = Message("check ", API, ", the team and the token")
+    return REMEDIES.get(outcome.code) or REMEDIES.get(status or 0) or default

@@ -1,25 +1,50 @@
-"""From the outcome of a request to what becomes of its events: what is kept, sent again, halved, or held."""
+"""Decides from a request's outcome what becomes of its events: confirm, retry, split, hold, or stop the run."""
 
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 
 from analyzer.errors import Message
 from analyzer.replayer.journal import CONFIRMED, UNCERTAIN
-from analyzer.replayer.options import MAX_PROBES, MAX_REFUSED, Policy, Stop, Stopped
-from analyzer.replayer.outcome import Kind, Outcome, remedy_of
-from analyzer.replayer.rate_limiter import RateLimiter, backoff_seconds
-from analyzer.replayer.work_queue import Job
+from analyzer.replayer.options import ReplayOptions
+from analyzer.replayer.outcome import Kind, Outcome, remedy_for
+from analyzer.replayer.scheduling import Job, RateLimiter, backoff_seconds
 
-Settled = tuple[str | None, list[Job]]
-"""A chunk's state, None where its events are unsent, and what is to be sent in its place."""
+MAX_REFUSED = 10
+"""After this many single events were refused in a row, events elsewhere are probed."""
+
+MAX_PROBES = 3
+"""If this many probes are refused too, the cause is not the events, and the run stops."""
+
+Decision = tuple[str | None, list[Job]]
+"""The state of a chunk's events, None where they stay unsent, and the jobs to send in its place."""
+
+
+class Stop(Enum):
+    """Why a run ended with events unsent."""
+
+    LIMIT = "limit"
+    OUTAGE = "outage"
+    SYSTEMIC = "systemic"
+    FORBIDDEN = "forbidden"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why a run ended early, and the message that tells the user."""
+
+    stop: Stop
+    message: str
 
 
 @dataclass(slots=True)
 class Counts:
-    """What a run did, in events but for `requests`, `retries` and `bytes`."""
+    """What a run did; in events, except `requests`, `retries` and `bytes` (of request bodies)."""
 
     confirmed: int = 0
     dead_lettered: int = 0
@@ -31,147 +56,141 @@ class Counts:
 
 @dataclass(slots=True)
 class Clock:
-    """Time and chance, which tests set."""
+    """Monotonic time in seconds and random numbers, which tests replace."""
 
     now: Callable[[], float] = time.monotonic
-    draw: random.Random = field(default_factory=random.Random)
+    rng: random.Random = field(default_factory=random.Random)
 
 
 class OutcomeHandler:
-    """Settles the outcomes of one run; its senders share it, one at a time."""
-
-    def __init__(self, policy: Policy, pace: RateLimiter, clock: Clock) -> None:
-        self._policy, self._pace, self._clock = policy, pace, clock
-        self.ending, self.stopped, self.counts = threading.Event(), None, Counts()
-        self.waiting = ""
-        self.last_error: str | None = None
-        self.probing = False
-        self._probes_refused = 0
-        self._last_confirmed = False
-        self._suspects: list[tuple[Job, Outcome]] = []
-        self._uncertain_in_a_row = 0
-        self._lock = threading.Lock()
+    """Handles the outcomes of one run; its threads share it, under one lock."""
 
     stopped: Stopped | None
 
-    def stop(self, stop: Stop, words: str) -> None:
-        """End the run after the requests that are under way; the first reason counts."""
-        self.stopped = self.stopped or Stopped(stop, words)
-        self.ending.set()
+    def __init__(self, options: ReplayOptions, rate_limiter: RateLimiter, clock: Clock) -> None:
+        self._options, self._rate_limiter, self._clock = options, rate_limiter, clock
+        self.stopping, self.stopped, self.counts = threading.Event(), None, Counts()
+        self.waiting = ""
+        self.last_error: str | None = None
+        self.probing = False
+        self._refused_probes = 0
+        self._last_was_confirmed = False
+        self._suspects: list[tuple[Job, Outcome]] = []
+        self._uncertain_in_a_row = 0
+        self._lock = threading.RLock()
 
-    def count(self, **more: int) -> None:
-        """Add to the counts by name; all of them are only changed under the one lock."""
-        with self._lock:
-            self._add(more)
+    def stop(self, stop: Stop, message: str) -> None:
+        """End the run after the requests in progress; the first reason counts."""
+        self.stopped = self.stopped or Stopped(stop, message)
+        self.stopping.set()
 
-    def count_request(self, most: int | None) -> bool:
-        """Count a request; False, and not counted, where that is more than there may be."""
+    def add(self, **counts: int) -> None:
+        """Add to `counts` by name."""
         with self._lock:
-            if most is not None and self.counts.requests >= most:
+            for name, number in counts.items():
+                setattr(self.counts, name, getattr(self.counts, name) + number)
+
+    def add_request(self, max_requests: int | None) -> bool:
+        """Count a request and return True, or return False if the maximum is reached."""
+        with self._lock:
+            if max_requests is not None and self.counts.requests >= max_requests:
                 return False
             self.counts.requests += 1
             return True
 
-    def _add(self, more: Mapping[str, int]) -> None:
-        for name, number in more.items():
-            setattr(self.counts, name, getattr(self.counts, name) + number)
-
-    def settle(self, job: Job, outcome: Outcome) -> Settled:
-        """Decide what becomes of a job by its outcome."""
+    def handle(self, job: Job, outcome: Outcome) -> Decision:
+        """Count an outcome, and return the state of the job's events and the jobs to send in its place."""
         with self._lock:
             if outcome.kind is Kind.CONFIRMED:
-                self._uncertain_in_a_row, self._probes_refused, self.waiting, self.probing = 0, 0, "", False
-                self._pace.ease()
+                self._uncertain_in_a_row, self._refused_probes, self.waiting, self.probing = 0, 0, "", False
+                self._rate_limiter.speed_up()
             else:
-                self.last_error = describe_outcome(outcome)
-            state, back = self._decide(job, outcome)
-            self._last_confirmed = state == CONFIRMED
+                self.last_error = str(outcome)
+            state, replacements = self._decide(job, outcome)
+            self._last_was_confirmed = state == CONFIRMED
             if state:
-                self._add({state: job.chunk.events})
-            return state, back
+                self.add(**{state: job.chunk.events})
+            return state, replacements
 
-    def _decide(self, job: Job, outcome: Outcome) -> Settled:
+    def _decide(self, job: Job, outcome: Outcome) -> Decision:
         kind = outcome.kind
         if kind is Kind.CONFIRMED:
             return CONFIRMED, []
         if kind in (Kind.REFUSED, Kind.TOO_BIG):
-            return self._refused(job, outcome)
+            return None, self._bisect(job, outcome)
         if kind is Kind.AMBIGUOUS:
-            return self._ambiguous(job, outcome)
+            return UNCERTAIN, self._resend_uncertain(job, outcome)
         if kind is Kind.FORBIDDEN:
-            self.stop(Stop.FORBIDDEN, Message(describe_outcome(outcome), ": ", remedy_of(outcome)))
+            # The next run sends this job: the server refused the run, not the events.
+            self.stop(Stop.FORBIDDEN, Message(str(outcome), ": ", remedy_for(outcome)))
             return None, [job]
-        if kind is Kind.THROTTLED and self._pace.paused_until() <= self._clock.now():
-            self._pace.slow_down()  # once, however many requests were under way
-        return None, self._again(job, outcome)
+        # Concurrent requests are throttled together: only the first of them slows the run down.
+        if kind is Kind.THROTTLED and self._rate_limiter.paused_until() <= self._clock.now():
+            self._rate_limiter.slow_down()
+        return None, self._retry(job, outcome)
 
-    def _refused(self, job: Job, outcome: Outcome) -> Settled:
-        """Halve a chunk that was refused; an event that is refused alone is suspected to be a dead letter.
+    def _bisect(self, job: Job, outcome: Outcome) -> list[Job]:
+        """Return the halves of a refused chunk; an event refused alone becomes a suspect.
 
-        After many suspects, events elsewhere are tried. Where those are refused too, not they are at fault.
+        Suspects become dead letters only once the server has confirmed other events: a server that refuses everything
+        must not turn a whole log into dead letters. Many suspects in a row are therefore followed by probes.
         """
         if job.chunk.events > 1:
-            return None, [Job(half) for half in job.chunk.halves()]
+            return [Job(half) for half in job.chunk.halves()]
         self._suspects.append((job, outcome))
-        self._probes_refused += job.probe
-        if self._probes_refused >= MAX_PROBES:
-            self._give_up()
+        self._refused_probes += job.probe
+        if self._refused_probes >= MAX_PROBES:
+            self._stop_systemic()
         self.probing = len(self._suspects) >= MAX_REFUSED
-        return None, []
+        return []
 
-    def _give_up(self) -> None:
+    def _stop_systemic(self) -> None:
         job, outcome = self._suspects[0]
-        fate = "are dead letters" if self.counts.confirmed else "stay unsent, as none was taken"
-        where = ", here and elsewhere," if self._probes_refused else ""
-        words = f"{len(self._suspects)} events were refused{where} and {fate}"
-        what = f"the first is {job.chunk.text}: {describe_outcome(outcome)}"
-        self.stop(Stop.SYSTEMIC, f"{words}; {what}; look at the team and the server, then run this again")
+        where = " from different parts of the selection" if self._refused_probes else ""
+        fate = "are dead letters" if self.counts.confirmed else "stay unsent, because the server accepted no event"
+        first = f"the first is {job.chunk.text}: {outcome}"
+        refused = f"{len(self._suspects)} events{where} were refused and {fate}"
+        self.stop(Stop.SYSTEMIC, f"{refused}; {first}; check the team and the server, then run this again")
 
-    def dead(self, *, at_the_end: bool = False) -> list[tuple[Job, Outcome]]:
-        """Return the suspects that are dead letters: the server took something after them, or before, or they are few.
+    def take_dead_letters(self, *, at_the_end: bool = False) -> list[tuple[Job, Outcome]]:
+        """Return suspects that are dead letters: the server just confirmed other events, or the run is over.
 
-        Where it took nothing and they are many, the run stops at its end, and they stay unsent.
+        If the server confirmed nothing in the whole run and the suspects are many, the run stops as a systemic failure
+        and they stay unsent.
         """
         with self._lock:
-            if not self._suspects or not (at_the_end or self._last_confirmed):
+            if not self._suspects or not (at_the_end or self._last_was_confirmed):
                 return []
             if at_the_end and not self.counts.confirmed:
                 if len(self._suspects) >= MAX_REFUSED:
-                    self._give_up()
+                    self._stop_systemic()
                 if self.stopped:
                     return []
-            found, self._suspects = self._suspects, []
-            return found
+            dead, self._suspects = self._suspects, []
+            return dead
 
-    def _ambiguous(self, job: Job, outcome: Outcome) -> Settled:
+    def _resend_uncertain(self, job: Job, outcome: Outcome) -> list[Job]:
+        """Return the retry of an ambiguous request if the options allow it; stop after several in a row."""
         self._uncertain_in_a_row += 1
-        if self._uncertain_in_a_row >= self._policy.max_uncertain:
-            what = describe_outcome(outcome)
-            words = f"{self._uncertain_in_a_row} requests in a row may or may not have been taken ({what})"
-            self.stop(Stop.OUTAGE, f"{words}; see that the server is well, then run this again")
-        elif self._policy.resend_uncertain:
-            back = self._again(job, outcome)
-            return UNCERTAIN, [] if self.ending.is_set() else back
-        return UNCERTAIN, []
+        if self._uncertain_in_a_row >= self._options.max_uncertain:
+            problem = f"for {self._uncertain_in_a_row} requests in a row it is uncertain whether they were recorded"
+            self.stop(Stop.OUTAGE, f"{problem} ({outcome}); check the server, then run this again")
+        elif self._options.resend:
+            retry = self._retry(job, outcome)
+            return [] if self.stopping.is_set() else retry
+        return []
 
-    def _again(self, job: Job, outcome: Outcome) -> list[Job]:
-        """Send a chunk again later, within the budget; where that is used up, the run stops."""
+    def _retry(self, job: Job, outcome: Outcome) -> list[Job]:
+        """Return the job for a later attempt, and pause the run until then; stop it once the budget is used up."""
         now, attempts = self._clock.now(), job.attempts + 1
-        since = now if job.first_failed is None else job.first_failed
-        asked = outcome.retry_after_seconds
-        seconds = backoff_seconds(attempts, self._clock.draw) if asked is None else asked
-        if attempts > self._policy.retries or now + seconds - since > self._policy.retry_seconds:
-            wish = f", and asks to wait {asked:.0f} s" if asked else ""
+        since = now if job.first_failed_at is None else job.first_failed_at
+        retry_after = outcome.retry_after_seconds
+        seconds = backoff_seconds(attempts, self._clock.rng) if retry_after is None else retry_after
+        if attempts > self._options.retries or now + seconds - since > self._options.retry_for:
+            wish = f" and asks to wait {retry_after:.0f} s" if retry_after else ""
             tried = f"given up after {attempts} attempt{'s' * (attempts > 1)} in {now - since:.0f} s"
-            self.stop(Stop.FAILED, f"{describe_outcome(outcome)}{wish}; {tried}; run this again later")
+            self.stop(Stop.FAILED, f"{outcome}{wish}; {tried}; run this again later")
         else:
-            self.waiting = f"{describe_outcome(outcome)}, waiting {seconds:.0f} s"
-            self._pace.pause(seconds)
+            self.waiting = f"{outcome}, waiting {seconds:.0f} s"
+            self._rate_limiter.pause(seconds)
         return [Job(job.chunk, attempts, since, job.probe)]
-
-
-def describe_outcome(outcome: Outcome) -> str:
-    """Return an outcome in words."""
-    if not outcome.status:
-        return outcome.words or "no answer"
-    return f"the server answered {outcome.status}" + (f" ({outcome.words})" if outcome.words else "")

@@ -1,34 +1,49 @@
-"""One run that sends: from the first request to an account that the journal bears out."""
+"""A replay: compares a selection with the journal, plans or sends it, and accounts for every event afterwards."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from itertools import chain, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analyzer.errors import AccountingError, JournalError, Message, Option
-from analyzer.replayer.chunk import AROUND_BYTES
+from analyzer.errors import AccountingError, JournalError, Message, Option, UsageError
+from analyzer.replayer.chunk import BRACKETS_BYTES
 from analyzer.replayer.dead_letters import DeadLetters, dead_letters_path
-from analyzer.replayer.journal import DEAD, Journal
-from analyzer.replayer.options import Policy, Stop, Stopped
-from analyzer.replayer.outcome import TIMED_OUT, Kind, remedy_of
-from analyzer.replayer.outcome_handling import Clock, Counts, describe_outcome
-from analyzer.replayer.pending import UNSURE, PendingEvents, ReplayRequest, StateCounts
-from analyzer.replayer.sender import DeadLetter, Route, Sender
+from analyzer.replayer.journal import DEAD_LETTERED, Journal
+from analyzer.replayer.outcome import TIMED_OUT, Kind, remedy_for
+from analyzer.replayer.outcome_handling import Clock, Counts, Stop, Stopped
+from analyzer.replayer.pending import UNCLEAR_TEAM, PendingEvents, ReplayRequest, StateCounts
+from analyzer.replayer.sender import DeadLetterWriter, Route, Sender
 from analyzer.replayer.teams import TeamName
-from analyzer.replayer.transport import Server, Transport
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from analyzer.replayer.settings import Server
+    from analyzer.replayer.transport import Transport
+
+# DuckDB runs beside the sender's threads; what does not fit into this it spills to disk.
+SET_MEMORY_LIMIT = "SET memory_limit = '250MB'"
+
+COUNT_SOURCES = """
+SELECT (SELECT count(*) FROM store.event), (SELECT count(*) FROM store.run),
+       (SELECT count(*) FROM store.run WHERE id NOT IN (SELECT run_id FROM store.match))
+"""
+
+UNAVAILABLE = (502, 503, 504)
+"""The statuses of a proxy or server behind which nothing can take events."""
+
+UNSUPPORTED = (404, 405, 410)
+"""The statuses of a server that does not implement the preflight."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be sent: counts, bytes of all bodies, and times of the events (naive UTC).
+    """What would be sent: counts, bytes of all bodies, and the times of the events (naive UTC).
 
-    `contexts` are the teams, CIs and interactive flags that no request mixes.
+    `contexts` counts the combinations of team, CI and interactive flag that no request mixes.
     """
 
     events: int
@@ -43,7 +58,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where the events of a selection stand, earlier runs included, and what this run did.
+    """The states of a selection's events after a run, earlier runs included, and what this run did.
 
     Raises:
         AccountingError: selected is not confirmed + dead-lettered + uncertain + unsent.
@@ -67,169 +82,150 @@ class Account:
             raise AccountingError(f"the counts of the replay do not add up, which is a bug in analyzer: {self}")
 
 
-DOWN = (502, 503, 504)
-"""What a proxy answers, or a server, where there is nobody who could take events."""
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The account of a run, why it stopped early, and the first event that the server refused, with its answer."""
 
-
-LESS_MEMORY = "SET memory_limit = '250MB'"
-"""DuckDB works beside the sender, and spills."""
+    account: Account
+    stopped: Stopped | None
+    refused: str
+    dead_letters: Path
 
 
 class Replay:
-    """A selection, and what a journal knows of it at one server."""
+    """A selection of events, and what a journal knows about them at one server.
+
+    Raises:
+        UsageError: the log holds run summaries and no events.
+    """
 
     def __init__(
-        self, connection: "DuckDBPyConnection", wanted: ReplayRequest, api: str, journal: Journal | None = None
+        self, connection: "DuckDBPyConnection", request: ReplayRequest, api: str, journal: Journal | None = None
     ) -> None:
-        connection.execute(LESS_MEMORY)
-        self.queue, self.api = PendingEvents(connection, wanted, journal.destinations(api) if journal else ()), api
-        self._journal = journal
-        self.tallies: dict[str, StateCounts] = {}
+        connection.execute(SET_MEMORY_LIMIT)
+        events, runs, self._unmatched_runs = connection.execute(COUNT_SOURCES).fetchall()[0]
+        if runs and not events:
+            problem = (
+                "the input holds run summaries only; replay sends events that clients reported, and there are none"
+            )
+            raise UsageError(problem)
+        self.api, self.options, self._journal = api, request.options, journal
+        self.pending = PendingEvents(connection, request, journal.destinations(api) if journal else ())
         self._destinations: dict[TeamName, int] = {}
-        self.resend = False
         self._teams: dict[int, str] = {}
-        self._before: dict[str, list[int]] = {}
+        if journal:
+            self._load_journal(journal)
+        self.states_by_team = self.pending.match_journal()
+        if journal and self.options.resend and self.options.execute:
+            journal.allow_resend(self._teams)
+        self._recorded_before = self._recorded(journal) if journal else {}
 
-    def consult(self, *, execute: bool = False, resend: bool = False) -> None:
-        """Find out what the journal knows of each event; with `resend`, send uncertain ones again."""
-        if self._journal:
-            self._look_up(self._journal, execute=execute, resend=resend)
-        self.tallies, self.resend = self.queue.mark(resend=resend), resend
-        if self._journal and resend and execute:
-            self._journal.allow_resend(self._teams)
-        self._before = self._held(self._journal) if self._journal else {}
-
-    def _look_up(self, journal: Journal, *, execute: bool, resend: bool) -> None:
-        names, team_of = self.queue.selected_names(), self.queue.team_of
+    def _load_journal(self, journal: Journal) -> None:
+        """Load the journal's events of the selected teams, by all names that these teams have."""
+        names, team_of = self.pending.selected_names(), self.pending.team_of
         teams = set(map(team_of, names))
-        found = journal.destinations(self.api, names if execute else ())
-        self._destinations = {named: number for named, number in found.items() if team_of(named) in teams}
-        self._teams = {number: team_of(named) for named, number in self._destinations.items()}
-        sure = ((team, *one) for number, team in self._teams.items() for one in journal.known(number))
-        perhaps = [] if resend else list(self._perhaps(journal, names, found))
-        once = len(self._teams) == len(set(self._teams.values())) and not perhaps
-        self.queue.know(chain(sure, perhaps), once=once)
+        found = journal.destinations(self.api, names if self.options.execute else ())
+        self._destinations = {name: one for name, one in found.items() if team_of(name) in teams}
+        self._teams = {destination_id: team_of(name) for name, destination_id in self._destinations.items()}
+        sure = ((team, *states) for one, team in self._teams.items() for states in journal.states(one))
+        unclear = [] if self.options.resend else list(self._unclear_states(journal, names, found))
+        is_distinct = len(self._teams) == len(set(self._teams.values())) and not unclear
+        self.pending.load_journal(chain(sure, unclear), distinct=is_distinct)
 
-    def _perhaps(
-        self, journal: Journal, names: Sequence[TeamName], found: Mapping[TeamName, int]
+    def _unclear_states(
+        self, journal: Journal, names: Sequence[TeamName], destinations: Mapping[TeamName, int]
     ) -> Iterator[tuple[str, str, bytes]]:
-        """Yield what went to names that may be of the teams."""
-        for one, (other, number) in product(names, found.items()):
-            if self.queue.names.may_be(one, other):
-                digests = (digests for state, digests in journal.known(number) if state != DEAD)
-                yield from ((self.queue.team_of(one), UNSURE, each) for each in digests)
+        """Yield the journal's events of other teams whose names may mean one of the selected teams."""
+        for name, (other, destination_id) in product(names, destinations.items()):
+            if self.pending.names.may_be_same(name, other):
+                for state, digests in journal.states(destination_id):
+                    if state != DEAD_LETTERED:
+                        yield self.pending.team_of(name), UNCLEAR_TEAM, digests
 
     @property
-    def tally(self) -> StateCounts:
-        """The events of all teams by what is known of them."""
-        tallies = self.tallies.values()
-        return StateCounts(
-            sum(one.confirmed for one in tallies),
-            sum(one.dead_lettered for one in tallies),
-            sum(one.uncertain for one in tallies),
-            sum(one.unsent for one in tallies),
-        )
+    def states(self) -> StateCounts:
+        """The selected events of all teams by state, before the run."""
+        teams = self.states_by_team.values()
+        return StateCounts(*(sum(getattr(one, state.name) for one in teams) for state in fields(StateCounts)))
 
-    def said(self) -> list[str]:
-        """Say what is not sent or has no team, and why."""
-        if not self.tallies and not self.queue.arrived:
-            return ["no event is selected"]
-        count = self.tallies[""].unsent if "" in self.tallies else 0
-        nameless = f"{count:,} events name no team and go to the token's own account; "
-        arrived = f"{self.queue.arrived:,} events of failed requests arrived with another request, and are not sent"
-        return [
-            *([Message(nameless, Option("slug"), " names one")] if count else []),
-            *([arrived] if self.queue.arrived else []),
-            *self.unsure(),
-        ]
+    def notes(self) -> list[str]:
+        """Return what is not sent and why, and how many events go to the token's own account."""
+        events = "events that clients reported"
+        summaries = f"{self._unmatched_runs:,} run summaries match no session and are not sent: replay sends {events}"
+        notes = [summaries] if self._unmatched_runs else []
+        if not self.states_by_team and not self.pending.arrived_events:
+            return [*notes, "no event is selected"]
+        if "" in self.states_by_team and self.states_by_team[""].unsent:
+            nameless = f"{self.states_by_team[''].unsent:,} events name no team and go to the token's own account; "
+            notes.append(Message(nameless, Option("slug"), " names a team"))
+        if self.pending.arrived_events:
+            arrived = f"{self.pending.arrived_events:,} events of failed requests arrived with another request"
+            notes.append(f"{arrived} and are not sent")
+        return [*notes, *self.unclear_team_notes()]
 
-    def unsure(self) -> list[str]:
-        """Say what was or may have been sent by another name."""
-        unsure = Message(
-            f"{self.queue.unsure:,} events were sent by a slug alone that two team ids have, perhaps to this team, and"
-            " are held: ",
-            Option("on_uncertain", "resend"),
-            " sends them, and all else that is uncertain",
-        )
-        return [*([unsure] if self.queue.unsure else []), *self.queue.made.said()]
+    def unclear_team_notes(self) -> list[str]:
+        """Return the note on events that are held because their team is unclear."""
+        if not self.pending.unclear_events:
+            return []
+        sent = f"{self.pending.unclear_events:,} events were sent by a slug that two team ids have"
+        resend = (Option("on_uncertain", "resend"), " sends them, and all other uncertain events")
+        return [Message(f"{sent}, perhaps to this team, and are not sent again: ", *resend)]
 
-    def elsewhere(self) -> int:
-        """Return how many events the journal has at this server that the selection does not give."""
+    def events_outside_selection(self) -> int:
+        """Return how many events the journal has at this server that are not in the selection."""
         if not self._journal:
             return 0
-        counts, tally, queue = self._journal.counts(), self.tally, self.queue
-        others = [number for number in self._journal.destinations(self.api).values() if number not in self._teams]
-        named_otherwise = queue.unsure + queue.made.confirmed + queue.made.uncertain
-        given = tally.confirmed + tally.dead_lettered + tally.uncertain - named_otherwise
-        known: int = queue.known
-        return known - given + sum(sum(counts.get(number, ())) for number in others)
+        counts, states = self._journal.counts(), self.states
+        others = [one for one in self._journal.destinations(self.api).values() if one not in self._teams]
+        matched = states.confirmed + states.dead_lettered + states.uncertain - self.pending.unclear_events
+        return self.pending.journal_events - matched + sum(sum(counts.get(one, ())) for one in others)
 
     def plan(self) -> Plan:
-        """Work out what would be sent."""
-        queue, wanted = self.queue, self.queue.wanted
-        lengths = queue.lengths()
-        largest = max((most for _, _, most in lengths.values()), default=0)
-        requests = dict.fromkeys(self.tallies, 0)
-        size_bytes = sum(size + events for events, size, _ in lengths.values())
-        if wanted.chunk_events * (largest + 1) + AROUND_BYTES <= wanted.max_bytes:
-            for target, (events, _, _) in lengths.items():
-                requests[queue.team_of(queue.contexts[target].named)] += -(-events // wanted.chunk_events)
+        """Return what would be sent."""
+        pending, options, sizes = self.pending, self.options, self.pending.sizes()
+        teams = [pending.team_of(context.team_name) for context in pending.contexts]
+        requests = dict.fromkeys(self.states_by_team, 0)
+        # Exact chunk sizes need the size of every event; they matter only where a full chunk may exceed the limit.
+        largest = max((one.max_bytes for one in sizes.values()), default=0)
+        if options.chunk_size * (largest + 1) + BRACKETS_BYTES <= options.max_bytes:
+            for context_index, one in sizes.items():
+                requests[teams[context_index]] += -(-one.events // options.chunk_size)
         else:
-            for target, _ in queue.chunk_sizes():
-                requests[queue.team_of(queue.contexts[target].named)] += 1
-        first_at, last_at, sessions = queue.span()
+            for context_index, _ in pending.chunk_sizes():
+                requests[teams[context_index]] += 1
+        first_at, last_at, sessions = pending.span()
         chunks = sum(requests.values())
-        # A body has brackets, and a comma less than items.
-        return Plan(
-            sum(events for events, _, _ in lengths.values()),
-            sessions,
-            len(lengths),
-            chunks,
-            size_bytes + chunks,
-            first_at,
-            last_at,
-            requests,
-        )
+        # A body of n events has two brackets and n - 1 commas.
+        size_bytes = sum(one.total_bytes + one.events for one in sizes.values()) + chunks
+        events = sum(one.events for one in sizes.values())
+        return Plan(events, sessions, len(sizes), chunks, size_bytes, first_at, last_at, requests)
 
-    def preflight(self, transport: Transport) -> Stopped | None:
-        """Ask the server, for the first team, whether it takes events; that it cannot say is no reason to stop.
+    def preflight(self, transport: "Transport") -> Stopped | None:
+        """Ask the server, for the first team, whether it takes events; return why not.
 
-        That it is down is one: whatever is sent to it then would be uncertain.
+        A server that cannot tell is no reason to stop, but one that is down is: all events would be uncertain.
         """
-        context = next(c for c in self.queue.contexts if self.queue.team_of(c.named) in self.tallies)
+        context = next(c for c in self.pending.contexts if self.pending.team_of(c.team_name) in self.states_by_team)
         outcome = transport.preflight(context)
-        if outcome.kind is Kind.CONFIRMED and outcome.words in ("disabled", "over_limit", "paused"):
-            return Stopped(
-                Stop.FORBIDDEN,
-                f"remote caching of {context.slug or context.team_id or 'this server'} is {outcome.words}",
-            )
-        if outcome.kind is Kind.FORBIDDEN and outcome.status not in (404, 405, 410):
-            return Stopped(Stop.FORBIDDEN, Message(describe_outcome(outcome), ": ", remedy_of(outcome)))
-        if outcome.status in DOWN or outcome.code == TIMED_OUT:
-            what = describe_outcome(outcome)
-            words = f"asked whether remote caching is on: {what}; see that the server is well, then run this again"
-            return Stopped(Stop.OUTAGE, words)
+        if outcome.kind is Kind.CONFIRMED and outcome.message in ("disabled", "over_limit", "paused"):
+            team = context.slug or context.team_id or "this server"
+            return Stopped(Stop.FORBIDDEN, f"remote caching of {team} is {outcome.message}")
+        if outcome.kind is Kind.FORBIDDEN and outcome.status not in UNSUPPORTED:
+            return Stopped(Stop.FORBIDDEN, Message(str(outcome), ": ", remedy_for(outcome)))
+        if outcome.status in UNAVAILABLE or outcome.code == TIMED_OUT:
+            return Stopped(Stop.OUTAGE, f"the preflight failed: {outcome}; check the server, then run this again")
         return None
 
     def sender(
-        self,
-        transport: Transport,
-        journal: Journal,
-        policy: Policy,
-        dead_letter: DeadLetter,
-        clock: Clock | None = None,
+        self, journal: Journal, transport: "Transport", write_dead_letter: DeadLetterWriter, clock: Clock | None = None
     ) -> Sender:
-        """Return what sends the unsent events."""
-        return Sender(Route(transport, journal, self._destinations, dead_letter), policy, clock)
-
-    def run(self, sender: Sender) -> Iterator[Counts]:
-        """Send the unsent events, yielding what was done now and then."""
-        return sender.run(self.queue.chunks())
+        """Return the sender for the unsent events."""
+        return Sender(Route(transport, journal, self._destinations, write_dead_letter), self.options, clock)
 
     def account(self, counts: Counts | None, seconds: float = 0.0) -> Account:
-        """Return where the selection stands after a run, or without one."""
-        before, now = self.tally, counts or Counts()
-        # What is sent again of the uncertain makes `now.uncertain` less than nothing.
+        """Return the account of the selection after a run, or without one if `counts` is None."""
+        before, now = self.states, counts or Counts()
+        # Resent events leave the uncertain ones, so `now.uncertain` may be negative.
         done = now.confirmed + now.dead_lettered + now.uncertain
         return Account(
             executed=counts is not None,
@@ -239,7 +235,7 @@ class Replay:
             uncertain=before.uncertain + now.uncertain,
             unsent=before.unsent - done,
             confirmed_now=now.confirmed,
-            repeats_dropped=self.queue.kept - before.selected,
+            repeats_dropped=self.pending.kept_events - before.selected,
             requests=now.requests,
             retries=now.retries,
             bytes=now.bytes,
@@ -247,91 +243,82 @@ class Replay:
         )
 
     def close(self, journal: Journal, counts: Counts, last_error: str | None = None) -> None:
-        """Check a run's counts against the journal, and note there what is left unsent, and its last error.
+        """Check a run's counts against the journal, and record there what is left unsent and the last error.
 
         Raises:
-            AccountingError: the journal holds other numbers than were counted.
+            AccountingError: the journal holds other numbers than the run counted.
         """
-        now = self._since(journal)
-        if self.counted(journal, counts) != counts:
-            raise AccountingError(f"the journal does not hold what was counted, which is a bug in analyzer: {counts}")
-        left = {team: tally.unsent - sum(now[team]) for team, tally in self.tallies.items()}
-        numbers = {number: left.pop(team, None) for number, team in self._teams.items()}
-        journal.record_unsent({number: count for number, count in numbers.items() if count is not None}, last_error)
-        journal.record_unsent({number: 0 for number, count in numbers.items() if count is None}, None)
+        if self.recount(journal, counts) != counts:
+            raise AccountingError(f"the journal disagrees with the run's counts, which is a bug in analyzer: {counts}")
+        added = self._recorded_now(journal)
+        left = {team: states.unsent - sum(added[team]) for team, states in self.states_by_team.items()}
+        # A team with several names has several destinations: the first of them records what is left.
+        unsent = {destination_id: left.pop(team, None) for destination_id, team in self._teams.items()}
+        journal.record_unsent({one: events for one, events in unsent.items() if events is not None}, last_error)
+        journal.record_unsent({one: 0 for one, events in unsent.items() if events is None}, None)
 
-    def counted(self, journal: Journal, counts: Counts) -> Counts:
-        """Return a run's counts as the journal has them; as they are, where it cannot be read."""
+    def recount(self, journal: Journal, counts: Counts) -> Counts:
+        """Return a run's counts with the states from the journal; `counts` itself if it cannot be read."""
         try:
-            now = self._since(journal).values()
+            added = self._recorded_now(journal).values()
         except JournalError:
             return counts
-        confirmed, dead_lettered, uncertain = (sum(one[place] for one in now) for place in range(3))
+        confirmed, dead_lettered, uncertain = (sum(events[index] for events in added) for index in range(3))
         return replace(counts, confirmed=confirmed, dead_lettered=dead_lettered, uncertain=uncertain)
 
-    def _since(self, journal: Journal) -> dict[str, list[int]]:
-        """Return what a run has added to what the journal holds, by team."""
-        after = self._held(journal)
-        return {team: [b - a for a, b in zip(self._before[team], after[team], strict=True)] for team in after}
+    def _recorded_now(self, journal: Journal) -> dict[str, list[int]]:
+        """Return what a run has added to the journal, as `_recorded` does."""
+        after = self._recorded(journal)
+        return {team: [b - a for a, b in zip(self._recorded_before[team], after[team], strict=True)] for team in after}
 
-    def _held(self, journal: Journal) -> dict[str, list[int]]:
-        """Return the events that the journal holds, confirmed, dead-lettered and uncertain, by team."""
-        found = {team: [0, 0, 0] for team in self._teams.values()}
-        for number, counts in journal.counts().items():
-            team = self._teams.get(number)
+    def _recorded(self, journal: Journal) -> dict[str, list[int]]:
+        """Return the events in the journal, confirmed, dead-lettered and uncertain, by team."""
+        recorded = {team: [0, 0, 0] for team in self._teams.values()}
+        for destination_id, counts in journal.counts().items():
+            team = self._teams.get(destination_id)
             if team is not None:
-                found[team] = [a + b for a, b in zip(found[team], counts, strict=True)]
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class Executed:
-    """What a run came to: its account, why it ended before its time, and the first event that was refused."""
-
-    account: Account
-    stopped: Stopped | None
-    refused: str
-    dead_letters: Path
+                recorded[team] = [a + b for a, b in zip(recorded[team], counts, strict=True)]
+        return recorded
 
 
 def execute(
-    session: Replay,
+    replay: Replay,
     journal: Journal,
-    policy: Policy,
-    server: Server,
+    server: "Server",
     dead_letters: Path | None,
-    follow: Callable[[Replay, Sender], None],
-) -> Executed:
-    """Send what is unsent; `follow` drives the sender to its end. Dead letters go beside the journal by default.
+    follow: Callable[[Iterator[Counts], Replay, Sender], None],
+) -> RunResult:
+    """Send the unsent events; `follow` iterates over the run's counts to its end.
+
+    Dead letters go beside the journal by default.
 
     Raises:
         UsageError: the file of dead letters cannot be written.
-        AccountingError: the journal holds other numbers than were counted.
+        AccountingError: the journal holds other numbers than the run counted.
     """
-    session.queue.lengths()
-    began, sound = time.monotonic(), True
+    from analyzer.replayer.transport import Transport  # noqa: PLC0415  (loads httpx, which a plan does not need)
+
+    replay.pending.sizes()  # refuses events that are too large before anything is sent
+    began, options, is_journal_sound = time.monotonic(), replay.options, True
     path = dead_letters_path(journal.path, dead_letters)
     with DeadLetters(path) as letters, Transport(server) as transport:
-        sender = session.sender(transport, journal, policy, letters.put)
-        wanted = policy.preflight and (session.tally.unsent or (session.resend and session.tally.uncertain))
-        refused = session.preflight(transport) if wanted else None
-        if refused:
-            sender.settler.stop(refused.stop, refused.words)
+        sender = replay.sender(journal, transport, letters.write)
+        outcomes = sender.outcomes
+        has_work = replay.states.unsent or (options.resend and replay.states.uncertain)
+        refusal = replay.preflight(transport) if options.preflight and has_work else None
+        if refusal:
+            outcomes.stop(refusal.stop, refusal.message)
         else:
             try:
-                follow(session, sender)
+                follow(sender.run(replay.pending.chunks()), replay, sender)
             except (JournalError, OSError) as error:
-                sound = False
-                sender.settler.stop(Stop.FAILED, Message(_error_words(error), "; what was under way will be uncertain"))
-    settler = sender.settler
-    counts = settler.counts
-    if sound:
-        session.close(journal, counts, settler.last_error)
+                is_journal_sound = False
+                problem = error.message if isinstance(error, JournalError) else error.strerror or str(error)
+                outcomes.stop(Stop.FAILED, Message(problem, "; events whose requests were in progress are uncertain"))
+    counts = outcomes.counts
+    if is_journal_sound:
+        replay.close(journal, counts, outcomes.last_error)
     else:
-        counts = session.counted(journal, counts)
-    account = session.account(counts, time.monotonic() - began)
-    return Executed(account, settler.stopped, letters.first, path)
-
-
-def _error_words(error: JournalError | OSError) -> str:
-    return error.message if isinstance(error, JournalError) else error.strerror or str(error)
+        counts = replay.recount(journal, counts)
+    account = replay.account(counts, time.monotonic() - began)
+    return RunResult(account, outcomes.stopped, letters.first, path)

@@ -1,4 +1,4 @@
-"""Where to send and as whom, found where turbo finds it: flags, then the environment, then its configuration files."""
+"""Finds the API, the token and the team where turbo finds them: options, the environment, then turbo's config files."""
 
 import json
 from collections.abc import Mapping
@@ -9,78 +9,89 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from analyzer.errors import Option, UsageError
-from analyzer.replayer.validation import require_names
+from analyzer.replayer.options import require_request_text
+from analyzer.replayer.teams import TeamName
 
 DEFAULT_API = "https://api.vercel.com"
-NO_TOKEN = "no token: set TURBO_TOKEN, name a file with --token-file, or log in with `turbo login`"  # noqa: S105
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where settings are looked for: the environment, the working directory, and the user's directory of turbo."""
+    """Where settings are looked up: environment variables, the working directory, turbo's user configuration."""
 
-    environment: Mapping[str, str]
+    variables: Mapping[str, str]
     directory: Path
     user_directory: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The API's address, the token (hidden from repr), and the team of events whose log names none."""
+    """The API's URL, the token (left out of the repr), and the team of events whose log names none."""
 
     api: str
     token: str = field(repr=False)
-    team_id: str | None = None
-    slug: str | None = None
+    team: TeamName = ("", "")
 
 
-def find_settings(api: str | None, token_file: Path | None, around: Environment) -> Settings:
-    """Return the settings by precedence: flag, environment, the repository's `.turbo/config.json`, the user's.
+@dataclass(frozen=True)
+class Server:
+    """A server of the API; the token is left out of the repr."""
+
+    api: str
+    token: str = field(repr=False)
+    ca_file: Path | None = None
+
+
+def find_settings(api: str | None, token: str | None, environment: Environment) -> Settings:
+    """Return the settings: the arguments, else the environment, the repository's `.turbo/config.json`, the user's.
 
     Raises:
-        UsageError: an address that is no URL or would send the token in the clear, a team that no request carries, or
-            a file that cannot be read.
+        UsageError: an invalid URL, token or team, or a configuration file that cannot be read.
     """
-    env = {name: value for name, value in around.environment.items() if value}
-    repository, user = _repository(around.directory), _read(around.user_directory / "config.json")
-    pair = {"token": env.get("VERCEL_ARTIFACTS_TOKEN"), "teamId": env.get("VERCEL_ARTIFACTS_OWNER")}
-    pair = pair if all(pair.values()) else {}
-    team_id = env.get("TURBO_TEAMID") or pair.get("teamId")
-    slug = env.get("TURBO_TEAM")
+    variables = {name: value for name, value in environment.variables.items() if value}
+    repository = _repository_config(environment.directory)
+    user = _read_config(environment.user_directory / "config.json")
+    # Vercel's CI variables count as a pair: the token is valid for this team only.
+    pair = (variables.get("VERCEL_ARTIFACTS_TOKEN"), variables.get("VERCEL_ARTIFACTS_OWNER"))
+    pair_token, pair_team_id = pair if all(pair) else (None, None)
+    team_id, slug = variables.get("TURBO_TEAMID") or pair_team_id, variables.get("TURBO_TEAM")
     if not (team_id or slug):
-        team_id, slug = _first("teamId", repository, user), _first("teamSlug", repository, user)
-    require_names({"team_id": team_id, "slug": slug})
-    found = api or env.get("TURBO_API") or _first("apiUrl", repository, user) or DEFAULT_API
-    token = _token_in(token_file) if token_file else env.get("TURBO_TOKEN") or pair.get("token")
-    token = token or _first("token", _read(around.user_directory / "auth.json"), user) or ""
-    return Settings(address(found), clean(token), team_id, slug)
+        team_id, slug = _first_value("teamId", repository, user), _first_value("teamSlug", repository, user)
+    require_request_text({"team_id": team_id, "slug": slug})
+    api = api or variables.get("TURBO_API") or _first_value("apiUrl", repository, user) or DEFAULT_API
+    token = token or variables.get("TURBO_TOKEN") or pair_token
+    token = token or _first_value("token", _read_config(environment.user_directory / "auth.json"), user)
+    return Settings(normalize_api(api), require_token_text(token or ""), (team_id or "", slug or ""))
 
 
-def address(api: str) -> str:
-    """Return an API's address in the form that destinations are known by.
+def normalize_api(api: str) -> str:
+    """Return an API's URL in the one form that the journal knows it by.
 
-    >>> address("HTTPS://Cache.example.com:443/")
+    >>> normalize_api("HTTPS://Cache.example.com:443/")
     'https://cache.example.com'
+
+    Raises:
+        UsageError: it is not a URL, or it would send the token unencrypted.
     """
     try:
         parts = urlsplit(api if api.isprintable() else "")
-        host, port = (parts.hostname or "").lower(), parts.port
-        host.encode("idna")
+        scheme, host, port = parts.scheme.lower(), (parts.hostname or "").lower(), parts.port
+        host.encode("idna")  # raises for names that no DNS query can carry
     except ValueError:
-        host, port = "", None
-    if parts_wrong := (not host or parts.scheme.lower() not in ("http", "https")):
-        raise UsageError(Option("api", api), ": no address of a server; https://cache.example.com is expected")
-    scheme = parts.scheme.lower()
-    if parts.username or parts.query or parts.fragment or parts_wrong:
-        raise UsageError(Option("api", f"{scheme}://{host}"), ": only scheme, host, port and path are taken")
+        scheme, host, port = "", "", None
+    if not host or scheme not in DEFAULT_PORTS:
+        raise UsageError(Option("api", api), ": not the URL of a server; https://cache.example.com is expected")
+    if parts.username or parts.query or parts.fragment:
+        raise UsageError(Option("api", f"{scheme}://{host}"), ": only scheme, host, port and path are allowed")
     if "/v8/artifacts" in parts.path:
-        raise UsageError(Option("api", api), ": the address without /v8/artifacts is expected; that is added")
+        raise UsageError(Option("api", api), ": leave out /v8/artifacts, which is added to the URL")
     if scheme == "http" and not _is_loopback(host):
-        why = "the token would go in the clear; use https (http only for this machine itself)"
-        raise UsageError(Option("api", api), f": {why}")
-    shown = f"[{host}]" if ":" in host else host
-    place = "" if port in (None, {"http": 80, "https": 443}[scheme]) else f":{port}"
-    return f"{scheme}://{shown}{place}{parts.path.rstrip('/')}"
+        problem = ": would send the token unencrypted; use https (http is for this machine only)"
+        raise UsageError(Option("api", api), problem)
+    host = f"[{host}]" if ":" in host else host
+    suffix = "" if port in (None, DEFAULT_PORTS[scheme]) else f":{port}"
+    return f"{scheme}://{host}{suffix}{parts.path.rstrip('/')}"
 
 
 def _is_loopback(host: str) -> bool:
@@ -90,44 +101,31 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _repository(directory: Path) -> Mapping[str, Any]:
+def _repository_config(directory: Path) -> Mapping[str, Any]:
     paths = (parent / ".turbo" / "config.json" for parent in (directory, *directory.parents))
-    return next((_read(path) for path in paths if path.is_file()), {})
+    return next((_read_config(path) for path in paths if path.is_file()), {})
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    """Return a configuration file's values; where there is none, nothing."""
+def _read_config(path: Path) -> Mapping[str, Any]:
+    """Return the values of a configuration file, none if there is no such file."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{path}: turbo's configuration cannot be read ({type(error).__name__}); mend or remove it"
-        ) from None
-    return found if isinstance(found, dict) else {}
+        problem = f"turbo's configuration cannot be read ({type(error).__name__}); repair or remove it"
+        raise UsageError(f"{path}: {problem}") from None
+    return values if isinstance(values, dict) else {}
 
 
-def _first(name: str, *files: Mapping[str, Any]) -> str | None:
-    """Return a name's first value in files; older ones write names in small letters."""
-    values = (file.get(key) for file in files for key in (name, name.lower()))
+def _first_value(name: str, *configs: Mapping[str, Any]) -> str | None:
+    """Return the first value of a name; older versions of turbo write names in lower case."""
+    values = (config.get(key) for config in configs for key in (name, name.lower()))
     return next((value for value in values if isinstance(value, str) and value), None)
 
 
-def _token_in(path: Path) -> str:
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"--token-file {path}: cannot be read ({getattr(error, 'strerror', None) or 'no text'})"
-        ) from None
-    if not token:
-        raise UsageError(f"--token-file {path}: it is empty; put the token there, alone")
-    return token
-
-
-def clean(token: str) -> str:
-    """Return a token; one that no header can carry is refused, and nothing said of what it is."""
+def require_token_text(token: str) -> str:
+    """Return a token; raise UsageError, without showing it, if no header can carry it."""
     if not token.isprintable() or not token.isascii() or " " in token:
         raise UsageError("the token has spaces or characters that no token has; copy it again")
     return token

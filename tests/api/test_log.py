@@ -15,7 +15,7 @@ from conftest import Cli, event, ndjson
 
 import analyzer
 from analyzer.api.filters import Filters
-from analyzer.cli.console import with_option_names
+from analyzer.cli.console import spell_options
 from analyzer.errors import Message, Option
 
 ROOT = Path(__file__).parents[2]
@@ -217,7 +217,7 @@ def test_other_errors_and_notes_name_parameters(archive: Path, tmp_path: Path) -
         log.compare(limit=1)
         told += log.notes
     assert "id='nothing-so': no session or run has such an id" in told[0]
-    assert told[2] == "A: team=web: team is given for both sides; leave out one of the two"
+    assert told[2] == "A: team=web: team is also given for both sides; give it only once"
     assert "view='runs': the input has no run summary" in told[5]
     assert any(note.endswith("groups shown (limit)") for note in told)
     assert (
@@ -242,7 +242,7 @@ def test_what_messages_name_is_a_parameter_and_an_option(cli: Cli) -> None:
     options = " ".join(cli(*command.split(), "--help").out for command in commands)
     only_in_python = {"a", "id", "token", "table"}
     for name in named_options() - only_in_python:
-        assert f"{with_option_names(Message(Option(name)))} " in options.replace("\n", " ").replace("/", " "), name
+        assert f"{spell_options(Message(Option(name)))} " in options.replace("\n", " ").replace("/", " "), name
 
 
 def test_errors_of_sources(tmp_path: Path, archive: Path) -> None:

@@ -27,9 +27,10 @@ def test_a_plan_then_a_run_then_nothing(tmp_path: Path) -> None:
 
 def test_what_is_not_sent_is_said(tmp_path: Path) -> None:
     sources = [SAMPLE / "runs", SAMPLE / "recorded-1.requests.ndjson"]
-    for view, words in (("runs", "events are made of run summaries: of 61, "), ("events", "view='runs' sends events")):
-        found = analyzer.replay(*sources, api="https://cache.example.com", journal=tmp_path / "j", view=view)
-        assert words in "\n".join(found.notes)
+    found = analyzer.replay(*sources, api="https://cache.example.com", journal=tmp_path / "j")
+    assert "run summaries match no session and are not sent" in "\n".join(found.notes)
+    with pytest.raises(analyzer.UsageError, match="the input holds run summaries only; replay sends events that"):
+        analyzer.replay(SAMPLE / "runs", api="https://cache.example.com", journal=tmp_path / "j")
     none = analyzer.replay(*sources, api="https://cache.example.com", journal=tmp_path / "j", team="nobody")
     assert "no event is selected" in none.notes
 
@@ -40,7 +41,7 @@ def test_a_run_that_stops_says_why(tmp_path: Path) -> None:
             SAMPLE, api=strict.url, token="wrong", journal=tmp_path / "j", execute=True, team="web"  # noqa: S106
         )  # fmt: skip
     assert done.stopped
-    assert done.stopped.endswith("the token is not valid: see to token")
+    assert done.stopped.endswith("the token is not valid: check token")
     assert done.account.unsent == done.account.selected
     assert strict.events() == []
 
@@ -56,7 +57,7 @@ def test_what_cannot_be_meant(tmp_path: Path) -> None:
         analyzer.replay(SAMPLE, api="https://cache.example.com", journal=tmp_path / "j", execute=True)
     with pytest.raises(analyzer.UsageError, match=r"^as_ci='x{51}': longer than 50"):
         analyzer.replay(SAMPLE, api="https://cache.example.com", journal=tmp_path / "j", as_ci="x" * 51)
-    with pytest.raises(analyzer.UsageError, match=r"^api='http://cache.example.com': .*in the clear"):
+    with pytest.raises(analyzer.UsageError, match=r"^api='http://cache.example.com': .*unencrypted"):
         analyzer.replay(SAMPLE, api="http://cache.example.com", journal=tmp_path / "j")
     assert not (tmp_path / "j").exists()
 

@@ -22,9 +22,9 @@ ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
 
 def serve(port: "Synchronized[int]", answer_seconds: float) -> None:
-    """Answer every request with 200, reading no more of it than must be."""
+    """Answer every request with 200, parsing as little of it as possible."""
 
-    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while not reader.at_eof():
             try:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -37,15 +37,15 @@ def serve(port: "Synchronized[int]", answer_seconds: float) -> None:
             writer.write(ANSWER)
 
     async def main() -> None:
-        server = await asyncio.start_server(one, "127.0.0.1", 0, limit=1 << 24)
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, limit=1 << 24)
         port.value = server.sockets[0].getsockname()[1]
         await server.serve_forever()
 
     asyncio.run(main())
 
 
-def started(answer_seconds: float) -> str:
-    """Start a server in a process of its own; return its address."""
+def start_server(answer_seconds: float) -> str:
+    """Start a server in its own process and return its URL."""
     port = multiprocessing.Value("i", 0)
     multiprocessing.Process(target=serve, args=(port, answer_seconds), daemon=True).start()
     while not port.value:
@@ -53,8 +53,8 @@ def started(answer_seconds: float) -> str:
     return f"http://127.0.0.1:{port.value}"
 
 
-def bare(url: str, bodies: list[bytes]) -> float:
-    """Post bodies in a bare loop; return the seconds."""
+def post_all(url: str, bodies: list[bytes]) -> float:
+    """Post bodies in a bare httpx loop and return the seconds it took."""
     began = time.perf_counter()
     with httpx.Client(
         base_url=url, headers={"authorization": "Bearer t", "content-type": "application/json"}
@@ -65,7 +65,7 @@ def bare(url: str, bodies: list[bytes]) -> float:
 
 
 def replay(url: str, log: Path, scratch: Path, *options: str) -> dict[str, float]:
-    """Replay a log; return its account."""
+    """Replay a log and return its account, with the journal's bytes per event."""
     journal = scratch / "journal.sqlite"
     journal.unlink(missing_ok=True)
     command = [
@@ -78,7 +78,7 @@ def replay(url: str, log: Path, scratch: Path, *options: str) -> dict[str, float
 
 
 def main() -> None:
-    """Measure, and print a line a figure."""
+    """Measure, and print a line per figure."""
     parser = argparse.ArgumentParser(description="Measure sending against a bare httpx loop, as ratios.")
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -97,7 +97,7 @@ def main() -> None:
 
 
 def compare(log: Path, scratch: Path, events: int, rounds: int) -> None:
-    """Send a log both ways in turn, and print the best of some rounds."""
+    """Send a log with both in turn, and print the best of several rounds."""
     archive = scratch / "log.duckdb"
     subprocess.run(
         [sys.executable, "-m", "analyzer", "load", str(log), "--into", str(archive)],
@@ -107,13 +107,13 @@ def compare(log: Path, scratch: Path, events: int, rounds: int) -> None:
     keys = ("sessionId", "source", "event", "hash", "duration")
     items = [json.dumps({k: e[k] for k in keys}, separators=(",", ":")) for e in map(json.loads, log.open())]
     bodies = [f"[{','.join(items[n : n + 1000])}]".encode() for n in range(0, len(items), 1000)]
-    url = started(0)
-    loops = [(bare(url, bodies), replay(url, archive, scratch, "--chunk-size", "1000")) for _ in range(rounds)]
+    url = start_server(0)
+    loops = [(post_all(url, bodies), replay(url, archive, scratch, "--chunk-size", "1000")) for _ in range(rounds)]
     loop, ours = min(one for one, _ in loops), min((one for _, one in loops), key=lambda one: one["seconds"])
     print(f"bare loop {events / loop:,.0f} events/s, replay {ours['confirmed'] / ours['seconds']:,.0f} events/s")
     print(f"replay / bare loop: {loop / ours['seconds'] * ours['confirmed'] / events:.2f}  (at least 0.7)")
     print(f"journal: {ours['journal']:.1f} bytes an event  (at most 20)")
-    slow = replay(started(0.05), archive, scratch, "--chunk-size", "1000", "--concurrency", "8")
+    slow = replay(start_server(0.05), archive, scratch, "--chunk-size", "1000", "--concurrency", "8")
     print(f"50 ms a request, 8 at a time: {slow['requests'] / slow['seconds'] / 160:.2f} of the ideal  (at least 0.85)")
 
 

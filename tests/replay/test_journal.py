@@ -15,8 +15,7 @@ from conftest import RECORDED, Cli, event
 
 from analyzer.errors import JournalError
 from analyzer.replayer import journal_file
-from analyzer.replayer.journal import CONFIRMED, UNCERTAIN, Ended, Journal
-from analyzer.replayer.journal_audit import journal_faults
+from analyzer.replayer.journal import CONFIRMED, UNCERTAIN, FinishedChunk, Journal
 from replay.conftest import Replay
 from replay.server import TOKEN, Strict
 
@@ -32,27 +31,27 @@ def test_what_was_under_way_is_uncertain_after_a_kill(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         team = journal.destinations(API, [("", "t")])["", "t"]
         (first,) = journal.record_chunks([], [(team, digests(1, 2))])
-        journal.record_chunks([Ended(first, CONFIRMED, 200)], [(team, digests(3))])
+        journal.record_chunks([FinishedChunk(first, CONFIRMED, 200)], [(team, digests(3))])
     with Journal(tmp_path / "j") as journal:
-        assert list(journal.known(team)) == [(CONFIRMED, digests(1, 2)), (UNCERTAIN, digests(3))]
-        assert journal.uncertain()[0][6] == "the run ended before the answer was written down"
+        assert list(journal.states(team)) == [(CONFIRMED, digests(1, 2)), (UNCERTAIN, digests(3))]
+        assert journal.uncertain_chunks()[0][6] == "the run ended before the answer was recorded"
         journal.allow_resend({team: "t"})
-        assert (journal.resendable(team, digests(1, 3)), list(journal_faults(journal))) == (digests(3), [])
+        assert (journal.resendable(team, digests(1, 3)), list(journal.faults())) == (digests(3), [])
         (again,) = journal.record_chunks([], [(team, digests(3))])
-        journal.record_chunks([Ended(again, CONFIRMED, 200)])
-        assert list(journal.known(team)) == [(CONFIRMED, digests(1, 2)), (CONFIRMED, digests(3))]
-        assert list(journal_faults(journal)) == []
+        journal.record_chunks([FinishedChunk(again, CONFIRMED, 200)])
+        assert list(journal.states(team)) == [(CONFIRMED, digests(1, 2)), (CONFIRMED, digests(3))]
+        assert list(journal.faults()) == []
 
 
 def test_only_the_events_sent_again_leave_their_chunk(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         team = journal.destinations(API, [("", "t")])["", "t"]
         (chunk,) = journal.record_chunks([], [(team, digests(1, 2, 3))])
-        journal.record_chunks([Ended(chunk, UNCERTAIN)])
+        journal.record_chunks([FinishedChunk(chunk, UNCERTAIN)])
         journal.allow_resend({team: "t"})
         (again,) = journal.record_chunks([], [(team, digests(2))])
-        assert list(journal.known(team)) == [(UNCERTAIN, digests(1, 3)), (UNCERTAIN, digests(2))]
-        journal.record_chunks([Ended(again, UNCERTAIN)])
+        assert list(journal.states(team)) == [(UNCERTAIN, digests(1, 3)), (UNCERTAIN, digests(2))]
+        journal.record_chunks([FinishedChunk(again, UNCERTAIN)])
         assert journal.resendable(team, digests(1, 2, 3)) == digests(1, 2, 3)
 
 
@@ -60,10 +59,10 @@ def test_only_the_events_sent_again_leave_their_chunk(tmp_path: Path) -> None:
 def test_twenty_bytes_an_event(size: int, tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         team = journal.destinations(API, [("", "t")])["", "t"]
-        ended: list[Ended] = []
+        ended: list[FinishedChunk] = []
         for start in range(0, 50_000, size):
             (chunk,) = journal.record_chunks(ended, [(team, digests(*range(start, start + size)))])
-            ended = [Ended(chunk, CONFIRMED, 200)]
+            ended = [FinishedChunk(chunk, CONFIRMED, 200)]
         journal.record_chunks(ended)
     assert (tmp_path / "j").stat().st_size <= 20 * 50_000
     assert not (tmp_path / "j-wal").exists()
@@ -104,7 +103,7 @@ def test_a_journal_that_was_not_closed_is_refused_without_its_last_part(
     kept = wal.rename(tmp_path / "kept")
     for result in (replay(source), replay(source, execute=False), cli("journal", "status", "--journal", path)):
         assert (result.code, result.out, len(strict.bodies)) == (1, "", 3)
-        assert "j.sqlite-wal, which holds what was sent last, is not beside it" in result.err
+        assert "j.sqlite-wal, which holds what was sent last, is missing" in result.err
     kept.rename(wal)
     assert replay(source, "--chunk-size", 10).code == 8
     assert len(strict.taken) == len(set(strict.taken)) == 50
@@ -124,7 +123,7 @@ def test_reading_a_journal_leaves_nothing_beside_it(
     kill(path, source, strict)
     shutil.copy(path, elsewhere)
     refused = cli("journal", "status", "--journal", elsewhere / path.name)
-    assert (refused.code, "is not beside it" in refused.err) == (1, True)
+    assert (refused.code, "is missing" in refused.err) == (1, True)
 
 
 def test_a_last_part_of_another_time_is_refused(replay: Replay, log: Any, strict: Strict, tmp_path: Path) -> None:
@@ -135,7 +134,7 @@ def test_a_last_part_of_another_time_is_refused(replay: Replay, log: Any, strict
     wal.write_bytes(old)
     sent, files = len(strict.bodies), (path.read_bytes(), old)
     for result in (replay(source), replay(source), replay(source, execute=False)):
-        assert (result.code, len(strict.bodies), "j.sqlite-wal is of another time" in result.err) == (1, sent, True)
+        assert (result.code, len(strict.bodies), "j.sqlite-wal is from another time" in result.err) == (1, sent, True)
         assert (path.read_bytes(), wal.read_bytes()) == files
 
 
@@ -147,7 +146,7 @@ def test_a_kill_while_it_is_marked_leaves_a_sound_journal(checkpoint: int, tmp_p
         journal.record_chunks([], [(team, digests(1, 2))])
     killed = f"""
 import os, pathlib, sys
-from analyzer.delivery import journal, journal_file
+from analyzer.replayer import journal, journal_file
 checkpoint, left = journal_file._checkpoint, [{checkpoint}]
 def dying(*arguments):
     left[0] -= 1
@@ -158,9 +157,9 @@ journal.Journal(pathlib.Path(sys.argv[1]))
     for _ in range(3):
         assert subprocess.run([sys.executable, "-c", killed, str(path)], check=False).returncode == 9
     with Journal(path, read_only=True) as read:
-        assert list(read.known(team)) == [(UNCERTAIN, digests(1, 2))]
+        assert list(read.states(team)) == [(UNCERTAIN, digests(1, 2))]
     with Journal(path) as again:
-        assert list(again.known(team)) == [(UNCERTAIN, digests(1, 2))]
+        assert list(again.states(team)) == [(UNCERTAIN, digests(1, 2))]
 
 
 def test_what_went_wrong_while_a_journal_was_read_is_what_is_said(tmp_path: Path) -> None:
@@ -175,7 +174,7 @@ def test_what_went_wrong_while_a_journal_was_read_is_what_is_said(tmp_path: Path
 
 @pytest.mark.parametrize("size", [4096, 20_000, 70_000])
 def test_a_journal_that_finds_no_room_is_not_there(size: int, tmp_path: Path) -> None:
-    made = "import pathlib, sys; from analyzer.delivery.journal import Journal; Journal(pathlib.Path(sys.argv[1]))"
+    made = "import pathlib, sys; from analyzer.replayer.journal import Journal; Journal(pathlib.Path(sys.argv[1]))"
     done = subprocess.run(
         [sys.executable, "-c", made, str(tmp_path / "j")], capture_output=True, text=True, check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
@@ -185,20 +184,20 @@ def test_a_journal_that_finds_no_room_is_not_there(size: int, tmp_path: Path) ->
     left = {one.name for one in tmp_path.iterdir()} - {"j-lock"}
     if left:
         with Journal(tmp_path / "j") as journal:
-            assert list(journal_faults(journal)) == []
+            assert list(journal.faults()) == []
 
 
 def test_what_cannot_be_marked_as_closed_is_still_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal(tmp_path / "j")
     team = journal.destinations(API, [("", "t")])["", "t"]
     journal.record_chunks([], [(team, digests(1, 2))])
-    monkeypatch.setattr(journal_file, "SET_MARK", "{} is no statement")
+    monkeypatch.setattr(journal_file, "SET_COUNTER", "{} is no statement")
     with journal:
         pass
     monkeypatch.undo()
     assert sorted(one.name for one in tmp_path.iterdir()) == ["j", "j-lock", "j-wal"]
     with Journal(tmp_path / "j") as again:
-        assert list(again.known(team)) == [(UNCERTAIN, digests(1, 2))]
+        assert list(again.states(team)) == [(UNCERTAIN, digests(1, 2))]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["j", "j-lock"]
 
 
@@ -218,7 +217,7 @@ def test_a_marked_database_of_somebody_else(replay: Replay, strict: Strict, tmp_
     with sqlite3.connect(tmp_path / "j.sqlite") as other:
         other.executescript("CREATE TABLE theirs (x); PRAGMA user_version = 7")
     result = replay(LOG)
-    assert (result.code, strict.bodies, "no journal of replay" in result.err) == (1, [], True)
+    assert (result.code, strict.bodies, "not a replay journal" in result.err) == (1, [], True)
 
 
 def test_a_part_of_a_journal_is_not_taken_for_a_new_one(
@@ -228,16 +227,16 @@ def test_a_part_of_a_journal_is_not_taken_for_a_new_one(
     kill(path, source, strict)
     path.rename(tmp_path / "elsewhere")
     result = replay(source)
-    assert (result.code, len(strict.bodies), "j.sqlite-wal has a part of one" in result.err) == (1, 3, True)
+    assert (result.code, len(strict.bodies), "j.sqlite-wal holds a part of one" in result.err) == (1, 3, True)
 
 
 def test_a_journal_that_is_replaced_on_the_way_stops_the_run(
     replay: Replay, log: Any, strict: Strict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turn = Journal.record_chunks
+    record = Journal.record_chunks
 
-    def removing(self: Journal, ended: Any, begun: Any = ()) -> list[int]:
-        found = turn(self, ended, begun)
+    def removing(self: Journal, finished: Any, started: Any = ()) -> list[int]:
+        found = record(self, finished, started)
         if len(strict.bodies) == 2:
             self.path.unlink()
         return found
@@ -254,7 +253,7 @@ def test_a_database_of_somebody_else(replay: Replay, strict: Strict, tmp_path: P
         other.execute("CREATE TABLE theirs (x)")
     result = replay(LOG)
     assert (result.code, strict.bodies) == (1, [])
-    assert "no journal of replay" in result.err
+    assert "not a replay journal" in result.err
 
 
 def test_a_damaged_journal(replay: Replay, strict: Strict, tmp_path: Path) -> None:
@@ -296,26 +295,28 @@ def test_an_event_counted_twice_is_found(cli: Cli, tmp_path: Path) -> None:
         team = journal.destinations(API, [("", "t")])["", "t"]
         for _ in range(2):
             (chunk,) = journal.record_chunks([], [(team, digests(7))])
-            journal.record_chunks([Ended(chunk, CONFIRMED, 200)])
+            journal.record_chunks([FinishedChunk(chunk, CONFIRMED, 200)])
     result = cli("journal", "verify", "--journal", tmp_path / "j")
     assert (result.code, "counted twice" in result.err) == (1, True)
 
 
-def test_a_chunk_that_is_not_uncertain_cannot_be_resolved(tmp_path: Path) -> None:
-    with Journal(tmp_path / "j") as journal, pytest.raises(JournalError, match="--chunk 5"):
-        journal.resolve(UNCERTAIN, None, 5)
+def test_a_chunk_that_is_not_uncertain_cannot_be_resolved(cli: Cli, tmp_path: Path) -> None:
+    with Journal(tmp_path / "j"):
+        pass
+    result = cli("journal", "resolve", "--uncertain", "resend", "--chunk", 5, "--journal", tmp_path / "j")
+    assert (result.code, "--chunk 5: no such chunk" in result.err) == (1, True)
 
 
 def test_a_journal_that_fails_on_the_way_stops_the_run_with_an_account(
     replay: Replay, strict: Strict, monkeypatch: pytest.MonkeyPatch, cli: Cli, tmp_path: Path
 ) -> None:
-    turn, left = Journal.record_chunks, [5]
+    record, left = Journal.record_chunks, [5]
 
-    def failing(self: Journal, ended: Any, begun: Any = ()) -> list[int]:
+    def failing(self: Journal, finished: Any, started: Any = ()) -> list[int]:
         left[0] -= 1
         if not left[0]:
             raise JournalError("the disk is full")
-        return turn(self, ended, begun)
+        return record(self, finished, started)
 
     monkeypatch.setattr(Journal, "record_chunks", failing)
     result = replay(LOG, "--chunk-size", 10)
@@ -325,7 +326,7 @@ def test_a_journal_that_fails_on_the_way_stops_the_run_with_an_account(
     rows = cli("journal", "status", "--journal", tmp_path / "j.sqlite", "--format", "json").table("destinations")
     held = [sum(row[state] for row in rows) for state in ("confirmed", "uncertain")]
     assert held == [found["confirmed"], found["uncertain"]]
-    monkeypatch.setattr(Journal, "record_chunks", turn)
+    monkeypatch.setattr(Journal, "record_chunks", record)
     again = replay(LOG, "--chunk-size", 10)
     assert (again.code, 0 < again.json["uncertain"] <= 10) == (8, True)
     assert len(strict.taken) == len(set(strict.taken)) == 4115

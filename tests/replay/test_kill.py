@@ -1,4 +1,4 @@
-"""A replay that is killed at any moment, and run again: nothing twice, nothing lost, what is not known held."""
+"""A replay that is killed at any moment, and run again: nothing twice, nothing lost, what is not known recorded."""
 
 import os
 import random
@@ -18,16 +18,17 @@ from hypothesis import strategies as st
 from analyzer.archive.open_log import LoadObserver, open_log
 from analyzer.archive.read_options import ReadOptions
 from analyzer.archive.selection import Selection
-from analyzer.replayer import replay as one_replay
 from analyzer.replayer.chunk import Chunk
-from analyzer.replayer.journal import Ended, Journal
-from analyzer.replayer.journal_audit import journal_faults
-from analyzer.replayer.options import Policy
+from analyzer.replayer.journal import FinishedChunk, Journal
+from analyzer.replayer.options import ReplayOptions
 from analyzer.replayer.outcome import Kind, Outcome
 from analyzer.replayer.outcome_handling import Clock
 from analyzer.replayer.pending import ReplayRequest
-from analyzer.replayer.sender import Sender
-from analyzer.replayer.transport import Server, Transport
+from analyzer.replayer.replay import Replay as OneReplay
+from analyzer.replayer.sender import Route, Sender
+from analyzer.replayer.settings import Server
+from analyzer.replayer.teams import Context
+from analyzer.replayer.transport import Transport
 from replay.conftest import Replay
 from replay.killed import STEPS
 from replay.server import TOKEN, Strict, serving
@@ -100,11 +101,11 @@ class Mortal(Journal):
         if self.life < 0:
             raise KilledError
 
-    def record_chunks(self, ended: Any, begun: Any = ()) -> list[int]:
+    def record_chunks(self, finished: Any, started: Any = ()) -> list[int]:
         self.spend()
-        found = super().record_chunks(ended, begun)
+        ids = super().record_chunks(finished, started)
         self.spend()
-        return found
+        return ids
 
 
 FAULTS = [
@@ -128,48 +129,50 @@ def test_any_programme_of_faults_kills_and_selections(data: st.DataObject) -> No
         log.write_text(ndjson(EVENTS[:40]))
         for _ in range(data.draw(st.integers(1, 5))):
             strict.script = data.draw(st.lists(st.sampled_from(FAULTS), max_size=12))
-            wanted = ReplayRequest(
-                Selection(session=data.draw(st.lists(st.sampled_from(["s0", "s1", "s2", "s3", "s4"]), max_size=3))),
+            sessions = data.draw(st.lists(st.sampled_from(["s0", "s1", "s2", "s3", "s4"]), max_size=3))
+            options = ReplayOptions(
+                execute=True,
+                requests_per_minute=0,
                 limit=data.draw(st.none() | st.integers(1, 40)),
-                chunk_events=data.draw(st.sampled_from([1, 2, 7, 100])),
+                chunk_size=data.draw(st.sampled_from([1, 2, 7, 100])),
+                concurrency=data.draw(st.sampled_from([1, 3])),
+                retries=2,
             )
-            policy = Policy(0, concurrency=data.draw(st.sampled_from([1, 3])), retries=2)
-            once(log, journal, strict, wanted, policy, data.draw(st.none() | st.integers(0, 20)))
+            request = ReplayRequest(Selection(session=sessions), options)
+            once(log, journal, strict, request, data.draw(st.none() | st.integers(0, 20)))
         strict.script = []
-        counts = once(log, journal, strict, ReplayRequest(Selection()), Policy(0), None)
+        request = ReplayRequest(Selection(), ReplayOptions(execute=True, requests_per_minute=0))
+        account = once(log, journal, strict, request, None)
         with Journal(journal) as last:
-            held = [sum(row[place] for row in last.summary()) for place in (2, 3, 4)]
-            assert list(journal_faults(last)) == []
-        assert counts is not None
-        assert sum(held) == 40
+            recorded = [sum(row[place] for row in last.summary()) for place in (2, 3, 4)]
+            assert list(last.faults()) == []
+        assert account is not None
+        assert sum(recorded) == 40
         assert len(strict.taken) == len(set(strict.taken))
-        assert held[0] <= len(strict.taken) <= held[0] + held[2]
+        assert recorded[0] <= len(strict.taken) <= recorded[0] + recorded[2]
 
 
-def once(log: Path, path: Path, strict: Strict, wanted: ReplayRequest, policy: Policy, life: int | None) -> Any:
+def once(log: Path, path: Path, strict: Strict, request: ReplayRequest, life: int | None) -> Any:
     """Replay once, in this process; None where it died."""
     server = Server(strict.url, TOKEN)
-    clock = Clock(draw=random.Random(1))  # noqa: S311  (no secret)
+    clock = Clock(rng=random.Random(1))  # noqa: S311  (no secret)
     with (
         Mortal(path, life if life is not None else 1 << 30) as journal,
         Transport(server) as transport,
         open_log([str(log)], ReadOptions(), LoadObserver()) as source,
     ):
-        session = one_replay.Replay(source.connection, wanted, strict.url, journal)
-        session.consult(execute=True)
-        sender = session.sender(transport, journal, policy, lambda *_: None, clock)
+        replay = OneReplay(source.connection, request, strict.url, journal)
+        sender = replay.sender(journal, transport, lambda *_: None, clock)
         try:
-            for _ in session.run(sender):
+            for _ in sender.run(replay.pending.chunks()):
                 pass
         except KilledError:
             return None
-        session.close(journal, sender.settler.counts)
-        return session.account(sender.settler.counts)
+        replay.close(journal, sender.outcomes.counts)
+        return replay.account(sender.outcomes.counts)
 
 
 def chunks(count: int) -> Iterator[Chunk]:
-    from analyzer.replayer.teams import Context
-
     return (Chunk(Context(), "{}", n.to_bytes(16, "big")) for n in range(count))
 
 
@@ -178,21 +181,19 @@ def test_outcomes_are_written_before_a_wait(tmp_path: Path) -> None:
     written: list[str] = []
 
     class Watched(Journal):
-        def record_chunks(self, ended: Any, begun: Any = ()) -> list[int]:
-            written.extend(["ended"] * len(ended) + ["begun"] * len(begun))
-            return super().record_chunks(ended, begun)
+        def record_chunks(self, finished: Any, started: Any = ()) -> list[int]:
+            written.extend(["finished"] * len(finished) + ["started"] * len(started))
+            return super().record_chunks(finished, started)
 
     class Sent(Transport):
         def send(self, chunk: Chunk) -> Outcome:  # noqa: ARG002  (the seam's signature)
             written.append("sent")
             return Outcome(Kind.CONFIRMED, 200)
 
-    from analyzer.replayer.sender import Route
-
     with Watched(tmp_path / "j") as journal, Sent(Server("http://localhost", "t")) as transport:
         ids = journal.destinations("http://localhost", [("", "")])
-        sender = Sender(Route(transport, journal, ids, lambda *_: None), Policy(6000))
+        sender = Sender(Route(transport, journal, ids, lambda *_: None), ReplayOptions(requests_per_minute=6000))
         for _ in sender.run(chunks(3)):
             pass
-    assert written == ["begun", "sent", "ended"] * 3
-    assert Ended(1, None).state is None
+    assert written == ["started", "sent", "finished"] * 3
+    assert FinishedChunk(1, None).state is None

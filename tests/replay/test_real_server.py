@@ -24,7 +24,7 @@ def test_replays_on_the_self_hosted_server(
         monkeypatch.setenv("TURBO_TOKEN", "wrong")
         refused = cli("replay", *options)
         assert (refused.code, refused.json["unsent"], refused.json["confirmed"]) == (7, 4115, 0)
-        assert "the token is not valid: see to TURBO_TOKEN" in refused.err
+        assert "the token is not valid: check TURBO_TOKEN" in refused.err
         monkeypatch.setenv("TURBO_TOKEN", TOKEN)
         first, again = cli("replay", *options), cli("replay", *options)
         assert (first.code, first.json["confirmed_now"], first.json["requests"]) == (0, 4115, 48)

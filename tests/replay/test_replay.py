@@ -1,5 +1,6 @@
 """Replay from the command line to a strict server: every event once, in its context, whatever the server does."""
 
+import itertools
 import json
 import os
 import resource
@@ -196,7 +197,7 @@ def test_an_outage_does_not_turn_a_log_into_doubts(replay: Replay, strict: Stric
     strict.script = [(503, "")] * 100
     result = replay(LOG, "--chunk-size", 10)
     assert (result.code, accounted(result)["uncertain"], accounted(result)["requests"]) == (4, 30, 3)
-    assert "3 requests in a row may or may not have been taken" in result.err
+    assert "for 3 requests in a row it is uncertain whether they were recorded" in result.err
 
 
 def test_a_body_over_the_limit_is_halved_and_that_is_remembered(replay: Replay, strict: Strict) -> None:
@@ -231,7 +232,7 @@ def test_when_all_is_refused_not_the_events_are_at_fault(replay: Replay, strict:
     strict.poison = lambda _: True
     result = replay(LOG)
     assert (result.code, accounted(result)["dead_lettered"], strict.taken) == (4, 0, [])
-    assert "stay unsent, as none was taken" in result.err
+    assert "stay unsent, because the server accepted no event" in result.err
     strict.poison = lambda _: False
     assert (replay(LOG).code, len(strict.taken)) == (0, 4115)
 
@@ -337,7 +338,7 @@ def test_what_a_client_sent_again_did_not_fail(replay: Replay, strict: Strict, l
     assert result.json["input"] == {
         "read": 5, "kept": 2, "rejected": 0, "filtered": 3, "duplicate": 0, "files": 1
     }  # fmt: skip
-    assert "1 events of failed requests arrived with another request, and are not sent" in result.err
+    assert "1 events of failed requests arrived with another request and are not sent" in result.err
     assert replay(log([failed[0], again[0]]), "--status", "failed").json["selected"] == 0
 
 
@@ -389,7 +390,7 @@ def test_a_dead_letter_is_written_whole_or_not_at_all(strict: Strict, log: Any, 
     )  # fmt: skip
     found = json.loads(done.stdout)
     assert (done.returncode, found["selected"], found["confirmed"]) == (4, 4, 1)
-    assert f"{letters}: File too large, and no dead letter can be written" in done.stderr
+    assert f"{letters}: File too large; the dead letter cannot be written" in done.stderr
     whole = letters.read_text()[1 << 20 :].splitlines()
     assert [json.loads(line)["hash"] for line in whole] == [f"h{n}" for n in range(found["dead_lettered"])]
 
@@ -401,7 +402,7 @@ def test_the_journal_can_be_read_while_a_replay_runs(cli: Cli, replay: Replay, s
         journal.record_chunks([], [(team, bytes(range(32)))])
         status = cli("journal", "status", "--journal", tmp_path / "j.sqlite", "--format", "json")
         assert sum(row["uncertain"] for row in status.table("destinations")) == 2
-        assert [row["why"] for row in status.table("uncertain")] == ["its request is under way"]
+        assert [row["why"] for row in status.table("uncertain")] == ["its request is in progress"]
         assert accounted(replay(LOG, execute=False))["confirmed"] == 100
         assert cli("journal", "verify", "--journal", tmp_path / "j.sqlite").code == 0
 
@@ -461,7 +462,7 @@ def test_where_nothing_is_taken_many_stay_unsent(count: int, replay: Replay, str
     strict.poison = lambda _: True
     result = replay(log([event(hash=f"h{n}") for n in range(count)]))
     assert (result.code, accounted(result)["dead_lettered"]) == ((6, 3) if count == 3 else (4, 0))
-    assert count == 3 or "stay unsent, as none was taken" in result.err
+    assert count == 3 or "stay unsent, because the server accepted no event" in result.err
 
 
 def test_a_server_that_takes_no_event_at_all(replay: Replay, strict: Strict, log: Any) -> None:
@@ -566,3 +567,25 @@ def test_an_endless_answer_does_not_hold_the_run(
     monkeypatch.setattr(transport, "BODY_SECONDS", 0.2)
     strict.script = ["endless"]
     assert (replay(LOG, "--limit", 20, "--chunk-size", 10).code, len(strict.taken)) == (0, 20)
+
+
+def test_run_summaries_are_not_sent(cli: Cli, replay: Replay, strict: Strict, tmp_path: Path) -> None:
+    words = "the input holds run summaries only; replay sends events that clients reported, and there are none"
+    for alone in (replay(RECORDED / "runs"), replay(RECORDED / "runs", execute=False)):
+        assert (alone.code, alone.out, words in alone.err, strict.bodies) == (2, "", True, [])
+    journal = ["--journal", tmp_path / "j.sqlite", "--api", strict.url]
+    assert words in cli("journal", "verify", RECORDED / "runs", *journal).err
+    both = replay(RECORDED / "runs", LOG)
+    assert (accounted(both)["confirmed"], len(set(strict.taken))) == (4115, 4115)
+    assert "6 run summaries match no session and are not sent" in both.err
+
+
+def test_a_log_is_sent_whatever_it_was_answered(replay: Replay, strict: Strict, log: Any) -> None:
+    answers = itertools.cycle([200, 403, 500, 0, 429, None])
+    requests = [{**json.loads(line), "status": next(answers)} for line in LOG.read_text().splitlines()]
+    source = log(requests)
+    assert accounted(replay(source, execute=False))["unsent"] == 4115
+    failed = accounted(replay(source, "--status", "failed"))["confirmed_now"]
+    assert 0 < failed == len(strict.taken) < 4115
+    assert accounted(replay(source))["confirmed_now"] == 4115 - failed
+    assert len(set(strict.taken)) == len(strict.taken) == 4115

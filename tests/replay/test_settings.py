@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli
 
+from analyzer.cli.replay_options import replay_settings
 from analyzer.errors import UsageError
-from analyzer.replayer.settings import Environment, address, find_settings
-from analyzer.replayer.teams import Context, Overrides
+from analyzer.replayer.options import ReplayOptions
+from analyzer.replayer.settings import Environment, find_settings, normalize_api
+from analyzer.replayer.teams import Context, request_context
 
 
 def around(tmp_path: Path, environment: dict[str, str], **files: Any) -> Environment:
@@ -56,13 +58,13 @@ USER = {"teamid": "team_user", "apiurl": "https://user.example.com", "token": "o
 )  # fmt: skip
 def test_precedence(environment: dict[str, str], files: Any, expected: tuple[Any, ...], tmp_path: Path) -> None:
     found = find_settings(None, None, around(tmp_path, environment, **files))
-    assert (found.api, found.token, found.team_id, found.slug) == expected
+    api, token, team_id, slug = expected
+    assert (found.api, found.token, found.team) == (api, token, (team_id or "", slug or ""))
 
 
 def test_flags_come_first_and_nothing_shows_the_token(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("flagged\n")
     place = around(tmp_path, {"TURBO_API": "https://env.example.com", "TURBO_TOKEN": "env"})
-    found = find_settings("https://flag.example.com/cache/", tmp_path / "token", place)
+    found = find_settings("https://flag.example.com/cache/", "flagged", place)
     assert (found.api, found.token) == ("https://flag.example.com/cache", "flagged")
     assert "flagged" not in repr(found)
 
@@ -76,14 +78,14 @@ REFUSED = (
 @pytest.mark.parametrize("api", REFUSED)
 def test_addresses_that_are_refused(api: str) -> None:
     with pytest.raises(UsageError, match=r"^api="):
-        address(api)
+        normalize_api(api)
 
 
 @pytest.mark.parametrize(
     "api", ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:8080", "http://127.9.9.9:1"]
 )
 def test_this_machine_itself_needs_no_https(api: str) -> None:
-    assert address(api) == api
+    assert normalize_api(api) == api
 
 
 def test_a_broken_configuration_is_named(tmp_path: Path) -> None:
@@ -94,18 +96,19 @@ def test_a_broken_configuration_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"two words", b"\xff", "tök".encode()])
-def test_tokens_that_are_none(content: bytes, tmp_path: Path) -> None:
+def test_invalid_tokens_are_refused_and_not_shown(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "token").write_bytes(content)
     with pytest.raises(UsageError) as caught:
-        find_settings(None, tmp_path / "token", around(tmp_path, {}))
+        replay_settings(None, tmp_path / "token")
     assert "two words" not in str(caught.value)
 
 
 def test_the_team_of_events_without_one() -> None:
-    overrides = Overrides(default_slug="mine")
-    assert overrides.apply(Context(ci="A")) == Context(slug="mine", ci="A")
-    assert overrides.apply(Context(team_id="team_1")) == Context(team_id="team_1")
-    moved = Overrides(team_id="team_2", ci="B", interactive=False).apply(Context("team_1", "one", "A", True))  # noqa: FBT003
+    mine = ("", "mine")
+    assert request_context(Context(ci="A"), ReplayOptions(), mine) == Context(slug="mine", ci="A")
+    assert request_context(Context(team_id="team_1"), ReplayOptions(), mine) == Context(team_id="team_1")
+    options = ReplayOptions(team_id="team_2", as_ci="B", as_interactive=False)
+    moved = request_context(Context("team_1", "one", "A", interactive=True), options)
     assert moved == Context("team_2", None, "B", interactive=False)
 
 

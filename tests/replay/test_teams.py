@@ -94,7 +94,7 @@ def test_names_are_of_one_team_where_they_share_an_id_or_a_slug_of_one_id(names:
     teams = Teams(names)
     for one in names:
         for other in names:
-            assert (teams.of(one) == teams.of(other)) == (identity(*one) == identity(*other))
+            assert (teams.team_of(one) == teams.team_of(other)) == (identity(*one) == identity(*other))
 
 
 def test_what_went_by_a_slug_is_held_where_another_team_has_it_too(replay: Replay, strict: Strict, named: Any) -> None:
@@ -103,7 +103,7 @@ def test_what_went_by_a_slug_is_held_where_another_team_has_it_too(replay: Repla
     replay(named(first))
     held = replay(named(first, second))
     assert (held.code, held.json["uncertain"], held.json["unsent"], len(strict.taken)) == (8, 2, 0, 1)
-    assert "2 events were sent by a slug alone that two team ids have" in held.err
+    assert "2 events were sent by a slug that two team ids have" in held.err
     found = replay(named(first, second), "--on-uncertain", "resend")
     assert (found.code, found.json["confirmed"], len(strict.taken)) == (0, 2, 3)
 
@@ -163,4 +163,4 @@ def test_verify_knows_the_names_of_a_team(replay: Replay, strict: Strict, named:
     replay(named(NAMES[2]))
     found = cli("journal", "verify", named(*NAMES), "--journal", tmp_path / "j.sqlite", "--api", strict.url)
     assert "1 events selected = 1 confirmed" in found.err
-    assert "more events went there" not in found.err
+    assert "more events were sent there" not in found.err

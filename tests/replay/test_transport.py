@@ -13,9 +13,10 @@ from loopback import served
 from analyzer.errors import UsageError
 from analyzer.replayer import transport
 from analyzer.replayer.chunk import Chunk
-from analyzer.replayer.outcome import TIMED_OUT, Kind, Outcome, kind_of, remedy_of, seconds_of
+from analyzer.replayer.outcome import TIMED_OUT, Kind, Outcome, classify_status, parse_retry_after, remedy_for
+from analyzer.replayer.settings import Server
 from analyzer.replayer.teams import Context
-from analyzer.replayer.transport import Server, Transport
+from analyzer.replayer.transport import Transport
 from replay.server import TOKEN, Strict, serving
 
 CHUNK = Chunk(Context("team_1", "a&b=ü", "CI\u00e9", interactive=True), '{"a":1}\n{"b":2}', bytes(32))
@@ -73,11 +74,11 @@ def test_a_certificate_that_is_not_trusted_stops_and_says_the_remedy() -> None:
     distrust.verify_code = 18
     found = outcome_of(error)
     assert found.kind is Kind.FORBIDDEN
-    assert "ca_file" in remedy_of(found)
+    assert "ca_file" in remedy_for(found)
     distrust.verify_code = 62  # of another name
     other = outcome_of(error)
     assert other.kind is Kind.FORBIDDEN
-    assert "ca_file" not in remedy_of(other)
+    assert "ca_file" not in remedy_for(other)
 
 
 STATUSES = {
@@ -92,7 +93,7 @@ STATUSES = {
 
 @pytest.mark.parametrize(("kind", "status"), [(kind, status) for kind, many in STATUSES.items() for status in many])
 def test_every_status(kind: Kind, status: int) -> None:
-    assert kind_of(status) is kind
+    assert classify_status(status) is kind
     assert outcome_of(httpx.Response(status)).kind is kind
 
 
@@ -109,7 +110,7 @@ def test_every_status(kind: Kind, status: int) -> None:
 )
 def test_the_servers_words(body: str, code: str, words: str) -> None:
     found = outcome_of(httpx.Response(403, text=body))
-    assert (found.code, found.words) == (code, words)
+    assert (found.code, found.message) == (code, words)
 
 
 def test_an_answer_whose_body_breaks_off_counts_by_its_status() -> None:
@@ -128,7 +129,7 @@ def test_an_answer_whose_body_breaks_off_counts_by_its_status() -> None:
      ("soon", None), ("", None), (None, None), ("-3", None), ("1e3", None), ("٣", None), ("9" * 400, 999999999)],
 )  # fmt: skip
 def test_retry_after(text: str | None, seconds: float | None) -> None:
-    assert seconds_of(text, datetime(2026, 1, 1, tzinfo=UTC)) == seconds
+    assert parse_retry_after(text, datetime(2026, 1, 1, tzinfo=UTC)) == seconds
 
 
 def test_a_date_to_retry_after_goes_by_the_servers_clock() -> None:
@@ -156,7 +157,7 @@ def test_nobody_waits_long_for_the_words_of_an_answer(monkeypatch: pytest.Monkey
     monkeypatch.setattr(transport, "BODY_SECONDS", 0.1)
     with served(Late, 0) as url, Transport(Server(url, TOKEN)) as sender:
         found = sender.send(CHUNK)
-    assert (found.kind, found.words) == (Kind.REFUSED, "")
+    assert (found.kind, found.message) == (Kind.REFUSED, "")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_surroundings_that_cannot_be_used_are_named(name: str, value: str, monke
 @pytest.mark.parametrize("place", ["https://host:port/login", "//[", "", "https://other.example.com"])
 def test_a_redirect_is_one_wherever_it_leads(place: str) -> None:
     found = outcome_of(httpx.Response(302, headers={"location": place}))
-    assert (found.kind, found.status, found.words) == (Kind.FORBIDDEN, 302, f"redirected to {place}".strip())
+    assert (found.kind, found.status, found.message) == (Kind.FORBIDDEN, 302, f"redirected to {place}".strip())
 
 
 def test_the_request_on_the_wire() -> None:
@@ -191,7 +192,7 @@ def test_slow_answers_are_ambiguous() -> None:
         Transport(Server(strict.url, TOKEN), answer_seconds=0.1) as transport,
     ):
         found = transport.send(Chunk(Context(), "{}", bytes(16)))
-    assert (found.kind, found.words) == (Kind.AMBIGUOUS, "ReadTimeout: timed out")
+    assert (found.kind, found.message) == (Kind.AMBIGUOUS, "ReadTimeout: timed out")
 
 
 def test_a_server_shows_no_token() -> None:

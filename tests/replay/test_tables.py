@@ -26,7 +26,7 @@ def test_what_is_proposed_sends_a_plan_in_an_hour_within_the_share(contexts: lis
     found = within_an_hour(plan, rate, chunk)
     if found is None:
         assert not events
-    elif found == "as it is":
+    elif found == "no change needed":
         assert plan.requests <= 60 * rate <= 60 * 3000
     else:
         size, pace = map(int, re.findall(r"[0-9]+", found))
