@@ -24,11 +24,10 @@ def test_every_reader_is_in_the_list() -> None:
 
 
 def test_the_command_line_knows_every_format() -> None:
-    from analyzer.cli import output, source, stats
+    from analyzer.cli import output, stats
     from analyzer.questions.dimensions import DIMENSIONS
 
-    assert set(readers.FORMAT_NAMES) == set(source.FORMAT_NAMES)
-    assert tuple(outputs.OUTPUTS) == output.NAMES
+    assert tuple(outputs.OUTPUTS) == output.FORMAT_NAMES
     assert ", ".join(DIMENSIONS) == stats.DIMENSIONS
 
 

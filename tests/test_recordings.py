@@ -140,4 +140,4 @@ def test_bodies_alone_have_no_time(cli: Cli, tmp_path: Path, requests: Requests)
     assert [(row["day"], row["events"]) for row in by_day] == [("unknown", 4115)]
     filtered = cli("stats", path, "--since", "2020-01-01", "--format", "json")
     assert filtered.json["input"]["filtered"] == 4115
-    assert "4,115 events without a time are left out" in filtered.err
+    assert "4,115 events without a time are excluded" in filtered.err

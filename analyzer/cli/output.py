@@ -31,7 +31,7 @@ FORMAT_NAMES = ("table", "markdown", "html", "csv", "json", "ndjson", "parquet")
 _option = titled_option("Output")
 _DESTINATION = (
     _option(
-        "-o", "--output", "path", type=click.Path(path_type=Path, dir_okay=False),
+        "-o", "--output", "output_path", type=click.Path(path_type=Path, dir_okay=False),
         help="Write to this file; its suffix gives the format.",
     ),
     _option("--force", is_flag=True, help="Overwrite the files of -o and --rejects."),
@@ -51,7 +51,7 @@ class OutputOptions:
     """The output options of a command line; `default` is the format where neither --format nor -o gives one."""
 
     format_name: str | None
-    path: Path | None
+    output_path: Path | None
     force: bool
     default: str
 
@@ -61,22 +61,22 @@ class OutputOptions:
         Raises:
             UsageError: a file exists or is in use, the format cannot be told, or its packages are not installed.
         """
-        paths = [path for path in (self.path, inputs and inputs.rejects) if path]
+        paths = [path for path in (self.output_path, inputs and inputs.rejects) if path]
         is_source = inputs.includes if inputs else lambda _path: False
         require_writable(paths, is_source, in_use, force=self.force)
-        output = _output_format(self.format_name, self.path, self.default)
-        if output.binary and not self.path and sys.stdout.isatty():
+        output = _output_format(self.format_name, self.output_path, self.default)
+        if output.binary and not self.output_path and sys.stdout.isatty():
             raise UsageError(f"--format {output.name} is binary; write it to a file with -o")
         if any(find_spec(package) is None for package in output.packages):
             raise UsageError(f"--format {output.name}: the packages that draw charts are missing; {INSTALL_REPORT}")
-        return Target(output, self.path)
+        return Target(output, self.output_path)
 
 
 def output_options_with(default: str) -> Decorator:
     """Return a decorator that adds --format, -o and --force; the command gets one argument `output`."""
     help_text = f"Default: {default}, or by the suffix of -o."
     options = (_option("--format", "format_name", type=click.Choice(FORMAT_NAMES), help=help_text), *_DESTINATION)
-    return option_group("output", options, ["format_name", "path", "force"], partial(OutputOptions, default=default))
+    return option_group("output", options, ["format_name", "output_path", "force"], partial(OutputOptions, default=default))
 
 
 output_options = output_options_with(default="table")
@@ -134,8 +134,8 @@ def _spell_options(report: "Report") -> "Report":
 
 
 def _spell_cells(table: "Table") -> "Table":
-    # A column has messages in every row or in none; the results of SQL, which can be long, have none.
-    if not any(isinstance(cell, Message) for row in table.rows[:1] for cell in row):
+    # The rows of a user's query are streamed, and hold no messages. Elsewhere a column has them in every row or in none.
+    if table.from_user_sql or not any(isinstance(cell, Message) for row in table.rows[:1] for cell in row):
         return table
     return replace(table, rows=[tuple(map(console.spell_options, row)) for row in table.rows])
 

@@ -80,7 +80,7 @@ def test_no_message_shows_the_token(token: Any, tmp_path: Path) -> None:
 def test_a_column_has_one_name(log: analyzer.Log, tmp_path: Path, cli: Cli) -> None:
     with pytest.raises(analyzer.UsageError, match=r"^columns='hash=SOURCE': SOURCE is the column of another field; "):
         analyzer.load(tmp_path / "log", columns={"hash": "SOURCE"})
-    with pytest.raises(analyzer.UsageError, match=r"^columns='hash=': the file's name for it is missing"):
+    with pytest.raises(analyzer.UsageError, match=r"^columns='hash=': the column name is missing"):
         analyzer.load(tmp_path / "log", columns={"hash": ""})
     result = cli("stats", tmp_path / "log", "--map", "hash=SOURCE")
     message = "--map hash=SOURCE: SOURCE is the column of another field; map that one too"

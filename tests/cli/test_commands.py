@@ -128,7 +128,7 @@ def test_an_archive_is_read_alone(cli: Cli, log: Any, tmp_path: Path) -> None:
         (["misses", "{log}", "--limit", "9" * 20], "--limit 99999999999999999999: a whole number from 1 to"),
         (["stats", "{log}", "--by", "day", "--limit", "0"], "--limit 0: a whole number from 1 to"),
         (["sessions", "{log}", "--limit", "x"], "'x' is not a valid integer"),
-        (["replay", "{log}", "--concurrency", "65"], "--concurrency 65: a number of at least 1 and at most 64"),
+        (["replay", "{log}", "--concurrency", "65"], "--concurrency 65: a whole number from 1 to 64"),
     ],
 )
 def test_usage_errors(cli: Cli, log: Any, arguments: list[str], word: str) -> None:

@@ -309,7 +309,7 @@ def test_lookups_without_a_time_are_no_earlier_lookups(cli: Cli, log: Any) -> No
         ]
     )
     assert_each(cli, path, {"b": "untimed", "c": "cold", "d": "repeat"})
-    assert "events without a time are left out" in run_misses(cli, path, "--since", at(5)).err
+    assert "events without a time are excluded" in run_misses(cli, path, "--since", at(5)).err
 
 
 def test_order_of_lookups_at_the_same_time(cli: Cli, log: Any) -> None:
