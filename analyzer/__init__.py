@@ -13,23 +13,16 @@ uploads events. Errors are subclasses of `AnalyzerError`. The package prints not
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from analyzer.errors import (  # isort: skip
+    AccountingError, AnalyzerError, ArchiveError, InputError, JournalError, NotALogError, QueryError, RejectedError,
+    UnreadableError, UsageError,
+)  # fmt: skip
+
 if TYPE_CHECKING:
     from analyzer.api.filters import Filters
     from analyzer.api.load import load
     from analyzer.api.log import Log
     from analyzer.api.replay import Outcome, replay
-    from analyzer.errors import (
-        AccountingError,
-        AnalyzerError,
-        ArchiveError,
-        InputError,
-        JournalError,
-        NotALogError,
-        QueryError,
-        RejectedError,
-        UnreadableError,
-        UsageError,
-    )
 
 _API_MODULES = {"Filters": "filters", "Log": "log", "load": "load", "Outcome": "replay", "replay": "replay"}
 
@@ -40,11 +33,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use: DuckDB and Polars take 0.4 s, which `analyzer --help` does not need."""
-    if name not in __all__:
+    """Import a name of the API on first use: DuckDB and Polars take 0.4 s, which help texts do not need."""
+    if name not in _API_MODULES:
         raise AttributeError(f"module 'analyzer' has no attribute {name!r}")
-    module = f"analyzer.api.{_API_MODULES[name]}" if name in _API_MODULES else "analyzer.errors"
-    return getattr(import_module(module), name)
+    return getattr(import_module(f"analyzer.api.{_API_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,16 +1,4 @@
-"""Defines the errors that the library raises. Each message says what failed, on what, and what to do.
-
-AnalyzerError
-├── UsageError            an invalid argument
-├── InputError            a source that cannot be read
-│   ├── NotALogError      a readable file that is not an event log
-│   └── UnreadableError   a file that is missing, not permitted, or damaged from its first byte
-├── RejectedError         an event was rejected, and `strict` is set
-├── JournalError          the replay journal is in use, damaged or not writable
-├── ArchiveError          the archive is locked, of another program or of another version
-├── QueryError            the user's SQL failed
-└── AccountingError       read != kept + rejected + filtered + duplicate: a bug in this program
-"""
+"""Defines the errors that the library raises. Each message says what failed, on what, and what to do."""
 
 import errno
 from dataclasses import dataclass
@@ -33,7 +21,7 @@ class Option:
 
 
 class Message(str):
-    """Text with options in it. The string spells them as in Python; a front end can spell them anew from `parts`.
+    """Text with options in it. The string spells them as in Python; a front end can format `parts` its own way.
 
     >>> Message("add ", Option("by")).parts, Message(Option("by", 1), ": ", Message("no ", Option("by")))
     (('add ', Option(name='by', value=None)), 'by=1: no by')
@@ -100,11 +88,11 @@ class QueryError(AnalyzerError):
 
 
 class AccountingError(AnalyzerError):
-    """The counts of the input do not add up."""
+    """The counts of the input do not add up (read != kept + rejected + filtered + duplicate): a bug in this program."""
 
 
 def unreadable_error(name: str, error: OSError) -> UnreadableError:
-    """Return the error for a source that raised `error`, be it the source itself or the directory it is copied to."""
+    """Return the error for a source that cannot be read, or not be copied to the temporary directory."""
     advice = disk_full_advice(error) or "check its path and permissions"
     return UnreadableError(f"{name}: {error.strerror or error}; {advice}")
 

@@ -37,7 +37,6 @@ ENVELOPE_FIELDS = (
 FIELDS = API_FIELDS + ENVELOPE_FIELDS
 FIELD_NAMES = tuple(field.name for field in FIELDS)
 
+# Columns that our own output adds to events; they are not unknown keys when that output is read again.
 DERIVED_FIELDS = ("team", "file", "position", "error")
-"""Columns that our own output adds to events; they are not unknown keys when that output is read again."""
-
 MAX_CI_LENGTH = 50  # characters that the API accepts in `x-artifact-client-ci`

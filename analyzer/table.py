@@ -3,33 +3,20 @@
 The library returns raw values; only `render` formats them, by the unit alone.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+# Units of columns. A ratio is between 0 and 1; a time is naive UTC; a number has an unknown unit.
 COUNT, RATIO, MS, TIME, FLAG, BYTES, TEXT, NUMBER = "count", "ratio", "ms", "UTC", "flag", "bytes", "", "number"
-"""Units of columns. A ratio is between 0 and 1; a time is naive UTC; a number has an unknown unit."""
-
-POINTS = "points"
-"""The unit of the absolute difference of two ratios, written in percentage points without a sign."""
-
-RATIO_CHANGE, MS_CHANGE, FACTOR = "ratio change", "ms change", "factor"
-"""Units of comparisons: a difference of ratios (displayed in percentage points), one of durations, and a quotient."""
-
-MONEY, MONEY_CHANGE = "money", "money change"
-"""Money in the currency in which the user gave the cost of a minute."""
-
-FRACTIONS = (RATIO, MS, RATIO_CHANGE, MS_CHANGE, FACTOR, MONEY, MONEY_CHANGE)
-"""Units whose values may be fractional."""
-
-BY_ROW = "by row"
-"""Each value has the unit in the column `unit` of its row."""
-
-HASH, NAME = "hash", "name"
-"""A hash, and the name of its task. They are displayed in one cell: `web#build (43b7f843…)`."""
-
+POINTS = "points"  # absolute difference of two ratios, displayed in percentage points without a sign
+RATIO_CHANGE, MS_CHANGE, FACTOR = "ratio change", "ms change", "factor"  # two signed differences, and a quotient
+MONEY, MONEY_CHANGE = "money", "money change"  # in the currency in which the user gave the cost of a minute
+BY_ROW = "by row"  # each value has the unit in the column `unit` of its row
+HASH, NAME = "hash", "name"  # a hash and the name of its task, displayed in one cell: `web#build (43b7f843…)`
+FRACTIONS = (RATIO, MS, RATIO_CHANGE, MS_CHANGE, FACTOR, MONEY, MONEY_CHANGE)  # units whose values may be fractional
+# Values of `Column.read_with`: with the two bounds that follow, `81.9 % (79.7…84.1)`; with B's value, `2 → 3`.
 BOUNDS, A_TO_B = "bounds", "a to b"
-"""Values of `Column.read_with`: with the two bounds that follow, `81.9 % (79.7…84.1)`; with B's value, `2 → 3`."""
 
 FEW_LOOKUPS = 30  # the rate of fewer is mostly chance: charts draw it faint
 
@@ -70,8 +57,7 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[tuple[Any, ...]]
     upright: bool = False
-    lazy_frame: Callable[[], Any] | None = None
-    """Returns the rows as a polars.LazyFrame, where they are streamed and of any type: the result of a user's query."""
+    lazy_frame: Callable[[], Any] | None = None  # streams the rows as a polars.LazyFrame: the result of a user's query
 
     @property
     def from_user_sql(self) -> bool:
@@ -88,7 +74,7 @@ class Table:
         cls, name: str, columns: Sequence[Column], records: Iterable[Mapping[str, Any]], *, upright: bool = False
     ) -> Self:
         """Return a table whose rows take each column's value from a record by the column's name."""
-        return cls(name, columns, [tuple(record[one.name] for one in columns) for record in records], upright)
+        return cls(name, columns, [tuple(record[column.name] for column in columns) for record in records], upright)
 
     def records(self) -> list[dict[str, Any]]:
         """Return the rows as dictionaries by column name."""
@@ -97,9 +83,9 @@ class Table:
 
     def select(self, names: Sequence[str], name: str | None = None) -> Self:
         """Return a table with the columns `names`, in this order, under another `name` if one is given."""
-        columns = {column.name: column for column in self.columns}
-        selected = self.from_records(name or self.name, [columns[one] for one in names], self.records())
-        return replace(selected, upright=self.upright)
+        by_name = {column.name: column for column in self.columns}
+        columns = [by_name[column] for column in names]
+        return self.from_records(name or self.name, columns, self.records(), upright=self.upright)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,3 +137,7 @@ class Section:
     sentences: Sequence[Sentence]
     table: str
     charts: Sequence[Chart] = ()
+
+
+Sections = Iterator[tuple[Section, Table]]
+"""Sections of a page, each with its table; none where the log has no data for them."""

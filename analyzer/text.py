@@ -10,7 +10,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def closest_match(word: str, words: Iterable[str]) -> str | None:
-    """Return the one of `words` that is most similar to `word`, or None if none is similar.
+    """Return the most similar of `words`, or None if none is similar to `word`.
 
     >>> closest_match("dya", ["day", "week"]), closest_match("colour", ["day", "week"])
     ('day', None)

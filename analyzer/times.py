@@ -7,11 +7,7 @@ _RELATIVE = re.compile(r"(\d+)([dhw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 TIME_SYNTAX = "write 2026-08-31, 2026-08-31T12:00Z, or how long ago: 36h, 7d, 4w"
-
-FIRST_CLIENT_AT = datetime(2021, 12, 1)  # noqa: DTZ001  (times are naive UTC here)
-"""Before this time, no build client reported events."""
-
-MIN_TIME, MAX_TIME = datetime.min, datetime.max  # noqa: DTZ901  (times are naive UTC here)
+FIRST_CLIENT_AT = datetime(2021, 12, 1)  # noqa: DTZ001  (naive UTC; before it, no build client reported events)
 MAX_RETENTION_DAYS = 3650  # for which a cache can be assumed to keep artifacts
 
 
@@ -24,7 +20,7 @@ def add_clamped(moment: datetime, by: timedelta) -> datetime:
     try:
         return moment + by
     except OverflowError:
-        return MAX_TIME if by > timedelta() else MIN_TIME
+        return datetime.max if by > timedelta() else datetime.min  # noqa: DTZ901  (naive UTC)
 
 
 def naive_utc(moment: date) -> datetime:
@@ -39,13 +35,10 @@ def naive_utc(moment: date) -> datetime:
 
 
 def parse_time(text: str, now: datetime) -> datetime:
-    """Return a time written as in `TIME_SYNTAX` as naive UTC.
+    """Return a time written as in `TIME_SYNTAX` as naive UTC, or raise a ValueError.
 
     >>> parse_time("36h", datetime(2026, 9, 2, 12)), parse_time("2026-08-31T14:00+02:00", datetime(2026, 9, 2))
     (datetime.datetime(2026, 9, 1, 0, 0), datetime.datetime(2026, 8, 31, 12, 0))
-
-    Raises:
-        ValueError: the text is not a time.
     """
     relative = _RELATIVE.fullmatch(text)
     try:

@@ -1,7 +1,4 @@
-"""Validates the option values that the command line and the Python API share.
-
-Errors carry the option as data, by its Python name; each front end spells it in its own way.
-"""
+"""Validates the option values that the command line and the Python API share."""
 
 from collections.abc import Collection
 from sys import float_info

@@ -38,7 +38,7 @@ def texts_of(path: Path) -> Iterator[tuple[str, int, str]]:
 
 def test_no_message_below_the_command_line_spells_a_flag() -> None:
     """Library messages carry options as data; each front end spells them. Flags of turbo are turbo's own."""
-    flag = re.compile(r"(?<![\w-])--[a-z][\w-]+")
+    flag = re.compile(r"(?<![\w(-])--[a-z][\w-]+")
     of_turbo = {"--summarize", "--force", "--cache", "--dry"}
     paths = [path for path in sorted((ROOT / "analyzer").rglob("*.py")) if path.parent.name != "cli"]
     found = [text for path in paths for text in texts_of(path) if set(flag.findall(text[2])) - of_turbo]

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from analyzer.readers import formats as readers
-from analyzer.render import formats as outputs
+from analyzer.render import OUTPUTS
 
 ROOT = Path(__file__).parent.parent
 
@@ -17,7 +17,7 @@ def test_the_layers_hold() -> None:
 
 
 def test_every_reader_is_in_the_list() -> None:
-    shared = {"__init__", "formats", "item", "sample", "source", "stream"}
+    shared = {"__init__", "formats", "item", "source", "stream"}
     files = {path.stem for path in (ROOT / "analyzer" / "readers").glob("*.py")} - shared
     found = [entry.items or entry.document for entry in readers.FORMATS.values()]
     assert files == {reader.__module__.rpartition(".")[2] for reader in found if reader}
@@ -27,7 +27,7 @@ def test_the_command_line_knows_every_format() -> None:
     from analyzer.cli import output, stats
     from analyzer.questions.dimensions import DIMENSIONS
 
-    assert tuple(outputs.OUTPUTS) == output.FORMAT_NAMES
+    assert tuple(OUTPUTS) == output.FORMAT_NAMES
     assert ", ".join(DIMENSIONS) == stats.DIMENSIONS
 
 

@@ -5,8 +5,7 @@ from datetime import UTC, date, datetime
 from os import PathLike
 from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
-from analyzer.archive.selection import Selection
-from analyzer.archive.view import View
+from analyzer.archive.selection import Selection, View
 from analyzer.errors import Option, UsageError
 from analyzer.text import closest_match
 from analyzer.times import TIME_SYNTAX, naive_utc, parse_time
@@ -43,11 +42,7 @@ CHOICES: dict[str, tuple[object, ...]] = {"interactive": (True, False)} | {
 
 
 def require_sources(sources: Sequence[Any], call: str) -> list[str]:
-    """Return the names of sources. `call` shows in the error how to pass several.
-
-    Raises:
-        UsageError: there is no source, or one is not a path.
-    """
+    """Return the names of sources. `call` shows in the error how to pass several."""
     for source in sources:
         if not isinstance(source, str | PathLike):
             raise UsageError(f"{source!r} is not a path; unpack a list of sources: {call}")
@@ -58,11 +53,7 @@ def require_sources(sources: Sequence[Any], call: str) -> list[str]:
 
 
 def selection_of(filters: Filters, view: View) -> Selection:
-    """Return the selection for `filters`.
-
-    Raises:
-        UsageError: an unknown filter, or an invalid value.
-    """
+    """Return the selection for `filters`."""
     return Selection(**{name: _filter_value(name, value) for name, value in filters.items()}, view=view)
 
 

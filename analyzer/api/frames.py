@@ -52,9 +52,6 @@ def with_bucket_types(frame: pl.DataFrame, tz: str) -> pl.DataFrame:
     """Return a frame with its columns of time buckets as times: `hour` in time zone `tz`, the others as first days.
 
     The bucket of lookups without a time is null.
-
-    Raises:
-        UsageError: Polars does not know the time zone.
     """
     known = {name: pl.when(pl.col(name) != "unknown").then(pl.col(name)) for name in frame.columns}
     days = [_first_day(known[name]).alias(name) for name in CALENDAR_BUCKETS if name in known]
@@ -62,9 +59,8 @@ def with_bucket_types(frame: pl.DataFrame, tz: str) -> pl.DataFrame:
         hours = [_instant(known["hour"]).dt.convert_time_zone(tz).alias("hour")] if "hour" in known else []
         return frame.with_columns(*days, *hours)
     except pl.exceptions.ComputeError:
-        raise UsageError(
-            Option("tz", tz), ": not a time zone of Polars; use the name of a place, such as Asia/Tokyo"
-        ) from None
+        advice = ": not a time zone of Polars; use the name of a place, such as Asia/Tokyo"
+        raise UsageError(Option("tz", tz), advice) from None
 
 
 def _first_day(text: pl.Expr) -> pl.Expr:
@@ -78,11 +74,7 @@ def _instant(text: pl.Expr) -> pl.Expr:
 
 
 def report_table(report: Report, name: str | None) -> pl.DataFrame:
-    """Return the table `name` of a report, by default its primary one.
-
-    Raises:
-        UsageError: the report has no such table.
-    """
+    """Return the table `name` of a report, by default its primary one."""
     tables = {table.name: table for table in report.tables}
     if name is not None and name not in tables:
         raise UsageError(Option("table", name), f": {report.command} has {', '.join(tables)}")

@@ -5,8 +5,7 @@ from contextlib import AbstractContextManager, ExitStack
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from analyzer.archive.open_log import OpenLog
-from analyzer.archive.view import create_view_relations
+from analyzer.archive.open_log import OpenLog, create_view_relations
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:

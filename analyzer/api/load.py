@@ -3,31 +3,26 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import get_args
 
 from analyzer.api.filters import require_sources
 from analyzer.api.lifetime import LogHandle
 from analyzer.api.log import Log
 from analyzer.archive.open_log import LoadObserver, OpenLog, load_into, open_log
-from analyzer.archive.read_options import ReadOptions
-from analyzer.archive.view import VIEWS, View
+from analyzer.archive.selection import View
+from analyzer.archive.staging import ReadOptions
 from analyzer.errors import Option, UsageError
 from analyzer.event import FIELD_NAMES
-from analyzer.questions.notes import load_notes, require_logs
+from analyzer.questions.load import load_notes, require_logs
 from analyzer.readers.formats import FORMATS
 from analyzer.readers.source import is_archive
 from analyzer.validation import require_choice
 
-MAX_SOURCES_IN_REPR = 3
-
 
 def load(
-    *sources: str | Path,
-    into: str | Path | None = None,
-    format: str | None = None,  # noqa: A002  (the option's name)
-    columns: Mapping[str, str] | None = None,
-    strict: bool = False,
-    view: View = "auto",
-) -> Log:
+    *sources: str | Path, into: str | Path | None = None, format: str | None = None,  # noqa: A002  (the option's name)
+    columns: Mapping[str, str] | None = None, strict: bool = False, view: View = "auto",
+) -> Log:  # fmt: skip
     """Open logs, or one archive, for questions. With `into`, load the logs into that archive first.
 
     Args:
@@ -50,7 +45,7 @@ def load(
     """
     names = require_sources(sources, "load(*paths)")
     require_choice("format", format, FORMATS)
-    require_choice("view", view, VIEWS)
+    require_choice("view", view, get_args(View))
     for name in columns or {}:
         require_choice("columns", name, FIELD_NAMES)
     reading = ReadOptions(format, dict(columns or {}), strict)
@@ -65,13 +60,14 @@ def load(
 
 
 def _open(names: Sequence[str], reading: ReadOptions, view: View, notes: Sequence[str] | None = None) -> Log:
-    """Open sources; the notes are those of loading them, unless they were loaded into an archive before."""
+    """Open sources; `notes` replaces the notes on reading them."""
     with ExitStack() as stack:
         log = stack.enter_context(open_log(names, reading, LoadObserver(), view))
         if not is_archive(Path(names[0])):
             _require_complete(log, names)
         handle = LogHandle(stack.pop_all(), log)
-    description = f"{_abbreviate(names)}, view={log.view!r}, {log.counts().kept:,} events"
+    sources = repr(names[0]) + (f" and {len(names) - 1:,} more" if len(names) > 1 else "")
+    description = f"{sources}, view={log.view!r}, {log.counts().kept:,} events"
     return Log(handle, view, description, load_notes(log) if notes is None else notes)
 
 
@@ -80,9 +76,3 @@ def _require_complete(log: OpenLog, sources: Sequence[str]) -> None:
     if log.load_result.errors:
         raise log.load_result.errors[0]
     require_logs(log.load_result, sources)
-
-
-def _abbreviate(names: Sequence[str]) -> str:
-    """Return the first names, and the number of the others."""
-    others = len(names) - MAX_SOURCES_IN_REPR
-    return ", ".join(map(repr, names[:MAX_SOURCES_IN_REPR])) + (f" and {others:,} more" if others > 0 else "")

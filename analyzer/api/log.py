@@ -12,9 +12,7 @@ import polars as pl
 from analyzer.api.filters import Filters, as_tuple, selection_of
 from analyzer.api.frames import report_table, scan_relation, with_bucket_types
 from analyzer.api.lifetime import LogHandle
-from analyzer.archive.accounting import Accounting
-from analyzer.archive.selection import Selection
-from analyzer.archive.view import View
+from analyzer.archive.selection import View
 from analyzer.errors import Option, UsageError
 from analyzer.questions.compare import compare
 from analyzer.questions.comparison_sides import ComparisonSide, parse_side
@@ -67,14 +65,13 @@ class Log:
     parallel. `notes` and `accounting` then belong to the last question of any thread.
 
     Every question raises UsageError for an invalid argument or a closed log, and QueryError if the SQL of `where` does
-    not run.
+    not run. `cost_per_minute` is the cost of a minute of task time: it adds a column `_cost` for each one of task time.
     """
 
     def __init__(self, handle: LogHandle, view: View, description: str, notes: Sequence[str]) -> None:
         self._handle, self._view, self._description, self._load_notes = handle, view, description, tuple(notes)
         self.notes: Sequence[str] = self._load_notes
-        counts = handle.log().counts()
-        self.accounting = Accounting(counts.read, counts.kept, counts.rejected, 0, counts.duplicate, counts.files)
+        self.accounting = handle.log().counts()
 
     def __repr__(self) -> str:
         return f"<analyzer.Log {self._description}{'' if self._handle.is_open else ', closed'}>"
@@ -95,17 +92,10 @@ class Log:
 
     @_question
     def stats(
-        self,
-        *,
-        by: str | Sequence[str] | None = None,
-        tz: str = "UTC",
-        sort: str | None = None,
-        limit: int | None = None,
-        restore_cost: tuple[float, float] | None = None,
-        cost_per_minute: float | None = None,
-        table: Literal["totals"] | None = None,
-        **filters: Unpack[Filters],
-    ) -> pl.DataFrame:
+        self, *, by: str | Sequence[str] | None = None, tz: str = "UTC", sort: str | None = None,
+        limit: int | None = None, restore_cost: tuple[float, float] | None = None,
+        cost_per_minute: float | None = None, table: Literal["totals"] | None = None, **filters: Unpack[Filters],
+    ) -> pl.DataFrame:  # fmt: skip
         """Return hit rates and time saved: one row, or one per group of `by`.
 
         Columns: one per dimension of `by`, with its name; then
@@ -130,13 +120,12 @@ class Log:
             sort: a column; `-` before its name sorts in descending order.
             limit: maximum number of groups.
             restore_cost: milliseconds to restore a local and a remote hit; adds `net_saved_ms`.
-            cost_per_minute: cost of a minute of task time; adds `time_saved_cost`.
+            cost_per_minute: see `Log`.
             table: `totals` returns the totals also with `by`.
             filters: see `Filters`.
 
         Raises:
-            UsageError: an invalid argument, such as an unknown dimension, column or time zone.
-            QueryError: the SQL of `where` does not run.
+            UsageError, QueryError: see `Log`.
 
         >>> import analyzer
         >>> with analyzer.load("sample_data") as log:
@@ -144,25 +133,19 @@ class Log:
         ['GITHUB_ACTIONS', None]
         """
         if restore_cost is not None and len(restore_cost) != len(("local", "remote")):
-            raise UsageError(
-                Option("restore_cost", restore_cost), ": milliseconds of a local and of a remote hit are expected"
-            )
+            expected = ": milliseconds of a local and of a remote hit are expected"
+            raise UsageError(Option("restore_cost", restore_cost), expected)
         names = [name for group in as_tuple(() if by is None else by) for name in group.split(",")]
         options = StatsOptions(tuple(names), tz, sort, limit, restore_cost, priced=cost_per_minute is not None)
-        report = stats(self._handle.log(), self._selection(filters), options)
+        report = stats(self._handle.log(), selection_of(filters, self._view), options)
         return with_bucket_types(self._answer(report, cost_per_minute, table), tz)
 
     @_question
     def misses(
-        self,
-        *,
-        retention: float = 7,
-        by: Literal["task", "hash"] | None = None,
-        limit: int = 10,
-        cost_per_minute: float | None = None,
-        table: Literal["misses", "classes", "top"] | None = None,
+        self, *, retention: float = 7, by: Literal["task", "hash"] | None = None, limit: int = 10,
+        cost_per_minute: float | None = None, table: Literal["misses", "classes", "top"] | None = None,
         **filters: Unpack[Filters],
-    ) -> pl.DataFrame:
+    ) -> pl.DataFrame:  # fmt: skip
         """Return why lookups missed, and the task time of the misses: one row per class of misses.
 
         - `classes` (main table): `class` (`cold`, `unknown_cold`, `repeat`, `concurrent`, `expired`, `evicted`,
@@ -181,26 +164,21 @@ class Log:
             retention: number of days that the cache keeps artifacts now.
             by: grouping of `top`; by default `task` if the tasks of most misses are known, else `hash`.
             limit: maximum number of rows of `top`.
-            cost_per_minute: cost of a minute of task time; adds a column `_cost` for each one of task time.
+            cost_per_minute: see `Log`.
             table: another table of the answer.
             filters: see `Filters`.
 
         Raises:
-            UsageError: an invalid argument, or the filter `source` or `event`: both events of a lookup are needed.
-            QueryError: the SQL of `where` does not run.
+            UsageError, QueryError: see `Log`; the filters `source` and `event` are invalid.
         """
-        report = misses(self._handle.log(), self._selection(filters), MissesOptions(retention, by, limit))
+        report = misses(self._handle.log(), selection_of(filters, self._view), MissesOptions(retention, by, limit))
         return self._answer(report, cost_per_minute, table)
 
     @_question
     def retention(
-        self,
-        *,
-        retention: float = 7,
-        cost_per_minute: float | None = None,
-        table: Literal["observed", "curve", "steps"] | None = None,
-        **filters: Unpack[Filters],
-    ) -> pl.DataFrame:
+        self, *, retention: float = 7, cost_per_minute: float | None = None,
+        table: Literal["observed", "curve", "steps"] | None = None, **filters: Unpack[Filters],
+    ) -> pl.DataFrame:  # fmt: skip
         """Return hit rate and time saved by how long the cache keeps artifacts: one row per policy and number of days.
 
         - `curve` (main table): `policy` (`absolute`: days since the upload; `sliding`: since the last use), `days`
@@ -214,28 +192,23 @@ class Log:
 
         Args:
             retention: number of days that the cache keeps artifacts now.
-            cost_per_minute: cost of a minute of task time; adds a column `_cost` for each one of task time.
+            cost_per_minute: see `Log`.
             table: another table of the answer.
             filters: see `Filters`.
 
         Raises:
-            UsageError: an invalid argument, or the filter `source` or `event`: both events of a lookup are needed.
-            QueryError: the SQL of `where` does not run.
+            UsageError, QueryError: see `Log`; the filters `source` and `event` are invalid.
         """
-        report = retention_curve(self._handle.log(), self._selection(filters), RetentionOptions(retention))
+        report = retention_curve(self._handle.log(), selection_of(filters, self._view), RetentionOptions(retention))
         return self._answer(report, cost_per_minute, table)
 
     @_question
     def sessions(
         self,
         id: str | None = None,  # noqa: A002  (the argument's name)
-        *,
-        limit: int = 10,
-        retention: float = 7,
-        cost_per_minute: float | None = None,
-        table: str | None = None,
+        *, limit: int = 10, retention: float = 7, cost_per_minute: float | None = None, table: str | None = None,
         **filters: Unpack[Filters],
-    ) -> pl.DataFrame:
+    ) -> pl.DataFrame:  # fmt: skip
         """Return outliers among the sessions, one row per session; with `id`, the lookups of one, a row per lookup.
 
         - `low_hit_rate` (main table) and `time_lost`: `session`, `hit_rate`, `lookups`, `time_lost_ms` (durations of
@@ -253,30 +226,23 @@ class Log:
             id: the id of a session or a run, or a unique prefix of it.
             limit: maximum number of rows of `low_hit_rate` and of `time_lost`.
             retention: number of days that the cache keeps artifacts now.
-            cost_per_minute: cost of a minute of task time; adds a column `_cost` for each one of task time.
+            cost_per_minute: see `Log`.
             table: another table of the answer.
             filters: see `Filters`.
 
         Raises:
-            UsageError: an invalid argument, or the filter `source` or `event`: both events of a lookup are needed.
-            QueryError: the SQL of `where` does not run.
+            UsageError, QueryError: see `Log`; the filters `source` and `event` are invalid.
         """
         options = SessionsOptions(limit, retention)
-        log, selection = self._handle.log(), self._selection(filters)
+        log, selection = self._handle.log(), selection_of(filters, self._view)
         report = sessions(log, selection, options) if id is None else one_session(log, selection, id, options)
         return self._answer(report, cost_per_minute, table)
 
     @_question
     def compare(
-        self,
-        a: str | None = None,
-        b: "str | Log | None" = None,
-        *,
-        limit: int = 5,
-        cost_per_minute: float | None = None,
-        table: str | None = None,
-        **filters: Unpack[Filters],
-    ) -> pl.DataFrame:
+        self, a: str | None = None, b: "str | Log | None" = None, *, limit: int = 5,
+        cost_per_minute: float | None = None, table: str | None = None, **filters: Unpack[Filters],
+    ) -> pl.DataFrame:  # fmt: skip
         """Compare two sides, A and B: return one row of the changes from A to B.
 
         - `change` (main table): `hit_rate_change` and `remote_hit_rate_change`, each with `_low` and `_high`;
@@ -294,16 +260,15 @@ class Log:
             b: the same for side B; or another log, to compare this log with it: then without `a`, and filters apply to
                 both. Without sides, the last 7 days of the log are compared with the 7 days before.
             limit: maximum number of groups per dimension.
-            cost_per_minute: cost of a minute of task time; adds a column `_cost` for each one of task time.
+            cost_per_minute: see `Log`.
             table: another table of the answer.
             filters: see `Filters`.
 
         Raises:
-            UsageError: an invalid argument, or the filter `source` or `event`: both events of a lookup are needed.
-            QueryError: the SQL of `where` does not run.
+            UsageError, QueryError: see `Log`; the filters `source` and `event` are invalid.
         """
         logs = [log._handle.log() for log in ([self, b] if isinstance(b, Log) else [self])]  # noqa: SLF001
-        report = compare(logs, self._selection(filters), _sides(a, b), CompareOptions(limit))
+        report = compare(logs, selection_of(filters, self._view), _sides(a, b), CompareOptions(limit))
         return self._answer(report, cost_per_minute, table)
 
     @_question
@@ -313,10 +278,9 @@ class Log:
         Columns: `finding`, `severity` (`problem`, `notice`), `count`, `what` (the evidence), `remedy`, `definition`.
 
         Raises:
-            UsageError: an invalid argument, or the filter `source` or `event`: both events of a lookup are needed.
-            QueryError: the SQL of `where` does not run.
+            UsageError, QueryError: see `Log`; the filters `source` and `event` are invalid.
         """
-        return self._answer(doctor(self._handle.log(), self._selection(filters)), None, None)
+        return self._answer(doctor(self._handle.log(), selection_of(filters, self._view)), None, None)
 
     @_question
     def sql(self, query: str) -> pl.DataFrame:
@@ -372,9 +336,6 @@ class Log:
         """
         frame = scan_relation("lookups", "session_id", SESSIONS_PER_BATCH, self._handle.cursor)
         return frame.drop("kinds", "session_id", "hash_id")
-
-    def _selection(self, filters: Filters) -> Selection:
-        return selection_of(filters, self._view)
 
     def _answer(self, report: Report, cost_per_minute: float | None, table: str | None) -> pl.DataFrame:
         self._remember(report)

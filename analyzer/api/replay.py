@@ -2,24 +2,23 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Unpack
 
 from analyzer.api.filters import Filters, require_sources, selection_of
 from analyzer.archive.open_log import LoadObserver, open_log
-from analyzer.archive.read_options import ReadOptions
+from analyzer.archive.staging import ReadOptions
 from analyzer.errors import Option, UsageError
-from analyzer.questions.notes import load_notes, unknown_name_notes
+from analyzer.questions.load import load_notes
+from analyzer.questions.report import unknown_name_notes
 from analyzer.replayer.journal import Journal
 from analyzer.replayer.options import DEFAULTS, ReplayOptions
-from analyzer.replayer.outcome_handling import Counts
+from analyzer.replayer.outcome import Counts
 from analyzer.replayer.pending import ReplayRequest
-from analyzer.replayer.replay import Account, Plan, Replay
-from analyzer.replayer.replay import execute as execute_replay
-from analyzer.replayer.sender import Sender
+from analyzer.replayer.replay import Account, Plan, Replay, require_events
+from analyzer.replayer.replay import execute as run_replay
 from analyzer.replayer.settings import Server, normalize_api, require_token_text
 
 
@@ -46,27 +45,18 @@ def replay(
     token: str = "",
     journal: str | Path,
     execute: bool = False,
-    team_id: str | None = None,
-    slug: str | None = None,
-    as_ci: str | None = None,
-    as_interactive: bool | None = None,
-    limit: int | None = None,
-    keep_repeats: bool = False,
-    chunk_size: int = DEFAULTS.chunk_size,
-    max_bytes: int = DEFAULTS.max_bytes,
-    requests_per_minute: float = DEFAULTS.requests_per_minute,
-    concurrency: int = DEFAULTS.concurrency,
-    retries: int = DEFAULTS.retries,
-    retry_for: float = DEFAULTS.retry_for,
-    max_requests: int | None = None,
-    max_duration: float | None = None,
-    max_uncertain: int = DEFAULTS.max_uncertain,
-    on_uncertain: Literal["hold", "resend"] = "hold",
+    team_id: str | None = None, slug: str | None = None,
+    as_ci: str | None = None, as_interactive: bool | None = None,
+    limit: int | None = None, keep_repeats: bool = False,
+    chunk_size: int = DEFAULTS.chunk_size, max_bytes: int = DEFAULTS.max_bytes,
+    requests_per_minute: float = DEFAULTS.requests_per_minute, concurrency: int = DEFAULTS.concurrency,
+    retries: int = DEFAULTS.retries, retry_for: float = DEFAULTS.retry_for,
+    max_requests: int | None = None, max_duration: float | None = None,
+    max_uncertain: int = DEFAULTS.max_uncertain, on_uncertain: Literal["hold", "resend"] = "hold",
     preflight: bool = True,
-    dead_letters: str | Path | None = None,
-    ca_file: str | Path | None = None,
+    dead_letters: str | Path | None = None, ca_file: str | Path | None = None,
     **filters: Unpack[Filters],
-) -> Outcome:
+) -> Outcome:  # fmt: skip
     """Upload selected events to the API in chunks, each at most once; without `execute`, only plan it.
 
     Only events that clients reported are sent, not run summaries. The server stamps events with their time of arrival,
@@ -124,21 +114,16 @@ def replay(
     if dead_letters and any(os.path.realpath(dead_letters) == os.path.realpath(name) for name in names):
         raise UsageError(Option("dead_letters", str(dead_letters)), ": is read as a source; name another file")
     server = Server(normalize_api(api), require_token_text(token), Path(ca_file) if ca_file else None)
-    path, request = Path(journal), ReplayRequest(selection_of(filters, "events"), options)
-    with ExitStack() as stack:
-        known = stack.enter_context(Journal(path, read_only=not execute)) if execute or path.exists() else None
-        log = stack.enter_context(open_log(names, ReadOptions(), LoadObserver(), "events"))
+    request = ReplayRequest(selection_of(filters, "events"), options)
+    with open_log(names, ReadOptions(), LoadObserver(), "events") as log:
         if log.load_result.errors:
             raise log.load_result.errors[0]
-        run = Replay(log.connection, request, server.api, known)
-        notes = [*load_notes(log), *unknown_name_notes(log, request.selection), *run.notes()]
-        if not execute or known is None:
-            return Outcome(run.account(None), plan=run.plan(), notes=notes)
-        result = execute_replay(run, known, server, dead_letters, _run_to_end)
-        stopped = result.stopped.message if result.stopped else None
-        written = result.dead_letters if result.refused else None
-        return Outcome(result.account, None, stopped, result.refused or None, written, notes)
-
-
-def _run_to_end(counts: Iterator[Counts], _replay: Replay, _sender: Sender) -> None:
-    deque(counts, maxlen=0)
+        require_events(log.connection)  # before the journal, which would stay behind empty
+        with Journal(Path(journal), read_only=not execute) as opened_journal:
+            run = Replay(log.connection, request, server.api, opened_journal)
+            notes = [*load_notes(log), *unknown_name_notes(log, request.selection), *run.notes()]
+            if not execute:
+                return Outcome(run.account(Counts()), plan=run.plan(), notes=notes)
+            account, stopped, letters = run_replay(run, server, dead_letters, lambda counts, *_: deque(counts, 0))
+        reason, path = stopped.message if stopped else None, letters.path if letters.first else None
+        return Outcome(account, None, reason, letters.first or None, path, notes)

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
@@ -18,9 +17,8 @@ from analyzer.errors import ArchiveError
 from analyzer.readers.source import is_archive
 from analyzer.text import is_utf8
 
+# Errors of file systems without hard links.
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-"""Errors of file systems without hard links."""
-
 BASE_MEMORY_MB = 100
 MEMORY_MB_PER_THREAD = 160
 
@@ -41,7 +39,7 @@ def open_archive(path: Path | None, workspace: Path, *, read_only: bool) -> Iter
     """
     if path:
         _prepare_file(path, workspace, read_only=read_only)
-    with shared_temp_directory(path) if path and read_only else nullcontext(workspace) as directory:
+    with _shared_temp_directory(path) if path and read_only else nullcontext(workspace) as directory:
         try:
             connection = _connect(path, directory, read_only=read_only)
         except duckdb.Error as error:
@@ -139,9 +137,7 @@ def _explain_open_error(path: Path | None, error: str) -> str:
     if "Conflicting lock" in error or "being used by another process" in error:
         return f"{path}: another process is using the archive; run this again when it has finished ({error})"
     if "different configuration" in error:
-        return (
-            f"{path}: this program has the archive open already, and it can only be shared by readers; close it first"
-        )
+        return f"{path}: this program has the archive open already, and only readers can share it; close it first"
     return f"{path}: cannot be opened as an archive; choose another file, or load the logs again ({error})"
 
 
@@ -166,33 +162,26 @@ def _check_version(connection: DuckDBPyConnection, path: Path) -> None:
         )
 
 
-@dataclass(slots=True)
-class _SharedDirectory:
-    path: Path
-    users: int = 0
-
-
-_shared_directories: dict[Path, _SharedDirectory] = {}
+_shared_directories: dict[Path, tuple[Path, int]] = {}  # the directory and its users, by archive
 _shared_directories_lock = Lock()
 
 
 @contextmanager
-def shared_temp_directory(archive: Path) -> Iterator[Path]:
+def _shared_temp_directory(archive: Path) -> Iterator[Path]:
     """Return the temp directory of all connections that read `archive`; the last to close deletes it.
 
     In one process, DuckDB opens a file twice only with the same configuration, which includes the temp directory.
     """
     archive = archive.resolve()
     with _shared_directories_lock:
-        if archive not in _shared_directories:
-            _shared_directories[archive] = _SharedDirectory(Path(tempfile.mkdtemp(prefix="analyzer-")))
-        shared = _shared_directories[archive]
-        shared.users += 1
+        directory, users = _shared_directories.get(archive) or (Path(tempfile.mkdtemp(prefix="analyzer-")), 0)
+        _shared_directories[archive] = (directory, users + 1)
     try:
-        yield shared.path
+        yield directory
     finally:
         with _shared_directories_lock:
-            shared.users -= 1
-            if not shared.users:
-                del _shared_directories[archive]
-                shutil.rmtree(shared.path, ignore_errors=True)
+            _, users = _shared_directories.pop(archive)
+            if users > 1:
+                _shared_directories[archive] = (directory, users - 1)
+            else:
+                shutil.rmtree(directory, ignore_errors=True)

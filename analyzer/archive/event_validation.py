@@ -1,6 +1,6 @@
 """SQL that validates raw rows of events and converts the valid ones to typed columns.
 
-A raw row (see `raw_rows`) has a VARCHAR column for each field of the event schema, with the JSON text of its value or
+A raw row (see `staging`) has a VARCHAR column for each field of the event schema, with the JSON text of its value or
 NULL where it is absent or null, and these columns:
 
     line, item          its place in the file, both from 1; `line` is NULL where it is looked up later

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyzer.archive import merge, rejects
-from analyzer.archive.accounting import FileReport, LoadResult, read_content
+from analyzer.archive.accounting import FileReport, LoadResult
 from analyzer.archive.event_validation import STAGED
-from analyzer.archive.read_options import ReadOptions
 from analyzer.archive.run_summaries import DocumentLoader
-from analyzer.archive.staging import Stager
+from analyzer.archive.staging import ReadOptions, Stager
 from analyzer.errors import InputError, Message, NotALogError, Option, UnreadableError, unreadable_error
 from analyzer.readers.documents import DocumentReader, parse_document
 from analyzer.readers.formats import FORMATS, HEAD_BYTES, detect_format
@@ -20,8 +19,7 @@ from analyzer.readers.stream import Stream
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-BATCH_EVENTS = 1_000_000
-"""Files are merged in batches of this many events, so that a thousand small files cost one merge."""
+BATCH_EVENTS = 1_000_000  # files are merged in batches of this size, so that a thousand small files cost one merge
 
 INSERT_FILES = """
 INSERT INTO store.file BY NAME SELECT unnest($files::STRUCT(
@@ -37,8 +35,7 @@ class Loader:
     `next_id` is the id of the next file. `load_result` is complete once the iterator of `load` is exhausted.
     """
 
-    merge_steps: tuple[str, ...] = merge.STEPS
-    """The statements that merge a batch, executed in order in one transaction."""
+    merge_sql = merge.MERGE_BATCH
 
     def __init__(self, connection: "DuckDBPyConnection", workspace: Path, options: ReadOptions) -> None:
         self.connection, self._workspace, self._options = connection, workspace, options
@@ -69,23 +66,17 @@ class Loader:
             if self._batch_events >= BATCH_EVENTS:
                 self._merge_batch()
         self._merge_batch()
-        self._finish()
-
-    def _finish(self) -> None:
-        """Run after the last batch; nothing is left to do here, but in subclasses."""
 
     def _start_batch(self) -> None:
-        self._first_file_id, self._batch_events, self._new_files = self.next_id, 0, list[dict[str, Any]]()
-        self.connection.execute(STAGED + rejects.NEW_REJECTS)
+        self._batch_events, self._new_files = 0, list[dict[str, Any]]()
+        self.connection.execute(f"SET VARIABLE first_file_id = {self.next_id}; {STAGED} {rejects.NEW_REJECTS}")
 
     def _merge_batch(self) -> None:
         # Files and their events are one transaction, so a load that is killed can simply be run again.
         self.connection.execute("BEGIN")
         if self._new_files:
             self.connection.execute(INSERT_FILES, {"files": self._new_files})
-        for step in self.merge_steps:
-            parameters = {"first_file_id": self._first_file_id} if "$first_file_id" in step else None
-            self.connection.execute(step, parameters)
+        self.connection.execute(self.merge_sql)
         self.load_result.duplicate_runs += self._documents.merge()
         self.connection.execute("COMMIT")
         self._start_batch()
@@ -101,13 +92,13 @@ class Loader:
             if format_name is None:
                 self._skip(file, head)
                 return None
-            # The file is read twice: what follows depends on its digest, damage and number of compressed members.
-            content = read_content(stream)
+            # The file is read twice: what follows depends on its digest and damage.
+            content = _read_content(stream)
         except OSError as error:
             raise unreadable_error(file.name, error) from None
-        report = FileReport(file.name, format_name, stream.compression, content)
-        if content.digest in self._loaded:
-            report.duplicate_of, report.read = self._loaded[content.digest]
+        report = FileReport(file.name, format_name, stream.compression, *content)
+        if report.digest in self._loaded:
+            report.duplicate_of, report.read = self._loaded[report.digest]
             return report
         file_id, self.next_id = self.next_id, self.next_id + 1
         format_ = FORMATS[format_name]
@@ -158,8 +149,8 @@ class Loader:
         report.rejected = report.read - report.kept
         if report.rejected:
             rejects.store_rejects(self.connection, self._workspace, report, plain, file_id)
-        if report.rejected and self._options.strict:
-            rejects.raise_first_reject(self.connection, report, file_id)
+            if self._options.strict:
+                rejects.raise_first_reject(self.connection, report, file_id)
         self._complete(report, stream, file_id, rejects.unknown_keys(self.connection, file_id))
 
     def _complete(self, report: FileReport, stream: Stream, file_id: int, unknown_keys: Mapping[str, int]) -> None:
@@ -170,10 +161,8 @@ class Loader:
         elif self._rows(cut, {"file_id": file_id, "cut_off": CUT_OFF}) != [(0,)]:
             report.notes.append("it ends in the middle of an item; everything before that was read")
         if report.name in self._names:
-            report.notes.append(
-                "a file of this name was loaded before with other content; events in both are stored twice, their"
-                " lookups once"
-            )
+            note = "a file of this name was loaded before with other content; events in both are stored twice"
+            report.notes.append(f"{note}, their lookups once")
         if unknown_keys:
             counts = ", ".join(f"{key} ({count:,})" for key, count in unknown_keys.items())
             report.notes.append(f"unknown keys ignored: {counts}")
@@ -183,19 +172,29 @@ class Loader:
 
     def _missing_column_notes(self, head: bytes) -> list[str]:
         missing = [column for column in self._options.columns.values() if column.encode() not in head]
-        mapped = (Option("columns"), " maps it")
-        return [Message(f"no {column} in its first lines, although ", *mapped) for column in missing]
+        return [Message(f"no {name} in its first lines, although ", Option("columns"), " maps it") for name in missing]
 
     def _add_to_batch(self, report: FileReport, file_id: int, unknown_keys: int, damage: str | None) -> None:
-        content = report.content
         self._new_files.append({
             "id": file_id, "name": report.name, "format": report.format, "compression": report.compression,
-            "digest": content.digest, "size_bytes": content.size_bytes, "read": report.read, "kept": report.kept,
+            "digest": report.digest, "size_bytes": report.size_bytes, "read": report.read, "kept": report.kept,
             "rejected": report.rejected, "unknown_keys": unknown_keys, "damage": damage,
         })  # fmt: skip
-        self._loaded[content.digest] = (report.name, report.read)
+        self._loaded[report.digest] = (report.name, report.read)
         self._names.add(report.name)
         self._batch_events += report.read
 
     def _rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql, parameters).fetchall()
+
+
+def _read_content(stream: Stream) -> tuple[str, int, bool]:
+    """Read the whole stream, which also sets its `damage` and `members`; return digest, size and `ends_in_newline`."""
+    from xxhash import xxh3_128  # noqa: PLC0415  (only where a file is read)
+
+    digest, size_bytes, last = xxh3_128(), 0, b"\n"
+    for chunk in stream.chunks():
+        digest.update(chunk)
+        size_bytes += len(chunk)
+        last = chunk.rstrip(b" \t\r")[-1:] or last
+    return digest.hexdigest(), size_bytes, last == b"\n"

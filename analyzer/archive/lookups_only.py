@@ -3,26 +3,22 @@
 Sessions and hashes are replaced by 64-bit hashes of their text.
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from analyzer.archive.accounting import FileReport
 from analyzer.archive.event_validation import VALIDATED_EVENTS
 from analyzer.archive.load import Loader
-from analyzer.archive.merge import LOOKUPS
-from analyzer.archive.read_options import ReadOptions
+from analyzer.archive.merge import LOOKUPS, MERGE_REJECTS
 from analyzer.readers.formats import FORMATS
+from analyzer.readers.source import LogFile
 from analyzer.readers.stream import Stream
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 # Events with issues get a group of their own, with NULL for its session and hash, which shows that there are some.
 LOOKUPS_OF_LINES = LOOKUPS.format(
     events=f"""(
     SELECT CASE WHEN issues IS NULL THEN session_key END AS session_id,
-           CASE WHEN issues IS NULL THEN hash_key END AS hash_id,
-           happened_at, kind, duration_ms, 0 AS context_id
+           CASE WHEN issues IS NULL THEN hash_key END AS hash_id, happened_at, kind, duration_ms, 0 AS context_id
     FROM ({VALIDATED_EVENTS}))"""
 )
 
@@ -38,26 +34,39 @@ SELECT session_id, hash_id, min(first_at) AS first_at, max(last_at) AS last_at, 
 FROM ({parts}) GROUP BY session_id, hash_id
 """
 
-COUNTS = "SELECT coalesce(sum(events), 0)::BIGINT, count(*) FILTER (WHERE session_id IS NULL) FROM {part}"
+_COUNTS = "SELECT coalesce(sum(events), 0)::BIGINT, count(*) FILTER (WHERE session_id IS NULL) FROM {part}"
 
-SUMMARY = "INSERT INTO store.session_summary (first_at, last_at) SELECT min(first_at), max(last_at) FROM store.lookup"
+_FINISH = """
+INSERT INTO store.context (id) VALUES (0);
+INSERT INTO store.session_summary (first_at, last_at) SELECT min(first_at), max(last_at) FROM store.lookup;
+"""
 
 
 class LookupsLoader(Loader):
     """Fills `lookup` in an archive in memory, and one row of `session_summary` with the first and last time."""
 
-    merge_steps = ("INSERT INTO store.reject FROM new_reject",)
+    merge_sql = MERGE_REJECTS
 
-    def __init__(self, connection: "DuckDBPyConnection", workspace: Path, options: ReadOptions) -> None:
-        super().__init__(connection, workspace, options)
-        self._parts: list[str] = []
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._parts: list[str] = []  # tables of lookups, one for each NDJSON file and each batch of others
+
+    def load(self, files: Sequence[LogFile]) -> Iterator[FileReport]:
+        """Load `files` as `Loader.load` does, then combine the lookups of all."""
+        yield from super().load(files)
+        if len(self._parts) == 1:
+            self.connection.execute(f"DROP TABLE store.lookup; ALTER TABLE {self._parts[0]} RENAME TO lookup")
+        elif self._parts:
+            parts = " UNION ALL ".join(f"FROM {part}" for part in self._parts)
+            self.connection.execute(f"CREATE OR REPLACE TABLE store.lookup AS {MERGED_LOOKUPS.format(parts=parts)}")
+        self.connection.execute(_FINISH)
 
     def _load_events(self, report: FileReport, stream: Stream, plain: Stream, file_id: int) -> None:
         """Group the events of NDJSON while they are read; stage those of other formats, and of files with issues."""
         part = self._new_part()
         create = f"CREATE TABLE {part} AS {LOOKUPS_OF_LINES}"
         if FORMATS[report.format].duckdb == "ndjson" and self._stager.read_lines(create, plain, {}):
-            ((events, with_issues),) = self._rows(COUNTS.format(part=part))
+            ((events, with_issues),) = self._rows(_COUNTS.format(part=part))
             if not with_issues:
                 self._parts.append(part)
                 report.read = report.kept = events
@@ -75,12 +84,3 @@ class LookupsLoader(Loader):
 
     def _new_part(self) -> str:
         return f"store.part_{len(self._parts)}"
-
-    def _finish(self) -> None:
-        if len(self._parts) == 1:
-            self.connection.execute(f"DROP TABLE store.lookup; ALTER TABLE {self._parts[0]} RENAME TO lookup")
-        elif self._parts:
-            parts = " UNION ALL ".join(f"FROM {part}" for part in self._parts)
-            self.connection.execute(f"CREATE OR REPLACE TABLE store.lookup AS {MERGED_LOOKUPS.format(parts=parts)}")
-        self.connection.execute("INSERT INTO store.context (id) VALUES (0)")
-        self.connection.execute(SUMMARY)

@@ -4,69 +4,6 @@ Rows are joined by content, so the result does not depend on the order in which 
 session that a batch adds events to are derived again from all its events, as a lookup may be split over several files.
 """
 
-CONTEXT_KEYS = (
-    """
-    CREATE OR REPLACE TEMP TABLE staged_context AS
-    SELECT context_key, team_id, slug, coalesce(slug, team_id) AS team, ci, interactive
-    FROM (SELECT context_key, nullif(any_value(team_id)->>'$', '') AS team_id,
-                 nullif(any_value(slug)->>'$', '') AS slug, nullif(any_value(ci)->>'$', '') AS ci,
-                 any_value(interactive) IN ('1', 'true') AS interactive
-          FROM staged WHERE kind IS NOT NULL GROUP BY context_key)
-    """,
-    """
-    INSERT INTO store.context
-    SELECT (SELECT coalesce(max(id), 0) FROM store.context)
-           + row_number() OVER (ORDER BY team, team_id, ci, interactive), *
-    FROM (SELECT team_id, slug, team, ci, interactive FROM staged_context
-          EXCEPT SELECT team_id, slug, team, ci, interactive FROM store.context)
-    """,
-    """
-    CREATE OR REPLACE TEMP TABLE context_key AS
-    SELECT k.context_key, c.id FROM staged_context k
-    JOIN store.context c ON c.team_id IS NOT DISTINCT FROM k.team_id AND c.slug IS NOT DISTINCT FROM k.slug
-     AND c.ci IS NOT DISTINCT FROM k.ci AND c.interactive IS NOT DISTINCT FROM k.interactive
-    """,
-)
-
-SESSION_KEYS = (
-    """
-    CREATE OR REPLACE TEMP TABLE session_key AS
-    SELECT session_key, k.session, s.id IS NOT NULL AS known, coalesce(s.id,
-           (SELECT coalesce(max(id), 0) FROM store.session)
-           + row_number() OVER (PARTITION BY s.id IS NULL ORDER BY first_at))::INTEGER AS id
-    FROM (SELECT session_key, any_value(session)->>'$' AS session, min(happened_at) AS first_at
-          FROM staged WHERE kind IS NOT NULL GROUP BY session_key) k LEFT JOIN store.session s USING (session)
-    """,
-    "INSERT INTO store.session SELECT id, session FROM session_key WHERE NOT known",
-)
-
-HASH_KEYS = (
-    """
-    CREATE OR REPLACE TEMP TABLE hash_key AS
-    SELECT hash_key, k.hash, h.id IS NOT NULL AS known,
-           coalesce(h.id, (SELECT coalesce(max(id), 0) FROM store.hash)
-                          + row_number() OVER (PARTITION BY h.id IS NULL))::INTEGER AS id
-    FROM (SELECT hash_key, any_value(hash)->>'$' AS hash FROM staged WHERE kind IS NOT NULL GROUP BY hash_key) k
-    LEFT JOIN store.hash h USING (hash)
-    """,
-    "INSERT INTO store.hash SELECT id, hash FROM hash_key WHERE NOT known",
-)
-
-INSERT_EVENTS = """
-INSERT INTO store.event
-SELECT e.file_id, e.rowid - f.first_rowid + 1, e.happened_at, s.id, h.id, e.kind, e.duration_ms, c.id, e.status
-FROM staged e
-JOIN session_key s USING (session_key)
-JOIN hash_key h USING (hash_key)
-JOIN context_key c USING (context_key)
-JOIN (SELECT file_id, min(rowid) AS first_rowid FROM staged GROUP BY file_id) f ON f.file_id = e.file_id
-WHERE e.kind IS NOT NULL
-"""
-
-# Sessions that the archive had before the batch; all events of the others are in the batch.
-_KNOWN_SESSIONS = "session_id IN (SELECT id FROM session_key WHERE known)"
-_TOUCHED_EVENTS = f"store.event WHERE (file_id >= $first_file_id OR {_KNOWN_SESSIONS})"
-
 DURATION = "max(CASE WHEN is_hit(kind) AND duration_ms > 0 THEN duration_ms END) AS duration_ms"
 """The duration of a lookup, over its events: the known duration of a hit, once even if two caches report it."""
 
@@ -75,12 +12,7 @@ SELECT session_id, hash_id, min(happened_at) AS first_at, max(happened_at) AS la
        {DURATION}, min(context_id) AS context_id, count(*) AS events
 FROM {{events}} GROUP BY session_id, hash_id
 """
-"""The lookups of the relation `{{events}}`."""
-
-UPDATE_LOOKUPS = (
-    f"DELETE FROM store.lookup WHERE {_KNOWN_SESSIONS}",
-    f"INSERT INTO store.lookup {LOOKUPS.format(events=_TOUCHED_EVENTS)}",
-)
+"""The lookups of the relation `{events}`."""
 
 SUMMARIES = """
 SELECT session_id, min(first_at) AS first_at, max(last_at) AS last_at, min(context_id) AS context_id,
@@ -91,19 +23,12 @@ FROM {lookups} GROUP BY session_id
 """
 """The sessions of the relation `{lookups}`, with the columns of `session_summary`."""
 
-_LOOKUPS_OF_BATCH = "store.lookup WHERE session_id IN (SELECT id FROM session_key)"
+MERGE_REJECTS = "INSERT INTO store.reject FROM new_reject;"
 
-UPDATE_SUMMARIES = (
-    f"DELETE FROM store.session_summary WHERE {_KNOWN_SESSIONS}",
-    f"INSERT INTO store.session_summary {SUMMARIES.format(lookups=_LOOKUPS_OF_BATCH)} ORDER BY min(first_at)",
-)
-
-# A client reports one team and CI for a session, and the minimum of one id is cheap to group by. Where a log has
-# several for a session, each of its lookups, and the session itself, gets the context of its first event instead.
-MIXED_SESSIONS = f"""
-CREATE OR REPLACE TEMP TABLE mixed AS
-SELECT session_id FROM {_TOUCHED_EVENTS} GROUP BY session_id HAVING min(context_id) <> max(context_id)
-"""
+# Sessions that the archive had before the batch; all events of the others are in the batch.
+_KNOWN_SESSIONS = "session_id IN (SELECT id FROM session_key WHERE known)"
+_TOUCHED_EVENTS = f"store.event WHERE (file_id >= getvariable('first_file_id') OR {_KNOWN_SESSIONS})"
+_TOUCHED_LOOKUPS = "store.lookup WHERE session_id IN (SELECT id FROM session_key)"
 
 _FIRST_CONTEXT = """
 SELECT {keys}, first(context_id ORDER BY happened_at NULLS LAST, c.team, c.team_id, c.ci, c.interactive) AS context_id
@@ -111,26 +36,67 @@ FROM store.event e JOIN store.context c ON c.id = e.context_id
 WHERE session_id IN (FROM mixed) GROUP BY {keys}
 """
 
-UPDATE_CONTEXTS = (
-    MIXED_SESSIONS,
-    f"""
-    UPDATE store.lookup l SET context_id = f.context_id FROM ({_FIRST_CONTEXT.format(keys="session_id, hash_id")}) f
-    WHERE l.session_id = f.session_id AND l.hash_id = f.hash_id
-    """,
-    f"""
-    UPDATE store.session_summary s SET context_id = f.context_id FROM ({_FIRST_CONTEXT.format(keys="session_id")}) f
-    WHERE s.session_id = f.session_id
-    """,
-)
+# A client reports one team and CI for a session, and the minimum of one id is cheap to group by. Where a log has
+# several for a session, the last statements give each of its lookups, and the session, that of its first event.
+MERGE_BATCH = f"""
+{MERGE_REJECTS}
+CREATE OR REPLACE TEMP TABLE staged_context AS
+SELECT context_key, team_id, slug, coalesce(slug, team_id) AS team, ci, interactive
+FROM (SELECT context_key, nullif(any_value(team_id)->>'$', '') AS team_id,
+             nullif(any_value(slug)->>'$', '') AS slug, nullif(any_value(ci)->>'$', '') AS ci,
+             any_value(interactive) IN ('1', 'true') AS interactive
+      FROM staged WHERE kind IS NOT NULL GROUP BY context_key);
 
-STEPS = (
-    "INSERT INTO store.reject FROM new_reject",
-    *CONTEXT_KEYS,
-    *SESSION_KEYS,
-    *HASH_KEYS,
-    INSERT_EVENTS,
-    *UPDATE_LOOKUPS,
-    *UPDATE_SUMMARIES,
-    *UPDATE_CONTEXTS,
-)
-"""The statements that merge a batch, executed in order in one transaction; `$first_file_id` is its first file's id."""
+INSERT INTO store.context
+SELECT (SELECT coalesce(max(id), 0) FROM store.context)
+       + row_number() OVER (ORDER BY team, team_id, ci, interactive), *
+FROM (SELECT team_id, slug, team, ci, interactive FROM staged_context
+      EXCEPT SELECT team_id, slug, team, ci, interactive FROM store.context);
+
+CREATE OR REPLACE TEMP TABLE context_key AS
+SELECT k.context_key, c.id FROM staged_context k
+JOIN store.context c ON c.team_id IS NOT DISTINCT FROM k.team_id AND c.slug IS NOT DISTINCT FROM k.slug
+ AND c.ci IS NOT DISTINCT FROM k.ci AND c.interactive IS NOT DISTINCT FROM k.interactive;
+
+CREATE OR REPLACE TEMP TABLE session_key AS
+SELECT session_key, k.session, s.id IS NOT NULL AS known, coalesce(s.id,
+       (SELECT coalesce(max(id), 0) FROM store.session)
+       + row_number() OVER (PARTITION BY s.id IS NULL ORDER BY first_at))::INTEGER AS id
+FROM (SELECT session_key, any_value(session)->>'$' AS session, min(happened_at) AS first_at
+      FROM staged WHERE kind IS NOT NULL GROUP BY session_key) k LEFT JOIN store.session s USING (session);
+
+INSERT INTO store.session SELECT id, session FROM session_key WHERE NOT known;
+
+CREATE OR REPLACE TEMP TABLE hash_key AS
+SELECT hash_key, k.hash, h.id IS NOT NULL AS known,
+       coalesce(h.id, (SELECT coalesce(max(id), 0) FROM store.hash)
+                      + row_number() OVER (PARTITION BY h.id IS NULL))::INTEGER AS id
+FROM (SELECT hash_key, any_value(hash)->>'$' AS hash FROM staged WHERE kind IS NOT NULL GROUP BY hash_key) k
+LEFT JOIN store.hash h USING (hash);
+
+INSERT INTO store.hash SELECT id, hash FROM hash_key WHERE NOT known;
+
+INSERT INTO store.event
+SELECT e.file_id, e.rowid - f.first_rowid + 1, e.happened_at, s.id, h.id, e.kind, e.duration_ms, c.id, e.status
+FROM staged e
+JOIN session_key s USING (session_key)
+JOIN hash_key h USING (hash_key)
+JOIN context_key c USING (context_key)
+JOIN (SELECT file_id, min(rowid) AS first_rowid FROM staged GROUP BY file_id) f ON f.file_id = e.file_id
+WHERE e.kind IS NOT NULL;
+
+DELETE FROM store.lookup WHERE {_KNOWN_SESSIONS};
+INSERT INTO store.lookup {LOOKUPS.format(events=_TOUCHED_EVENTS)};
+DELETE FROM store.session_summary WHERE {_KNOWN_SESSIONS};
+INSERT INTO store.session_summary {SUMMARIES.format(lookups=_TOUCHED_LOOKUPS)} ORDER BY min(first_at);
+
+CREATE OR REPLACE TEMP TABLE mixed AS
+SELECT session_id FROM {_TOUCHED_EVENTS} GROUP BY session_id HAVING min(context_id) <> max(context_id);
+
+UPDATE store.lookup l SET context_id = f.context_id FROM ({_FIRST_CONTEXT.format(keys="session_id, hash_id")}) f
+WHERE l.session_id = f.session_id AND l.hash_id = f.hash_id;
+
+UPDATE store.session_summary s SET context_id = f.context_id FROM ({_FIRST_CONTEXT.format(keys="session_id")}) f
+WHERE s.session_id = f.session_id;
+"""
+"""Merges a batch of files; run in one transaction. The variable `first_file_id` is the id of its first file."""

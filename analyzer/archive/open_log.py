@@ -1,48 +1,93 @@
-"""Opens SOURCE for questions: an archive directly, or log files by loading them into a database in memory."""
+"""Opens SOURCE for questions: an archive directly, or log files by loading them into a database in memory.
+
+Questions read the relations `event`, `lookup` and `session_summary` without a schema. By default these are the tables
+of the archive's schema `store`. For the view `runs`, temporary tables of the same names and columns replace them:
+DuckDB finds temporary tables first. In these, each task that a run looked up becomes the events that a client reports
+for it, all at the end of the run.
+"""
 
 import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Literal
 
-from analyzer.archive.accounting import FileReport, LoadResult
+from analyzer.archive.accounting import Accounting, FileReport, LoadResult
 from analyzer.archive.database import checkpoint, open_archive, temp_directory
 from analyzer.archive.load import Loader
 from analyzer.archive.lookups_only import LookupsLoader
-from analyzer.archive.read_options import ReadOptions
-from analyzer.archive.selection import LookupsQuery, drop_partial_lookups
-from analyzer.archive.view import View, choose_view
-from analyzer.errors import UsageError
-from analyzer.readers.formats import DOCUMENT_FORMATS, HEAD_BYTES, document_format
+from analyzer.archive.merge import LOOKUPS, SUMMARIES
+from analyzer.archive.schema import EVENT_VIEWS
+from analyzer.archive.selection import SELECTION_PREFIX, LookupsQuery, View, new_table_number
+from analyzer.archive.staging import ReadOptions
+from analyzer.errors import Option, UsageError
+from analyzer.readers.formats import DOCUMENT_FORMATS, HEAD_BYTES, detect_format
 from analyzer.readers.source import LogFile, Sources, expand_sources
 from analyzer.readers.stream import Stream
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+EMPTY_CONTEXT = "(SELECT min(id) FROM store.context WHERE team IS NULL AND ci IS NULL AND interactive IS NULL)"
 
+# A summary does not say which caches were enabled; the events of the session that matches it do.
+ENABLED_CACHES = """
+SELECT session_id, bool_or(asked_local(kinds)) AS local, bool_or(asked_remote(kinds)) AS remote
+FROM store.lookup WHERE session_id IN (SELECT session_id FROM store.match) GROUP BY session_id
+"""
+
+# A run takes the id, team, CI and enabled caches of the session that matches it. The bits are combined here: 3 selects
+# the LOCAL events of `kinds`, 12 the REMOTE ones. Where none is left, the session lost events; the summary is right.
+RUN_LOOKUP = f"""
+CREATE OR REPLACE TEMP TABLE run_lookup AS
+SELECT r.id AS run_id, r.file_id, t.position, r.ended_at, coalesce(match.session_id, r.session_id) AS session_id,
+       t.hash_id,
+       coalesce(nullif(t.kinds & (CASE WHEN local THEN 3 ELSE 0 END | CASE WHEN remote THEN 12 ELSE 0 END), 0), t.kinds)
+           AS kinds,
+       t.time_saved_ms, coalesce(s.context_id, {EMPTY_CONTEXT}) AS context_id, match.session_id IS NULL AS is_unmatched
+FROM store.run r JOIN store.task t ON t.run_id = r.id
+LEFT JOIN store.match ON match.run_id = r.id LEFT JOIN store.session_summary s ON s.session_id = match.session_id
+LEFT JOIN ({ENABLED_CACHES}) caches ON caches.session_id = match.session_id
+WHERE t.cacheable AND NOT r.forced AND t.kinds IS NOT NULL;
+"""
+
+# A summary shows --force only in the command. A run may have been forced (TURBO_FORCE) if all its lookups missed,
+# although an earlier run had built or hit each hash.
+MAYBE_FORCED = """
+CREATE OR REPLACE TEMP TABLE maybe_forced AS
+WITH known AS (
+    SELECT hash_id, min(ended_at) AS known_at FROM store.task t JOIN store.run r ON r.id = t.run_id
+    WHERE is_hit(t.kinds) OR is_miss(t.kinds) AND coalesce(t.exit_code, 0) = 0 GROUP BY hash_id)
+SELECT run_id, count(*) AS lookups
+FROM run_lookup l LEFT JOIN known USING (hash_id) JOIN store.run r ON r.id = l.run_id
+WHERE is_unmatched
+GROUP BY run_id HAVING bool_and(is_miss(l.kinds) AND coalesce(known_at <= r.started_at, false));
+"""
+
+# An event for each bit of a lookup's `kinds`; a task's LOCAL event comes before its REMOTE one.
+RUNS_VIEW = f"""
+{RUN_LOOKUP} {MAYBE_FORCED}
+CREATE OR REPLACE TEMP TABLE event AS
+SELECT file_id, (position * 2 - (event_source(kind) = 'LOCAL')::INTEGER)::BIGINT AS position, ended_at AS happened_at,
+       session_id, hash_id, kind,
+       CASE WHEN event_result(kind) = 'HIT' THEN coalesce(time_saved_ms, 0) ELSE 0 END AS duration_ms, context_id,
+       NULL::INTEGER AS status
+FROM run_lookup JOIN (SELECT unnest([1, 2, 4, 8]::UTINYINT[]) AS kind) ON kinds & kind > 0;
+CREATE OR REPLACE TEMP TABLE lookup AS {LOOKUPS.format(events="event")};
+CREATE OR REPLACE TEMP TABLE session_summary AS {SUMMARIES.format(lookups="lookup")};
+"""
+
+# The accounting of each view, without duplicates: the events of run summaries are all kept.
 COUNTS = {
     "events": f"""
-        SELECT coalesce(sum(read), 0)::BIGINT, coalesce(sum(kept), 0)::BIGINT,
-               coalesce(sum(rejected), 0)::BIGINT, count(*)
+        SELECT coalesce(sum(read), 0)::BIGINT, coalesce(sum(kept), 0)::BIGINT, coalesce(sum(rejected), 0)::BIGINT,
+               0, 0, count(*)
         FROM store.file WHERE format NOT IN {DOCUMENT_FORMATS}""",
-    "runs": "SELECT count(*), count(*), 0::BIGINT, count(DISTINCT file_id) FROM event",
+    "runs": "SELECT count(*), count(*), 0, 0, 0, count(DISTINCT file_id) FROM event",
 }
-"""The counts of `EventCounts` but for duplicates, by view: the events of run summaries are all kept."""
 
-
-@dataclass(frozen=True, slots=True)
-class EventCounts:
-    """The number of events in the input before any filter, and of the log files that they are from."""
-
-    read: int
-    kept: int
-    rejected: int
-    duplicate: int
-    files: int
+SELECTION_TABLES = "SELECT table_name FROM duckdb_tables() WHERE temporary AND starts_with(table_name, $prefix)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +96,9 @@ class OpenLog:
 
     connection: "DuckDBPyConnection"
     load_result: LoadResult
-    first_file_id: int = 0
-    """The id of the first file that this load added; files below it were in the archive before."""
-
-    view: Literal["events", "runs"] = "events"
-    """The view that answers questions: events, or turbo's run summaries."""
-
+    first_file_id: int = 0  # of the first file that this load added; files below it were in the archive before
+    view: Literal["events", "runs"] = "events"  # answers questions: events, or turbo's run summaries
     _derived: dict[tuple[Hashable, LookupsQuery | None], str] = field(default_factory=dict, init=False, repr=False)
-    _numbers: "count[int]" = field(default_factory=count, init=False, repr=False)
 
     def derived_table(self, key: Hashable, build: Callable[[str], object], selected: LookupsQuery | None = None) -> str:
         """Return the name of the temporary table for `key`; the first call creates it with `build(name)`.
@@ -67,31 +107,27 @@ class OpenLog:
         `drop_selections` drops it. Other tables last as long as the log is open.
         """
         if (key, selected) not in self._derived:
-            name = f"derived_{next(self._numbers)}"
+            name = f"{SELECTION_PREFIX if selected else 'derived_'}{new_table_number()}"
             build(name)
             self._derived[key, selected] = name
         return self._derived[key, selected]
 
     def drop_selections(self) -> None:
         """Drop the temporary tables of all selections; queries over their lookups no longer run."""
-        for key, selected in [one for one in self._derived if one[1]]:
-            self.connection.execute(f"DROP TABLE temp.{self._derived.pop((key, selected))}")
-        drop_partial_lookups(self.connection)
+        for key in [key for key in self._derived if key[1]]:
+            del self._derived[key]
+        for (name,) in self.connection.execute(SELECTION_TABLES, {"prefix": SELECTION_PREFIX}).fetchall():
+            self.connection.execute(f"DROP TABLE temp.{name}")
 
-    def counts(self) -> EventCounts:
-        """Count the events of the whole log, in its view."""
-        read, kept, rejected, files = self.connection.execute(COUNTS[self.view]).fetchall()[0]
+    def counts(self) -> Accounting:
+        """Account for the events of the whole log, in its view and before any filter."""
+        stored = Accounting(*self.connection.execute(COUNTS[self.view]).fetchall()[0])
         reports = self._event_reports() if self.view == "events" else []
-        duplicates = [report for report in reports if report.duplicate_of]
-        duplicate = sum(report.duplicate for report in duplicates)
-        return EventCounts(read + duplicate, kept, rejected, duplicate, files + len(duplicates))
+        return sum((report.accounting for report in reports if report.duplicate_of), stored)
 
-    def loaded_counts(self) -> EventCounts:
-        """Count the events of the log files that were read to open this log."""
-        reports = self._event_reports()
-        new = [report for report in reports if not report.duplicate_of]
-        read, duplicate = sum(r.read for r in reports), sum(r.duplicate for r in reports)
-        return EventCounts(read, sum(r.kept for r in new), sum(r.rejected for r in new), duplicate, len(reports))
+    def loaded_counts(self) -> Accounting:
+        """Account for the events of the log files that were read to open this log."""
+        return sum((report.accounting for report in self._event_reports()), Accounting())
 
     def _event_reports(self) -> list[FileReport]:
         """Return the reports of files of events: run summaries and artifact metadata are not counted."""
@@ -119,7 +155,6 @@ def open_log(
     view: View = "auto",
     *,
     lookups_only: bool = False,
-    stdin: BinaryIO | None = None,
 ) -> Iterator[OpenLog]:
     """Open SOURCE for questions, answered by `view`.
 
@@ -130,62 +165,82 @@ def open_log(
         AnalyzerError: see `analyzer.errors`. Files that cannot be read are in `load_result.errors` instead.
     """
     with temp_directory() as scratch:
-        found = expand_sources(sources, stdin or _standard_input(), scratch)
-        with open_archive(found.archive, scratch, read_only=True) as connection:
+        expanded = _expand(sources, scratch)
+        with open_archive(expanded.archive, scratch, read_only=True) as connection:
             load_result = LoadResult()
-            if not found.archive:
-                is_fast = lookups_only and not any(map(is_document, found.files))
+            if not expanded.archive:
+                is_fast = lookups_only and not any(map(_is_document, expanded.files))
                 loader = (LookupsLoader if is_fast else Loader)(connection, scratch, reading)
-                load_result = load_files(loader, found, observer)
+                load_result = _load_files(loader, expanded, observer)
             # All files are read: from here on, SQL of users (`sql`, `where`) reaches neither files nor the network.
             connection.execute("SET enable_external_access = false")
-            yield OpenLog(connection, load_result, view=choose_view(connection, view))
-
-
-def _standard_input() -> BinaryIO | None:
-    return sys.stdin.buffer if sys.stdin else None  # None: the process was started with a closed stdin
-
-
-def is_document(file: LogFile) -> bool:
-    """Return whether a file is a run summary or artifact metadata. An unreadable file is not; loading reports it."""
-    try:
-        return document_format(Stream(file.path).head(HEAD_BYTES)) is not None
-    except OSError:
-        return False
+            yield OpenLog(connection, load_result, view=_choose_view(connection, view))
 
 
 @contextmanager
-def load_into(
-    sources: Sequence[str], into: Path, reading: ReadOptions, observer: LoadObserver, stdin: BinaryIO | None = None
-) -> Iterator[OpenLog]:
+def load_into(sources: Sequence[str], into: Path, reading: ReadOptions, observer: LoadObserver) -> Iterator[OpenLog]:
     """Load log files into the archive `into`, which is created if it does not exist.
 
     Raises:
         AnalyzerError: as for `open_log`.
     """
     with temp_directory() as scratch:
-        found = expand_sources(sources, stdin or _standard_input(), scratch)
-        if found.archive:
+        expanded = _expand(sources, scratch)
+        if expanded.archive:
             raise UsageError(
-                f"{found.archive}: an archive cannot be loaded into another one; load the logs that it was loaded from"
+                f"{expanded.archive}: an archive cannot be loaded into another one; load the logs that it was loaded"
+                " from"
             )
-        if not found.files and found.errors:
-            raise found.errors[-1]
+        if not expanded.files and expanded.errors:
+            raise expanded.errors[-1]
         with open_archive(into, scratch, read_only=False) as connection:
             loader = Loader(connection, scratch, reading)
             first_file_id = loader.next_id
-            load_result = load_files(loader, found, observer)
+            load_result = _load_files(loader, expanded, observer)
             checkpoint(connection, into)
             yield OpenLog(connection, load_result, first_file_id)
 
 
-def load_files(loader: Loader, found: Sources, observer: LoadObserver) -> LoadResult:
-    """Load the files of `found`, notify the observer of each, and return the result."""
-    loader.load_result.errors.extend(found.errors)
-    observer.start(found, loader.connection)
+def _expand(sources: Sequence[str], scratch: Path) -> Sources:
+    # sys.stdin is None if the process was started with a closed standard input.
+    return expand_sources(sources, sys.stdin.buffer if sys.stdin else None, scratch)
+
+
+def _is_document(file: LogFile) -> bool:
+    """Return whether a file is a run summary or artifact metadata. An unreadable file is not; loading reports it."""
     try:
-        for report in loader.load(found.files):
+        return detect_format(Stream(file.path).head(HEAD_BYTES), {}) in DOCUMENT_FORMATS
+    except OSError:
+        return False
+
+
+def _load_files(loader: Loader, sources: Sources, observer: LoadObserver) -> LoadResult:
+    loader.load_result.errors.extend(sources.errors)
+    observer.start(sources, loader.connection)
+    try:
+        for report in loader.load(sources.files):
             observer.file(report)
     finally:
         observer.stop()
     return loader.load_result
+
+
+def _choose_view(connection: "DuckDBPyConnection", view: View) -> Literal["events", "runs"]:
+    """Make questions read the relations of `view`, and return it; `auto` chooses events wherever there are any."""
+    has_lookups = "SELECT EXISTS (FROM store.lookup), EXISTS (FROM store.run)"
+    has_events, has_runs = connection.execute(has_lookups).fetchall()[0]
+    if view == "runs" and not has_runs:
+        raise UsageError(
+            Option("view", "runs"),
+            ": the input has no run summary; `turbo run … --summarize` writes them to .turbo/runs/*.json",
+        )
+    if view == "events" or (has_events and view == "auto") or not has_runs:
+        return "events"
+    connection.execute(RUNS_VIEW)
+    return "runs"
+
+
+def create_view_relations(connection: "DuckDBPyConnection", view: Literal["events", "runs"]) -> None:
+    """Make the relations `events` and `lookups` show `view` on a connection: temporary tables belong to one."""
+    if view == "runs":
+        connection.execute(RUNS_VIEW + EVENT_VIEWS.format(view="TEMP VIEW", schema="temp"))

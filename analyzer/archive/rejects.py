@@ -21,21 +21,24 @@ _REMOVED = r"""(?is),?"file_row_number":[0-9]+|authorization.*"""
 NEW_REJECTS = "CREATE OR REPLACE TEMP TABLE new_reject AS FROM store.reject LIMIT 0;"
 """The rejects of a batch of files, gathered before they are merged."""
 
+_REJECTED_ROWS = f"""
+SELECT rowid - (SELECT min(rowid) FROM staged WHERE file_id = $file_id) + 1 AS position,
+       from_json(issues, '{ISSUES_TYPE}') AS issues
+FROM staged WHERE file_id = $file_id AND kind IS NULL
+"""
+
+_POSITIONS = f"SELECT position FROM ({_REJECTED_ROWS}) WHERE issues.line IS NULL ORDER BY position"
+
 _STORE_REJECTS = f"""
 INSERT INTO new_reject
 SELECT $file_id, coalesce(issues.line, l.line) AS line, issues.item,
        CASE WHEN issues.reason IN ('not JSON', $not_utf8) AND position = $cut_position THEN $cut_off
             ELSE issues.reason END,
        regexp_replace(coalesce(issues.text, l.text, ''), '{_REMOVED}', '', 'g')
-FROM (SELECT rowid - $first_rowid + 1 AS position, from_json(issues, '{ISSUES_TYPE}') AS issues
-      FROM staged WHERE file_id = $file_id AND kind IS NULL) LEFT JOIN rejected_line l USING (position)
+FROM ({_REJECTED_ROWS})
+LEFT JOIN (FROM read_json($path, format='newline_delimited', auto_detect=false,
+                          columns={{position: 'BIGINT', line: 'BIGINT', text: 'VARCHAR'}})) l USING (position)
 ORDER BY line, issues.item NULLS FIRST
-"""
-
-_REJECTED_LINES = """
-CREATE OR REPLACE TEMP TABLE rejected_line AS
-SELECT * FROM read_json($path, format='newline_delimited', auto_detect=false,
-                        columns={position: 'BIGINT', line: 'BIGINT', text: 'VARCHAR'})
 """
 
 _UNKNOWN_KEYS = f"""
@@ -50,36 +53,22 @@ def store_rejects(
     connection: "DuckDBPyConnection", workspace: Path, report: FileReport, plain: Stream, file_id: int
 ) -> None:
     """Insert a file's rejects into `new_reject`. `plain` is the stream that DuckDB read, if it did."""
-    first_rowid = connection.execute("SELECT min(rowid) FROM staged WHERE file_id = $id", {"id": file_id}).fetchall()[0]
     format_ = FORMATS[report.format]
     # DuckDB gives a row for each line that is not blank, but not its number.
     path = workspace / "rejected_lines.ndjson"
-    positions = _positions(connection, file_id, *first_rowid) if format_.duckdb == "ndjson" else iter(())
+    positions = _positions(connection, file_id) if format_.duckdb == "ndjson" else ()
     with path.open("w", encoding="ascii") as file:
         for position, line, text in locate_lines(plain.chunks(), positions):
             file.write(json.dumps({"position": position, "line": line, "text": text}) + "\n")
-    connection.execute(_REJECTED_LINES, {"path": str(path)})
     # The last line lacks its newline, so if it is broken, the file was cut off there.
-    is_cut = not (report.content.ends_in_newline or format_.is_one_value)
-    connection.execute(
-        _STORE_REJECTS,
-        {
-            "file_id": file_id,
-            "first_rowid": first_rowid[0],
-            "cut_off": CUT_OFF,
-            "not_utf8": NOT_UTF8,
-            "cut_position": report.read if is_cut else None,
-        },
-    )
+    is_cut = not (report.ends_in_newline or format_.is_one_value)
+    parameters = {"file_id": file_id, "path": str(path), "cut_position": report.read if is_cut else None}
+    connection.execute(_STORE_REJECTS, parameters | {"cut_off": CUT_OFF, "not_utf8": NOT_UTF8})
 
 
-def _positions(connection: "DuckDBPyConnection", file_id: int, first_rowid: int) -> Iterator[int]:
+def _positions(connection: "DuckDBPyConnection", file_id: int) -> Iterator[int]:
     """Yield the positions, from 1, of the file's rejected rows whose line is not known."""
-    rows = connection.execute(
-        "SELECT rowid - $first_rowid + 1 FROM staged WHERE file_id = $file_id AND kind IS NULL"
-        " AND issues->>'$.line' IS NULL ORDER BY rowid",
-        {"file_id": file_id, "first_rowid": first_rowid},
-    )
+    rows = connection.execute(_POSITIONS, {"file_id": file_id})
     while batch := rows.fetchmany(10_000):
         yield from (position for (position,) in batch)
 

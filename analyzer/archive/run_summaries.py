@@ -26,94 +26,54 @@ SELECT * FROM read_json($path, format='newline_delimited', auto_detect=false, hi
                    execution_ms DOUBLE, cacheable BOOLEAN, exit_code BIGINT)[]'})
 """
 
-MERGE_STEPS = (
-    # Summaries with the same id are copies of one run.
-    """
-    CREATE OR REPLACE TEMP TABLE new_run AS
-    SELECT (SELECT coalesce(max(id), 0) FROM store.run) + row_number() OVER (ORDER BY started_ms, run) AS id, *
-    FROM document
-    WHERE run IS NOT NULL AND run NOT IN (SELECT run FROM store.run)
-    QUALIFY row_number() OVER (PARTITION BY run ORDER BY file_id) = 1
-    """,
-    """
-    CREATE OR REPLACE TEMP TABLE new_task AS
-    SELECT id AS run_id, generate_subscripts(tasks, 1) AS position, unnest(tasks, recursive := true) FROM new_run
-    """,
-    """
-    INSERT INTO store.hash
-    SELECT (SELECT coalesce(max(id), 0) FROM store.hash) + row_number() OVER (ORDER BY hash), hash
-    FROM (SELECT hash FROM new_task UNION SELECT hash FROM document WHERE hash IS NOT NULL
-          EXCEPT SELECT hash FROM store.hash)
-    """,
-    """
-    INSERT INTO store.session
-    SELECT (SELECT coalesce(max(id), 0) FROM store.session) + row_number() OVER (ORDER BY session), session
-    FROM (SELECT session FROM new_run EXCEPT SELECT session FROM store.session)
-    """,
-    # Summaries name no team and no CI: runs that match no session have the empty context.
-    """
-    INSERT INTO store.context (id)
-    SELECT (SELECT coalesce(max(id), 0) FROM store.context) + 1
-    WHERE NOT EXISTS (FROM store.context WHERE team IS NULL AND ci IS NULL AND interactive IS NULL)
-    """,
-    """
-    INSERT INTO store.run
-    SELECT r.id, file_id, run, version, command, branch, sha, "user", make_timestamp((started_ms * 1000)::BIGINT),
-           make_timestamp((ended_ms * 1000)::BIGINT), exit_code, forced, attempted, s.id
-    FROM new_run r JOIN store.session s USING (session)
-    """,
-    """
-    INSERT INTO store.task
-    SELECT run_id, position, task, package, h.id, kinds, time_saved_ms, execution_ms, cacheable, exit_code
-    FROM new_task t JOIN store.hash h USING (hash)
-    """,
-    """
-    INSERT INTO store.artifact
-    SELECT file_id, h.id, duration_ms FROM document JOIN store.hash h USING (hash) WHERE duration_ms > 0
-    """,
-    "DELETE FROM store.name",
-    """
-    INSERT INTO store.name
-    SELECT hash_id, coalesce(named.package || '#', '') || named.task, named.task, named.package
-    FROM (SELECT hash_id, min({'package': package, 'task': task}) AS named FROM store.task GROUP BY hash_id)
-    """,
-)
+# Summaries with the same id are copies of one run. They name no team and no CI: runs without a session have the empty
+# context.
+MERGE_DOCUMENTS = """
+CREATE OR REPLACE TEMP TABLE new_run AS
+SELECT (SELECT coalesce(max(id), 0) FROM store.run) + row_number() OVER (ORDER BY started_ms, run) AS id, *
+FROM document
+WHERE run IS NOT NULL AND run NOT IN (SELECT run FROM store.run)
+QUALIFY row_number() OVER (PARTITION BY run ORDER BY file_id) = 1;
+
+CREATE OR REPLACE TEMP TABLE new_task AS
+SELECT id AS run_id, generate_subscripts(tasks, 1) AS position, unnest(tasks, recursive := true) FROM new_run;
+
+INSERT INTO store.hash
+SELECT (SELECT coalesce(max(id), 0) FROM store.hash) + row_number() OVER (ORDER BY hash), hash
+FROM (SELECT hash FROM new_task UNION SELECT hash FROM document WHERE hash IS NOT NULL
+      EXCEPT SELECT hash FROM store.hash);
+
+INSERT INTO store.session
+SELECT (SELECT coalesce(max(id), 0) FROM store.session) + row_number() OVER (ORDER BY session), session
+FROM (SELECT session FROM new_run EXCEPT SELECT session FROM store.session);
+
+INSERT INTO store.context (id)
+SELECT (SELECT coalesce(max(id), 0) FROM store.context) + 1
+WHERE NOT EXISTS (FROM store.context WHERE team IS NULL AND ci IS NULL AND interactive IS NULL);
+
+INSERT INTO store.run
+SELECT r.id, file_id, run, version, command, branch, sha, "user", make_timestamp((started_ms * 1000)::BIGINT),
+       make_timestamp((ended_ms * 1000)::BIGINT), exit_code, forced, attempted, s.id
+FROM new_run r JOIN store.session s USING (session);
+
+INSERT INTO store.task
+SELECT run_id, position, task, package, h.id, kinds, time_saved_ms, execution_ms, cacheable, exit_code
+FROM new_task t JOIN store.hash h USING (hash);
+
+INSERT INTO store.artifact
+SELECT file_id, h.id, duration_ms FROM document JOIN store.hash h USING (hash) WHERE duration_ms > 0;
+
+DELETE FROM store.name;
+INSERT INTO store.name
+SELECT hash_id, coalesce(named.package || '#', '') || named.task, named.task, named.package
+FROM (SELECT hash_id, min({'package': package, 'task': task}) AS named FROM store.task GROUP BY hash_id);
+"""
 
 DUPLICATE_RUNS = "SELECT count(run) - (SELECT count(*) FROM new_run) FROM document"
 
-
-class DocumentLoader:
-    """Collects documents in a file, to merge all of a batch at once in the transaction of its events."""
-
-    def __init__(self, connection: "DuckDBPyConnection", workspace: Path) -> None:
-        self._connection, self._path = connection, workspace / "documents.ndjson"
-
-    def add(self, file_id: int, record: dict[str, Any]) -> None:
-        """Add the record of a document to the batch."""
-        with self._path.open("a", encoding="ascii") as file:
-            file.write(json.dumps({"file_id": file_id, **record}) + "\n")
-
-    def merge(self) -> int:
-        """Merge the batch into the tables and match runs to sessions; return the number of duplicate summaries."""
-        duplicates = 0
-        if self._path.exists():
-            self._connection.execute(READ_DOCUMENTS, {"path": str(self._path)})
-            for step in MERGE_STEPS:
-                self._connection.execute(step)
-            ((duplicates,),) = self._connection.execute(DUPLICATE_RUNS).fetchall()
-            self._path.unlink()
-        match_runs(self._connection)
-        return duplicates
-
-
-MAX_EARLY_MS = 100
-"""How much before its run a session may begin: the difference of synchronized clocks."""
-
-MAX_LATE_MS = 5000
-"""How much after its run a session's last event may arrive: clients send a refused batch again after 2 s."""
-
-TRUNCATED_MS = 1000
-"""The largest error of times that the log has in whole seconds."""
+MAX_EARLY_MS = 100  # how much before its run a session may begin: the difference of synchronized clocks
+MAX_LATE_MS = 5000  # how much after its run its last event may arrive: clients send a refused batch again after 2 s
+TRUNCATED_MS = 1000  # the largest error of times that the log has in whole seconds
 
 # `kinds & ~t.kinds = 0`: the session reports nothing but the events that turbo sends for the outcome of the task.
 # Times in whole seconds cannot tell apart candidates that miss as many tasks, so these match only if there is one.
@@ -149,8 +109,36 @@ ORDER BY missing, least(abs(after_start_ms), abs(after_end_ms)), run_id, session
 """
 """Pairs of a run and a session that fits it, the best first."""
 
+REPLACE_MATCHES = """
+DELETE FROM store.match;
+INSERT INTO store.match SELECT unnest($runs::INTEGER[]), unnest($sessions::INTEGER[])
+"""
 
-def match_runs(connection: "DuckDBPyConnection") -> None:
+
+class DocumentLoader:
+    """Collects documents in a file, to merge all of a batch at once in the transaction of its events."""
+
+    def __init__(self, connection: "DuckDBPyConnection", workspace: Path) -> None:
+        self._connection, self._path = connection, workspace / "documents.ndjson"
+
+    def add(self, file_id: int, record: dict[str, Any]) -> None:
+        """Add the record of a document to the batch."""
+        with self._path.open("a", encoding="ascii") as file:
+            file.write(json.dumps({"file_id": file_id, **record}) + "\n")
+
+    def merge(self) -> int:
+        """Merge the batch into the tables and match runs to sessions; return the number of duplicate summaries."""
+        duplicates = 0
+        if self._path.exists():
+            self._connection.execute(READ_DOCUMENTS, {"path": str(self._path)})
+            self._connection.execute(MERGE_DOCUMENTS)
+            ((duplicates,),) = self._connection.execute(DUPLICATE_RUNS).fetchall()
+            self._path.unlink()
+        _match_runs(self._connection)
+        return duplicates
+
+
+def _match_runs(connection: "DuckDBPyConnection") -> None:
     """Replace the rows of the table `match`: the best candidates, each run and session at most once."""
     if not connection.execute("FROM store.run LIMIT 1").fetchall():
         return
@@ -160,8 +148,5 @@ def match_runs(connection: "DuckDBPyConnection") -> None:
         if run_id not in sessions_by_run and session_id not in matched_sessions:
             sessions_by_run[run_id] = session_id
             matched_sessions.add(session_id)
-    connection.execute("DELETE FROM store.match")
-    connection.execute(
-        "INSERT INTO store.match SELECT unnest($runs::INTEGER[]), unnest($sessions::INTEGER[])",
-        {"runs": list(sessions_by_run), "sessions": list(sessions_by_run.values())},
-    )
+    matches = {"runs": list(sessions_by_run), "sessions": list(sessions_by_run.values())}
+    connection.execute(REPLACE_MATCHES, matches)

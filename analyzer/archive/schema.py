@@ -59,25 +59,28 @@ CREATE TABLE store.match (run_id INTEGER, session_id INTEGER);
 CREATE TABLE store.name (hash_id INTEGER, name VARCHAR, task VARCHAR, package VARCHAR);
 """
 
-EVENT_VIEWS = """
-CREATE {view} events AS
-SELECT s.session AS "sessionId", event_source(e.kind) AS source, event_result(e.kind) AS event, h.hash,
+NAMED_EVENTS = """
+SELECT {more_columns} s.session AS "sessionId", event_source(e.kind) AS source, event_result(e.kind) AS event, h.hash,
        e.duration_ms AS duration, e.happened_at AS timestamp, c.team_id AS "teamId", c.slug, c.team, c.ci,
        c.interactive, e.status, f.name AS file, e.position
-FROM {schema}.event e
+FROM {event} e
 JOIN store.session s ON s.id = e.session_id
 JOIN store.hash h ON h.id = e.hash_id
 JOIN store.context c ON c.id = e.context_id
-JOIN store.file f ON f.id = e.file_id;
+JOIN store.file f ON f.id = e.file_id
+"""
 
-CREATE {view} lookups AS
+EVENT_VIEWS = f"""
+CREATE {{view}} events AS {NAMED_EVENTS.format(more_columns="", event="{schema}.event")};
+
+CREATE {{view}} lookups AS
 SELECT s.session, h.hash,
        CASE WHEN is_local_hit(l.kinds) THEN 'local_hit' WHEN is_remote_hit(l.kinds) THEN 'remote_hit' ELSE 'miss'
             END AS outcome,
        is_local_only_miss(l.kinds) AS local_only_miss, l.duration_ms,
        l.first_at, l.last_at, c.team_id, c.slug, c.team, c.ci, c.interactive, n.task, n.package, l.events, l.kinds,
        l.session_id, l.hash_id
-FROM {schema}.lookup l
+FROM {{schema}}.lookup l
 JOIN store.session s ON s.id = l.session_id
 JOIN store.hash h ON h.id = l.hash_id
 JOIN store.context c ON c.id = l.context_id

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from analyzer.archive.merge import DURATION
-from analyzer.archive.view import View
+from analyzer.archive.schema import NAMED_EVENTS
 from analyzer.errors import Option, QueryError
 from analyzer.event import FIELD_NAMES
 from analyzer.validation import require_utf8
@@ -21,6 +21,9 @@ from analyzer.validation import require_utf8
 if TYPE_CHECKING:
     import polars as pl
     from duckdb import DuckDBPyConnection
+
+View = Literal["auto", "events", "runs"]
+"""What answers questions: events, turbo's run summaries, or events if there are any."""
 
 LIST_FILTERS = ("team", "ci", "session", "hash")
 EVENT_FILTERS = ("source", "event", "status")
@@ -56,26 +59,14 @@ class Selection:
     @property
     def filters_only_times(self) -> bool:
         """Whether no filter is set but `since` and `until`."""
-        others = (getattr(self, one.name) for one in fields(self) if one.name not in ("since", "until", "view"))
-        return all(value in (None, (), []) for value in others)
+        others = {field.name for field in fields(self)} - {"since", "until", "view"}
+        return all(getattr(self, name) in (None, (), []) for name in others)
 
     @property
     def chooses_events(self) -> bool:
         """Whether single events are filtered, which makes lookups partial."""
         return bool(self.source or self.event or self.status or self.where)
 
-
-# The columns that `where` can name are those of the relation `events`; the others make partial lookups.
-NAMED_EVENTS = """
-SELECT e.*, s.session AS "sessionId", event_source(e.kind) AS source, event_result(e.kind) AS event, h.hash,
-       e.duration_ms AS duration, e.happened_at AS timestamp, c.team_id AS "teamId", c.slug, c.team, c.ci,
-       c.interactive, f.name AS file
-FROM event e
-JOIN store.session s ON s.id = e.session_id
-JOIN store.hash h ON h.id = e.hash_id
-JOIN store.context c ON c.id = e.context_id
-JOIN store.file f ON f.id = e.file_id
-"""
 
 FILTERED_EVENTS = """
 SELECT * FROM {events}
@@ -113,12 +104,9 @@ FROM (SELECT {{source}} session_id, hash_id, min(happened_at) AS first_at, max(h
       FROM ({{events}}) JOIN context_rank USING (context_id) GROUP BY ALL) p
 JOIN context_rank r ON r.rank = p.first_rank
 """
-SOURCE_COLUMN = "event_source(kind) AS source,"
 
-PARTIAL_LOOKUP_PREFIX = "partial_lookup_"
-PARTIAL_LOOKUP_TABLES = "SELECT table_name FROM duckdb_tables() WHERE temporary AND starts_with(table_name, $prefix)"
-_table_numbers = count(1)
-"""Numbers the tables of partial lookups: a question may have several selections at once."""
+SELECTION_PREFIX = "selection_"  # of the names of all temporary tables that a selection needs
+new_table_number = count(1).__next__  # a question may have several selections at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # compared by identity: tables derived from a query are cached by it
@@ -139,22 +127,22 @@ class LookupsQuery:
 
     def rows(self, question: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Run a query that reads `{selected}`, and return its rows."""
-        return fetch_rows(self.connection, self._bind(question), self.parameters | parameters)
+        return self.execute(question, **parameters).fetchall()
 
     def frame(self, question: str, **parameters: Any) -> "pl.DataFrame":
         """Run a query that reads `{selected}`, and return its rows as a data frame."""
         import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
 
-        sql = self._bind(question)
-        return pl.DataFrame(self.connection.sql(sql, params=_used_parameters(sql, self.parameters | parameters)))
+        sql, used = self._bind(question, parameters)
+        return pl.DataFrame(self.connection.sql(sql, params=used))
 
-    def execute(self, statement: str, **parameters: Any) -> None:
+    def execute(self, statement: str, **parameters: Any) -> "DuckDBPyConnection":
         """Run a statement that reads `{selected}`."""
-        sql = self._bind(statement)
-        self.connection.execute(sql, _used_parameters(sql, self.parameters | parameters))
+        return self.connection.execute(*self._bind(statement, parameters))
 
-    def _bind(self, sql: str) -> str:
-        return sql.replace("{selected}", f"({self.sql})")
+    def _bind(self, sql: str, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        sql = sql.replace("{selected}", f"({self.sql})")
+        return sql, _used_parameters(sql, self.parameters | parameters)
 
 
 def fetch_rows(connection: "DuckDBPyConnection", sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -177,8 +165,8 @@ def select_lookups(connection: "DuckDBPyConnection", selection: Selection, *, by
     """
     lookup, events = "lookup", _events_sql(selection)
     if selection.chooses_events or by_source:
-        lookup = f"{PARTIAL_LOOKUP_PREFIX}{next(_table_numbers)}"
-        source = SOURCE_COLUMN if by_source else ""
+        lookup = f"{SELECTION_PREFIX}{new_table_number()}"
+        source = "event_source(kind) AS source," if by_source else ""
         _run_where(connection, selection, PARTIAL_LOOKUPS.format(table=lookup, source=source, events=events))
     lists = {name: list(getattr(selection, name)) for name in LIST_FILTERS}
     others = {name: getattr(selection, name) for name in ("since", "until", "interactive", *EVENT_FILTERS)}
@@ -194,14 +182,10 @@ def _events_sql(selection: Selection) -> str:
     if selection.where:
         # The line end closes a comment at the end of a condition.
         condition = " AND ".join(f"({where}\n)" for where in selection.where)
-        events = f"(SELECT * FROM ({NAMED_EVENTS}) WHERE {condition})"
+        # `where` can name the columns of the relation `events`; the others make partial lookups.
+        named = NAMED_EVENTS.format(more_columns="e.* EXCLUDE (status, position),", event="event")
+        events = f"(SELECT * FROM ({named}) WHERE {condition})"
     return FILTERED_EVENTS.format(events=events)
-
-
-def drop_partial_lookups(connection: "DuckDBPyConnection") -> None:
-    """Drop the tables of partial lookups, once the question that selected them is answered."""
-    for (name,) in connection.execute(PARTIAL_LOOKUP_TABLES, {"prefix": PARTIAL_LOOKUP_PREFIX}).fetchall():
-        connection.execute(f"DROP TABLE temp.{name}")
 
 
 def _run_where(connection: "DuckDBPyConnection", selection: Selection, statement: str) -> None:

@@ -1,24 +1,103 @@
-"""Reads log files into the table `staged`, choosing how by their format."""
+"""Reads log files into the table `staged`: through DuckDB, or through the Python reader of their format.
+
+DuckDB reads NDJSON and Parquet itself. The items of other formats are found in Python and written to an item file,
+which is NDJSON with a line for each item. Either way, SQL gives raw rows of events (see `event_validation`).
+"""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 import duckdb
 
-from analyzer.archive import raw_rows
 from analyzer.archive.accounting import FileReport
 from analyzer.archive.event_validation import STAGE_EVENTS
-from analyzer.archive.read_options import ReadOptions
-from analyzer.errors import UnreadableError
-from analyzer.event import DERIVED_FIELDS, FIELD_NAMES
+from analyzer.errors import Option, UnreadableError, UsageError
+from analyzer.event import DERIVED_FIELDS, ENVELOPE_FIELDS, FIELD_NAMES
 from analyzer.readers.formats import FORMATS
-from analyzer.readers.item import BOM, CUT_OFF, Item, decoded_lines
+from analyzer.readers.item import BOM, CUT_OFF, MAX_REJECT_CHARS, NOT_UTF8, Item, decoded_lines
 from analyzer.readers.stream import Stream
+from analyzer.text import replace_surrogates
+from analyzer.validation import require_utf8
 
 MIN_PIECE_BYTES = 1 << 22
+MAX_ITEM_BYTES = 1 << 23  # DuckDB holds several items in memory at once, for each thread
+TOO_LONG = f"longer than {MAX_ITEM_BYTES >> 20} MiB, which is not read"
+
+_ENVELOPE_NAMES = {column.name for column in ENVELOPE_FIELDS}
+_CONTEXT_TYPE = "STRUCT(" + ", ".join(f'"{name}" JSON' for name in sorted(_ENVELOPE_NAMES)) + ")"
+
+# `context` has the values of the request around an event, which apply where the event has none.
+_ITEM_COLUMNS = {"line": "BIGINT", "item": "BIGINT", "problem": "VARCHAR", "text": "VARCHAR",
+                "display_text": "VARCHAR", "context": _CONTEXT_TYPE}  # fmt: skip
+
+_LINES = f"""
+SELECT NULL::BIGINT AS line, 1::BIGINT AS item, CASE WHEN json IS NULL THEN 'not JSON' END AS problem,
+       json::VARCHAR AS text, json::VARCHAR AS display_text, NULL::{_CONTEXT_TYPE} AS context, json
+FROM read_ndjson_objects($path, compression=$compression, ignore_errors=true)
+"""
+
+_ITEMS = """
+SELECT * REPLACE (coalesce(problem, CASE WHEN json IS NULL THEN 'not JSON' END) AS problem,
+                  coalesce(display_text, text) AS display_text)
+FROM (SELECT *, CASE WHEN problem IS NULL THEN try_cast(text AS JSON) END AS json
+      FROM read_json($path, format='newline_delimited', columns=$columns, compression=$compression,
+                     auto_detect=false, hive_partitioning=false))
+"""
+
+# DuckDB may write a fractional number longer than it is in the file (1e3 as 1000.0): then the length proves nothing.
+_FROM_JSON = """
+SELECT line, item, problem, text, display_text, {fields},
+       strlen(text) <> {compact_bytes} OR contains(duration, '.') OR (timestamp >= '#' AND contains(timestamp, '.'))
+           AS may_have_more_keys
+FROM (SELECT *, json_transform(json, $structure) AS record FROM ({source}))
+"""
+
+_PARQUET = """
+SELECT file_row_number + 1 AS line, 1::BIGINT AS item, NULL::VARCHAR AS problem, to_json(row)::VARCHAR AS text,
+       to_json(row)::VARCHAR AS display_text, {fields}, false AS may_have_more_keys
+FROM read_parquet($path, file_row_number=true, hive_partitioning=false) AS row
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How log files are read.
+
+    `format` overrides the detected format. `columns` maps field names of the event schema to the names used in the
+    files. With `strict`, the first rejected event is an error.
+
+    Raises:
+        UsageError: a name in `columns` is empty, not valid UTF-8, or used for two fields.
+    """
+
+    format: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        require_utf8("columns", *self.columns.values())
+        # DuckDB compares column names without regard to case.
+        names = [column.lower() for column in self.all_columns]
+        for field_name, column in self.columns.items():
+            if not column:
+                raise UsageError(Option("columns", f"{field_name}="), ": the column name is missing")
+            if names.count(column.lower()) > 1:
+                mapped = Option("columns", f"{field_name}={column}")
+                raise UsageError(mapped, f": {column} is the column of another field; map that one too")
+
+    @property
+    def all_columns(self) -> list[str]:
+        """The names that files use for FIELD_NAMES, in that order."""
+        return [self.columns.get(name, name) for name in FIELD_NAMES]
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """The field names by the column names of `columns`."""
+        return {column: field_name for field_name, column in self.columns.items()}
 
 
 class Stager:
@@ -26,14 +105,16 @@ class Stager:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, workspace: Path, options: ReadOptions) -> None:
         self._connection, self._workspace, self._options = connection, workspace, options
-        self._columns = [options.column(name) for name in FIELD_NAMES]
+        self._columns = options.all_columns
+        structure = json.dumps(dict.fromkeys(self._columns, "JSON"))
+        self._json_parameters = {"structure": structure, "known_keys": [*self._columns, *DERIVED_FIELDS]}
 
     def stage(self, report: FileReport, stream: Stream, plain: Stream, file_id: int) -> None:
         """Stage all events of a file. `plain` is the stream in the form that DuckDB reads (see `plain_stream`)."""
         format_ = FORMATS[report.format]
         if format_.items:
             items = format_.items(stream.chunks(), self._options.renamed)
-            truncated = stream.damage and not report.content.ends_in_newline and format_.hides_cuts
+            truncated = stream.damage and not report.ends_in_newline and format_.hides_cuts
             self._stage_items(_reject_last(items) if truncated else items, file_id)
         elif format_.duckdb == "parquet":
             self._stage_parquet(report.name, plain, file_id)
@@ -43,9 +124,8 @@ class Stager:
     def plain_stream(self, report: FileReport, stream: Stream, head: bytes) -> Stream:
         """Return the stream, or a copy of its plain bytes if DuckDB reads the format but not the file as it is."""
         reader = FORMATS[report.format].duckdb
-        decompresses = reader == "ndjson" and stream.damage is None and stream.members <= 1
-        as_it_is = (stream.compression == "none" or decompresses) and not head.startswith(BOM)
-        if reader is None or as_it_is:
+        is_plain = stream.compression == "none" and not head.startswith(BOM)
+        if reader is None or is_plain:
             return stream
         with NamedTemporaryFile(dir=self._workspace, delete=False) as file:
             for number, chunk in enumerate(stream.chunks()):
@@ -56,9 +136,8 @@ class Stager:
         """Execute `sql` over the `{raw}` rows of NDJSON; return False if its lines are too long for DuckDB."""
         file = {"path": self._literal_path(plain.path), "compression": plain.compression}
         try:
-            self._connection.execute(
-                sql.replace("{raw}", raw_rows.line_rows(self._columns)), file | self._json_parameters() | parameters
-            )
+            rows = _json_rows(_LINES, self._columns)
+            self._connection.execute(sql.replace("{raw}", rows), file | self._json_parameters | parameters)
         except duckdb.OutOfMemoryException:
             return False
         except duckdb.InvalidInputException as error:
@@ -69,7 +148,7 @@ class Stager:
 
     def _stage_items(self, items: Iterable[Item], file_id: int) -> None:
         path = self._workspace / "items.ndjson"
-        raw_rows.write_items(path, items)
+        _write_items(path, items)
         try:
             self._stage_item_file(path, file_id)
         except duckdb.OutOfMemoryException:
@@ -82,28 +161,20 @@ class Stager:
         path.unlink()
 
     def _stage_item_file(self, path: Path, file_id: int) -> None:
-        file = {"path": str(path), "compression": "none", "columns": raw_rows.ITEM_COLUMNS, "file_id": file_id}
-        self._connection.execute(
-            STAGE_EVENTS.replace("{raw}", raw_rows.item_rows(self._columns)), file | self._json_parameters()
-        )
-
-    def _json_parameters(self) -> dict[str, Any]:
-        structure = json.dumps(dict.fromkeys(self._columns, "JSON"))
-        return {"structure": structure, "known_keys": [*self._columns, *DERIVED_FIELDS]}
+        file = {"path": str(path), "compression": "none", "columns": _ITEM_COLUMNS, "file_id": file_id}
+        rows = _json_rows(_ITEMS, self._columns)
+        self._connection.execute(STAGE_EVENTS.replace("{raw}", rows), file | self._json_parameters)
 
     def _stage_parquet(self, name: str, plain: Stream, file_id: int) -> None:
         path = self._literal_path(plain.path)
         describe = "DESCRIBE FROM read_parquet($path, hive_partitioning=false)"
         try:
             types = {row[0]: row[1] for row in self._connection.execute(describe, {"path": path}).fetchall()}
-            columns = {
-                field: column for field, column in zip(FIELD_NAMES, self._columns, strict=True) if column in types
-            }
-            floats = [column for column, kind in types.items() if kind in ("DOUBLE", "FLOAT")]
-            self._connection.execute(
-                STAGE_EVENTS.replace("{raw}", raw_rows.parquet_rows(columns, floats)),
-                {"path": path, "known_keys": self._columns, "file_id": file_id},
-            )
+            columns = {name: column for name, column in zip(FIELD_NAMES, self._columns, strict=True) if column in types}
+            floats = [column for column, sql_type in types.items() if sql_type in ("DOUBLE", "FLOAT")]
+            parameters = {"path": path, "known_keys": self._columns, "file_id": file_id}
+            rows = _parquet_rows(columns, floats)
+            self._connection.execute(STAGE_EVENTS.replace("{raw}", rows), parameters)
         except duckdb.Error as error:
             reason = str(error).splitlines()[0]
             raise UnreadableError(f"{name}: cannot be read as Parquet ({reason}); write the file again") from None
@@ -117,6 +188,58 @@ class Stager:
             link = Path(file.name + "-link")
         link.symlink_to(path.absolute())
         return str(link)
+
+
+def _json_rows(source: str, keys: Iterable[str]) -> str:
+    """Return the SQL of raw rows of _LINES or _ITEMS; `keys` are the file's names for FIELD_NAMES, in that order."""
+    fields, members = [], []
+    for place, (name, key) in enumerate(zip(FIELD_NAMES, keys, strict=True), start=1):
+        value = f"struct_extract_at(record, {place})"
+        merged = f'coalesce({value}, context."{name}")' if name in _ENVELOPE_NAMES else value
+        fields.append(f'{merged}::VARCHAR AS "{name}"')
+        # Each member adds the quotes of its key, a colon and a comma.
+        members.append(f"coalesce(strlen({value}::VARCHAR) + {len(key.encode()) + 4}, 0)")
+    # The length of an object without white space and with these keys alone: a text of this length holds nothing else.
+    # The braces add one, as the last member has no comma.
+    return _FROM_JSON.format(source=source, fields=", ".join(fields), compact_bytes=f"(1 + {' + '.join(members)})")
+
+
+def _parquet_rows(columns: Mapping[str, str], floats: Collection[str]) -> str:
+    """Return the SQL of raw rows of a Parquet file; `columns` gives its column of each field that it has.
+
+    Whole numbers in columns of `floats` become integers: data frames store integers with missing values as floats.
+    """
+    fields = []
+    for name in FIELD_NAMES:
+        value = "NULL"
+        if name in columns:
+            column = '"' + columns[name].replace('"', '""') + '"'
+            whole = f"CASE WHEN {column} = trunc({column}) THEN try_cast({column} AS BIGINT) END"
+            value = f"to_json({column})"
+            value = f"coalesce(to_json({whole}), {value})" if columns[name] in floats else value
+        fields.append(f'{value}::VARCHAR AS "{name}"')
+    return _PARQUET.format(fields=", ".join(fields))
+
+
+def _write_items(path: Path, items: Iterable[Item]) -> None:
+    """Write an item file: a JSON object a line, with the columns of _ITEM_COLUMNS."""
+    with path.open("wb") as file:
+        file.writelines(_item_line(item) for item in items)
+
+
+def _item_line(item: Item) -> bytes:
+    fields = {"line": item.line, "item": item.item, "problem": item.problem, "text": item.text,
+              "display_text": item.raw, "context": item.context}  # fmt: skip
+    line = json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
+    try:
+        data = line.encode()
+    except UnicodeEncodeError:
+        clean = json.loads(replace_surrogates(line))
+        data = json.dumps({**clean, "problem": item.problem or NOT_UTF8}, ensure_ascii=False).encode()
+    if len(data) <= MAX_ITEM_BYTES:
+        return data + b"\n"
+    beginning = (item.text if item.raw is None else item.raw)[:MAX_REJECT_CHARS]
+    return _item_line(Item(item.line, item.item, "", problem=TOO_LONG, raw=beginning))
 
 
 def _reject_last(items: Iterator[Item]) -> Iterator[Item]:

@@ -11,7 +11,7 @@ from importlib import import_module
 import click
 
 from analyzer.cli import console
-from analyzer.cli.exits import ALL_HELP, Exit, exit_of
+from analyzer.cli.console import Exit, exit_code_of, exit_help
 from analyzer.errors import AnalyzerError, disk_full_advice
 from analyzer.text import closest_match
 
@@ -30,13 +30,13 @@ COMMANDS = {
     "journal": "Show, resolve and verify what replay sent.",
     "completion": "Print a completion script for your shell.",
 }
-"""The commands in the order of the help, with their summaries; each is the `command` of the module of its name."""
+"""Names of the commands in the order of the help, and their summaries. The module of each name has its `command`."""
 
 COMPLETE_VARIABLE = "_ANALYZER_COMPLETE"
-"""The environment variable that a shell's completion script sets when it calls this program."""
+"""A shell's completion script sets this environment variable when it calls this program."""
 
 INTERRUPTED_QUERY = "Query interrupted"
-"""The message of the RuntimeError that DuckDB raises for Ctrl-C during a query."""
+"""The message of the RuntimeError that DuckDB raises on Ctrl-C during a query."""
 
 FIRST_SCREEN = """\
 analyzer: understand a remote build cache from its usage events, offline.
@@ -87,7 +87,7 @@ class CommandGroup(click.Group):
     cls=CommandGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=ALL_HELP,
+    epilog=exit_help(*Exit),
 )
 @click.version_option(package_name="cache-event-analyzer", prog_name="analyzer")
 @click.pass_context
@@ -112,7 +112,7 @@ def main() -> None:
     """Run the program and exit; or answer a shell that asks for completions."""
     console.reopen_closed_streams()
     if COMPLETE_VARIABLE in os.environ:
-        from analyzer.cli.shells import register_shells  # noqa: PLC0415
+        from analyzer.cli.completion import register_shells  # noqa: PLC0415
 
         register_shells()
     sys.exit(run(sys.argv[1:]))
@@ -139,7 +139,7 @@ def _run(arguments: list[str]) -> int:  # noqa: C901  (one branch for each kind 
         return Exit.USAGE
     except AnalyzerError as error:
         console.error(error.message)
-        return exit_of(error)
+        return exit_code_of(error)
     except (KeyboardInterrupt, click.Abort):
         console.error("interrupted")
         return Exit.INTERRUPTED
@@ -156,7 +156,7 @@ def _run(arguments: list[str]) -> int:  # noqa: C901  (one branch for each kind 
         console.error(f"{error.filename or 'input or output'}: {error.strerror or error}{advice and '; '}{advice}")
         return Exit.FAILED
     except Exception as error:
-        # Told by its module's name: importing DuckDB for its exception class takes a tenth of a second.
+        # Recognized by the name of its module: importing DuckDB for its exception class takes a tenth of a second.
         if not type(error).__module__.startswith(("duckdb", "_duckdb")):
             raise
         console.error(f"the database failed: {error}")

@@ -5,43 +5,36 @@ from typing import TYPE_CHECKING
 import click
 
 from analyzer.cli import console
-from analyzer.cli.exits import CHECK_HELP, Exit
-from analyzer.cli.filters import FILTERS_HELP, filter_options
-from analyzer.cli.options import Command, Rate, Seconds
-from analyzer.cli.output import OutputOptions, output_options, write
-from analyzer.cli.source import SourceOptions, exit_code, open_source, source_options
+from analyzer.cli.console import Exit, exit_help
+from analyzer.cli.options import Rate, Seconds
+from analyzer.cli.output import write
+from analyzer.cli.question import QuestionArguments, question_command
+from analyzer.cli.source import exit_code, open_source
 from analyzer.questions.options import DEFAULT_MIN_LOOKUPS, CheckOptions
 
 if TYPE_CHECKING:
-    from analyzer.archive.selection import Selection
     from analyzer.questions.report import Report
 
 
-@click.command("check", cls=Command, epilog=f"{FILTERS_HELP} {CHECK_HELP}")
-@source_options()
-@click.option("--min-hit-rate", type=Rate(), help="The lowest acceptable hit rate, from 0 to 1.")
-@click.option("--min-remote-hit-rate", type=Rate(), help="The lowest acceptable remote hit rate.")
-@click.option("--max-drop", type=Rate(), help="How far the hit rate of the last 7 days may be below the 7 days before.")
-@click.option("--min-time-saved", type=Seconds(), help="The least acceptable time saved: 30m, 10h, 2d.")
-@click.option(
-    "--min-lookups",
-    type=int,
-    default=DEFAULT_MIN_LOOKUPS,
-    show_default=True,
-    help="With fewer lookups (misses, where the remote cache was never asked) nothing fails: not enough data.",
-)
-@filter_options
-@output_options
+@question_command(
+    "check",
+    click.option("--min-hit-rate", type=Rate(), help="The lowest acceptable hit rate, from 0 to 1."),
+    click.option("--min-remote-hit-rate", type=Rate(), help="The lowest acceptable remote hit rate."),
+    click.option(
+        "--max-drop", type=Rate(), help="How far the hit rate of the last 7 days may be below the 7 days before."
+    ),
+    click.option("--min-time-saved", type=Seconds(), help="The least acceptable time saved: 30m, 10h, 2d."),
+    click.option(
+        "--min-lookups", type=int, default=DEFAULT_MIN_LOOKUPS, show_default=True,
+        help="With fewer lookups (misses, where the remote cache was never asked) nothing fails: not enough data.",
+    ),
+    exits=exit_help(Exit.THRESHOLD),
+    has_costs=False,
+)  # fmt: skip
 def command(
-    inputs: SourceOptions,
-    selection: "Selection",
-    min_hit_rate: float | None,
-    min_remote_hit_rate: float | None,
-    max_drop: float | None,
-    min_time_saved: float | None,
-    min_lookups: int,
-    output: OutputOptions,
-) -> int:
+    arguments: QuestionArguments, min_hit_rate: float | None, min_remote_hit_rate: float | None,
+    max_drop: float | None, min_time_saved: float | None, min_lookups: int,
+) -> int:  # fmt: skip
     """Fail with exit code 5 where a threshold is missed, for use in CI.
 
     \b
@@ -54,9 +47,9 @@ def command(
 
     min_time_saved_ms = None if min_time_saved is None else min_time_saved * 1000
     options = CheckOptions(min_hit_rate, min_remote_hit_rate, max_drop, min_time_saved_ms, min_lookups)
-    target = output.target(inputs)
-    with open_source(inputs, selection.view) as log:
-        report = check(log, selection, options)
+    target = arguments.output.target(arguments.inputs)
+    with open_source(arguments.inputs, arguments.selection.view) as log:
+        report = check(log, arguments.selection, options)
         write(report, target)
         missed = _report_verdicts(report)
         return exit_code(log.load_result) or missed

@@ -3,38 +3,21 @@
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-import click
-
-from analyzer.cli.exits import HELP as EXITS
-from analyzer.cli.filters import FILTERS_HELP, filter_options
-from analyzer.cli.options import COST_PER_MINUTE, Command
-from analyzer.cli.output import OutputOptions, output_options, write
-from analyzer.cli.source import SourceOptions, exit_code, open_source, source_options
+from analyzer.cli.options import limit_option
+from analyzer.cli.output import write
+from analyzer.cli.question import QuestionArguments, question_command
+from analyzer.cli.source import exit_code, open_source
 from analyzer.questions.options import CompareOptions
 from analyzer.text import replace_surrogates
 
-if TYPE_CHECKING:
-    from analyzer.archive.selection import Selection
 
-
-@click.command("compare", cls=Command, epilog=f"{FILTERS_HELP} {EXITS}")
-@source_options("[SOURCE]... [A B]")
-@click.option(
-    "--limit",
-    type=int,
-    metavar="N",
-    default=CompareOptions().limit,
-    show_default=True,
-    help="How many groups of each dimension to show.",
+@question_command(
+    "compare",
+    limit_option(CompareOptions().limit, "How many groups of each dimension to show."),
+    source="[SOURCE]... [A B]",
 )
-@COST_PER_MINUTE
-@filter_options
-@output_options
-def command(
-    inputs: SourceOptions, selection: "Selection", limit: int, cost_per_minute: float | None, output: OutputOptions
-) -> int:
+def command(arguments: QuestionArguments, limit: int) -> int:
     """Compare two periods, filters or sources.
 
     Shows whether the hit rate changed or only the mix of lookups, by how much at least, where, and since when. Numbers
@@ -55,15 +38,18 @@ def command(
     from analyzer.questions.comparison_sides import ComparisonSide, parse_sides  # noqa: PLC0415
     from analyzer.questions.report import with_costs  # noqa: PLC0415
 
-    options = CompareOptions(limit)
-    target = output.target(inputs)
+    inputs, selection, options = arguments.inputs, arguments.selection, CompareOptions(limit)
+    target = arguments.output.target(inputs)
     sources, sides = parse_sides(inputs.sources, datetime.now(UTC))
-    logs_sources = [sources]
+    sources_of_logs = [sources]
     if sides is None and len(sources) == 2:  # noqa: PLR2004  (A and B)
         a, b = sources
-        logs_sources = [(a,), (b,)]
+        sources_of_logs = [(a,), (b,)]
         sides = ComparisonSide(f"A: {replace_surrogates(a)}", {}), ComparisonSide(f"B: {replace_surrogates(b)}", {})
     with ExitStack() as stack:
-        logs = [stack.enter_context(open_source(replace(inputs, sources=one), selection.view)) for one in logs_sources]
-        write(with_costs(compare(logs, selection, sides, options), cost_per_minute), target)
+        logs = [
+            stack.enter_context(open_source(replace(inputs, sources=sources), selection.view))
+            for sources in sources_of_logs
+        ]
+        write(with_costs(compare(logs, selection, sides, options), arguments.cost_per_minute), target)
         return max(exit_code(log.load_result) for log in logs)

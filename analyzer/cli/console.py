@@ -1,4 +1,4 @@
-"""Writes `error:`, `note:` and `detail:` lines to stderr, one line each, at the verbosity that the user chose.
+"""Writes `error:`, `note:` and `detail:` lines to stderr at the user's verbosity, and defines the exit codes.
 
 Library messages name options by their Python names (`analyzer.errors.Option`); this module spells them for the shell.
 """
@@ -7,13 +7,49 @@ import os
 import sys
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 import click
 
 from analyzer.cli.options import TitledOption
-from analyzer.errors import Message, Option
+from analyzer.errors import AnalyzerError, InputError, Message, Option, UsageError
 from analyzer.text import replace_surrogates
+
+
+class Exit(IntEnum):
+    """An exit code and its meaning, as help lists it."""
+
+    OK = 0, "ok"
+    FAILED = 1, "failed"
+    USAGE = 2, "usage"
+    INPUT = 3, "input not readable"
+    STOPPED = 4, "replay stopped, run it again to continue"
+    THRESHOLD = 5, "threshold missed"
+    DEAD_LETTERS = 6, "replay finished with dead letters"
+    REFUSED = 7, "refused by the server (auth, billing, disabled)"
+    UNCERTAIN = 8, "uncertain events remain"
+    INTERRUPTED = 130, "interrupted"
+
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        """Create a member whose value is `code`."""
+        member = int.__new__(cls, code)
+        member._value_, member.meaning = code, meaning
+        return member
+
+
+def exit_help(*more: Exit) -> str:
+    """Return the help text about the exit codes that every command has, and `more`."""
+    codes = sorted({Exit.OK, Exit.FAILED, Exit.USAGE, Exit.INPUT, Exit.INTERRUPTED, *more})
+    return f"Exit codes: {', '.join(f'{code.value} {code.meaning}' for code in codes)}."
+
+
+def exit_code_of(error: AnalyzerError) -> Exit:
+    """Return the exit code of a command that failed with `error`."""
+    if isinstance(error, UsageError):
+        return Exit.USAGE
+    return Exit.INPUT if isinstance(error, InputError) else Exit.FAILED
 
 
 class Verbosity(IntEnum):

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from analyzer.errors import UsageError
 
 IsSource = Callable[[Path], bool]
-"""Tells whether the command reads a file as (a part of) SOURCE."""
+"""Returns whether the command reads a file as SOURCE or as a part of it."""
 
 
 def require_writable(paths: Sequence[Path], is_source: IsSource, in_use: Sequence[Path], *, force: bool) -> None:
@@ -17,8 +17,8 @@ def require_writable(paths: Sequence[Path], is_source: IsSource, in_use: Sequenc
 
     `in_use` are other files that the command reads or writes. An existing file needs `force`.
     """
-    for place, path in enumerate(paths):
-        require_unused(path, is_source, (*paths[:place], *in_use))
+    for index, path in enumerate(paths):
+        require_unused(path, is_source, (*paths[:index], *in_use))
         _require_free(path, force=force)
 
 

@@ -1,33 +1,35 @@
 """`analyzer journal`: shows what replay sent, settles uncertain events, and checks the journal."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from analyzer.archive.selection import Selection
 from analyzer.cli import console
-from analyzer.cli.exits import HELP as EXITS
-from analyzer.cli.exits import Exit
+from analyzer.cli.console import Exit, exit_help
 from analyzer.cli.files import require_writable
 from analyzer.cli.filters import event_filter_options
 from analyzer.cli.options import Command, titled_option
 from analyzer.cli.output import OutputOptions, output_options, write
-from analyzer.cli.replay_options import DEFAULT_JOURNAL, FILE, default_journal, replay_settings
+from analyzer.cli.replay import DEFAULT_JOURNAL, FILE, configured_server, default_journal
 from analyzer.cli.source import SourceOptions, open_source, source_options
 from analyzer.errors import JournalError, UsageError
+from analyzer.replayer.journal import CONFIRMED, DEAD_LETTERED, UNCERTAIN, Journal
+from analyzer.replayer.journal_file import journal_files
 from analyzer.replayer.options import ReplayOptions
-
-if TYPE_CHECKING:
-    from analyzer.archive.selection import Selection
-    from analyzer.replayer.journal import Journal
+from analyzer.replayer.pending import ReplayRequest
+from analyzer.replayer.replay import Replay
+from analyzer.replayer.settings import normalize_api
+from analyzer.replayer.tables import DESTINATIONS, uncertain_table
+from analyzer.table import Table
 
 _JOURNAL = click.option(
-    "--journal", "path", type=FILE, default=DEFAULT_JOURNAL, show_default=True,
+    "--journal", "journal_path", type=FILE, default=DEFAULT_JOURNAL, show_default=True,
     help="The journal; beside an archive it is ARCHIVE.replay.sqlite.",
 )  # fmt: skip
 
 
-@click.group("journal", epilog=EXITS)
+@click.group("journal", epilog=exit_help())
 def command() -> None:
     """Show the journal of replay, settle uncertain events, and check it.
 
@@ -39,20 +41,18 @@ def command() -> None:
     """
 
 
-def _open(path: Path, *, read_only: bool = True) -> "Journal":
-    from analyzer.replayer.journal import Journal  # noqa: PLC0415
-
+def _open(path: Path, *, read_only: bool = True) -> Journal:
     if not path.is_file():
-        nearby = sorted(str(one) for one in path.parent.glob("*replay.sqlite"))
+        nearby = sorted(map(str, path.parent.glob("*replay.sqlite")))
         hint = f"name one with --journal: {', '.join(nearby)}" if nearby else "a replay with --execute creates one"
         raise UsageError(f"{path}: there is no such journal; {hint}")
     return Journal(path, read_only=read_only)
 
 
-@command.command("status", cls=Command, epilog=EXITS)
+@command.command("status", cls=Command, epilog=exit_help())
 @_JOURNAL
 @output_options
-def status(path: Path, output: OutputOptions) -> None:
+def status(journal_path: Path, output: OutputOptions) -> None:
     """Show, by destination, what was delivered, refused and unsent.
 
     \b
@@ -61,18 +61,16 @@ def status(path: Path, output: OutputOptions) -> None:
     """
     from analyzer.archive.accounting import Accounting  # noqa: PLC0415
     from analyzer.questions.report import Report  # noqa: PLC0415
-    from analyzer.replayer.journal_file import journal_files  # noqa: PLC0415
-    from analyzer.replayer.tables import destinations_table, uncertain_table  # noqa: PLC0415
 
-    target = output.target(None, *journal_files(path))
-    with _open(path) as journal:
-        tables = [destinations_table(journal.summary())]
+    target = output.target(None, *journal_files(journal_path))
+    with _open(journal_path) as journal:
+        tables = [Table("destinations", DESTINATIONS, journal.summary())]
         if uncertain := journal.uncertain_chunks():
             tables.append(uncertain_table(uncertain))
-    write(Report("journal", Accounting(0, 0, 0, 0, 0, 0), tables, tables[0]), target)
+    write(Report("journal", Accounting(), tables, tables[0]), target)
 
 
-@command.command("resolve", cls=Command, epilog=EXITS)
+@command.command("resolve", cls=Command, epilog=exit_help())
 @_JOURNAL
 @click.option(
     "--uncertain", type=click.Choice(["resend", "delivered", "dead-letter"]),
@@ -83,7 +81,7 @@ def status(path: Path, output: OutputOptions) -> None:
 @click.option("--api", metavar="URL", help="Only what went to this server.")
 @click.option("--team", metavar="NAME", help="Only what went to this team, as `journal status` names it.")
 def resolve(
-    path: Path, uncertain: str | None, dead_letters: str | None, chunk_id: int | None, api: str | None,
+    journal_path: Path, uncertain: str | None, dead_letters: str | None, chunk_id: int | None, api: str | None,
     team: str | None,
 ) -> None:  # fmt: skip
     """Settle events that may or may not have been delivered.
@@ -96,9 +94,6 @@ def resolve(
       analyzer journal resolve --uncertain resend --chunk 17
       analyzer journal resolve --uncertain resend --team web
     """
-    from analyzer.replayer.journal import CONFIRMED, DEAD_LETTERED, UNCERTAIN  # noqa: PLC0415
-    from analyzer.replayer.settings import normalize_api  # noqa: PLC0415
-
     if (uncertain is None) == (dead_letters is None):
         raise UsageError("choose one: --uncertain resend|delivered|dead-letter, or --dead-letters resend")
     state, choice = UNCERTAIN if uncertain else DEAD_LETTERED, uncertain or dead_letters or ""
@@ -107,25 +102,25 @@ def resolve(
         "delivered": (CONFIRMED, "now delivered"),
         "dead-letter": (DEAD_LETTERED, "now dead letters"),
     }[choice]
-    with _open(path, read_only=False) as journal:
+    with _open(journal_path, read_only=False) as journal:
         chunks, events = journal.resolve(state, new_state, chunk_id, normalize_api(api) if api else None, team)
     if chunk_id is not None and not chunks:
         raise JournalError(f"--chunk {chunk_id}: no such chunk; `analyzer journal status` lists them")
-    none = f"{path}: no events are {state.replace('_', '-')}{' there' if api or team else ''}"
+    none = f"{journal_path}: no events are {state.replace('_', '-')}{' there' if api or team else ''}"
     console.note(f"{events:,} events: {effect}" if chunks else none)
 
 
-@command.command("verify", cls=Command, epilog=EXITS)
+@command.command("verify", cls=Command, epilog=exit_help())
 @source_options()
-@click.option("--journal", "path", type=FILE, help="The journal; by default as for replay.")
+@click.option("--journal", "journal_path", type=FILE, help="The journal; by default as for replay.")
 @click.option("--api", metavar="URL", help="The server that SOURCE was sent to. [env: TURBO_API]")
 @click.option("--team-id", metavar="ID", help="The team id that replay was given.")
 @click.option("--slug", metavar="SLUG", help="The team slug that replay was given.")
 @titled_option("Input")("--force", is_flag=True, help="Overwrite the file of --rejects.")
 @event_filter_options
 def verify(
-    inputs: SourceOptions, path: Path | None, api: str | None, team_id: str | None, slug: str | None, force: bool,
-    selection: "Selection",
+    inputs: SourceOptions, journal_path: Path | None, api: str | None, team_id: str | None, slug: str | None,
+    force: bool, selection: Selection,
 ) -> int:  # fmt: skip
     """Check that the journal is sound; with SOURCE, compare it with these events.
 
@@ -134,41 +129,39 @@ def verify(
       analyzer journal verify
       analyzer journal verify cache.duckdb
     """
-    path = path or default_journal(inputs.sources)
-    require_writable([inputs.rejects] if inputs.rejects else [], inputs.includes, [path], force=force)
-    with _open(path) as journal:
+    journal_path = journal_path or default_journal(inputs.sources)
+    require_writable([inputs.rejects] if inputs.rejects else [], inputs.includes, [journal_path], force=force)
+    with _open(journal_path) as journal:
         faults = list(journal.faults())
         for fault in faults:
-            console.error(f"{path}: {fault}")
+            console.error(f"{journal_path}: {fault}")
         if inputs.sources:
             _compare(inputs, journal, api, ReplayOptions(team_id=team_id, slug=slug), selection)
     if not faults:
-        console.note(f"{path}: sound")
+        console.note(f"{journal_path}: sound")
     return Exit.FAILED if faults else Exit.OK
 
 
 def _compare(
-    inputs: SourceOptions, journal: "Journal", api: str | None, options: ReplayOptions, selection: "Selection"
+    inputs: SourceOptions, journal: Journal, api: str | None, options: ReplayOptions, selection: Selection
 ) -> None:
-    """Write what the journal knows about the events of SOURCE, and which other events it knows."""
-    from analyzer.questions.notes import unknown_name_notes  # noqa: PLC0415
-    from analyzer.replayer.pending import ReplayRequest  # noqa: PLC0415
-    from analyzer.replayer.replay import Replay  # noqa: PLC0415
+    """Note the states of the events of SOURCE in the journal, and how many other events it has."""
+    from analyzer.questions.report import unknown_name_notes  # noqa: PLC0415
 
-    settings = replay_settings(api)
+    server = configured_server(api)
     with open_source(inputs, "events") as log:
         notes = unknown_name_notes(log, selection)
-        replay = Replay(log.connection, ReplayRequest(selection, options, settings.team), settings.api, journal)
+        replay = Replay(log.connection, ReplayRequest(selection, options, server.team), server.api, journal)
         outside = replay.events_outside_selection()
     states = replay.states
     notes.append(
-        f"for {settings.api}: {states.selected:,} events selected = {states.confirmed:,} confirmed"
+        f"for {server.api}: {states.selected:,} events selected = {states.confirmed:,} confirmed"
         f" + {states.dead_lettered:,} dead-lettered + {states.uncertain:,} uncertain + {states.unsent:,} unsent"
     )
     notes += replay.unclear_team_notes()
     if outside:
         notes.append(f"{outside:,} more events were sent there that SOURCE and the filters do not select")
-    others = sorted({row[0] for row in journal.summary()} - {settings.api})
+    others = sorted({row[0] for row in journal.summary()} - {server.api})
     if others:
         notes.append(f"the journal also knows {', '.join(others)}: --api names the server to compare with")
     for note in notes:

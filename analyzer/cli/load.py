@@ -4,22 +4,19 @@ from pathlib import Path
 
 import click
 
-from analyzer.cli.exits import HELP as EXITS
+from analyzer.cli.console import exit_help
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, exit_code, load_progress, report_input, require_logs, source_options
 from analyzer.errors import UsageError
 
 
-@click.command("load", cls=Command, epilog=EXITS)
+@click.command("load", cls=Command, epilog=exit_help())
 @source_options("LOG...", "Files, directories, globs, or - for stdin. File types are detected from content.")
 @click.option(
-    "--into",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    metavar="FILE.duckdb",
+    "--into", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE.duckdb",
     help="The archive; created if it does not exist.",
-)
+)  # fmt: skip
 @output_options
 def command(inputs: SourceOptions, into: Path, output: OutputOptions) -> int:
     """Load logs into an archive, a DuckDB file that answers at once.

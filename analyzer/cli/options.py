@@ -117,6 +117,11 @@ class RestoreCost(click.ParamType[tuple[float, float]]):
         return costs_ms.get("local", 0.0), costs_ms.get("remote", 0.0)
 
 
+def limit_option(default: int | None, help_text: str) -> Decorator:
+    """Return the option --limit of a command."""
+    return click.option("--limit", type=int, metavar="N", default=default, show_default=True, help=help_text)
+
+
 RETENTION = click.option(
     "--retention", type=float, default=MissesOptions().retention_days, show_default=True, metavar="DAYS",
     help="How long the cache keeps artifacts now.",

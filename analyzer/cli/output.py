@@ -1,8 +1,7 @@
-"""The output options, and the one place that runs a question and writes its report."""
+"""The output options, and the one place that writes a report: to stdout or a file, with its notes on stderr."""
 
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -14,15 +13,12 @@ import click
 from analyzer.cli import console
 from analyzer.cli.files import atomic_write, require_writable
 from analyzer.cli.options import Decorator, option_group, titled_option
-from analyzer.cli.source import SourceOptions, exit_code, open_source
+from analyzer.cli.source import SourceOptions
 from analyzer.errors import Message, UsageError
 
 if TYPE_CHECKING:
-    from analyzer.archive.open_log import OpenLog
-    from analyzer.archive.view import View
-    from analyzer.cli.exits import Exit
     from analyzer.questions.report import Report
-    from analyzer.render.formats import Output
+    from analyzer.render import Output
     from analyzer.table import Table
 
 INSTALL_REPORT = "pip install 'cache-event-analyzer[report]' (from a checkout: pip install -e '.[report]')"
@@ -59,7 +55,7 @@ class OutputOptions:
         """Return format and file, before any work is done; `in_use` are other files that the command writes.
 
         Raises:
-            UsageError: a file exists or is in use, the format cannot be told, or its packages are not installed.
+            UsageError: a file exists or is in use, the format is unknown, or its packages are not installed.
         """
         paths = [path for path in (self.output_path, inputs and inputs.rejects) if path]
         is_source = inputs.includes if inputs else lambda _path: False
@@ -76,35 +72,22 @@ def output_options_with(default: str) -> Decorator:
     """Return a decorator that adds --format, -o and --force; the command gets one argument `output`."""
     help_text = f"Default: {default}, or by the suffix of -o."
     options = (_option("--format", "format_name", type=click.Choice(FORMAT_NAMES), help=help_text), *_DESTINATION)
-    return option_group("output", options, ["format_name", "output_path", "force"], partial(OutputOptions, default=default))
+    return option_group(
+        "output", options, ["format_name", "output_path", "force"], partial(OutputOptions, default=default)
+    )
 
 
 output_options = output_options_with(default="table")
 
 
 def _output_format(name: str | None, path: Path | None, default: str) -> "Output":
-    from analyzer.render.formats import OUTPUTS  # noqa: PLC0415
+    from analyzer.render import OUTPUTS  # noqa: PLC0415
 
     by_suffix = next((name for name, output in OUTPUTS.items() if path and path.suffix in output.suffixes), None)
     if path and not name and not by_suffix:
         formats = "|".join(FORMAT_NAMES)
         raise UsageError(f"{path}: no format has the suffix {path.suffix!r}; choose one with --format {formats}")
     return OUTPUTS[name or by_suffix or default]
-
-
-def run_question(
-    inputs: SourceOptions,
-    output: OutputOptions,
-    question: Callable[["OpenLog"], "Report"],
-    *,
-    view: "View" = "auto",
-    lookups_only: bool = False,
-) -> "Exit":
-    """Open SOURCE, write the report that `question` makes of it, and return the exit code."""
-    target = output.target(inputs)
-    with open_source(inputs, view, lookups_only=lookups_only) as log:
-        write(question(log), target)
-        return exit_code(log.load_result)
 
 
 def write(report: "Report", target: Target) -> None:
@@ -134,7 +117,7 @@ def _spell_options(report: "Report") -> "Report":
 
 
 def _spell_cells(table: "Table") -> "Table":
-    # The rows of a user's query are streamed, and hold no messages. Elsewhere a column has them in every row or in none.
+    # A query streams its rows, which hold no messages. Elsewhere a column has messages in every row or in none.
     if table.from_user_sql or not any(isinstance(cell, Message) for row in table.rows[:1] for cell in row):
         return table
     return replace(table, rows=[tuple(map(console.spell_options, row)) for row in table.rows])

@@ -13,7 +13,7 @@ import click
 
 from analyzer.cli import console
 from analyzer.cli.completion import complete_files
-from analyzer.cli.exits import Exit
+from analyzer.cli.console import Exit
 from analyzer.cli.files import atomic_write
 from analyzer.cli.options import Decorator, option_group, titled_option
 from analyzer.errors import UsageError
@@ -24,8 +24,8 @@ from analyzer.readers.source import expand_sources, is_archive
 if TYPE_CHECKING:
     from analyzer.archive.accounting import LoadResult
     from analyzer.archive.open_log import LoadObserver, OpenLog
-    from analyzer.archive.read_options import ReadOptions
-    from analyzer.archive.view import View
+    from analyzer.archive.selection import View
+    from analyzer.archive.staging import ReadOptions
 
 SOURCE_HELP = (
     "SOURCE: logs, directories, globs, one archive (*.duckdb), or - for stdin. File types are detected from content."
@@ -55,7 +55,7 @@ class SourceOptions:
 
     def read_options(self) -> "ReadOptions":
         """Return how files are to be read; raises UsageError for a bad --map."""
-        from analyzer.archive.read_options import ReadOptions  # noqa: PLC0415
+        from analyzer.archive.staging import ReadOptions  # noqa: PLC0415
 
         pairs = [_column_pair(text) for text in self.columns]
         if len(dict(pairs)) < len(pairs):
@@ -67,10 +67,10 @@ class SourceOptions:
         named = [Path(source) for source in self.sources if source != "-"]
         if any(source.is_file() and source.samefile(path) for source in named):
             return True
-        wide = [str(source) for source in named if source.is_dir() or (has_magic(str(source)) and not source.exists())]
-        if not wide or not self._is_log(path):
+        searched = [str(one) for one in named if one.is_dir() or (has_magic(str(one)) and not one.exists())]
+        if not searched or not self._is_log(path):
             return False
-        return any(file.path.samefile(path) for file in expand_sources(wide, None, path.parent).files)
+        return any(file.path.samefile(path) for file in expand_sources(searched, None, path.parent).files)
 
     def _is_log(self, path: Path) -> bool:
         from analyzer.readers.formats import HEAD_BYTES, detect_format  # noqa: PLC0415
@@ -111,14 +111,13 @@ def open_source(inputs: SourceOptions, view: "View" = "auto", *, lookups_only: b
 
 def report_input(log: "OpenLog", rejects: Path | None) -> None:
     """Report unreadable files and notes on the input on stderr; write the rejects to the file `rejects`."""
-    from analyzer.questions.notes import load_notes  # noqa: PLC0415
+    from analyzer.questions.load import load_notes  # noqa: PLC0415
 
     for error in log.load_result.errors:
         console.error(error.message)
     for file in log.load_result.files:
-        console.detail(
-            f"{file.name}: {file.format}, {file.read:,} read, {file.kept:,} kept, {file.rejected:,} rejected"
-        )
+        counts = f"{file.read:,} read, {file.kept:,} kept, {file.rejected:,} rejected"
+        console.detail(f"{file.name}: {file.format}, {counts}")
     for text in load_notes(log):
         console.note(text)
     if rejects:
@@ -126,7 +125,7 @@ def report_input(log: "OpenLog", rejects: Path | None) -> None:
 
 
 def _write_rejects(log: "OpenLog", path: Path) -> None:
-    from analyzer.questions.notes import REJECTS  # noqa: PLC0415
+    from analyzer.questions.load import REJECTS  # noqa: PLC0415
 
     keys = ("file", "line", "item", "reason", "text")
     with atomic_write(path) as out:
@@ -138,7 +137,7 @@ def _write_rejects(log: "OpenLog", path: Path) -> None:
 
 def require_logs(result: "LoadResult", inputs: SourceOptions) -> None:
     """End the command where no log could be read; unreadable files have been reported already."""
-    from analyzer.questions.notes import require_logs as require  # noqa: PLC0415
+    from analyzer.questions.load import require_logs as require  # noqa: PLC0415
 
     if result.errors and not result.files:
         raise click.exceptions.Exit(Exit.INPUT)

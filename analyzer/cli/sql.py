@@ -2,14 +2,14 @@
 
 import click
 
-from analyzer.cli.exits import HELP as EXITS
+from analyzer.cli.console import exit_help
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, exit_code, open_source, source_options
 from analyzer.errors import UsageError
 
 
-@click.command("sql", cls=Command, epilog=EXITS)
+@click.command("sql", cls=Command, epilog=exit_help())
 @source_options("[SOURCE]... SQL")
 @output_options
 def command(inputs: SourceOptions, output: OutputOptions) -> int:

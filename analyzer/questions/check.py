@@ -25,23 +25,17 @@ COLUMNS = (
 
 
 def check(log: OpenLog, selection: Selection, options: CheckOptions) -> Report:
-    """Return the report of `check`: the table `checks` with a row for each threshold.
-
-    The drop is that of the last 7 days' hit rate from the 7 days before.
-
-    Raises:
-        UsageError: `source` or `event` is given.
-    """
+    """Answer `check`: the table `checks`, a row per threshold; a drop compares the last 7 days with the 7 before."""
     scope = select_scope(log, selection, needs_both_for="check")
     weeks = [
         measure_rates(select_scope(log, narrow_selection(selection, week)).selected)[0]
         for week in last_two_weeks(log, selection)
     ]
-    records = _records(options, measure_side(scope), *weeks)
-    return build_report("check", scope, [Table.from_records("checks", COLUMNS, records)])
+    rows = list(_rows(options, measure_side(scope), *weeks))
+    return build_report("check", scope, [Table("checks", COLUMNS, rows)])
 
 
-def _records(options: CheckOptions, whole: SideMeasures, before: Rate, after: Rate) -> Iterator[dict[str, object]]:
+def _rows(options: CheckOptions, whole: SideMeasures, before: Rate, after: Rate) -> Iterator[tuple[object, ...]]:
     lookups, remote = whole.rate.lookups, whole.remote_rate
     # A remote cache that no lookup asked has no hit rate. Misses show that it should have been asked, hits do not.
     remote_lookups = remote.lookups or lookups - whole.rate.hits
@@ -55,9 +49,7 @@ def _records(options: CheckOptions, whole: SideMeasures, before: Rate, after: Ra
     ):
         if minimum is not None:
             verdict = _verdict(value, minimum) if count >= max(options.min_lookups, 1) else NOT_ENOUGH_DATA
-            yield {
-                "check": name, "verdict": verdict, "found": value, "wanted": minimum, "lookups": count, "unit": unit,
-            }  # fmt: skip
+            yield name, verdict, value, minimum, count, unit
 
 
 def _verdict(value: float | None, minimum: float) -> str:

@@ -4,41 +4,32 @@ The difference of two hit rates is decomposed by team, CI, task and package: eit
 before (rate effect), or groups with another hit rate now make more of the lookups (mix effect).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
+from typing import Any
 
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import LookupsQuery, Selection
 from analyzer.errors import Message, Option, UsageError
 from analyzer.questions.comparison_sides import Sides, last_two_weeks, narrow_selection
 from analyzer.questions.dimensions import DIMENSIONS
-from analyzer.questions.durations import imputed_durations
-from analyzer.questions.notes import unknown_name_notes
+from analyzer.questions.miss_classes import imputed_durations
 from analyzer.questions.options import CompareOptions
-from analyzer.questions.rates import Estimate, GroupEffect, Rate, change_point, group_effects, rate_change
-from analyzer.questions.report import Report, Scope, build_report, select_scope
+from analyzer.questions.rates import Estimate, Groups, Rate, change_point, group_effects, rate_change
+from analyzer.questions.report import Report, Scope, build_report, select_scope, unknown_name_notes
 from analyzer.table import A_TO_B, BOUNDS, COUNT, MS, MS_CHANGE, RATIO, RATIO_CHANGE, TEXT, TIME, Column, Table
 
 FELL, ROSE = "fell", "rose"
 NOT_SIGNIFICANT, TOO_FEW_SESSIONS = "no significant change", "not enough sessions to tell"
-"""The values of the column `change`; a change is significant where its 95 % confidence interval excludes 0."""
+"""The values of the column `change`; a change is significant if its 95 % confidence interval excludes 0."""
 
 
 def _bounded(name: str, unit: str, description: str) -> tuple[Column, Column, Column]:
-    """Return the columns of a value and of its confidence interval."""
     return (
         Column(name, unit, description, read_with=BOUNDS),
         Column(f"{name}_low", unit, "lower bound of its 95 % confidence interval (over sessions)"),
         Column(f"{name}_high", unit, "upper bound of its 95 % confidence interval (over sessions)"),
-    )
-
-
-def _a_to_b(name: str, unit: str, description: str) -> tuple[Column, Column]:
-    """Return the columns of a value in A and in B."""
-    return (
-        Column(f"{name}_a", unit, f"{description} in A", read_with=A_TO_B),
-        Column(f"{name}_b", unit, f"{description} in B"),
     )
 
 
@@ -72,10 +63,12 @@ EFFECT_COLUMNS = (
 )
 
 GROUP_COLUMNS = (
-    *_a_to_b("hit_rate", RATIO, "hit rate of the group"),
+    Column("hit_rate_a", RATIO, "hit rate of the group in A", read_with=A_TO_B),
+    Column("hit_rate_b", RATIO, "hit rate of the group in B"),
     Column("rate_effect", RATIO_CHANGE, "its part in the hit rate change due to its own hit rate"),
     Column("mix_effect", RATIO_CHANGE, "its part in the hit rate change due to its share of the lookups"),
-    *_a_to_b("lookups", COUNT, "lookups of the group"),
+    Column("lookups_a", COUNT, "lookups of the group in A", read_with=A_TO_B),
+    Column("lookups_b", COUNT, "lookups of the group in B"),
     Column("effect", RATIO_CHANGE, "sum of both effects"),
 )
 
@@ -84,7 +77,7 @@ COMPARED_DIMENSIONS = ("task", "package", "ci", "team")
 
 @dataclass(frozen=True, slots=True)
 class SideMeasures:
-    """The measures of one side; `groups` has lookups and hits by group of each compared dimension."""
+    """The measures of one side; `groups` has the lookups and hits of each group, by dimension."""
 
     rate: Rate
     remote_rate: Rate
@@ -92,7 +85,7 @@ class SideMeasures:
     last_at: datetime | None
     time_saved_ms: float
     time_lost_ms: float
-    groups: dict[str, dict[str | None, tuple[int, int]]]
+    groups: Mapping[str, Groups]
 
 
 def _rate_struct(lookups: str, hits: str) -> str:
@@ -126,7 +119,6 @@ SELECT min(first_at), max(first_at), coalesce(round(fsum(l.duration_ms), 6), 0),
 FROM {selected} l LEFT JOIN {durations} d ON is_miss(kinds) AND d.hash_id = l.hash_id
 """
 
-SIDE_LOOKUPS = "SELECT session_id, hash_id, kinds, first_at, events FROM {selected}"
 GROUPS = "SELECT {key}, count(*), count(*) FILTER (is_hit(kinds)) FROM {{selected}} AS x GROUP BY ALL ORDER BY ALL"
 
 
@@ -138,27 +130,24 @@ def measure_rates(selected: LookupsQuery) -> tuple[Rate, Rate]:
 
 def measure_side(scope: Scope) -> SideMeasures:
     """Return the measures of the selected lookups."""
-    selected = scope.selected
-    ((first_at, last_at, saved_ms, lost_ms),) = selected.rows(
-        TIMES.replace("{durations}", imputed_durations(scope.log))
-    )
+    times = TIMES.replace("{durations}", imputed_durations(scope.log))
+    ((first_at, last_at, saved_ms, lost_ms),) = scope.selected.rows(times)
     groups = {}
     for name in COMPARED_DIMENSIONS:
-        rows = selected.rows(GROUPS.format(key=DIMENSIONS[name].key_sql()))
+        rows = scope.selected.rows(GROUPS.format(key=DIMENSIONS[name].key_sql()))
         groups[name] = {group: (lookups, hits) for group, lookups, hits in rows}
-    return SideMeasures(*measure_rates(selected), first_at, last_at, saved_ms, lost_ms, groups)
+    rate, remote_rate = measure_rates(scope.selected)
+    return SideMeasures(rate, remote_rate, first_at, last_at, saved_ms, lost_ms, groups)
 
 
 def comparison_tables(
     names: tuple[str, str], measures: tuple[SideMeasures, SideMeasures], began: date | None, limit: int
 ) -> list[Table]:
-    """Return the tables `change`, `sides`, `effects`, and one of groups for each dimension, such as `by_team`.
-
-    A dimension of which no lookup has a value is left out.
-    """
+    """Return the tables `change`, `sides`, `effects`, and one of groups for each dimension, such as `by_team`."""
     a, b = measures
     effects = {name: group_effects(a.groups[name], b.groups[name]) for name in COMPARED_DIMENSIONS}
-    effects = {name: groups for name, groups in effects.items() if any(one.group is not None for one in groups)}
+    # Dimensions without a value, such as tasks where no run summary names them, are left out.
+    effects = {name: groups for name, groups in effects.items() if any(one["group"] is not None for one in groups)}
     sides = [_side_record(name, side) for name, side in zip(names, measures, strict=True)]
     return [
         Table.from_records("change", CHANGE_COLUMNS, [_change_record(a, b, began)], upright=True),
@@ -197,26 +186,21 @@ def _verdict(change: Estimate) -> str:
     return FELL if change.high < 0 else ROSE
 
 
-def _effect_record(dimension: str, groups: Sequence[GroupEffect]) -> dict[str, object]:
-    sums = {name: sum(getattr(one, name) for one in groups) for name in ("rate_effect", "mix_effect")}
+def _effect_record(dimension: str, groups: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    sums = {name: sum(group[name] for group in groups) for name in ("rate_effect", "mix_effect")}
     return {"by": dimension, "hit_rate_change": sum(sums.values()), "groups": len(groups)} | sums
 
 
-def _group_table(dimension: str, groups: Sequence[GroupEffect]) -> Table:
+def _group_table(dimension: str, groups: Sequence[Mapping[str, Any]]) -> Table:
     columns = (Column(dimension, TEXT, DIMENSIONS[dimension].description), *GROUP_COLUMNS)
-    records = [asdict(one) | {dimension: one.group} for one in groups]
-    return Table.from_records(f"by_{dimension}", columns, records)
+    return Table.from_records(f"by_{dimension}", columns, [{**group, dimension: group["group"]} for group in groups])
 
 
 def compare(logs: Sequence[OpenLog], selection: Selection, sides: Sides | None, options: CompareOptions) -> Report:
-    """Return the report of `compare` for two sides of one log, or for one side of each of two logs.
+    """Answer `compare` for two sides of one log, or for one side of each of two logs.
 
-    Without `sides` the last 7 days of the log are compared with the 7 days before. A log that is on both sides is
-    accounted for once.
-
-    Raises:
-        UsageError: `source` or `event` is given, a filter is given for a side and for both, or one log answers from
-            events and the other from run summaries.
+    Without `sides` the last 7 days of the log are compared with the 7 days before. The events of a log that is on both
+    sides are counted once.
     """
     if len({log.view for log in logs}) > 1:
         raise UsageError("one side has events and the other only run summaries; compare two sources of the same kind")
@@ -227,31 +211,31 @@ def compare(logs: Sequence[OpenLog], selection: Selection, sides: Sides | None, 
     ]
     a, b = (measure_side(scope) for scope in scopes)
     same_log = logs[0] is logs[-1]
-    accounted = [_union_scope(scopes)] if same_log else scopes
-    # A change has a first day only where time is what tells the sides apart.
-    by_time = same_log and all(side.is_period for side in sides)
-    days = accounted[0].selected.rows(DAILY_RATES) if by_time else []
+    counted_scopes = [_union_scope(scopes)] if same_log else scopes
+    # A change has a first day only where the sides differ in time alone.
+    by_time = same_log and all(side.filters and side.filters.keys() <= {"since", "until"} for side in sides)
+    days = counted_scopes[0].selected.rows(DAILY_RATES) if by_time else []
     began = change_point([(day, Rate(**rate)) for day, rate in days])
     tables = comparison_tables((sides[0].name, sides[1].name), (a, b), began, options.limit)
     notes = _notes(sides, (a, b), options.limit)
     notes += unknown_name_notes(logs[0], scopes[1].selection) if same_log else []
-    reports = [build_report("compare", scope, tables, notes=notes) for scope in accounted]
+    reports = [build_report("compare", scope, tables, notes=notes) for scope in counted_scopes]
     accounting = sum((report.accounting for report in reports[1:]), reports[0].accounting)
     unique_notes = dict.fromkeys(note for report in reports for note in report.notes)
     return replace(reports[0], accounting=accounting, notes=list(unique_notes))
 
 
 def _union_scope(scopes: Sequence[Scope]) -> Scope:
-    """Return a scope with the lookups that are on either of two sides of one log, each of them once."""
+    """Return a scope with the lookups of both sides of one log; those on both sides are counted once."""
     for number, scope in enumerate(scopes):
         # A table each: the queries of both sides have parameters of the same names, so they cannot be one query.
-        scope.selected.execute(f"CREATE OR REPLACE TEMP TABLE side_{number} AS {SIDE_LOOKUPS}")
+        columns = "session_id, hash_id, kinds, first_at, events"
+        scope.selected.execute(f"CREATE OR REPLACE TEMP TABLE side_{number} AS SELECT {columns} FROM {{selected}}")
     sql = "SELECT * FROM side_0 UNION SELECT * FROM side_1"
     return replace(scopes[0], selected=replace(scopes[0].selected, sql=sql))
 
 
 def _notes(sides: Sides, measures: tuple[SideMeasures, SideMeasures], limit: int) -> list[str]:
-    """Return a note on each side without lookups, and one where groups are left out."""
     empty = [side.name for side, measured in zip(sides, measures, strict=True) if not measured.rate.lookups]
     notes: list[str] = [f"{name} has no lookups, so there is nothing to compare" for name in empty]
     a, b = measures

@@ -1,4 +1,4 @@
-"""The two sides of a comparison: their filters, how they are written as text, and the default of two weeks."""
+"""Defines the two sides of a comparison: their filters, how text describes them, and the default of two weeks."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,6 @@ class ComparisonSide:
     name: str
     filters: Mapping[str, Any]
 
-    @property
-    def is_period(self) -> bool:
-        """Whether its filters are times only."""
-        return bool(self.filters) and set(self.filters) <= {"since", "until"}
-
 
 Sides = tuple[ComparisonSide, ComparisonSide]
 
@@ -46,11 +41,7 @@ def last_two_weeks(log: OpenLog, selection: Selection) -> Sides:
 
 
 def narrow_selection(selection: Selection, side: ComparisonSide) -> Selection:
-    """Return the selection with the filters of a side added; of two time limits the narrower one holds.
-
-    Raises:
-        UsageError: the selection already has a filter that the side sets.
-    """
+    """Return the selection with the filters of a side added; of two time limits the narrower one applies."""
     filters = dict(side.filters)
     for name, narrower in (("since", max), ("until", min)):
         limits = [limit for limit in (getattr(selection, name), filters.pop(name, None)) if limit]
@@ -63,9 +54,8 @@ def narrow_selection(selection: Selection, side: ComparisonSide) -> Selection:
 
 FILTER_NAMES = ("team", "ci", "interactive", "session", "hash", "status")
 FILTER_VALUES: dict[str, dict[str, Any]] = {
-    "interactive": {"yes": True, "no": False},
-    "status": {"ok": "ok", "failed": "failed"},
-}
+    "interactive": {"yes": True, "no": False}, "status": {"ok": "ok", "failed": "failed"}
+}  # fmt: skip
 """The filters that accept only some values; the others accept any text."""
 
 _FILTER = re.compile(r"([a-z_]+)=(.*)")
@@ -83,28 +73,19 @@ def is_side(text: str) -> bool:
 
 
 def parse_sides(arguments: Sequence[str], now: datetime) -> tuple[tuple[str, ...], Sides | None]:
-    """Split command line arguments into sources and sides A and B; None where no argument is a side.
-
-    Raises:
-        UsageError: there is one side, there are more than two, or one is invalid.
-    """
+    """Split command line arguments into sources and sides A and B; None where no argument is a side."""
     texts = [argument for argument in arguments if is_side(argument)]
     sources = tuple(argument for argument in arguments if argument not in texts)
     if not texts:
         return sources, None
     if len(texts) != 2:  # noqa: PLR2004  (A and B)
-        given = " ".join(arguments)
-        raise UsageError(f"{given}: expected two sides, such as team=web team=mobile; got {len(texts)}")
+        raise UsageError(f"{' '.join(arguments)}: expected two sides, such as team=web team=mobile; got {len(texts)}")
     a, b = texts
     return sources, (parse_side(f"A: {a}", a, now), parse_side(f"B: {b}", b, now))
 
 
 def parse_side(name: str, text: str, now: datetime) -> ComparisonSide:
-    """Return the side that `text` describes: FROM..UNTIL and NAME=VALUE, separated by commas.
-
-    Raises:
-        UsageError: the text is invalid.
-    """
+    """Return the side that `text` describes: FROM..UNTIL and NAME=VALUE, separated by commas."""
     filters: dict[str, Any] = {}
     for part in text.split(","):
         if match := _FILTER.fullmatch(part):
@@ -134,8 +115,7 @@ def _parse_period(text: str, now: datetime) -> dict[str, datetime]:
     """Return `since` and `until` of FROM..UNTIL; either end may be left out."""
     start, dots, end = text.partition("..")
     if not dots or not (start or end):
-        names = ", ".join(FILTER_NAMES)
-        raise UsageError(f"{text}: expected FROM..UNTIL or NAME=VALUE with NAME one of {names}")
+        raise UsageError(f"{text}: expected FROM..UNTIL or NAME=VALUE with NAME one of {', '.join(FILTER_NAMES)}")
     try:
         return {name: parse_time(value, now) for name, value in (("since", start), ("until", end)) if value}
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The dimensions that lookups can be grouped by, each with the SQL of its key, its label and, for buckets, its bounds.
+"""Defines the dimensions that lookups can be grouped by: the SQL of their keys, labels and, for buckets, bounds.
 
 A lookup belongs, whole, to the bucket of its first event. Stored times are naive UTC. Day, week and month buckets are
 cut in the time zone `$tz` of the query, so their keys are local times, and their bounds are converted back to UTC to
@@ -8,11 +8,12 @@ compare them with the period that the log covers.
 from dataclasses import dataclass
 
 from analyzer.questions.options import UTC
+from analyzer.table import HASH, TEXT
 
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """A dimension: groups have equal `key`, and are displayed as `label`.
+    """A dimension: lookups with equal `key` are a group, which is displayed as `label`.
 
     Args:
         name: the value of the option `by`, and the name of the column.
@@ -20,7 +21,7 @@ class Dimension:
         key: SQL over a lookup `x`; `{local}` is the time of its first event in the time zone `$tz`.
         label: SQL over the group's key, written `{key}`; evaluated once per group, not once per lookup.
         bounds: for buckets of time, the SQL of the first and the last UTC time of the bucket, over `{key}`.
-        has_task_name: whether groups are artifacts, so that a column with the task's name follows.
+        unit: the unit of the column; the column of HASH is followed by one with the name of the task.
     """
 
     name: str
@@ -28,7 +29,7 @@ class Dimension:
     key: str
     label: str = "{key}"
     bounds: tuple[str, str] | None = None
-    has_task_name: bool = False
+    unit: str = TEXT
 
     @property
     def key_name(self) -> str:
@@ -54,13 +55,8 @@ def _to_utc(local: str) -> str:
 
 
 def _bucket(unit: str, pattern: str, description: str) -> Dimension:
-    return Dimension(
-        unit,
-        description,
-        f"date_trunc('{unit}', {{local}})",
-        f"coalesce(strftime({{key}}, '{pattern}'), 'unknown')",
-        (_to_utc("{key}"), _to_utc(f"({{key}} + INTERVAL 1 {unit})")),
-    )
+    key, label = f"date_trunc('{unit}', {{local}})", f"coalesce(strftime({{key}}, '{pattern}'), 'unknown')"
+    return Dimension(unit, description, key, label, (_to_utc("{key}"), _to_utc(f"({{key}} + INTERVAL 1 {unit})")))
 
 
 # An hour's key is its start in UTC: when summer time ends, one hour of local time occurs twice.
@@ -75,7 +71,6 @@ _HOUR = Dimension(
     f" abs({_OFFSET}) % 60) END, 'unknown')",
     ("{key}", "({key} + INTERVAL 1 HOUR)"),
 )
-
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -102,7 +97,7 @@ _ALL = (
     Dimension("interactive", "whether the client reported an interactive terminal", "interactive"),
     Dimension("session", "one run of the build client", "session_id",
               "(SELECT session FROM store.session WHERE id = {key})"),
-    Dimension("hash", "the artifact", "hash_id", "(SELECT hash FROM store.hash WHERE id = {key})", has_task_name=True),
+    Dimension("hash", "the artifact", "hash_id", "(SELECT hash FROM store.hash WHERE id = {key})", unit=HASH),
     Dimension("task", "name of the task, if a run summary lists it", _of_task("task")),
     Dimension("package", "package of the task, if a run summary lists it", _of_task("package")),
     Dimension("branch", "branch of the run, if its summary is known", _of_run("branch")),

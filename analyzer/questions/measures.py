@@ -1,4 +1,4 @@
-"""The measures of `stats`: each is a column with its SQL aggregate over lookups, its definition and its caveat."""
+"""Defines the measures of `stats`: columns with an SQL aggregate over lookups, a definition and a caveat."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,7 @@ class Measure(Column):
     """
 
     caveat: str = ""
-    both_sides: bool = False
-    """Whether it relates LOCAL to REMOTE events: unknown (null) where only one of the two was selected."""
+    both_sides: bool = False  # relates LOCAL to REMOTE events: null where only one of the two was selected
 
 
 def _count(condition: str) -> str:

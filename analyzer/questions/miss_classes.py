@@ -1,18 +1,52 @@
-"""Classifies misses: why each lookup missed, judged by the previous lookup of the same hash.
+"""Imputes how long tasks take, and classifies misses: why each lookup missed.
 
-Each team is taken to have one remote cache. A miss is compared with the previous lookup of the hash in its team, by any
-other session, that asked the remote cache: there was none, it was a miss, or it was a hit. Local cache events are no
-evidence, because the local cache of one machine says nothing about the remote cache.
+Each team is assumed to have one remote cache. A miss is compared with the previous lookup of the hash in its team, by
+any other session, that asked the remote cache: there was none, it was a miss, or it was a hit. Local cache events are
+no evidence, because the local cache of one machine says nothing about the remote cache.
 
 A class is a candidate, not a verdict: the log shows what the cache answered, not what happened in it.
 """
 
 from dataclasses import dataclass
 
-from analyzer.questions.durations import imputed_durations
+from analyzer.archive.open_log import OpenLog
 from analyzer.questions.report import Scope
 
 DAY_US = 86_400_000_000
+
+IMPUTED = """
+CREATE TEMP TABLE {table} AS
+WITH known AS (
+    SELECT hash_id, arg_min(duration_ms, source) AS duration_ms
+    FROM (SELECT 1 AS source, hash_id, max(duration_ms) AS duration_ms FROM lookup WHERE duration_ms IS NOT NULL
+          GROUP BY hash_id
+          UNION ALL
+          SELECT 2, hash_id, max(time_saved_ms) FROM task WHERE time_saved_ms > 0 GROUP BY hash_id
+          UNION ALL
+          SELECT 3, hash_id, max(duration_ms) FROM artifact GROUP BY hash_id
+          UNION ALL
+          SELECT 4, hash_id, max(execution_ms) FROM task WHERE execution_ms > 0 AND coalesce(exit_code, 0) = 0
+          GROUP BY hash_id)
+    GROUP BY hash_id),
+task_median AS (
+    SELECT name, median(duration_ms) AS duration_ms FROM known JOIN name USING (hash_id) GROUP BY name)
+FROM known
+UNION ALL
+SELECT hash_id, duration_ms FROM name JOIN task_median USING (name) WHERE hash_id NOT IN (SELECT hash_id FROM known)
+"""
+
+
+def imputed_durations(log: OpenLog) -> str:
+    """Return the name of a table (hash_id, duration_ms) with each hash whose task's duration is known or imputed.
+
+    The first source that knows a duration of the hash decides: the longest duration of its HIT events, `timeSaved` of
+    a cache hit in a run summary, the local cache's metadata of the artifact, or the execution time of a successful task
+    in a run summary. Any other hash gets the median of its task (the same task of the same package), if run summaries
+    name it; else the duration is unknown, the hash has no row, and it is never counted as 0.
+
+    The whole log is used, whatever a question selects: a task takes the same time in every selection.
+    """
+    return log.derived_table("durations", lambda table: log.connection.execute(IMPUTED.format(table=table)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,59 +64,30 @@ class MissClass:
 
 
 CLASSES = (
-    MissClass(
-        "cold",
-        "previous = 'none' AND log_age_us > $retention_us",
-        "the first lookup of the hash in the remote cache, longer than the retention after the log began",
-        "new work",
-    ),
-    MissClass(
-        "unknown_cold",
-        "previous = 'none' AND log_age_us <= $retention_us",
-        "the first lookup of the hash, but so soon after the log began that the artifact may have been built earlier",
-        "new work, or an artifact older than the log",
-    ),
-    MissClass(
-        "repeat",
-        "previous = 'miss' AND (gap_us < imputed_ms * 1000) IS NOT TRUE",
-        "an earlier session missed the same hash, without a remote hit since: the upload never arrived",
-        "failed task, read-only client, or refused upload",
-        avoidable=True,
-    ),
-    MissClass(
-        "concurrent",
-        "previous = 'miss' AND gap_us < imputed_ms * 1000",
-        "a repeat sooner after the earlier miss than the task takes: both sessions ran the task at the same time",
-        "the same commit built twice at the same time",
-        avoidable=True,
-    ),
-    MissClass(
-        "expired",
-        "previous = 'hit' AND gap_us > $retention_us",
-        "the previous lookup was a remote hit, longer ago than the retention",
-        "retention too short",
-        avoidable=True,
-    ),
-    MissClass(
-        "evicted",
-        "previous = 'hit' AND gap_us <= $retention_us",
-        "the previous lookup was a remote hit, within the retention",
-        "storage too small, cache purged, or expired by the age of its upload",
-        avoidable=True,
-    ),
-    MissClass(
-        "local_only",
-        "is_local_only_miss(kinds)",
-        "a local miss without any request to the remote cache",
-        "remote cache off or unreachable, or an event lost",
-    ),
-    MissClass(
-        "untimed",
-        "first_at IS NULL AND NOT is_local_only_miss(kinds)",
-        "events without a time: earlier lookups cannot be told from later ones",
-        "the log has no times",
-    ),
-)
+    MissClass("cold", "previous = 'none' AND log_age_us > $retention_us",
+              "the first lookup of the hash in the remote cache, longer than the retention after the log began",
+              "new work"),
+    MissClass("unknown_cold", "previous = 'none' AND log_age_us <= $retention_us",
+              "the first lookup of the hash, but so soon after the log began that the artifact may have been built"
+              " earlier", "new work, or an artifact older than the log"),
+    MissClass("repeat", "previous = 'miss' AND (gap_us < imputed_ms * 1000) IS NOT TRUE",
+              "an earlier session missed the same hash, without a remote hit since: the upload never arrived",
+              "failed task, read-only client, or refused upload", avoidable=True),
+    MissClass("concurrent", "previous = 'miss' AND gap_us < imputed_ms * 1000",
+              "a repeat sooner after the earlier miss than the task takes: both sessions ran the task at the same time",
+              "the same commit built twice at the same time", avoidable=True),
+    MissClass("expired", "previous = 'hit' AND gap_us > $retention_us",
+              "the previous lookup was a remote hit, longer ago than the retention",
+              "retention too short", avoidable=True),
+    MissClass("evicted", "previous = 'hit' AND gap_us <= $retention_us",
+              "the previous lookup was a remote hit, within the retention",
+              "storage too small, cache purged, or expired by the age of its upload", avoidable=True),
+    MissClass("local_only", "is_local_only_miss(kinds)",
+              "a local miss without any request to the remote cache",
+              "remote cache off or unreachable, or an event lost"),
+    MissClass("untimed", "first_at IS NULL AND NOT is_local_only_miss(kinds)",
+              "events without a time: earlier lookups cannot be told from later ones", "the log has no times"),
+)  # fmt: skip
 """All classes, in the order in which they are listed."""
 
 AVOIDABLE = tuple(one.name for one in CLASSES if one.avoidable)
@@ -109,26 +114,25 @@ remote_miss AS (
     WINDOW earlier AS (PARTITION BY hash_id, c.team ORDER BY l.first_at, had_remote_hit(kinds), o.place)
     QUALIFY is_miss(kinds)),
 evidence AS (
-    SELECT m.*, b.before_at, d.duration_ms AS imputed_ms, epoch_us(m.first_at) - epoch_us(b.before_at) AS gap_us,
+    SELECT m.*, d.duration_ms AS imputed_ms, epoch_us(m.first_at) - epoch_us(b.before_at) AS gap_us,
            epoch_us(m.first_at) - (SELECT epoch_us(min(first_at)) FROM {{lookup}}) AS log_age_us,
            CASE WHEN m.first_at IS NULL OR is_local_only_miss(kinds) THEN NULL WHEN b.before_at IS NULL THEN 'none'
                 WHEN b.before_was_hit THEN 'hit' ELSE 'miss' END AS previous
     FROM (FROM {{selected}} WHERE is_miss(kinds)) m
     LEFT JOIN remote_miss b USING (session_id, hash_id)
     LEFT JOIN {{durations}} d USING (hash_id))
-SELECT session_id, hash_id, team, ci, first_at, imputed_ms, before_at, CASE {CLASS} END AS class FROM evidence
+SELECT session_id, hash_id, first_at, imputed_ms, CASE {CLASS} END AS class FROM evidence
 """
 
 
 def classified_misses(scope: Scope, retention_days: float) -> str:
     """Return the name of a table with one row per miss of the selection.
 
-    Its columns are session_id, hash_id, team, ci, first_at, imputed_ms (null if unknown), before_at (the time of the
-    previous lookup) and class. Previous lookups are searched in the whole log, not only in the selection.
+    Its columns are session_id, hash_id, first_at, imputed_ms (null if unknown) and class. Previous lookups are searched
+    in the whole log, not only in the selection.
     """
-    selected = scope.selected
+    selected, retention_us = scope.selected, round(retention_days * DAY_US)
     sql = CLASSIFIED.replace("{lookup}", selected.lookup).replace("{durations}", imputed_durations(scope.log))
-    retention_us = round(retention_days * DAY_US)
 
     def build(table: str) -> None:
         selected.execute(sql.replace("{table}", table), retention_us=retention_us)

@@ -1,7 +1,7 @@
 """Answers `misses`: why lookups missed, what that cost, and which misses were avoidable.
 
-Imputed time is how long the tasks behind the misses take, where that is known or imputed (`durations.py`). Avoidable
-time is the part of it in misses of the avoidable classes (`miss_classes.py`).
+Imputed time is how long the tasks behind the misses take, where that is known or imputed. Avoidable time is the part of
+it in misses of the avoidable classes (`miss_classes.py`).
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,6 @@ from analyzer.table import COUNT, FLAG, HASH, MS, NAME, RATIO, TEXT, TIME, Colum
 IMPUTED_MS = "coalesce(round(fsum(imputed_ms), 6), 0)"
 AVOIDABLE_CLASSES = f"{', '.join(AVOIDABLE[:-1])} and {AVOIDABLE[-1]}"
 
-AVOIDABLE_COVERAGE = "avoidable_imputed / nullif(avoidable, 0)"
-
 SUMMARY_COLUMNS = (
     Column("lookups", COUNT, "lookups selected", sql="lookups"),
     Column("misses", COUNT, "lookups without a HIT", sql="misses"),
@@ -27,17 +25,13 @@ SUMMARY_COLUMNS = (
     Column("imputed_coverage", RATIO, "misses with known or imputed time / misses", sql="imputed / nullif(misses, 0)"),
     Column("avoidable_misses", COUNT, f"misses of the classes {AVOIDABLE_CLASSES}", sql="avoidable"),
     Column("avoidable_time_ms", MS, "task time of the avoidable misses, where known or imputed", sql="avoidable_ms"),
-    Column(
-        "avoidable_coverage",
-        RATIO,
-        "avoidable misses with known or imputed time / avoidable misses",
-        sql=AVOIDABLE_COVERAGE,
-    ),
+    Column("avoidable_coverage", RATIO, "avoidable misses with known or imputed time / avoidable misses",
+           sql="avoidable_imputed / nullif(avoidable, 0)"),
     Column("time_saved_ms", MS, "sum of the durations of hits, once per lookup, where known", sql="saved_ms"),
     Column("avoidance_ratio", RATIO, "time saved / (time saved + imputed time)", sql="saved_ms / nullif(total_ms, 0)"),
     Column("one_hit_wonders", COUNT, "hashes with exactly one lookup", sql="one_hit_wonders"),
     Column("hashes", COUNT, "distinct hashes", sql="hashes"),
-)
+)  # fmt: skip
 """The columns of `misses`, over the one row of `lookup_totals` and `miss_totals`."""
 
 SUMMARY = f"""
@@ -82,12 +76,10 @@ TOP_COLUMNS = (
     Column("sessions", COUNT, "sessions with such a miss", sql="count(DISTINCT session_id)"),
     Column("first_seen", TIME, "time of the first such miss", sql="min(first_at)"),
     Column("last_seen", TIME, "time of the last such miss", sql="max(first_at)"),
-    *(
-        Column(name, COUNT, f"{name} misses", detail=True, sql=f"count(*) FILTER (class = '{name}')")
-        for name in AVOIDABLE
-    ),
+    *(Column(name, COUNT, f"{name} misses", detail=True, sql=f"count(*) FILTER (class = '{name}')")
+      for name in AVOIDABLE),
     Column("likely_causes", TEXT, "candidates, the costliest first", sql=CAUSE_FACTS),
-)
+)  # fmt: skip
 """The columns of `top`, over the avoidable misses grouped by hash or task; Python turns the last one into text."""
 
 KEY_COLUMNS = {
@@ -116,11 +108,7 @@ FROM {{misses}} LEFT JOIN name n USING (hash_id) WHERE {IS_AVOIDABLE}
 
 
 def misses(log: OpenLog, selection: Selection, options: MissesOptions) -> Report:
-    """Answer `misses`: the tables `misses`, `classes` and `top`.
-
-    Raises:
-        UsageError: `source` or `event` is given.
-    """
+    """Answer `misses`: the tables `misses`, `classes` and `top`."""
     scope = select_scope(log, selection, needs_both_for="misses")
     relation = classified_misses(scope, options.retention_days)
     by = options.by or default_key(scope.selected, relation)
@@ -130,7 +118,7 @@ def misses(log: OpenLog, selection: Selection, options: MissesOptions) -> Report
 
 
 def misses_table(selected: LookupsQuery, relation: str) -> Table:
-    """Return the table `misses`, one row of totals; `relation` is that of `classified_misses`, here and below."""
+    """Return the table `misses`, one row of totals. Here and below, `relation` is from `classified_misses`."""
     return Table("misses", SUMMARY_COLUMNS, selected.rows(SUMMARY.replace("{misses}", relation)), upright=True)
 
 
@@ -159,5 +147,5 @@ def _describe_causes(facts: Mapping[str, Any]) -> str:
 
 
 def default_key(selected: LookupsQuery, relation: str) -> str:
-    """Return what `top` groups by if no option says it: `task` if run summaries name most avoidable misses."""
+    """Return the default of the option `by`: `task` if run summaries name most avoidable misses, else `hash`."""
     return "task" if selected.rows(MOST_ARE_NAMED.replace("{misses}", relation))[0][0] else "hash"

@@ -1,4 +1,4 @@
-"""The validated options of every question: their defaults and bounds, shared by the command line and the Python API.
+"""Defines the options of every question, with their defaults and bounds, for the command line and the Python API.
 
 Each class raises UsageError if a value is out of bounds. The module imports no question, which keeps help fast.
 """
@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from analyzer.errors import Message, Option, UsageError
+from analyzer.errors import Option, UsageError
 from analyzer.times import MAX_RETENTION_DAYS
 from analyzer.validation import require_choice, require_count, require_number
 
 UTC = "UTC"
 DEFAULT_MIN_LOOKUPS = 100
-MISSES_BY = ("task", "hash")
-"""What the costliest misses can be grouped by."""
+MISSES_BY = ("task", "hash")  # the groupings of the costliest misses
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class StatsOptions:
         sort: name of a column, prefixed with `-` for descending order.
         limit: maximum number of groups.
         restore_ms: milliseconds to restore a local and a remote hit; adds the measure of net savings.
-        priced: whether columns of money are added later (`report.with_costs`), so that `sort` can name one of them.
+        priced: whether columns of money are added later (`report.with_costs`), which `sort` can then name.
         explain: whether to add the table of definitions.
     """
 
@@ -61,31 +60,31 @@ class MissesOptions:
     limit: int = 10
 
     def __post_init__(self) -> None:
-        require_retention(self.retention_days)
+        _require_retention(self.retention_days)
         require_choice("by", self.by, MISSES_BY)
         require_count("limit", self.limit)
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionOptions:
-    """The retention of the cache today, in days, which `retention` compares other retentions with."""
+    """The current retention of the cache, with which `retention` compares others."""
 
     retention_days: float = 7
 
     def __post_init__(self) -> None:
-        require_retention(self.retention_days)
+        _require_retention(self.retention_days)
 
 
 @dataclass(frozen=True, slots=True)
 class SessionsOptions:
-    """How many outliers `sessions` lists, and the retention that classifies the misses of a single session."""
+    """How many outliers `sessions` lists, and the retention by which it classifies the misses of a single session."""
 
     limit: int = 10
     retention_days: float = 7
 
     def __post_init__(self) -> None:
         require_count("limit", self.limit)
-        require_retention(self.retention_days)
+        _require_retention(self.retention_days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ class CompareOptions:
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """The thresholds of `check`; None skips one. With fewer lookups than `min_lookups` none fails."""
+    """The thresholds of `check`; None skips one. With fewer lookups than `min_lookups`, no check fails."""
 
     min_hit_rate: float | None = None
     min_remote_hit_rate: float | None = None
@@ -113,16 +112,15 @@ class CheckOptions:
             require_number(name, getattr(self, name), maximum=1)
         require_number("min_time_saved", self.min_time_saved_ms)
         require_count("min_lookups", self.min_lookups)
-        thresholds = [one.name for one in fields(self) if one.name != "min_lookups"]
+        thresholds = [field.name for field in fields(self) if field.name != "min_lookups"]
         if all(getattr(self, name) is None for name in thresholds):
-            names = [Option(name.removesuffix("_ms")) for name in thresholds]
-            listed = (names[0], *(part for name in names[1:-1] for part in (", ", name)), " or ", names[-1])
-            raise UsageError(Message("nothing to check: ", *listed))
+            listed = [part for name in thresholds for part in (", ", Option(name.removesuffix("_ms")))]
+            raise UsageError("nothing to check: give at least one of ", *listed[1:])
 
 
 @dataclass(frozen=True, slots=True)
 class PageOptions:
-    """The options of `report`. The page shows the `command` and the time `made_at` (naive UTC) where they are given."""
+    """The options of `report`; the page shows the `command` line and the time `made_at` (naive UTC), if given."""
 
     retention_days: float = 7
     tz: str = UTC
@@ -130,9 +128,8 @@ class PageOptions:
     made_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        require_retention(self.retention_days)
+        _require_retention(self.retention_days)
 
 
-def require_retention(days: float) -> None:
-    """Raise UsageError unless `days` is more than 0 and at most `MAX_RETENTION_DAYS`."""
+def _require_retention(days: float) -> None:
     require_number("retention", days, maximum=MAX_RETENTION_DAYS, exclusive=True)

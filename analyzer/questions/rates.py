@@ -10,8 +10,8 @@ from datetime import date
 from itertools import accumulate
 from math import sqrt
 from statistics import NormalDist
+from typing import Any
 
-CONFIDENCE = 0.95
 MIN_SESSIONS = 5
 """With fewer sessions there is no interval: their variance cannot be estimated."""
 
@@ -105,48 +105,27 @@ def t_quantile(degrees_of_freedom: float) -> float:
     >>> round(t_quantile(8), 2), round(t_quantile(1000), 2)
     (2.31, 1.96)
     """
-    z, n = NormalDist().inv_cdf((1 + CONFIDENCE) / 2), degrees_of_freedom
-    return (
-        z
-        + (z**3 + z) / (4 * n)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
-    )
+    z, n = NormalDist().inv_cdf(0.975), degrees_of_freedom
+    first, second = (z**3 + z) / (4 * n), (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
+    return z + first + second + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
 
 
 Groups = Mapping[str | None, tuple[int, int]]
 """Lookups and hits by group."""
 
 
-@dataclass(frozen=True, slots=True)
-class GroupEffect:
-    """What one group contributes to the difference of two pooled rates; its rate is None where a side lacks it.
-
-    `effect` is the sum of both effects.
-    """
-
-    group: str | None
-    lookups_a: int
-    lookups_b: int
-    hit_rate_a: float | None
-    hit_rate_b: float | None
-    rate_effect: float
-    mix_effect: float
-    effect: float
-
-
-def group_effects(a: Groups, b: Groups) -> list[GroupEffect]:
-    """Decompose the difference of two pooled rates by group, the largest effect first (Kitagawa, 1955).
+def group_effects(a: Groups, b: Groups) -> list[dict[str, Any]]:
+    """Decompose the difference of two pooled rates by group (Kitagawa, 1955); return a record per group.
 
     The *rate effect* is the change of a group's own rate, weighted by its mean share of the lookups. The *mix effect*
     is the change of its share, weighted by how far its mean rate is from that of all lookups. All effects add up to
-    the difference. The result is empty where a side has no lookups.
+    the difference. The largest effect is first; without lookups on a side there are none.
     """
     totals = [(sum(n for n, _ in side.values()), sum(h for _, h in side.values())) for side in (a, b)]
     if not all(lookups for lookups, _ in totals):
         return []
     mean_rate = sum(hits / lookups for lookups, hits in totals) / 2
-    effects = []
+    effects: list[dict[str, Any]] = []
     for group in a.keys() | b.keys():
         counts = [side.get(group, (0, 0)) for side in (a, b)]
         shares = [lookups / total for (lookups, _), (total, _) in zip(counts, totals, strict=True)]
@@ -155,10 +134,12 @@ def group_effects(a: Groups, b: Groups) -> list[GroupEffect]:
         old, new = (rate if rate is not None else rates[1 - n] or 0.0 for n, rate in enumerate(rates))
         rate_effect = (shares[0] + shares[1]) / 2 * (new - old)
         mix_effect = (shares[1] - shares[0]) * ((new + old) / 2 - mean_rate)
-        lookups = (counts[0][0], counts[1][0])
-        both = rate_effect + mix_effect
-        effects.append(GroupEffect(group, *lookups, rates[0], rates[1], rate_effect, mix_effect, both))
-    return sorted(effects, key=lambda one: (-abs(one.effect), one.group or ""))
+        effects.append({
+            "group": group, "lookups_a": counts[0][0], "lookups_b": counts[1][0], "hit_rate_a": rates[0],
+            "hit_rate_b": rates[1], "rate_effect": rate_effect, "mix_effect": mix_effect,
+            "effect": rate_effect + mix_effect,
+        })  # fmt: skip
+    return sorted(effects, key=lambda record: (-abs(record["effect"]), record["group"] or ""))
 
 
 FALSE_ALARM_RATE = 0.01
@@ -173,8 +154,7 @@ def change_point(days: Sequence[tuple[date, Rate]]) -> date | None:
     """
     rates = [rate for _, rate in days]
     befores, afters = list(accumulate(rates)), list(accumulate(reversed(rates)))[::-1]
-    tries = max(len(days) - 1, 1)
-    highest, best_day = NormalDist().inv_cdf(1 - FALSE_ALARM_RATE / 2 / tries), None
+    highest, best_day = NormalDist().inv_cdf(1 - FALSE_ALARM_RATE / 2 / max(len(days) - 1, 1)), None
     for (day, _), before, after in zip(days[1:], befores, afters[1:], strict=False):
         score = _z_score(before, after, befores[-1])
         if score > highest:

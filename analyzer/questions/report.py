@@ -1,15 +1,16 @@
-"""A command's answer: the lookups it is about, its tables and notes, the accounting of its input, and its costs."""
+"""Defines the report that answers a command: tables, the accounting of the input, notes, and costs of task time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analyzer.archive.accounting import Accounting
-from analyzer.archive.open_log import EventCounts, OpenLog
-from analyzer.archive.selection import LookupsQuery, Selection, select_lookups
-from analyzer.errors import Option, UsageError
-from analyzer.questions.notes import answer_notes
+from analyzer.archive.open_log import OpenLog
+from analyzer.archive.selection import LookupsQuery, Selection, fetch_rows, select_lookups
+from analyzer.errors import Message, Option, UsageError
 from analyzer.table import MONEY, MONEY_CHANGE, MS, MS_CHANGE, Column, Headline, Section, Sentence, Table
+from analyzer.text import closest_match
+from analyzer.times import FIRST_CLIENT_AT
 from analyzer.validation import require_number
 
 KEPT = "SELECT coalesce(sum(events), 0)::BIGINT FROM {selected}"
@@ -76,9 +77,9 @@ def select_scope(log: OpenLog, selection: Selection, needs_both_for: str = "") -
     return Scope(log, selection, select_lookups(log.connection, selection))
 
 
-def account_for(counts: EventCounts, kept: int) -> Accounting:
+def account_for(counts: Accounting, kept: int) -> Accounting:
     """Return the accounting of an answer that used `kept` events: the filters removed all others."""
-    return Accounting(counts.read, kept, counts.rejected, counts.kept - kept, counts.duplicate, counts.files)
+    return replace(counts, kept=kept, filtered=counts.kept - kept)
 
 
 def build_report(
@@ -94,9 +95,101 @@ def build_report(
     `page` holds the fields of `Report` that only an HTML page has.
     """
     counts, kept = scope.log.counts(), scope.selected.rows(KEPT)[0][0]
-    all_notes = [*answer_notes(scope.log, scope.selection, counts.kept, kept), *notes]
+    all_notes = [*_scope_notes(scope, counts.kept, kept), *notes]
     facts = {"view": scope.log.view}
     return Report(command, account_for(counts, kept), tables, primary or tables[0], all_notes, facts, **page)
+
+
+LOG_FACTS = """
+SELECT (SELECT min(first_at) FROM session_summary),
+       (SELECT coalesce(sum(events), 0)::BIGINT FROM lookup WHERE first_at IS NULL),
+       (SELECT count(*) FROM artifact)
+"""
+LOG_CONTENTS = """
+SELECT min(first_at), max(last_at), list(DISTINCT team ORDER BY team), list(DISTINCT ci ORDER BY ci)
+FROM session_summary s LEFT JOIN store.context c ON c.id = s.context_id
+"""
+MAX_LISTED_NAMES = 10
+RUNS = "SELECT count(*), count(*) FILTER (WHERE id IN (SELECT run_id FROM match)) FROM run"
+MAYBE_FORCED = "SELECT count(*), coalesce(sum(lookups), 0)::BIGINT FROM maybe_forced"
+
+NAMED_FILTERS = {
+    "team": ("team", "SELECT DISTINCT unnest([team, team_id]) FROM store.context"),
+    "ci": ("CI vendor", "SELECT DISTINCT ci FROM store.context"),
+}
+"""The filters by a name, each with a noun for messages and the query of the names in the log."""
+
+
+def _scope_notes(scope: Scope, total: int, kept: int) -> Iterator[str]:
+    """Yield the notes on an answer that used `kept` of the log's `total` events."""
+    log, selection = scope.log, scope.selection
+    ((earliest, untimed, artifacts),) = fetch_rows(log.connection, LOG_FACTS, {})
+    if earliest is not None and earliest < FIRST_CLIENT_AT:
+        yield (
+            f"the earliest event is dated {earliest} UTC, before any client reported events: numbers are read as"
+            " milliseconds since 1970; if the log has seconds, multiply them by 1000"
+        )
+    if untimed and (selection.since or selection.until):
+        yield f"{untimed:,} events without a time are excluded by the time filter"
+    if artifacts and not total:
+        files = f"{artifacts:,} artifact metadata files"
+        yield f"{files} give durations of tasks but no lookups: add an event log or run summaries"
+    if total:
+        yield from unknown_name_notes(log, selection)
+    if total and not kept:
+        yield _no_match_note(log, selection, total)
+    elif selection.chooses_events:
+        filters = (Option("source"), ", ", Option("event"), ", ", Option("status"), " and ", Option("where"))
+        yield Message(*filters, " select single events, not whole lookups: rates are of the selected events")
+    yield from _view_notes(log)
+
+
+def unknown_name_notes(log: OpenLog, selection: Selection) -> list[str]:
+    """Return a note for each team and CI vendor of the selection that the log does not contain."""
+    notes = []
+    for filter_name, (noun, query) in NAMED_FILTERS.items():
+        names = getattr(selection, filter_name)
+        known = {name for (name,) in fetch_rows(log.connection, query, {}) if name is not None} if names else set()
+        by_lower_case = {name.lower(): name for name in sorted(known)}
+        for name in names:
+            if name not in known:
+                match = closest_match(name.lower(), by_lower_case)
+                hint = f"; did you mean {by_lower_case[match]}?" if match else ""
+                notes.append(f"no {noun} is called {name}{hint}")
+    return notes
+
+
+def _no_match_note(log: OpenLog, selection: Selection, total: int) -> str:
+    """Return the note on filters that match nothing: what the log contains instead."""
+    ((first_at, last_at, teams, vendors),) = fetch_rows(log.connection, LOG_CONTENTS, {})
+    note = f"the filters match none of {total:,} events; "
+    note += f"the log covers {first_at} to {last_at} UTC" if first_at else "no event of the log has a time"
+    for noun, values in (("teams", teams), ("CI vendors", vendors)):
+        names = [value for value in values or () if value is not None]
+        note += f"; {noun}: {', '.join(names[:MAX_LISTED_NAMES])}" if names else ""
+    if log.view == "runs" and (selection.team or selection.ci or selection.status):
+        note += "; run summaries have a team, CI or status only if they match a session"
+    return note
+
+
+def _view_notes(log: OpenLog) -> Iterator[str]:
+    """Yield notes on whether events or run summaries were counted, if the log has run summaries."""
+    ((runs, matched),) = fetch_rows(log.connection, RUNS, {})
+    if runs and log.view == "events":
+        note = f"answered from events; {matched:,} of {runs:,} run summaries match a session"
+        others = (f", the other {runs - matched:,} are not counted; to count runs, use ", Option("view", "runs"))
+        yield Message(note, *(others if matched < runs else ()))
+    elif runs:
+        yield (
+            f"answered from run summaries ({runs:,}), not from events; a miss is assumed to have asked both caches,"
+            " unless the session of the run shows only one"
+        )
+        ((forced, tasks),) = fetch_rows(log.connection, MAYBE_FORCED, {})
+        if forced:
+            yield (
+                f"{forced:,} of them missed every task although all had been built before: they may have been forced,"
+                f" which turbo does not always record; their {tasks:,} tasks count as misses"
+            )
 
 
 def with_costs(report: Report, cost_per_minute: float | None) -> Report:

@@ -1,17 +1,16 @@
 """Answers `retention`: remote hit rate and time saved by how long the cache keeps artifacts."""
 
-from collections.abc import Iterator, Sequence
-
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import Selection
 from analyzer.questions.miss_classes import DAY_US
 from analyzer.questions.options import RetentionOptions
 from analyzer.questions.report import Report, Scope, build_report, select_scope
-from analyzer.questions.retention_replay import POLICIES, Observed, PolicyResult, observe, replay_policies
+from analyzer.questions.retention_replay import Observed, PolicyResult, observe, replay_policies
 from analyzer.table import COUNT, FACTOR, FLAG, MS, MS_CHANGE, NUMBER, RATIO, RATIO_CHANGE, TEXT, Column, Table
 
 DAYS = (1, 2, 3, 5, 7, 10, 14, 21, 30, 45, 60, 90)
 WEEK_US = 7 * DAY_US
+Row = tuple[object, ...]
 
 OBSERVED_COLUMNS = (
     Column("remote_lookups", COUNT, "lookups that asked the remote cache at a known time"),
@@ -47,15 +46,9 @@ ALL_UPLOADED = (
     "the curve assumes that every miss is uploaded; uploads that never arrive (see misses) make the observed rate lower"
 )
 
-PolicyResults = dict[tuple[str, float], PolicyResult]
-
 
 def retention(log: OpenLog, selection: Selection, options: RetentionOptions) -> Report:
-    """Answer `retention`: the tables `observed`, `curve` and `steps`.
-
-    Raises:
-        UsageError: `source` or `event` is given.
-    """
+    """Answer `retention`: the tables `observed`, `curve` and `steps`."""
     scope = select_scope(log, selection, needs_both_for="retention")
     observed, curve, steps = retention_tables(scope, options.retention_days)
     note = ALL_UPLOADED if observed.rows else NO_REMOTE_LOOKUPS
@@ -65,15 +58,16 @@ def retention(log: OpenLog, selection: Selection, options: RetentionOptions) -> 
 def retention_tables(scope: Scope, days: float) -> list[Table]:
     """Return the tables `observed`, `curve` and `steps`; steps start from `days`, the present retention."""
     observed = observe(scope.selected)
-    rates: list[tuple[object, ...]] = []
-    curve: list[tuple[object, ...]] = []
-    steps: list[tuple[object, ...]] = []
+    rates, curve, steps = list[Row](), list[Row](), list[Row]()
     if observed:
-        all_days = sorted({*DAYS, days})
-        results = replay_policies(scope, observed, all_days)
+        results = replay_policies(scope, observed, sorted({*DAYS, days}))
         rates = [(observed.lookups, observed.hits, observed.hits / observed.lookups)]
-        curve = [_curve_row(policy, day, results, observed) for policy in POLICIES for day in all_days]
-        steps = list(_step_rows(results, observed, all_days, days))
+        curve = [_curve_row(observed, policy, day, result) for (policy, day), result in results.items()]
+        steps = [
+            (policy, *_step_values(observed, days, results[policy, days], day, result))
+            for (policy, day), result in results.items()
+            if day != days
+        ]
     return [
         Table("observed", OBSERVED_COLUMNS, rates, upright=True),
         Table("curve", CURVE_COLUMNS, curve),
@@ -81,31 +75,18 @@ def retention_tables(scope: Scope, days: float) -> list[Table]:
     ]
 
 
-def _curve_row(policy: str, day: float, results: PolicyResults, observed: Observed) -> tuple[object, ...]:
-    result = results[policy, day]
-    rate = result.hits / observed.lookups
-    saved_ms = round(result.saved_ms, 6)
+def _curve_row(observed: Observed, policy: str, day: float, result: PolicyResult) -> Row:
+    rate, saved_ms = result.hits / observed.lookups, round(result.saved_ms, 6)
     artifacts = round(result.stored_us / observed.span_us) if observed.span_us else None
     weekly_ms = _per_week(saved_ms, observed)
     return policy, day, rate, result.hits, saved_ms, weekly_ms, artifacts, _is_extrapolated(day, observed)
 
 
-def _step_rows(
-    results: PolicyResults, observed: Observed, all_days: Sequence[float], base: float
-) -> Iterator[tuple[object, ...]]:
-    for policy in POLICIES:
-        before = results[policy, base]
-        for day in all_days:
-            after = results[policy, day]
-            if day != base:
-                yield (
-                    policy,
-                    f"{base:g} d → {day:g} d",
-                    (after.hits - before.hits) / observed.lookups,
-                    _per_week(round(after.saved_ms - before.saved_ms, 6), observed),
-                    after.stored_us / before.stored_us if before.stored_us else None,
-                    _is_extrapolated(max(day, base), observed),
-                )
+def _step_values(observed: Observed, base: float, before: PolicyResult, day: float, after: PolicyResult) -> Row:
+    rate_change = (after.hits - before.hits) / observed.lookups
+    weekly_ms = _per_week(round(after.saved_ms - before.saved_ms, 6), observed)
+    factor = after.stored_us / before.stored_us if before.stored_us else None
+    return f"{base:g} d → {day:g} d", rate_change, weekly_ms, factor, _is_extrapolated(max(day, base), observed)
 
 
 def _per_week(saved_ms: float, observed: Observed) -> float | None:

@@ -23,20 +23,16 @@ keeps the artifact uploaded at code 0 up to code 5. The next code, 10, has the s
 upload. That artifact is kept up to code 15, and the next code, 18, has another key: artifact 0 has no more uploads.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analyzer.archive.selection import LookupsQuery
-from analyzer.questions.durations import imputed_durations
-from analyzer.questions.miss_classes import DAY_US
+from analyzer.questions.miss_classes import DAY_US, imputed_durations
 from analyzer.questions.report import Scope
 
 if TYPE_CHECKING:
     import polars as pl
-
-CODE_BITS = 62
-"""The size of a code: 64 bits less the sign and the bit that tells a hit."""
 
 IS_REPLAYED = "asked_remote(kinds) AND first_at IS NOT NULL"
 
@@ -46,9 +42,7 @@ SELECT epoch_us(min(first_at)), epoch_us(max(first_at)), count(*), count(*) FILT
 FROM {{selected}} WHERE {IS_REPLAYED}
 """
 
-TEAM_NUMBERS = """
-SELECT id AS context_id, dense_rank() OVER (ORDER BY team) - 1 AS team_number FROM store.context
-"""
+TEAM_NUMBERS = "SELECT id AS context_id, dense_rank() OVER (ORDER BY team) - 1 AS team_number FROM store.context"
 
 KEY_COUNTS = f"SELECT (SELECT max(team_number) + 1 FROM ({TEAM_NUMBERS})), (SELECT max(id) + 1 FROM store.hash)"
 
@@ -91,7 +85,7 @@ FROM {uses} WHERE key >= $first_key AND key < $first_key + $keys
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The lookups that are replayed, as the log has them. A tick is 1 ms, or 1 µs if any time is finer than 1 ms."""
+    """Totals of the lookups that are replayed. A tick is 1 ms, or 1 µs if any time is finer than 1 ms."""
 
     start_us: int
     span_us: int
@@ -127,8 +121,8 @@ class Uses:
 
 
 def observe(selected: LookupsQuery) -> Observed | None:
-    """Return what the log has of the lookups that are replayed; None if there are none."""
-    start, end, lookups, hits, only_ms = selected.rows(OBSERVED)[0]
+    """Return the totals of the lookups that are replayed; None if there are none."""
+    ((start, end, lookups, hits, only_ms),) = selected.rows(OBSERVED)
     return None if start is None else Observed(start, end - start, lookups, hits, 1000 if only_ms else 1)
 
 
@@ -149,15 +143,15 @@ def replay_policies(scope: Scope, observed: Observed, days: Sequence[float]) -> 
 
 
 def encode_uses(scope: Scope, observed: Observed, max_limit: int) -> Iterator[Uses]:
-    """Yield the lookups of as many keys at a time as have codes of 64 bits; `max_limit` is the longest retention."""
+    """Yield the lookups in batches of as many keys as fit into the codes; `max_limit` is the longest retention."""
     selected = scope.selected
-    teams, hashes = selected.rows(KEY_COUNTS)[0]
+    ((teams, hashes),) = selected.rows(KEY_COUNTS)
     values = {"start_us": observed.start_us, "tick_us": observed.tick_us, "hashes": hashes}
     uses, saved, keys, last_tick = f"({USES})", HASH_SAVED, teams * hashes, observed.span_us // observed.tick_us
     if keys > _keys_per_batch(last_tick + max_limit + 1):
         selected.execute(PACKED_USES, window=max_limit + 1, **values)
         uses, saved = "packed_use", PACKED_SAVED
-        keys, last_tick = selected.rows("SELECT max(key) + 1, max(tick) FROM packed_use")[0]
+        ((keys, last_tick),) = selected.rows("SELECT max(key) + 1, max(tick) FROM packed_use")
     saved_ms = selected.frame(saved.replace("{durations}", imputed_durations(scope.log)), **values)["saved_ms"]
     width = last_tick + max_limit + 1
     step = _keys_per_batch(width)
@@ -171,11 +165,12 @@ def encode_uses(scope: Scope, observed: Observed, max_limit: int) -> Iterator[Us
 
 
 def _keys_per_batch(width: int) -> int:
-    return 1 << CODE_BITS - width.bit_length()
+    # A code has 62 bits: 64 less the sign and the bit that marks a hit.
+    return 1 << 62 - width.bit_length()
 
 
 def _measure_gaps(codes: "pl.Series", saved_ms: "pl.Series", width: int, last_tick: int) -> Uses:
-    """Return uses with the times between them; the last bit of these `codes` still tells a hit."""
+    """Return uses with the times between them; the last bit of these `codes` marks a hit."""
     import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
 
     code, gap = pl.col("code") // 2, (pl.col("code") // 2).diff()
@@ -190,39 +185,28 @@ def _measure_gaps(codes: "pl.Series", saved_ms: "pl.Series", width: int, last_ti
     return Uses(uses["code"], uses["since_last"], uses["until_next"], saved_ms, uses["first_hit"], width, last_tick)
 
 
-BatchResult = tuple[int, float, int]
-"""The hits of a cache other than first hits, the milliseconds they save, and the ticks that artifacts were stored."""
+def replay_sliding(uses: Uses, limits: Sequence[int]) -> list[tuple[int, float, int]]:
+    """Replay against caches that drop an artifact after its last use, one for each limit in ticks.
 
-
-def replay_sliding(uses: Uses, limits: Sequence[int]) -> list[BatchResult]:
-    """Replay against caches that drop an artifact after its last use, one for each limit in ticks."""
-    import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
-
-    frame = pl.DataFrame({"gap": uses.since_last, "left": uses.until_next, "saved_ms": uses.saved_ms})
-    sums = [
-        one
-        for n, limit in enumerate(limits)
-        for one in (
-            (pl.col("gap") <= limit).sum().alias(f"hits_{n}"),
-            pl.col("saved_ms").filter(pl.col("gap") <= limit).sum().alias(f"saved_{n}"),
-            pl.col("left").clip(upper_bound=limit).sum().alias(f"stored_{n}"),
-        )
-    ]
-    row = frame.select(sums).row(0)
-    return [(row[n], row[n + 1], row[n + 2]) for n in range(0, len(row), 3)]
-
-
-def replay_absolute(uses: Uses, limits: Sequence[int]) -> list[BatchResult]:
-    """Replay against caches that drop an artifact after its upload, one for each limit in ticks.
-
-    Every use that uploads nothing is a hit.
+    Each result is the number of hits other than first hits, the ms they save, and the ticks that artifacts were stored.
     """
+    results = []
+    for limit in limits:
+        is_hit = uses.since_last <= limit
+        stored = int(uses.until_next.clip(upper_bound=limit).sum())
+        results.append((int(is_hit.sum()), float(uses.saved_ms.filter(is_hit).sum()), stored))
+    return results
+
+
+def replay_absolute(uses: Uses, limits: Sequence[int]) -> list[tuple[int, float, int]]:
+    """Replay like `replay_sliding`, but against caches that drop an artifact after its upload."""
     import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
 
     first = uses.since_last.is_null().arg_true()
     last = pl.concat([first.slice(1) - 1, pl.Series([uses.codes.len() - 1], dtype=first.dtype)])
     lifetimes = uses.codes.gather(last) - uses.codes.gather(first)
     left = uses.last_tick - uses.codes.gather(first) % uses.width
+    # Every use that uploads nothing is a hit.
     hits = uses.codes.len() - first.len()
     saved_ms = float(uses.saved_ms.sum()) - float(uses.saved_ms.gather(first).sum())
     results = []
@@ -233,27 +217,22 @@ def replay_absolute(uses: Uses, limits: Sequence[int]) -> list[BatchResult]:
     return results
 
 
-def _reuploads(uses: Uses, uploads: "pl.Series", limit: int) -> BatchResult:
-    """Return how many uses after these uploads upload again, their task time in ms, and the ticks they are stored.
-
-    Each round finds the next upload of all artifacts at once: the first use after the artifact was dropped.
-    """
+def _reuploads(uses: Uses, uploads: "pl.Series", limit: int) -> tuple[int, float, int]:
+    """Return how many uses after these uploads upload again, their task time in ms, and the ticks they are stored."""
+    # Each round finds the next upload of all artifacts at once: the first use after the artifact was dropped.
     count, lost_ms, stored, last = 0, 0.0, 0, uses.codes.len() - 1
     while uploads.len():
         codes = uses.codes.gather(uploads)
         following = uses.codes.search_sorted(codes + limit, side="right").clip(upper_bound=last)
-        found = uses.codes.gather(following)
+        next_codes = uses.codes.gather(following)
         # The search may have ended at another key, or at the end of all codes, where it is clipped to the last one.
-        uploads_again = (found > codes + limit) & (found // uses.width == codes // uses.width)
-        uploads, found = following.filter(uploads_again), found.filter(uploads_again)
+        uploads_again = (next_codes > codes + limit) & (next_codes // uses.width == codes // uses.width)
+        uploads, next_codes = following.filter(uploads_again), next_codes.filter(uploads_again)
         count += uploads.len()
         lost_ms += float(uses.saved_ms.gather(uploads).sum())
-        stored += int((uses.last_tick - found % uses.width).clip(upper_bound=limit).sum())
+        stored += int((uses.last_tick - next_codes % uses.width).clip(upper_bound=limit).sum())
     return count, lost_ms, stored
 
 
-POLICIES: dict[str, Callable[[Uses, Sequence[int]], list[BatchResult]]] = {
-    "absolute": replay_absolute,
-    "sliding": replay_sliding,
-}
+POLICIES = {"absolute": replay_absolute, "sliding": replay_sliding}
 """When a cache drops an artifact: some time after its upload, or after its last use."""

@@ -6,10 +6,9 @@ A session is one run of the build client. Time lost is how long the tasks of its
 from dataclasses import replace
 
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import LookupsQuery, Selection, fetch_rows
+from analyzer.archive.selection import Selection, fetch_rows
 from analyzer.errors import Option, UsageError
-from analyzer.questions.durations import imputed_durations
-from analyzer.questions.miss_classes import classified_misses
+from analyzer.questions.miss_classes import classified_misses, imputed_durations
 from analyzer.questions.options import SessionsOptions
 from analyzer.questions.report import Report, Scope, build_report, select_scope
 from analyzer.table import COUNT, HASH, MS, NAME, NUMBER, RATIO, TEXT, TIME, Column, Table, select_list
@@ -39,7 +38,7 @@ OUTLIER_COLUMNS = (
     Column("ci", TEXT, "CI vendor the client detected", sql="c.ci"),
     Column("branch", TEXT, "branch of the run, if its summary is known", detail=True, sql="r.branch"),
     Column("command", TEXT, "command of the run, if its summary is known", detail=True, sql="r.command"),
-    Column("deviation", NUMBER, "hit rate less the pooled one, in standard errors", detail=True, sql="deviation"),
+    Column("deviation", NUMBER, "hit rate minus the pooled one, in standard errors", detail=True, sql="deviation"),
 )
 """The columns of `low_hit_rate` and `time_lost`, over `outlier` o, its context c and run r."""
 
@@ -133,7 +132,7 @@ LOOKUP_COLUMNS = (
 )
 """The columns of `lookups`, over lookups l, misses m, hashes h and task names n."""
 
-# Lookups of one request share one time; then the order of their events in the files is that in which they were made.
+# The lookups of one request share a time: the order of their events in the files is the order of the lookups.
 LOOKUPS = f"""
 SELECT {select_list(LOOKUP_COLUMNS)}
 FROM {{selected}} l JOIN store.hash h ON h.id = l.hash_id LEFT JOIN name n ON n.hash_id = l.hash_id
@@ -154,11 +153,7 @@ ORDER BY s.session LIMIT 4
 
 
 def sessions(log: OpenLog, selection: Selection, options: SessionsOptions) -> Report:
-    """Answer `sessions`: the tables `low_hit_rate`, `time_lost` and `percentiles`.
-
-    Raises:
-        UsageError: `source` or `event` is given.
-    """
+    """Answer `sessions`: the tables `low_hit_rate`, `time_lost` and `percentiles`."""
     scope = select_scope(log, selection, needs_both_for="sessions")
     return build_report("sessions", scope, sessions_tables(scope, options.limit))
 
@@ -194,36 +189,30 @@ def scatter_table(scope: Scope, outliers: Table) -> Table:
 
     `outliers` is a table of `sessions_tables`.
     """
-    named = [(lookups, rate, 1, lost_ms, session) for session, rate, lookups, lost_ms, *_ in outliers.rows]
+    points = [(lookups, rate, 1, lost_ms, session) for session, rate, lookups, lost_ms, *_ in outliers.rows]
     groups = scope.selected.rows(SCATTER.replace("{totals}", session_totals(scope)))
-    return Table("scatter", SCATTER_COLUMNS, [*named, *groups])
+    return Table("scatter", SCATTER_COLUMNS, [*points, *groups])
 
 
 def one_session(log: OpenLog, selection: Selection, prefix: str, options: SessionsOptions) -> Report:
-    """Answer `sessions ID`: the tables `session` and `lookups`. `prefix` is that of `find_session`.
-
-    Raises:
-        UsageError: no session or several match, or `source` or `event` is given.
-    """
-    require_utf8("id", prefix)
-    session = find_session(select_scope(log, selection, needs_both_for="sessions").selected, prefix)
-    scope = select_scope(log, replace(selection, session=(session,)))
+    """Answer `sessions ID`: the tables `session` and `lookups` of the session with that id, or prefix of an id."""
+    selection = replace(selection, session=(_find_session(log, prefix),))
+    scope = select_scope(log, selection, needs_both_for="sessions")
     misses = classified_misses(scope, options.retention_days)
     lookups = Table("lookups", LOOKUP_COLUMNS, scope.selected.rows(LOOKUPS.replace("{misses}", misses)))
     rows = scope.selected.rows(SESSION.replace("{misses}", misses))
     return build_report("sessions", scope, [Table("session", SESSION_COLUMNS, rows, upright=True), lookups], lookups)
 
 
-def find_session(selected: LookupsQuery, prefix: str) -> str:
-    """Return the id of the session whose id, or whose run's id, is or starts with `prefix`.
-
-    Raises:
-        UsageError: no session or several match.
-    """
-    found = [session for (session,) in fetch_rows(selected.connection, SESSIONS_BY_ID, {"id": prefix})]
-    if prefix in found or len(found) == 1:
-        return prefix if prefix in found else found[0]
-    if found:
-        several = ", ".join(found[:3])
-        raise UsageError(Option("id", prefix), f": several sessions match ({several}); write more of the id")
+def _find_session(log: OpenLog, prefix: str) -> str:
+    """Return the id of the session whose id, or whose run's id, is or starts with `prefix`."""
+    require_utf8("id", prefix)
+    ids: list[str] = [session for (session,) in fetch_rows(log.connection, SESSIONS_BY_ID, {"id": prefix})]
+    if prefix in ids:
+        return prefix
+    if len(ids) > 1:
+        examples = ", ".join(ids[:3])
+        raise UsageError(Option("id", prefix), f": several sessions match ({examples}); write more of the id")
+    if ids:
+        return ids[0]
     raise UsageError(Option("id", prefix), ": no session or run has such an id; `sessions` without an id lists some")

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     import polars as pl
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
-QUERY_STATEMENTS = frozenset({"SELECT"})
-"""The statement types that run. DuckDB gives FROM, WITH, DESCRIBE, SUMMARIZE and SHOW the same type."""
-
 BATCH_ROWS = 10_000
 
 TEXT_TYPES = dict.fromkeys(
@@ -36,7 +33,7 @@ connection is UTC; types without an equivalent in Python or Polars become the te
 FRAME_TYPES = TEXT_TYPES | dict.fromkeys(("hugeint", "uhugeint"), "DECIMAL(38,0)")
 """The same for data frames. Polars has no more than 38 digits, and without the cast it rounds longer integers."""
 
-HAS_NO_LOOKUP = "SELECT NOT EXISTS (FROM store.lookup)"
+HAS_LOOKUPS = "SELECT EXISTS (FROM store.lookup)"
 
 
 class QueryRows(Sequence[tuple[Any, ...]]):
@@ -69,7 +66,7 @@ class QueryRows(Sequence[tuple[Any, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query that was checked but not run. Read the rows of its report inside `errors()`."""
+    """A query that is checked and bound, but does not run yet. Read the rows of its report inside `errors()`."""
 
     log: OpenLog
     relation: "DuckDBPyRelation"
@@ -82,9 +79,11 @@ class Query:
         ]
         rows = QueryRows(self.log.connection, _cast(self.relation, TEXT_TYPES))
         table = Table("result", columns, rows, lazy_frame=self.lazy_frame)
-        # Counted first: a connection answers nothing else while it streams a result.
-        counts = self.log.counts()
-        return Report("sql", account_for(counts, counts.kept), [table], table, sql_notes(self.log))
+        # Queried before the rows are read: a connection runs nothing else while it streams a result.
+        counts, notes = self.log.counts(), list[str]()
+        if self.log.view == "runs" and not self.log.connection.execute(HAS_LOOKUPS).fetchall()[0][0]:
+            notes.append("the log has run summaries only: query runs and tasks; events, lookups and sessions are empty")
+        return Report("sql", account_for(counts, counts.kept), [table], table, notes)
 
     def frame(self) -> "pl.DataFrame":
         """Return the result as a data frame."""
@@ -117,11 +116,11 @@ class Query:
 
     def _message(self, text: str) -> str:
         pairs = zip(self.relation.columns, self.relation.types, strict=True)
-        wide = [name for name, kind in pairs if "HUGEINT" in str(kind)]
-        if not wide or FRAME_TYPES["hugeint"] not in text:
+        names = [name for name, kind in pairs if "HUGEINT" in str(kind)]
+        if not names or FRAME_TYPES["hugeint"] not in text:
             return text
         problem = "an integer of more than 38 digits, which no data frame holds"
-        return f"column {' or '.join(wide)}: {problem}; cast it, such as {_quoted(wide[0])}::VARCHAR"
+        return f"column {' or '.join(names)}: {problem}; cast it, such as {_quoted(names[0])}::VARCHAR"
 
 
 def prepare_query(log: OpenLog, sql: str) -> Query:
@@ -142,19 +141,13 @@ def prepare_query(log: OpenLog, sql: str) -> Query:
     return Query(log, relation)
 
 
-def sql_notes(log: OpenLog) -> list[str]:
-    """Return the note that the relations of events are empty, where the log has run summaries only."""
-    is_empty = log.view == "runs" and log.connection.execute(HAS_NO_LOOKUP).fetchall()[0][0]
-    note = "the log has run summaries only: query runs and tasks; events, lookups and sessions are empty"
-    return [note] if is_empty else []
-
-
 def _parse_query(connection: "DuckDBPyConnection", sql: str) -> str:
     """Return the single query in `sql`, and lock the configuration, so that no query changes what it may access."""
     if not is_utf8(sql):
         raise QueryError("the SQL is not valid UTF-8; write it as UTF-8")
     statements = connection.extract_statements(sql)
-    if len(statements) != 1 or statements[0].type.name not in QUERY_STATEMENTS:
+    # DuckDB gives FROM, WITH, DESCRIBE, SUMMARIZE and SHOW the same type as SELECT.
+    if len(statements) != 1 or statements[0].type.name != "SELECT":
         raise QueryError("exactly one query is expected: SELECT, WITH, FROM, DESCRIBE, SUMMARIZE or SHOW")
     if not connection.execute("SELECT current_setting('lock_configuration')").fetchall()[0][0]:
         connection.execute("SET lock_configuration = true")

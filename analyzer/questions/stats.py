@@ -1,4 +1,4 @@
-"""`stats`: hit rates and time saved, in total and by any combination of dimensions."""
+"""`stats`: computes hit rates and time saved, in total and by any combination of dimensions."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +14,7 @@ from analyzer.questions.options import UTC, StatsOptions
 from analyzer.questions.report import Report, build_report, select_scope
 from analyzer.table import FLAG, HASH, NAME, TEXT, Column, Table, select_list
 from analyzer.text import closest_match
+from analyzer.validation import require_choice
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -46,9 +47,9 @@ def stats(log: OpenLog, selection: Selection, options: StatsOptions) -> Report:
     scope = select_scope(log, selection)
     tables, notes = [totals_table(scope.selected, options)], list[str]()
     if dimensions:
-        by_source = any(one.name == "source" for one in dimensions)
+        by_source = "source" in options.by
         lookups = select_lookups(log.connection, selection, by_source=True) if by_source else scope.selected
-        table = groups_table(lookups, dimensions, options, selection)
+        table = groups_table(lookups, dimensions, options)
         tables.append(replace(table, rows=table.rows[: options.limit]))
         if options.limit is not None and options.limit < len(table.rows):
             notes.append(Message(f"{options.limit:,} of {len(table.rows):,} groups shown (", Option("limit"), ")"))
@@ -61,7 +62,7 @@ def stats(log: OpenLog, selection: Selection, options: StatsOptions) -> Report:
 def explain_measures(options: StatsOptions) -> Report:
     """Answer `stats` with `explain` and without a log: the table `definitions` alone."""
     table = definitions_table(options)
-    return Report("stats", Accounting(0, 0, 0, 0, 0, 0), [table], table)
+    return Report("stats", Accounting(), [table], table)
 
 
 def needs_lookups_only(selection: Selection, options: StatsOptions) -> bool:
@@ -71,8 +72,7 @@ def needs_lookups_only(selection: Selection, options: StatsOptions) -> bool:
 
 def dimension(name: str) -> Dimension:
     """Return the dimension `name`; raise UsageError if there is none."""
-    if name not in DIMENSIONS:
-        raise UsageError(Option("by", name), f": no such dimension; {_suggestion(name, list(DIMENSIONS))}")
+    require_choice("by", name, DIMENSIONS)
     return DIMENSIONS[name]
 
 
@@ -84,14 +84,9 @@ def check_time_zone(connection: "DuckDBPyConnection", name: str) -> None:
     if name not in zones:
         # Places are compared without their region too, so that `berlin` suggests Europe/Berlin.
         places = {zone.rpartition("/")[2].lower(): zone for zone in zones} | {zone.lower(): zone for zone in zones}
-        near = closest_match(name.lower(), places)
-        hint = f"did you mean {places[near]}?" if near else "use an IANA name such as Europe/Berlin"
+        match = closest_match(name.lower(), places)
+        hint = f"did you mean {places[match]}?" if match else "use an IANA name such as Europe/Berlin"
         raise UsageError(Option("tz", name), f": no such time zone; {hint}")
-
-
-def _suggestion(name: str, choices: Sequence[str]) -> str:
-    near = closest_match(name, choices)
-    return f"did you mean {near}?" if near else f"expected one of {', '.join(choices)}"
 
 
 def measures_for(options: StatsOptions) -> tuple[Measure, ...]:
@@ -99,7 +94,7 @@ def measures_for(options: StatsOptions) -> tuple[Measure, ...]:
     return (*MEASURES, NET_SAVED) if options.restore_ms else MEASURES
 
 
-def _selectable_measures(selected: LookupsQuery, options: StatsOptions) -> list[Column]:
+def _measure_columns(selected: LookupsQuery, options: StatsOptions) -> list[Column]:
     return [
         replace(measure, sql="NULL") if measure.both_sides and selected.one_sided else measure
         for measure in measures_for(options)
@@ -113,42 +108,34 @@ def _parameters(options: StatsOptions) -> dict[str, float]:
 
 def totals_table(selected: LookupsQuery, options: StatsOptions) -> Table:
     """Return the table `totals`: one row, one column per measure."""
-    columns = _selectable_measures(selected, options)
+    columns = _measure_columns(selected, options)
     rows = selected.rows(f"SELECT {select_list(columns)} FROM {{selected}}", **_parameters(options))
     return Table("totals", columns, rows, upright=True)
 
 
-def groups_table(
-    selected: LookupsQuery, dimensions: Sequence[Dimension], options: StatsOptions, selection: Selection
-) -> Table:
+def groups_table(selected: LookupsQuery, dimensions: Sequence[Dimension], options: StatsOptions) -> Table:
     """Return the table by `dimensions`, named after them (`by_day`, `by_team_ci`): one row per group.
 
     Raises:
         UsageError: an unknown column to sort by.
     """
-    columns = [*_group_columns(dimensions), *_selectable_measures(selected, options), *_partial_columns(dimensions)]
+    columns = [*_group_columns(dimensions), *_measure_columns(selected, options), *_partial_columns(dimensions)]
     keys = {one.key_name: one.key_sql(options.tz) for one in dimensions}
     keyed = f"SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in keys.items())} FROM {{selected}} AS x"
     order = _order_by(options, columns, dimensions)
     query = f"SELECT {select_list(columns)} FROM ({keyed}) GROUP BY {', '.join(keys)} ORDER BY {order}"
-    period = {"since": selection.since, "until": selection.until}
-    covered_from, covered_until = fetch_rows(selected.connection, COVERED_PERIOD, period)[0]
-    times = {"tz": options.tz, "covered_from": covered_from, "covered_until": covered_until}
-    rows = selected.rows(query, **times, **_parameters(options))
+    ((covered_from, covered_until),) = selected.rows(COVERED_PERIOD)
+    period = {"covered_from": covered_from, "covered_until": covered_until}
+    rows = selected.rows(query, tz=options.tz, **period, **_parameters(options))
     return Table("by_" + "_".join(one.name for one in dimensions), columns, rows)
 
 
 def _group_columns(dimensions: Sequence[Dimension]) -> list[Column]:
-    columns = [
-        Column(one.name, HASH if one.has_task_name else TEXT, one.description, sql=one.over_key(one.label))
-        for one in dimensions
-    ]
-    names = [
-        Column("name", NAME, "the task of the hash, if a run summary lists it",
-               sql=one.over_key("(SELECT n.name FROM name n WHERE n.hash_id = {key})"))
-        for one in dimensions if one.has_task_name
-    ]  # fmt: skip
-    return columns + names
+    columns = [Column(one.name, one.unit, one.description, sql=one.over_key(one.label)) for one in dimensions]
+    if any(one.unit == HASH for one in dimensions):
+        sql = "(SELECT n.name FROM name n WHERE n.hash_id = key_hash)"
+        columns.append(Column("name", NAME, "the task of the hash, if a run summary lists it", sql=sql))
+    return columns
 
 
 def _partial_columns(dimensions: Sequence[Dimension]) -> list[Column]:
@@ -163,18 +150,17 @@ def _partial_columns(dimensions: Sequence[Dimension]) -> list[Column]:
 
 def _order_by(options: StatsOptions, columns: Sequence[Column], dimensions: Sequence[Dimension]) -> str:
     """Return the ORDER BY list: `options.sort`; by default buckets by time and other groups by their size."""
-    names = [column.name for column in columns]
     # Buckets sort by their key: labels of hours have an offset, and do not sort by time.
-    ties = ", ".join((one.key_name if one.bounds else f'"{one.name}"') + " NULLS LAST" for one in dimensions)
+    keys = [dimension.key_name if dimension.bounds else f'"{dimension.name}"' for dimension in dimensions]
+    ties = ", ".join(f"{key} NULLS LAST" for key in keys)
     if options.sort is None:
         return ties if dimensions[0].bounds else f'"lookups" DESC, {ties}'
-    name = options.sort.removeprefix("-")
-    if options.priced and name.endswith("_cost"):
+    name, sortable = options.sort.removeprefix("-"), {column.name: column.name for column in columns}
+    if options.priced:
         # Columns of money are added after the query; they are in proportion to the columns of time.
-        name = f"{name.removesuffix('_cost')}_ms"
-    if name not in names:
-        raise UsageError(Option("sort", options.sort), f": no such column; {_suggestion(name, names)}")
-    return f'"{name}" {"DESC" if options.sort.startswith("-") else "ASC"} NULLS LAST, {ties}'
+        sortable |= {column.removesuffix("_ms") + "_cost": column for column in sortable if column.endswith("_ms")}
+    require_choice("sort", name, sortable)
+    return f'"{sortable[name]}" {"DESC" if options.sort.startswith("-") else "ASC"} NULLS LAST, {ties}'
 
 
 def definitions_table(options: StatsOptions) -> Table:

@@ -1,4 +1,4 @@
-r"""Reads JSON arrays of events: one array per file (`array`) or one per line (`batches`).
+"""Reads JSON arrays of events: one array per file (`array`) or one per line (`batches`).
 
 A damaged item must cost that item alone, and a file may be larger than memory. `Window` therefore slides over the text
 and takes one item at a time; after a syntax error it resumes at the next `, {` or `] [`. The parsers of json and ijson
@@ -11,44 +11,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from analyzer.readers.item import CUT_OFF, NOT_JSON, WHITESPACE, Item, decoded_lines, numbered, skip_space, value_end
-from analyzer.readers.sample import EVENT_KEYS, Sample
 
 WINDOW_CHARS = 1 << 20  # text in memory, unless an item is longer
 MAX_VALUE_CHARS = 1 << 26  # only the beginning of a longer item is read
-
 TOO_LONG = f"longer than {MAX_VALUE_CHARS >> 20} Mi characters, which is not read"
 TEXT_OUTSIDE_ARRAY = "text outside the array"
 LONE_COMMA = "a comma without an item"
-NO_COMMA = "no comma before this item"
-NOT_JSON_AND_SKIPPED = f"{NOT_JSON}; skipped up to the next complete object"
 
 _LINE_OR_ARRAY = re.compile(r"[\n\[]")
 _NEXT_OBJECT = re.compile(r",\s*\{|\]\s*\[")
 _NEXT_OBJECT_OR_END = re.compile(rf"{_NEXT_OBJECT.pattern}|\]\s*\Z")
 _NEAR_END_CHARS = 8
 _SEEK_OVERLAP_CHARS = 256
-
-
-def is_batches(sample: Sample) -> bool:
-    """Return whether a file has an array of events per line."""
-    if sample.only_empty_arrays:
-        return "[" not in sample.lines
-    if isinstance(sample.first_record, list):
-        return not (sample.starts_with_array and _spans_lines(sample.content))
-    # Lines of single events after empty arrays: the reader of batches accepts both.
-    return bool(sample.records) and sample.records[0] is not None and sample.content[0] != sample.lines[0]
-
-
-def is_array(sample: Sample) -> bool:
-    """Return whether a file is one array of events, provided that it is not `batches`."""
-    keys = [f'"{key}"' for key in (*EVENT_KEYS, *sample.renamed)]
-    has_key = sample.starts_with_array and any(key in line for line in sample.content for key in keys)
-    return sample.only_empty_arrays or has_key
-
-
-def _spans_lines(lines: list[str]) -> bool:
-    # The last line may be cut off, and proves nothing.
-    return any(line.startswith(('"', "]", "}", ",")) or line.endswith((",", "[")) for line in lines[:-1] or lines)
 
 
 def read_batches(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
@@ -68,7 +42,8 @@ def array_items(text: str) -> Iterator[tuple[str, str | None]]:
     [('{"a": 1}', None), ('{"a" 2}', 'not JSON'), ('{"a": 3}', None)]
     """
     window = Window(text=text)
-    window.advance(skip_space(window.text, 0) + 1)
+    window.peek()
+    window.advance(window.position + 1)
     for item in _items_to_bracket(window):
         yield item.text, NOT_JSON if item.problem == CUT_OFF else item.problem
     rest = window.text[window.position :].strip(WHITESPACE)
@@ -87,8 +62,7 @@ def _file_items(window: "Window") -> Iterator[Item]:
             window.advance(window.position + 1)
             yield from _items_to_bracket(window)
         else:
-            line = window.line
-            yield Item(line, 1, window.take_line(), problem=TEXT_OUTSIDE_ARRAY)
+            yield Item(window.line, 1, window.take_line(), problem=TEXT_OUTSIDE_ARRAY)
 
 
 def _items_to_bracket(window: "Window") -> Iterator[Item]:
@@ -97,16 +71,16 @@ def _items_to_bracket(window: "Window") -> Iterator[Item]:
     comma_line: int | None = 0  # line of the last comma since an item; 0 at the start, None right after an item
     while (character := window.peek()) not in ("", "]"):
         line = window.line
-        if character == ",":
-            window.advance(window.position + 1)
-            if comma_line is not None:
-                yield Item(line, 1, ",", problem=LONE_COMMA)
-            else:
-                comma_line = line
+        if character != ",":
+            text, problem = window.take()
+            yield Item(line, 1, text, problem=problem or ("no comma before this item" if comma_line is None else None))
+            comma_line = None
             continue
-        text, problem = window.take()
-        yield Item(line, 1, text, problem=problem or (NO_COMMA if comma_line is None else None))
-        comma_line = None
+        window.advance(window.position + 1)
+        if comma_line is None:
+            comma_line = line
+        else:
+            yield Item(line, 1, ",", problem=LONE_COMMA)
     if character and comma_line:
         yield Item(comma_line, 1, ",", problem=LONE_COMMA)
     if character:
@@ -119,7 +93,7 @@ class Window:
     """A sliding window over the text of a file.
 
     `text` is the part in memory, `position` the next character in it, `line` the line number of that character, and
-    `at_end` whether the file has no more text than this.
+    `at_end` whether the file ends with `text`.
     """
 
     def __init__(self, chunks: Iterable[bytes] = (), text: str = "") -> None:
@@ -178,11 +152,11 @@ class Window:
         while True:
             try:
                 end = value_end(self.text, self.position)
-                # A number or a word at the edge of the window may go on behind it.
+                # A number or a word at the end of the window may continue after it.
                 if end < len(self.text) or not self.fill():
                     return self._take_to(end), None
             except json.JSONDecodeError as error:
-                # Parsing starts again with each window: worth it for one, but quadratic for a value of many.
+                # Parsing restarts after each fill, which is quadratic for long values: they take another way.
                 if len(self.text) - self.position < WINDOW_CHARS and self.fill():
                     continue
                 long_value = self._take_long() if self._is_unfinished(error) else None
@@ -215,7 +189,8 @@ class Window:
         match = (_NEXT_OBJECT_OR_END if self.at_end else _NEXT_OBJECT).search(self.text, self.position)
         if match:
             return self._take_to(match.start()).rstrip(WHITESPACE), NOT_JSON
-        return self._take_to(len(self.text)), CUT_OFF if self.at_end else NOT_JSON_AND_SKIPPED
+        problem = CUT_OFF if self.at_end else f"{NOT_JSON}; skipped up to the next complete object"
+        return self._take_to(len(self.text)), problem
 
     def _take_to(self, end: int) -> str:
         value = self.text[self.position : end]
@@ -233,7 +208,7 @@ def _is_json(text: str) -> bool:
 class BracketCounter:
     r"""Finds the end of a JSON object or array that arrives in pieces, without parsing it.
 
-    `is_broken` is set at a line break inside a string, which JSON does not allow: the end is unknown then.
+    A line break inside a string, which JSON does not allow, sets `is_broken`: the end cannot be found then.
 
     >>> brackets = BracketCounter()
     >>> brackets.find_end('{"a": "}'), brackets.find_end('\\"", "b": []}, 2')
@@ -247,7 +222,7 @@ class BracketCounter:
         self._depth, self._in_string, self._escaped, self.is_broken = 0, False, False, False
 
     def find_end(self, text: str, position: int = 0) -> int | None:
-        """Return where in this next piece the value ends; None if it goes on after the piece, or is broken."""
+        """Return the end of the value in this next piece; None if it continues after the piece, or is broken."""
         # A backslash that ended the previous piece escapes the first character of this one.
         position += self._escaped and bool(text)
         self._escaped = self._escaped and not text

@@ -7,7 +7,7 @@ one. `Rows` therefore remembers the lines of each row, and after an error parses
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from threading import Lock
@@ -15,37 +15,18 @@ from typing import NamedTuple
 
 from analyzer.event import FIELD_NAMES
 from analyzer.readers.item import CUT_OFF, MAX_LINE_BYTES, Item, ItemReader, decode_line, raw_lines
-from analyzer.readers.sample import Sample
 from analyzer.text import replace_surrogates
 
-NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-NUMERIC_COLUMNS = {"duration", "status", "timestamp"}
-BOOLEANS = {"true": "true", "false": "false", "1": "1", "0": "0"}
-
-ROW_TOO_LONG = "row too long"
-CSV_ERROR_REASONS = {
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_NUMERIC_COLUMNS = {"duration", "status", "timestamp"}
+_BOOLEANS = {"true": "true", "false": "false", "1": "1", "0": "0"}
+_ERROR_REASONS = {
     "new-line character seen in unquoted field": "a carriage return outside quotes",
     "unexpected end of data": "a quote is not closed",
     "expected after": "text after a closing quote, or a quote is not closed",
-    ROW_TOO_LONG: "a quote is not closed",
     "field larger than field limit": f"a field of over {MAX_LINE_BYTES >> 20} Mi characters, or a quote is not closed",
 }
-"""What the errors of the csv module mean, by a part of their message."""
-
-
-def matcher(delimiter: str) -> Callable[[Sample], bool]:
-    """Return a function that tells whether a file starts with a header line whose delimiter is `delimiter`."""
-
-    def matches(sample: Sample) -> bool:
-        if sample.first_record is not None or not sample.content or sample.content[0].startswith(("[", "{")):
-            return False
-        try:
-            header = next(csv.reader(sample.content[:1], delimiter=delimiter), [])
-        except csv.Error:
-            return False
-        return {sample.renamed.get(name, name) for name in header} >= {"sessionId", "hash"}
-
-    return matches
+"""The reasons of rejects by a part of the csv module's message."""
 
 
 def reader(delimiter: str) -> ItemReader:
@@ -64,24 +45,22 @@ def _items(rows: "Rows", renamed: Mapping[str, str]) -> Iterator[Item]:
     if not header:
         return
     rows.width = len(header.fields)
-    columns = [(json.dumps(name), renamed.get(name, name)) for name in map(replace_surrogates, header.fields)]
-    names = [name for _, name in columns]
+    keys = [replace_surrogates(name) for name in header.fields]
+    names = [renamed.get(key, key) for key in keys]
     duplicates = (f'duplicate column "{name}"' for name in FIELD_NAMES if names.count(name) > 1)
     fault = header.problem or next(duplicates, None)
     if fault:
         yield Item(header.line, None, header.text, problem=f"no header: {fault}")
+    columns = [(json.dumps(key), name) for key, name in zip(keys, names, strict=True)]
     for row in filled:
         problem = "there is no header" if fault else row.problem
-        yield Item(row.line, 1, row.text, problem=problem) if problem else _event_item(row, columns)
-
-
-def _event_item(row: "Row", columns: list[tuple[str, str]]) -> Item:
-    """Return a row as a JSON event; `columns` has the JSON text of each key and the schema's name."""
-    # CSV has no null: an empty field is absent.
-    members = [
-        f"{key}:{_json_value(name, field)}" for (key, name), field in zip(columns, row.fields, strict=True) if field
-    ]
-    return Item(row.line, 1, "{" + ",".join(members) + "}", raw=row.text)
+        if problem:
+            yield Item(row.line, 1, row.text, problem=problem)
+            continue
+        fields = zip(columns, row.fields, strict=True)
+        # CSV has no null: an empty field is absent.
+        members = [f"{key}:{_json_value(name, field)}" for (key, name), field in fields if field]
+        yield Item(row.line, 1, "{" + ",".join(members) + "}", raw=row.text)
 
 
 def _json_value(name: str, field: str) -> str:
@@ -91,8 +70,8 @@ def _json_value(name: str, field: str) -> str:
     ('12.5', '"fast"', '"12"')
     """
     if name == "interactive":
-        return BOOLEANS.get(field.lower(), json.dumps(field))
-    return field if name in NUMERIC_COLUMNS and NUMBER.fullmatch(field) else json.dumps(field)
+        return _BOOLEANS.get(field.lower(), json.dumps(field))
+    return field if name in _NUMERIC_COLUMNS and _NUMBER.fullmatch(field) else json.dumps(field)
 
 
 _field_limit_lock = Lock()
@@ -134,33 +113,29 @@ class Rows:
         parser = csv.reader(self._lines, delimiter=self._delimiter, strict=True)
         while self._lines.begin_row():
             number, (fields, problem) = self._lines.number, self._parse(parser)
-            lines = self._lines.row
             if not problem:
-                yield Row(number, "".join(lines).rstrip("\r\n"), fields, None)
+                yield self._row(number, "".join(self._lines.row), fields, None)
                 continue
             # Only the first line is at fault for sure. The last may begin another row of several lines.
-            first, *others = lines
-            yield self._broken_row(number, first, problem)
-            yield from self._parse_lines(number + 1, others[:-1])
+            first, *others = self._lines.row
+            yield self._row(number, first, [], problem)
+            for line_number, line in enumerate(others[:-1], number + 1):
+                line_parser = csv.reader([line], delimiter=self._delimiter, strict=True)
+                yield self._row(line_number, line, *self._parse(line_parser))
             self._lines.put_back(others[-1:])
-
-    def _parse_lines(self, start: int, lines: Sequence[str]) -> Iterator[Row]:
-        for number, text in enumerate(lines, start):
-            fields, problem = self._parse(csv.reader([text], delimiter=self._delimiter, strict=True))
-            yield self._broken_row(number, text, problem) if problem else Row(number, text.rstrip("\r\n"), fields, None)
 
     def _parse(self, parser: Iterator[list[str]]) -> tuple[list[str], str | None]:
         try:
             fields = next(parser)
         except csv.Error as error:
-            reason = next((ours for theirs, ours in CSV_ERROR_REASONS.items() if theirs in str(error)), str(error))
+            reason = next((ours for theirs, ours in _ERROR_REASONS.items() if theirs in str(error)), str(error))
             return [], f"not {self._name}: {reason}"
         is_wrong = self.width and len(fields) not in (0, self.width)
         return fields, f"{len(fields)} fields where the header has {self.width}" if is_wrong else None
 
-    def _broken_row(self, number: int, text: str, problem: str) -> Row:
-        is_cut = not text.endswith("\n") and text.count(self._delimiter) < self.width
-        return Row(number, text.rstrip("\r\n"), [], CUT_OFF if is_cut else problem)
+    def _row(self, number: int, text: str, fields: list[str], problem: str | None) -> Row:
+        is_cut = problem and not text.endswith("\n") and text.count(self._delimiter) < self.width
+        return Row(number, text.rstrip("\r\n"), fields, CUT_OFF if is_cut else problem)
 
 
 class _LineFeed:
@@ -177,7 +152,7 @@ class _LineFeed:
 
     def __next__(self) -> str:
         if self._size > MAX_LINE_BYTES:
-            raise csv.Error(ROW_TOO_LONG)
+            raise StopIteration  # for the csv module, the file ends inside quotes
         line = self._next.pop() if self._next else next(self._lines)
         self.row.append(line)
         self._size += len(line)

@@ -1,4 +1,7 @@
-"""Reads files that are one JSON document without events: turbo's run summaries, and metadata of cached artifacts."""
+"""Reads files that are one JSON document without events: turbo's run summaries, and metadata of cached artifacts.
+
+Readers raise UnreadableError for an unsupported document; the caller adds the name of the file.
+"""
 
 import json
 import re
@@ -8,68 +11,32 @@ from typing import Any
 
 from analyzer.errors import UnreadableError
 from analyzer.readers.item import BOM
-from analyzer.readers.sample import Sample
 
 DocumentReader = Callable[[Any], dict[str, Any] | None]
 """Returns the archive's row for a parsed document; None if the document records no run (a dry run)."""
 
-RUN_NAMESPACE = uuid.UUID("3397a22a-0d9c-5c8f-8561-ee5181abb69a")
-"""Namespace of the session ids of runs; itself the UUID of the URL https://turborepo.dev/runs."""
-
+RUN_NAMESPACE = uuid.UUID("3397a22a-0d9c-5c8f-8561-ee5181abb69a")  # the UUID of the URL https://turborepo.dev/runs
 MAX_EPOCH_MS = 253_402_214_400_000  # the last day of the year 9999; bounds all numbers of a summary
 MAX_DURATION_MS = 2.0**52
 
 KINDS: dict[tuple[Any, Any], int] = {("HIT", "LOCAL"): 1, ("HIT", "REMOTE"): 6, ("MISS", None): 10}
 """The archive's `kinds` of a task by its (status, source): the bits of the events that a client sends for it."""
 
-_SUMMARY_KEYS = (b'"execution"', b'"globalCacheInputs"', b'"tasks"')
 _FORCE = re.compile(r"(^|\s)--force(=true)?(\s|$)")
-
-_FLAT_OBJECT = re.compile(rb"\s*\{[^{}]*\}\s*")
-_METADATA_KEYS = (b'"hash"', b'"duration"')
 
 
 def parse_document(data: bytes) -> Any:
-    """Return the JSON value of a document.
-
-    Raises:
-        UnreadableError: it is not one complete JSON value. The caller adds the file's name to the message.
-    """
+    """Return the JSON value of a document."""
     try:
         return json.loads(data.removeprefix(BOM))
     except (ValueError, RecursionError) as error:
         if "Extra data" in str(error):
-            raise UnreadableError(
-                "several JSON documents in one file; store each run summary in its own file"
-            ) from None
+            raise UnreadableError("several JSON documents in one file; store each in its own file") from None
         raise UnreadableError(f"not a complete JSON document ({error}); fetch the file again") from None
 
 
-def session_of_run(run: str) -> str:
-    """Return the session id that stands for a run whose events are unknown. It is the same on every machine.
-
-    >>> session_of_run("3MUc5ZQncAXXinzZ1ZQp2BMN5Nx")
-    '2e1e1aee-b6d1-576a-8c99-dcf86046f767'
-    """
-    return str(uuid.uuid5(RUN_NAMESPACE, run))
-
-
-def is_run_summary(sample: Sample) -> bool:
-    """Return whether a file is a run summary; the output of a dry run (`--dry=json`) looks the same.
-
-    >>> is_run_summary(Sample(b'{"id": "3MUc", "version": "1", "turboVersion": "2.11.11", "tasks": []}'))
-    True
-    """
-    is_object = sample.head.removeprefix(BOM).lstrip().startswith(b"{")
-    return is_object and b'"turboVersion"' in sample.head and any(key in sample.head for key in _SUMMARY_KEYS)
-
-
 def read_run_summary(document: Any) -> dict[str, Any] | None:
-    """Return a run with its tasks; None for a dry run.
-
-    Raises:
-        UnreadableError: the document is not a run summary of a supported version.
-    """
+    """Return a run with its tasks; None for a dry run."""
     try:
         execution = document.get("execution")
         return _run_row(document, execution) if execution else None
@@ -82,7 +49,7 @@ def _run_row(summary: dict[str, Any], execution: dict[str, Any]) -> dict[str, An
     run = _text(summary, "id") or f"{execution['startTime']}"
     return {
         "run": run,
-        "session": session_of_run(run),
+        "session": str(uuid.uuid5(RUN_NAMESPACE, run)),  # stands for the unknown session, the same on every machine
         "version": _text(summary, "turboVersion"),
         "command": command,
         "branch": _text(scm, "branch"),
@@ -104,7 +71,7 @@ def _task_row(task: dict[str, Any]) -> dict[str, Any]:
     kinds = KINDS.get((status, cache.get("source") if status == "HIT" else None)) if execution else None
     start, end = _number(execution, "startTime"), _number(execution, "endTime")
     # The execution of a hit is the restore of its outputs, not the task.
-    was_executed = kinds == KINDS["MISS", None] and start and end
+    was_executed = status == "MISS" and start and end
     return {
         "task": _text(task, "task") or task["taskId"].rpartition("#")[2],
         "package": _text(task, "package"),
@@ -140,25 +107,12 @@ def _exit_code(execution: dict[str, Any]) -> int | None:
     return value if type(value) is int and abs(value) < MAX_EPOCH_MS else None
 
 
-def is_artifact_metadata(sample: Sample) -> bool:
-    """Return whether a file is the metadata of a cached artifact: one flat object.
-
-    >>> is_artifact_metadata(Sample(b'{"hash":"0ba89839d91df5f6","duration":789}'))
-    True
-    """
-    has_keys = all(key in sample.head for key in _METADATA_KEYS) and b'"sessionId"' not in sample.head
-    return has_keys and _FLAT_OBJECT.fullmatch(sample.head) is not None
-
-
-def read_artifact_metadata(document: Any) -> dict[str, Any] | None:
-    """Return the hash and duration of an artifact; a duration of 0 means unknown.
-
-    Raises:
-        UnreadableError: one of them is missing or of another type.
-    """
+def read_artifact_metadata(document: Any) -> dict[str, Any]:
+    """Return the hash and duration of an artifact; a duration of 0 means unknown."""
     fields = document if isinstance(document, dict) else {}
-    artifact, duration_ms = fields.get("hash"), fields.get("duration")
+    artifact: Any = fields.get("hash")
+    duration_ms: Any = fields.get("duration")
     is_number = isinstance(duration_ms, int | float) and not isinstance(duration_ms, bool)
-    if not (isinstance(artifact, str) and is_number and abs(fields["duration"]) < MAX_DURATION_MS):
+    if not (isinstance(artifact, str) and is_number and abs(duration_ms) < MAX_DURATION_MS):
         raise UnreadableError("not the metadata of an artifact: expected hash as a string and duration as a number")
     return {"hash": artifact.encode("utf-8", "replace").decode(), "duration_ms": duration_ms}

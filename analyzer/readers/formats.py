@@ -1,33 +1,156 @@
-"""Lists the input formats. To add one, write its module and add an entry to `FORMATS`."""
+"""Lists the input formats, and detects the format of a file by its beginning.
 
+To add a format, write a module with its reader, and add an entry to `FORMATS` with a function that recognises it.
+"""
+
+import csv
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property, partial
+from itertools import islice
+from typing import Any, Literal
 
 from analyzer.readers import array, delimited, documents, har, requests
-from analyzer.readers.documents import DocumentReader
-from analyzer.readers.item import ItemReader
-from analyzer.readers.sample import Sample
+from analyzer.readers.item import BOM, ItemReader, decoded_lines
 
 HEAD_BYTES = 1 << 20  # decompressed; enough for detection
+MAX_LINES = 50  # of the head, that detection looks at
+EVENT_KEYS = frozenset({"sessionId", "hash", "source", "event"})
+_EMPTY_ARRAY = re.compile(r"\[\s*\]")
+_FLAT_OBJECT = re.compile(rb"\s*\{[^{}]*\}\s*")
+_RUN_SUMMARY_KEYS = (b'"execution"', b'"globalCacheInputs"', b'"tasks"')
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """Everything the package knows about an input format. One of `items`, `duckdb` and `document` reads it."""
+class Sample:
+    """The first bytes of a file. What is derived from them is computed when a format first asks for it.
 
-    name: str  # by which the user can force the format
-    description: str
-    matches: Callable[[Sample], bool]  # whether a file has this format, provided that no earlier entry matches
-    items: ItemReader | None = None  # reads a log of events in Python
-    duckdb: Literal["ndjson", "parquet"] | None = None  # how DuckDB reads a log of events itself
-    document: DocumentReader | None = None  # reads one JSON document that holds no events
-    is_one_value: bool = False  # its reader reports that a file is cut off; elsewhere that shows in the last line
-    hides_cuts: bool = False  # an item that is cut off can look complete, like a number without its last digits
+    `renamed` gives the schema's name of each column that the file names differently.
+    """
+
+    def __init__(self, head: bytes, renamed: Mapping[str, str]) -> None:
+        self.head, self.renamed = head, renamed
+
+    @cached_property
+    def is_binary(self) -> bool:
+        """Whether the first line contains a NUL byte; JSON with one is still read, and the line rejected."""
+        return b"\0" in self.head.split(b"\n", 1)[0] and not self.head.lstrip().startswith((b"{", b"["))
+
+    @cached_property
+    def text(self) -> str:
+        """The decoded head without leading white space; empty for a binary file."""
+        return "" if self.is_binary else self.head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The first lines that are not blank; none for a binary file."""
+        lines = () if self.is_binary else islice(decoded_lines([self.head]), MAX_LINES)
+        return [line.strip() for _, line in lines]
+
+    @cached_property
+    def content(self) -> list[str]:
+        """The `lines` that are not an empty array."""
+        return [line for line in self.lines if not _EMPTY_ARRAY.fullmatch(line)]
+
+    @property
+    def only_empty_arrays(self) -> bool:
+        """Whether there are arrays, but nothing in them."""
+        return bool(self.lines) and (not self.content or bool(_EMPTY_ARRAY.fullmatch("".join(self.lines))))
+
+    @property
+    def starts_with_array(self) -> bool:
+        """Whether an array begins in the first line that is not an empty array."""
+        return bool(self.content) and self.content[0].startswith("[")
+
+    @cached_property
+    def records(self) -> list[Any]:
+        """For each line of `content`, its JSON value if that is an event or contains events, else None."""
+        return [self._parse_record(line) for line in self.content]
+
+    @property
+    def first_record(self) -> Any:
+        """The first of `records`: it decides between the formats that have one JSON value per line."""
+        return next(filter(None, self.records), None)
+
+    def is_event(self, value: Any) -> bool:
+        """Return whether a JSON value is an object with at least two of the keys that every event has."""
+        return isinstance(value, dict) and len(EVENT_KEYS & {self.renamed.get(key, key) for key in value}) > 1
+
+    def _parse_record(self, line: str) -> Any:
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            return None
+        if isinstance(value, list):
+            return value if any(map(self.is_event, value)) else None
+        # In a file that starts with an array, an object on a line of its own is an item of that array.
+        is_record = _is_request(value) or _is_har_document(value) or self.is_event(value)
+        return value if is_record and not self.starts_with_array else None
 
 
-def _is_parquet(sample: Sample) -> bool:
-    return sample.head.startswith(b"PAR1")
+def _is_request(value: Any) -> bool:
+    return isinstance(value, dict) and any(key in value for key in requests.BODY_KEYS)
+
+
+def _is_har_document(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("log"), dict) and "entries" in value["log"]
+
+
+def _is_run_summary(sample: Sample) -> bool:
+    # The output of a dry run (`--dry=json`) matches too; its reader skips it.
+    is_object = sample.head.removeprefix(BOM).lstrip().startswith(b"{")
+    return is_object and b'"turboVersion"' in sample.head and any(key in sample.head for key in _RUN_SUMMARY_KEYS)
+
+
+def _is_artifact_metadata(sample: Sample) -> bool:
+    has_keys = b'"hash"' in sample.head and b'"duration"' in sample.head and b'"sessionId"' not in sample.head
+    return has_keys and _FLAT_OBJECT.fullmatch(sample.head) is not None
+
+
+def _is_delimited(delimiter: str, sample: Sample) -> bool:
+    if sample.first_record is not None or not sample.content or sample.content[0].startswith(("[", "{")):
+        return False
+    try:
+        header = next(csv.reader(sample.content[:1], delimiter=delimiter), [])
+    except csv.Error:
+        return False
+    return {sample.renamed.get(name, name) for name in header} >= {"sessionId", "hash"}
+
+
+def _is_har(sample: Sample) -> bool:
+    if sample.first_record is not None:
+        return _is_har_document(sample.first_record)
+    # A document that spans lines, or is longer than the head.
+    return sample.text.startswith("{") and '"log"' in sample.text and bool(har.ENTRIES.search(sample.text))
+
+
+def _is_request_log(sample: Sample) -> bool:
+    if sample.first_record is not None:
+        return _is_request(sample.first_record)
+    # The first request may be longer than the head.
+    is_one_line = sample.text.startswith("{") and "\n" not in sample.text.rstrip()
+    return is_one_line and any(f'"{key}"' in sample.text for key in requests.BODY_KEYS)
+
+
+def _is_batches(sample: Sample) -> bool:
+    if sample.only_empty_arrays:
+        return "[" not in sample.lines
+    if isinstance(sample.first_record, list):
+        return not (sample.starts_with_array and _spans_lines(sample.content))
+    # Lines of single events after empty arrays: the reader of batches accepts both.
+    return bool(sample.records) and sample.records[0] is not None and sample.content[0] != sample.lines[0]
+
+
+def _spans_lines(lines: list[str]) -> bool:
+    # The last line may be cut off, and proves nothing.
+    return any(line.startswith(('"', "]", "}", ",")) or line.endswith((",", "[")) for line in lines[:-1] or lines)
+
+
+def _is_array(sample: Sample) -> bool:
+    keys = [f'"{key}"' for key in (*EVENT_KEYS, *sample.renamed)]
+    has_key = sample.starts_with_array and any(key in line for line in sample.content for key in keys)
+    return sample.only_empty_arrays or has_key
 
 
 def _is_ndjson(sample: Sample) -> bool:
@@ -35,33 +158,38 @@ def _is_ndjson(sample: Sample) -> bool:
     return not sample.head.strip() or sample.is_event(sample.first_record)
 
 
+@dataclass(frozen=True, slots=True)
+class Format:
+    """Everything the package knows about an input format. One of `items`, `duckdb` and `document` reads it."""
+
+    name: str  # by which the user can force the format
+    matches: Callable[[Sample], bool]  # whether a file has this format, provided that no earlier entry matches
+    items: ItemReader | None = None  # reads a log of events in Python
+    duckdb: Literal["ndjson", "parquet"] | None = None  # how DuckDB reads a log of events itself
+    document: documents.DocumentReader | None = None  # reads one JSON document that holds no events
+    is_one_value: bool = False  # its reader reports that a file is cut off; elsewhere that shows in the last line
+    hides_cuts: bool = False  # an item that is cut off can look complete, like a number without its last digits
+
+
 # Detection takes the first entry that matches: formats with a signature first, then those that look at single lines.
 # CSV precedes the JSON formats because it only matches where no line is a JSON record.
 FORMATS = {
     entry.name: entry
     for entry in (
-        Format("parquet", "Parquet", _is_parquet, duckdb="parquet"),
-        Format("runs", "a run summary of turbo", documents.is_run_summary, document=documents.read_run_summary),
-        Format(
-            "metadata",
-            "metadata of a cached artifact",
-            documents.is_artifact_metadata,
-            document=documents.read_artifact_metadata,
-        ),
-        Format("csv", "CSV with a header line", delimited.matcher(","), delimited.reader(","), hides_cuts=True),
-        Format("tsv", "TSV with a header line", delimited.matcher("\t"), delimited.reader("\t"), hides_cuts=True),
-        Format("har", "HAR 1.2", har.is_har_log, har.read_har, is_one_value=True),
-        Format("requests", "a request per line, events in its body", requests.is_request_log, requests.read_requests),
-        Format("batches", "a JSON array of events per line", array.is_batches, array.read_batches),
-        Format("array", "one JSON array of events", array.is_array, array.read_array, is_one_value=True),
-        Format("ndjson", "an event per line", _is_ndjson, duckdb="ndjson"),
+        Format("parquet", lambda sample: sample.head.startswith(b"PAR1"), duckdb="parquet"),
+        Format("runs", _is_run_summary, document=documents.read_run_summary),
+        Format("metadata", _is_artifact_metadata, document=documents.read_artifact_metadata),
+        Format("csv", partial(_is_delimited, ","), delimited.reader(","), hides_cuts=True),
+        Format("tsv", partial(_is_delimited, "\t"), delimited.reader("\t"), hides_cuts=True),
+        Format("har", _is_har, har.read_har, is_one_value=True),
+        Format("requests", _is_request_log, requests.read_requests),
+        Format("batches", _is_batches, array.read_batches),
+        Format("array", _is_array, array.read_array, is_one_value=True),
+        Format("ndjson", _is_ndjson, duckdb="ndjson"),
     )
 }
-
 FORMAT_NAMES = tuple(FORMATS)
-
-DOCUMENT_FORMATS = tuple(entry.name for entry in FORMATS.values() if entry.document)
-"""Formats that hold no events."""
+DOCUMENT_FORMATS = tuple(entry.name for entry in FORMATS.values() if entry.document)  # they hold no events
 
 
 def detect_format(head: bytes, renamed: Mapping[str, str]) -> str | None:
@@ -74,9 +202,3 @@ def detect_format(head: bytes, renamed: Mapping[str, str]) -> str | None:
     """
     sample = Sample(head, renamed)
     return next((entry.name for entry in FORMATS.values() if entry.matches(sample)), None)
-
-
-def document_format(head: bytes) -> str | None:
-    """Return the name of the format if a file that starts with `head` is a document without events, else None."""
-    sample = Sample(head)
-    return next((name for name in DOCUMENT_FORMATS if FORMATS[name].matches(sample)), None)

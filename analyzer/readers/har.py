@@ -7,30 +7,13 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from analyzer.readers import requests
 from analyzer.readers.array import TOO_LONG, Window
 from analyzer.readers.item import CUT_OFF, Item, numbered
-from analyzer.readers.requests import (
-    EVENTS_PATH,
-    RequestError,
-    body_items,
-    is_events_request,
-    named_values,
-    parse_query,
-    request_context,
-)
-from analyzer.readers.sample import Sample, is_har
 
 _METHOD_AND_URL = re.compile(r'"method"\s*:\s*"[A-Z]+"\s*,\s*"url"\s*:\s*"[^"\\]*"')
-_ENTRIES = re.compile(r'"entries"\s*:\s*\[')
-
-
-def is_har_log(sample: Sample) -> bool:
-    """Return whether a line is a HAR document, or the file begins with one that is longer than the sample."""
-    if sample.first_record is not None:
-        return is_har(sample.first_record)
-    return sample.text.startswith("{") and '"log"' in sample.text and bool(_ENTRIES.search(sample.text))
+ENTRIES = re.compile(r'"entries"\s*:\s*\[')
 
 
 def read_har(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
@@ -39,7 +22,7 @@ def read_har(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[I
 
 
 def _items(window: Window) -> Iterator[Item]:
-    if not window.seek(_ENTRIES):
+    if not window.seek(ENTRIES):
         yield Item(window.line, None, "", problem="a HAR without entries")
         return
     while (character := window.peek(",")) != "]":
@@ -53,7 +36,7 @@ def _items(window: Window) -> Iterator[Item]:
             continue
         redacted = _redacted(text)
         # A transfer of an artifact that is too long to read loses no events, and is not a reject.
-        if problem != TOO_LONG or not redacted or EVENTS_PATH in redacted:
+        if problem != TOO_LONG or not redacted or requests.EVENTS_PATH in redacted:
             yield Item(line, None, redacted, problem=problem)
 
 
@@ -61,31 +44,23 @@ def _entry_items(line: int, text: str) -> Iterator[Item]:
     try:
         entry = json.loads(text)
         request = entry["request"]
-        if not is_events_request(request.get("method"), request["url"]):
+        if not requests.is_events_request(request.get("method"), request["url"]):
             return
-        query = parse_query(request["url"]) | named_values(request.get("queryString"))
-        headers = {key.lower(): value for key, value in named_values(request.get("headers")).items()}
+        query = requests.parse_query(request["url"]) | requests.named_values(request.get("queryString"))
+        headers = {key.lower(): value for key, value in requests.named_values(request.get("headers")).items()}
         status = (entry.get("response") or {}).get("status")
-        body = _body(request.get("postData") or {})
-    except RequestError as error:
-        yield Item(line, None, _redacted(text), problem=str(error))
+        context = requests.request_context(query, headers, status, entry.get("startedDateTime"))
+        post_data = request.get("postData") or {}
+        text_of_body = str(post_data.get("text") or "")
+        body = b64decode(text_of_body).decode() if post_data.get("encoding") == "base64" else text_of_body
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        problem = str(error) if isinstance(error, requests.RequestError) else "not a HAR entry"
+        yield Item(line, None, _redacted(text), problem=problem)
         return
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
-        yield Item(line, None, _redacted(text), problem="not a HAR entry")
-        return
-    yield from body_items(line, body, request_context(query, headers, status, entry.get("startedDateTime")))
-
-
-def _body(post_data: dict[str, Any]) -> str:
-    text = str(post_data.get("text") or "")
-    return b64decode(text).decode() if post_data.get("encoding") == "base64" else text
+    yield from requests.body_items(line, body, context)
 
 
 def _redacted(text: str) -> str:
-    """Return the method and URL of an entry that cannot be read; its headers may hold a token.
-
-    >>> _redacted('{"request": {"method": "PUT", "url": "/v8/artifacts/1", "headers": [{"name": "authorization"')
-    '"method": "PUT", "url": "/v8/artifacts/1"'
-    """
+    """Return only the method and URL of an entry that cannot be read: its headers may contain a token."""
     match = _METHOD_AND_URL.search(text)
     return match[0] if match else ""

@@ -19,10 +19,9 @@ _WHITESPACE_RUN = re.compile(r"[ \t\r\n]*")
 
 
 class Item(NamedTuple):
-    """One event as it stands in a file, or a part of the file that should hold events but cannot be read.
+    """One event as it stands in a file, not yet validated, or a part of the file that cannot be read as events.
 
-    Validating the event is left to the archive. `line` and `item` count from 1; `item` is None if the item stands for
-    its whole line.
+    `line` and `item` count from 1; `item` is None if the item stands for its whole line.
     """
 
     line: int
@@ -30,7 +29,7 @@ class Item(NamedTuple):
     text: str  # JSON text of the event, or the unreadable text
     context: dict[str, Any] | None = None  # envelope of the request around the event: JSON values by column name
     problem: str | None = None  # why the item cannot be an event, if the reader already knows
-    raw: str | None = None  # the source text, if the file does not hold the event as JSON (a CSV row)
+    raw: str | None = None  # the source text, if the file does not contain the event as JSON (a CSV row)
 
 
 ItemReader = Callable[[Iterator[bytes], Mapping[str, str]], Iterator[Item]]
@@ -38,14 +37,7 @@ ItemReader = Callable[[Iterator[bytes], Mapping[str, str]], Iterator[Item]]
 
 
 def value_end(text: str, start: int) -> int:
-    """Return the position after the JSON value that starts at `start`.
-
-    Raises:
-        json.JSONDecodeError: there is no complete value that Python can parse.
-
-    >>> value_end('[1, 2] 3', 0)
-    6
-    """
+    """Return the position after the JSON value that starts at `start`, or raise a JSONDecodeError."""
     try:
         return _DECODER.raw_decode(text, start)[1]
     except json.JSONDecodeError:
@@ -55,7 +47,7 @@ def value_end(text: str, start: int) -> int:
 
 
 def skip_space(text: str, start: int) -> int:
-    """Return the first position from `start` on that holds no JSON white space."""
+    """Return the first position from `start` on that is not JSON white space."""
     run = _WHITESPACE_RUN.match(text, start)
     return run.end() if run else start
 
@@ -69,11 +61,7 @@ def numbered(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def raw_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Yield each line with its newline, which the last line may lack.
-
-    >>> list(raw_lines([b"one\n\ntw", b"o"]))
-    [b'one\n', b'\n', b'two']
-    """
+    """Yield each line with its newline, which the last line may lack."""
     parts, size = list[bytes](), 0
     for chunk in chunks:
         *complete, rest = chunk.split(b"\n")
@@ -87,11 +75,7 @@ def raw_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def decoded_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
-    r"""Yield (line number, text) of each line that is not blank; invalid UTF-8 becomes surrogates.
-
-    >>> list(decoded_lines([b"one\n\ntw", b"o\r\n"]))
-    [(1, 'one'), (3, 'two')]
-    """
+    """Yield (line number, text) of each line that is not blank; invalid UTF-8 becomes surrogates."""
     for number, raw in enumerate(raw_lines(chunks), start=1):
         if raw.strip():
             yield number, decode_line(raw, number)

@@ -12,22 +12,20 @@ from urllib.parse import parse_qs, urlsplit
 
 from analyzer.readers.array import array_items
 from analyzer.readers.item import NOT_JSON, WHITESPACE, Item, decoded_lines, numbered, skip_space, value_end
-from analyzer.readers.sample import BODY_KEYS, Sample, is_request
 
 EVENTS_PATH = "/artifacts/events"
 CI_HEADER = "x-artifact-client-ci"
 INTERACTIVE_HEADER = "x-artifact-client-interactive"
 
-URL_KEYS = ("path", "url", "request_uri", "uri")
-METHOD_KEYS = ("method", "request_method")
-TIME_KEYS = ("timestamp", "received_at", "time_iso8601", "time")
-QUERY_KEYS = ("query", "args", "query_string")
-FLAT_HEADERS = {CI_HEADER: "ci", INTERACTIVE_HEADER: "interactive"}
+BODY_KEYS = ("body", "request_body")
+_URL_KEYS = ("path", "url", "request_uri", "uri")
+_METHOD_KEYS = ("method", "request_method")
+_TIME_KEYS = ("timestamp", "received_at", "time_iso8601", "time")
+_QUERY_KEYS = ("query", "args", "query_string")
+_FLAT_HEADERS = {CI_HEADER: "ci", INTERACTIVE_HEADER: "interactive"}
 
-EVENT_NOT_REQUEST = "an event where a request is expected"
-BODY_NOT_LOGGED = "the request's body was not logged (nginx: raise client_body_buffer_size)"
-BODY_NOT_ARRAY = "the request's body is not a JSON array"
-
+_BODY_NOT_LOGGED = "the request's body was not logged (nginx: raise client_body_buffer_size)"
+_BODY_NOT_ARRAY = "the request's body is not a JSON array"
 _KEY = re.compile(r'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
 _OBJECT_END = re.compile(r"[ \t\r\n]*\}[ \t\r\n]*")
 _STATUS = re.compile(r"[0-9]{1,9}")
@@ -35,14 +33,6 @@ _STATUS = re.compile(r"[0-9]{1,9}")
 
 class RequestError(ValueError):
     """A logged request is JSON but cannot be read; the message is the reason for its reject."""
-
-
-def is_request_log(sample: Sample) -> bool:
-    """Return whether a line is a logged request, or the file begins with one that is longer than the sample."""
-    if sample.first_record is not None:
-        return is_request(sample.first_record)
-    is_one_line = sample.text.startswith("{") and "\n" not in sample.text.rstrip()
-    return is_one_line and any(f'"{key}"' in sample.text for key in BODY_KEYS)
 
 
 def read_requests(chunks: Iterator[bytes], renamed: Mapping[str, str]) -> Iterator[Item]:
@@ -56,30 +46,21 @@ def _line_items(number: int, text: str, renamed: Mapping[str, str]) -> Iterator[
         fields = {renamed.get(key, key): json.loads(value) for key, value in raw.items() if key not in BODY_KEYS}
         body = next((raw[key] for key in BODY_KEYS if key in raw), "")
         body = json.loads(body) if body.startswith('"') else body  # nginx logs the array as a string
-        url = _first_text(fields, URL_KEYS)
-        reports_events = is_events_request(_first_text(fields, METHOD_KEYS), url)
+        url = _first_text(fields, _URL_KEYS)
+        reports_events = is_events_request(_first_text(fields, _METHOD_KEYS), url)
         query, headers = _query(fields, url), _headers(fields)
-        context = request_context(query, headers, fields.get("status"), _first(fields, TIME_KEYS))
+        context = request_context(query, headers, fields.get("status"), _first(fields, _TIME_KEYS))
     except (ValueError, RecursionError) as error:
         yield Item(number, None, text, problem=str(error) if isinstance(error, RequestError) else NOT_JSON)
         return
     if not any(key in raw for key in BODY_KEYS) and {"sessionId", "hash"} <= fields.keys():
-        yield Item(number, None, text, problem=EVENT_NOT_REQUEST)
+        yield Item(number, None, text, problem="an event where a request is expected")
     elif reports_events:
         yield from body_items(number, body, context)
 
 
 def _object_members(text: str) -> dict[str, str]:
-    """Return the JSON text of each value of the object in `text`, by key.
-
-    A parsed body would not do: a reject shows an event as it was logged, and its duplicate keys must still be there.
-
-    Raises:
-        ValueError: the text is not a JSON object, or has a key twice.
-
-    >>> _object_members('{"status": 200, "body": [1, 2]}')
-    {'status': '200', 'body': '[1, 2]'}
-    """
+    """Return the JSON text of each value of an object, by key: rejects quote events as logged, with duplicate keys."""
     members: dict[str, str] = {}
     position = skip_space(text, 0) + 1
     if text[position - 1 : position] != "{":
@@ -108,14 +89,14 @@ def _first_text(fields: dict[str, Any], keys: tuple[str, ...]) -> str | None:
 
 
 def _query(fields: dict[str, Any], url: str | None) -> dict[str, Any]:
-    logged = _first(fields, QUERY_KEYS)
+    logged = _first(fields, _QUERY_KEYS)
     named = parse_query(f"?{logged.lstrip('?')}") if isinstance(logged, str) else named_values(logged)
     flat = {key: fields[key] for key in ("teamId", "slug") if key in fields}
     return flat | parse_query(url or "") | {key: _first_value(value) for key, value in named.items()}
 
 
 def _headers(fields: dict[str, Any]) -> dict[str, Any]:
-    flat = {header: fields[key] for header, key in FLAT_HEADERS.items() if key in fields}
+    flat = {header: fields[key] for header, key in _FLAT_HEADERS.items() if key in fields}
     # nginx logs a header as http_x_artifact_client_ci.
     nginx = {key.removeprefix("http_").replace("_", "-"): value for key, value in fields.items()}
     named = named_values(fields.get("headers"))
@@ -129,10 +110,7 @@ def _first_value(value: Any) -> Any:
 def named_values(value: Any) -> dict[str, Any]:
     """Return headers or a query by name; empty if `value` is neither an object nor a list.
 
-    A list may hold pairs, objects of name and value, or names and values in turn.
-
-    Raises:
-        RequestError: a list holds something else.
+    A list may consist of pairs, of objects with name and value, or of alternating names and values.
 
     >>> named_values([{"name": "A", "value": "1"}]), named_values([["A", "1"]]), named_values(["A", "1", "B", "2"])
     ({'A': '1'}, {'A': '1'}, {'A': '1', 'B': '2'})
@@ -142,9 +120,7 @@ def named_values(value: Any) -> dict[str, Any]:
     entries = value if isinstance(value, list) else []
     if entries and all(isinstance(entry, str) for entry in entries) and len(entries) % 2 == 0:
         entries = [list(pair) for pair in zip(entries[::2], entries[1::2], strict=True)]
-    pairs: list[Any] = [
-        [entry.get("name"), entry.get("value")] if isinstance(entry, dict) else entry for entry in entries
-    ]
+    pairs: list[Any] = [[e.get("name"), e.get("value")] if isinstance(e, dict) else e for e in entries]
     is_pairs = all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs)  # noqa: PLR2004
     # A header line such as "A: 1" is not a name.
     if not is_pairs or any(set(": ") & set(name) for name, _ in pairs):
@@ -153,11 +129,7 @@ def named_values(value: Any) -> dict[str, Any]:
 
 
 def parse_query(url: str) -> dict[str, str]:
-    """Return the query of a URL or path, the first value of each key.
-
-    >>> parse_query("/v8/artifacts/events?slug=acme&teamId=")
-    {'slug': 'acme'}
-    """
+    """Return the query of a URL or path: the first value of each key, without empty values."""
     return {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
 
 
@@ -189,7 +161,7 @@ def body_items(line: int, body: str, context: dict[str, Any]) -> Iterator[Item]:
     """Yield the events of a request body, the JSON text of an array, each with the context of the request."""
     text = body.strip(WHITESPACE)
     if not text.startswith("["):
-        yield Item(line, None, body, context, BODY_NOT_LOGGED if text in ("", "-", "null") else BODY_NOT_ARRAY)
+        yield Item(line, None, body, context, _BODY_NOT_LOGGED if text in ("", "-", "null") else _BODY_NOT_ARRAY)
         return
     for event, problem in array_items(text):
         yield Item(line, 1, event, context, problem)

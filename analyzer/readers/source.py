@@ -3,6 +3,7 @@
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -10,23 +11,21 @@ from typing import BinaryIO
 from analyzer.errors import UnreadableError, UsageError, unreadable_error
 from analyzer.text import replace_surrogates
 
-ARCHIVE_MAGIC = b"DUCK"
-ARCHIVE_MAGIC_OFFSET = 8
+ARCHIVE_MAGIC, ARCHIVE_MAGIC_OFFSET = b"DUCK", 8
 
 
 @dataclass(frozen=True, slots=True)
 class LogFile:
-    """A file to read, and the name to report it by."""
+    """A file to read."""
 
     path: Path
-    name: str
-    named: bool
-    """Whether the user named this file itself, not a directory or glob: it must then be readable as a log."""
+    name: str  # in reports and messages
+    named: bool  # by the user, not found by a directory or glob: it must then be readable as a log
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What SOURCE expands to: either an archive, or files, and an error for each source that has none."""
+    """Result of expanding SOURCE: either an archive, or files, and an error for each source that has none."""
 
     archive: Path | None
     files: tuple[LogFile, ...]
@@ -35,28 +34,20 @@ class Sources:
 
 def is_archive(path: Path) -> bool:
     """Return whether a file is a DuckDB database, judged by its content."""
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            return file.read(ARCHIVE_MAGIC_OFFSET + len(ARCHIVE_MAGIC))[ARCHIVE_MAGIC_OFFSET:] == ARCHIVE_MAGIC
-    except OSError:
-        return False
+    with suppress(OSError):
+        if path.is_file():  # opening a pipe would block
+            with path.open("rb") as file:
+                return file.read(ARCHIVE_MAGIC_OFFSET + len(ARCHIVE_MAGIC))[ARCHIVE_MAGIC_OFFSET:] == ARCHIVE_MAGIC
+    return False
 
 
 def expand_sources(sources: Sequence[str], stdin: BinaryIO | None, workspace: Path) -> Sources:
-    """Return the files that `sources` stand for; pipes and standard input are copied into `workspace`.
-
-    Raises:
-        UsageError: an archive is combined with other sources, or a source is an empty string.
-    """
+    """Return the files that `sources` stand for; pipes and standard input are copied into `workspace`."""
     if "" in sources:
         raise UsageError("SOURCE is empty; check for an unset variable, or name a log, a directory, or - for stdin")
     archives = [Path(source) for source in sources if source != "-" and is_archive(Path(source))]
     if archives and len(sources) > 1:
-        raise UsageError(
-            f"{archives[0]}: an archive cannot be combined with other sources; load the logs into it first"
-        )
+        raise UsageError(f"{archives[0]}: an archive cannot be combined with other sources; load the logs into it")
     if archives:
         return Sources(archives[0], (), ())
     files: list[LogFile] = []

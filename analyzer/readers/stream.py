@@ -3,7 +3,6 @@
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +18,19 @@ DECOMPRESSORS: dict[str, Callable[[], Any]] = {"gzip": lambda: zlib.decompressob
 
 
 def compression_of(head: bytes) -> str:
-    r"""Return the compression of a file by its first bytes: `gzip`, `zstd` or `none`.
-
-    >>> compression_of(b"\x1f\x8b\x08"), compression_of(b'{"sessionId"')
-    ('gzip', 'none')
-    """
+    """Return the compression of a file by its first bytes: `gzip`, `zstd` or `none`."""
     if head[1:4] == ZSTD_SKIPPABLE and head[0] >> 4 == 5:  # noqa: PLR2004  (0x50 to 0x5f)
         return "zstd"
     return next((name for name, magic in MAGIC.items() if head.startswith(magic)), "none")
 
 
-@dataclass
 class Stream:
-    """A file and its decompressed bytes.
+    """A file and its decompressed bytes. Once `chunks` is exhausted, `damage` says why its end is missing, if it is."""
 
-    Once `chunks` is exhausted, `damage` says why the end of the file is missing, if it is, and `members` is the number
-    of its gzip members or zstd frames: only a file of one is left to DuckDB to decompress.
-    """
-
-    path: Path
-    compression: str = field(init=False)
-    damage: str | None = None
-    members: int = 0
-
-    def __post_init__(self) -> None:
-        with self.path.open("rb") as file:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.damage: str | None = None
+        with path.open("rb") as file:
             self.compression = compression_of(file.read(4))
 
     def chunks(self) -> Iterator[bytes]:
@@ -71,7 +58,6 @@ class Stream:
                     break
                 if decompressor is None or decompressor.eof:
                     decompressor = DECOMPRESSORS[self.compression]()
-                    self.members += 1
                 try:
                     plain = decompressor.decompress(rest)
                 except (zlib.error, ZstdError) as error:

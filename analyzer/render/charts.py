@@ -14,7 +14,7 @@ import altair as alt
 import vl_convert
 
 from analyzer.render.display import column_title
-from analyzer.render.time_series import Buckets
+from analyzer.render.time_series import LABEL_FORMATS, Buckets
 from analyzer.render.values import NO_VALUE, escape_controls, format_ratio, to_plain_value
 from analyzer.table import FEW_LOOKUPS, MS, RATIO, Chart, Column, Table
 
@@ -68,7 +68,7 @@ class Plot:
 def draw_svg(chart: Chart, table: Table) -> str:
     """Return a chart of a table as SVG; empty where the table has nothing to draw."""
     columns = {column.name: column for column in table.columns}
-    rows = [{name: _plot_value(value) for name, value in zip(columns, row, strict=True)} for row in table.rows]
+    rows = [{name: _plot_value(value) for name, value in record.items()} for record in table.records()]
     durations = [name for name in chart.y if columns[name].unit == MS]
     drawing = KINDS[chart.kind](Plot(chart, columns, *_scale_durations(rows, durations)))
     if drawing is None:
@@ -91,7 +91,8 @@ def _scale_durations(rows: Rows, names: Sequence[str]) -> tuple[Rows, str]:
     if not names:
         return rows, ""
     longest = max((row[name] or 0 for row in rows for name in names), default=0)
-    unit, factor = next((one for one in DURATION_UNITS if longest >= MIN_OF_UNIT * one[1]), DURATION_UNITS[-1])
+    large_enough = [(unit, factor) for unit, factor in DURATION_UNITS if longest >= MIN_OF_UNIT * factor]
+    unit, factor = next(iter(large_enough), DURATION_UNITS[-1])
     scaled = [{name: row[name] / factor for name in names if row[name] is not None} for row in rows]
     return [row | durations for row, durations in zip(rows, scaled, strict=True)], unit
 
@@ -124,7 +125,7 @@ def _axis_title(column: Column, unit: str) -> str:
 def _time_axis(buckets: Buckets) -> Any:
     # `Buckets` are in local time already: as UTC, Vega does not convert them to the time zone of this machine.
     scale = alt.Scale(type="utc", domain=list(buckets.span), nice=False)
-    axis = alt.Axis(grid=False, values=buckets.ticks(MAX_TICKS), format=buckets.label_format, labelOverlap=True)
+    axis = alt.Axis(grid=False, values=buckets.ticks(MAX_TICKS), format=LABEL_FORMATS[buckets.name], labelOverlap=True)
     return alt.X("start:T", title=None, scale=scale, axis=axis)
 
 
@@ -159,12 +160,9 @@ def _stack(row: dict[str, Any], names: Sequence[str]) -> Iterator[tuple[str, flo
 
 
 def draw_lines(plot: Plot) -> Any:
-    """Draw a line for each value of `series`, or one line over time."""
-    return _draw_series(plot) if plot.chart.series else _draw_time_line(plot)
-
-
-def _draw_time_line(plot: Plot) -> Any:
-    """Draw a value at the end of each bucket; None for less than two buckets."""
+    """Draw a line for each value of `series`, or one over time with a point at the end of each bucket."""
+    if plot.chart.series:
+        return _draw_series(plot)
     buckets = Buckets.of(plot.chart.x, plot.rows)
     if buckets is None:
         return None
@@ -231,8 +229,8 @@ def _bar_label(row: dict[str, Any], plot: Plot) -> str:
     """Return the value of a bar and the number of lookups or misses it is based on."""
     value, size = row[plot.y.name], plot.chart.size
     if plot.y.unit == RATIO:
-        return f"{format_ratio(value)} of {row[size]:,}" if size else format_ratio(value)
-    return f"{value:,.1f} {plot.unit}, {row[size]:,} {size}" if size else f"{value:,.1f} {plot.unit}"
+        return format_ratio(value) + (f" of {row[size]:,}" if size else "")
+    return f"{value:,.1f} {plot.unit}" + (f", {row[size]:,} {size}" if size else "")
 
 
 def _unique(names: list[str]) -> list[str]:
@@ -281,7 +279,7 @@ def draw_heatmap(plot: Plot) -> Any:
     largest = max((row[value] for row in plot.rows), default=0)
     if not largest:
         return None
-    # The least opacity is not 0: a cell of few lookups is to differ from one without any.
+    # The minimum opacity is above 0, so that a cell of few lookups differs from one without any.
     cells = [{**row, "shade": 0.06 + 0.94 * row[value] / largest} for row in plot.rows]
     rows_in_order = list(dict.fromkeys(row[plot.y.name] for row in plot.rows))
     x_title = _axis_title(plot.columns[chart.x], "")
@@ -293,10 +291,7 @@ def draw_heatmap(plot: Plot) -> Any:
 
 
 KINDS: dict[str, Callable[[Plot], Any]] = {
-    "stack": draw_stacked_bars,
-    "line": draw_lines,
-    "rank": draw_ranked_bars,
-    "points": draw_scatter,
+    "stack": draw_stacked_bars, "line": draw_lines, "rank": draw_ranked_bars, "points": draw_scatter,
     "heat": draw_heatmap,
-}
+}  # fmt: skip
 """The function that draws each kind of chart; it returns None where there is nothing to draw."""

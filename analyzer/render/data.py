@@ -28,6 +28,7 @@ POLARS_TYPES = (bool, int, float, str, date, time, timedelta, Decimal, bytes, li
 
 
 def _records(table: Table) -> Iterator[dict[str, Any]]:
+    # Not `table.records()`: rows may be streamed.
     names = [column.name for column in table.columns]
     return (dict(zip(names, map(_json_value, row), strict=True)) for row in table.rows)
 
@@ -47,21 +48,18 @@ def _json_value(value: Any) -> Any:
 
 def write_json(report: Report, stream: BinaryIO) -> None:
     """Write the whole report as one JSON document."""
-    tables = [
-        {
-            "name": table.name,
-            "columns": [{"name": c.name, "unit": c.unit, "description": c.description} for c in table.columns],
-            "rows": list(_records(table)),
-        }
-        for table in report.tables
-    ]
     document = {
         "schema_version": SCHEMA_VERSION,
         "command": report.command,
         **report.facts,
         "input": dataclasses.asdict(report.accounting),
-        "tables": tables,
-    }
+        "tables": [
+            {"name": table.name,
+             "columns": [{"name": c.name, "unit": c.unit, "description": c.description} for c in table.columns],
+             "rows": list(_records(table))}
+            for table in report.tables
+        ],
+    }  # fmt: skip
     stream.write((json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
 
 
@@ -79,9 +77,9 @@ def write_csv(report: Report, stream: BinaryIO) -> None:
     rows = iter(report.primary.rows)
     first = list(islice(rows, 1))  # this runs a query: where it fails, not even the header has been written
     writer.writerow([column.name for column in report.primary.columns])
-    shown = escape_controls if stream.isatty() else str
+    escape = escape_controls if stream.isatty() else str
     for row in chain(first, rows):
-        fields = [shown(field) if isinstance(field, str) else field for field in map(_field, row)]
+        fields = [escape(field) if isinstance(field, str) else field for field in map(_field, row)]
         has_return = any(isinstance(field, str) and "\r" in field for field in fields)
         (quoting_writer if has_return else writer).writerow(fields)
     text.detach()

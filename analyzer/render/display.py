@@ -14,7 +14,7 @@ MIN_TEXT_CHARS = 12
 """Text columns may be wrapped down to this width; numbers are never wrapped."""
 
 SHORT_HASH_CHARS = 8
-"""How much of a hash is displayed beside the name of its task."""
+"""The length of a hash that is displayed beside the name of its task."""
 
 HIDDEN_UNITS = (FLAG, NAME)
 """Units without a column of their own: a flag marks its row, a task name stands beside its hash."""
@@ -59,7 +59,7 @@ def display_table(table: Table, width: int | None = None) -> DisplayTable:
 
 
 def column_title(column: Column) -> str:
-    """Return the name of a column in words, without the suffixes that tell its unit.
+    """Return the name of a column in words, without the suffixes that are its unit.
 
     >>> column_title(Column("time_saved_ms", "ms", "")), column_title(Column("likely_causes", "", ""))
     ('time saved', 'likely causes')
@@ -110,7 +110,7 @@ def _mark_flagged_rows(table: Table, cells: Sequence[list[str]]) -> list[str]:
     for index, column in enumerate(table.columns):
         flagged = [row for row, values in zip(cells, table.rows, strict=True) if column.unit == FLAG and values[index]]
         notes += [f"* {column_title(column)}: {column.description}"] if flagged else []
-        # A column of its own for each flag would cost width and say the same as the mark and the note.
+        # A mark and one note take less width than a column for each flag.
         for row in flagged:
             row[0] += " *"
     return notes
@@ -142,8 +142,8 @@ def _transpose(
         label, *indexes = indexes
         columns[1:] = [Column(row[label], BY_ROW, "") for row in rows]
         headings[1:] = [row[label] for row in rows]
-    turned = [[titles[n], *(row[n] for row in rows)] for n in indexes]
-    return DisplayTable(columns, headings, turned, turned, notes)
+    transposed = [[titles[n], *(row[n] for row in rows)] for n in indexes]
+    return DisplayTable(columns, headings, transposed, transposed, notes)
 
 
 def min_column_width(column: Column, title: str, cells: Sequence[str]) -> int:

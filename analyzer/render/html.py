@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from analyzer.questions.report import Report
 from analyzer.render.display import display_table
 from analyzer.render.values import NUMERIC_UNITS, format_sentence, format_value
-from analyzer.table import HASH, TIME, Column, Headline, Section, Table
+from analyzer.table import HASH, TIME, Column, Section, Table
 
 MIN_SENTENCE_CHARS = 40
 """A text column with a cell longer than this is laid out for sentences."""
@@ -26,46 +26,29 @@ def write_html(report: Report, stream: BinaryIO) -> None:
     tables = {table.name: table for table in report.tables}
     sections = report.sections or [Section(table.name.replace("_", " "), (), table.name) for table in report.tables]
     environment = Environment(loader=PackageLoader("analyzer.render", "."), autoescape=True)
+    environment.filters |= {"sentence": format_sentence, "value": format_value}
     page = environment.get_template("page.html.jinja").render(
-        title=report.title,
-        scope=[format_sentence(sentence) for sentence in report.summary],
+        report=report,
         script=script,
         script_hash=f"sha256-{digest}",  # the page's own policy allows this script and no other
-        headlines=[_headline(headline) for headline in report.headlines],
         sections=[_section(section, tables[section.table]) for section in sections],
-        notes=report.notes,
     )
     stream.write(page.encode())
 
 
-def _headline(headline: Headline) -> dict[str, str]:
-    value, meaning = format_value(headline.value, headline.unit), format_sentence(headline.meaning)
-    return {"label": headline.label, "value": value, "meaning": meaning}
-
-
 def _section(section: Section, table: Table) -> dict[str, Any]:
-    """Return a section as the template takes it."""
-    return {
-        "heading": section.heading,
-        "sentences": [format_sentence(sentence) for sentence in section.sentences],
-        "charts": _charts(section, table),
-        "title": table.name.replace("_", " "),
-        **_table(table),
-    }
-
-
-def _charts(section: Section, table: Table) -> list[dict[str, str]]:
+    """Return the variables of the template for a section: its text, its charts and its table."""
     from analyzer.render.charts import draw_svg  # noqa: PLC0415  (altair takes half a second to import)
 
-    drawn = [(chart, draw_svg(chart, table)) for chart in section.charts]
-    return [{"title": chart.title, "description": chart.description, "svg": svg} for chart, svg in drawn if svg]
-
-
-def _table(table: Table) -> dict[str, Any]:
+    drawings = [(chart, draw_svg(chart, table)) for chart in section.charts]
     display = display_table(table)
     styles = [_style(column, [row[n] for row in display.cells]) for n, column in enumerate(display.columns)]
     columns = zip(display.columns, display.titles, styles, strict=True)
     return {
+        "heading": section.heading,
+        "sentences": section.sentences,
+        "charts": [(chart, svg) for chart, svg in drawings if svg],
+        "title": table.name.replace("_", " "),
         "table_notes": "; ".join(display.notes),
         "has_sentences": "sentences" in styles,
         "columns": [{"title": title, "description": column.description, "style": style}

@@ -82,20 +82,19 @@ def _list_lines(display: DisplayTable, width: int) -> Iterator[str]:
     available = width - len(LIST_SEPARATOR) * (len(display.columns) - 1)
     widths = _column_widths(display, available, MIN_LIST_VALUE_CHARS)
     for row in display.cells:
-        yield from row_lines(row, widths, _right_aligned(display), LIST_SEPARATOR)
+        yield from _row_lines(display, row, widths, LIST_SEPARATOR)
 
 
 def _grid_lines(display: DisplayTable, width: int) -> Iterator[Line]:
     """Yield the lines of a table with titles, a rule and rows."""
     separators = table_width([0] * len(display.columns))
     widths = _column_widths(display, width - separators, UNLIMITED)
-    right_aligned = _right_aligned(display)
     yield Line("")
-    titles = row_lines(display.titles, widths, right_aligned, SEPARATOR, align_bottom=True)
+    titles = _row_lines(display, display.titles, widths, SEPARATOR, align_bottom=True)
     yield from (Line(f" {line}", "bold") for line in titles)
     yield Line(f" {'─' * (sum(widths) + len(SEPARATOR) * (len(widths) - 1))}")
     for row in display.cells:
-        yield from (Line(f" {line}") for line in row_lines(row, widths, right_aligned, SEPARATOR))
+        yield from (Line(f" {line}") for line in _row_lines(display, row, widths, SEPARATOR))
     yield Line("")
 
 
@@ -109,7 +108,7 @@ def _record_lines(display: DisplayTable) -> Iterator[str]:
 
 
 def _is_too_wide(display: DisplayTable, width: int) -> bool:
-    """Tell whether a table is better read record by record: it does not fit even wrapped.
+    """Return whether a table is displayed record by record, because it does not fit even wrapped.
 
     A table of text alone, such as the result of SQL, is not wrapped at all.
     """
@@ -121,13 +120,9 @@ def _is_too_wide(display: DisplayTable, width: int) -> bool:
     return table_width(widths) + 1 > width
 
 
-def _right_aligned(display: DisplayTable) -> list[bool]:
-    return [column.unit in NUMERIC_UNITS for column in display.columns]
-
-
 def _min_widths(display: DisplayTable) -> list[int]:
-    titled = enumerate(zip(display.columns, display.titles, strict=True))
-    return [min_column_width(column, title, [row[n] for row in display.cells]) for n, (column, title) in titled]
+    headings = enumerate(zip(display.columns, display.titles, strict=True))
+    return [min_column_width(column, title, [row[n] for row in display.cells]) for n, (column, title) in headings]
 
 
 def _column_widths(display: DisplayTable, available: int, max_min_width: int) -> list[int]:
@@ -136,10 +131,10 @@ def _column_widths(display: DisplayTable, available: int, max_min_width: int) ->
     `max_min_width` limits the minimum, also that of numbers.
     """
     widths = [min(width, max_min_width) for width in _min_widths(display)]
-    for place, title in enumerate(display.titles):
-        texts = [title, *(row[place] for row in display.cells)]
+    for index, title in enumerate(display.titles):
+        texts = [title, *(row[index] for row in display.cells)]
         unwrapped = max(cell_width(line) for text in texts for line in text.splitlines() or [""])
-        widths[place] += max(min(unwrapped - widths[place], available - sum(widths)), 0)
+        widths[index] += max(min(unwrapped - widths[index], available - sum(widths)), 0)
     return widths
 
 
@@ -160,28 +155,18 @@ def _wrap_line(line: str, width: int) -> list[str]:
     return [part for words in wrap(line, width) for part in chop_cells(words, width)]
 
 
-def row_lines(
-    cells: Sequence[str],
-    widths: Sequence[int],
-    right_aligned: Sequence[bool],
-    separator: str,
-    *,
-    align_bottom: bool = False,
+def _row_lines(
+    display: DisplayTable, cells: Sequence[str], widths: Sequence[int], separator: str, *, align_bottom: bool = False
 ) -> Iterator[str]:
-    """Yield the lines of one table row, its cells wrapped and padded to the widths.
-
-    Cells with fewer lines than others are aligned at the top, or `align_bottom`.
-
-    >>> list(row_lines(["a b", "1"], [1, 3], [False, True], "|"))
-    ['a|  1', 'b|']
-    """
+    """Yield the lines of one table row: its cells wrapped, padded to the widths, and aligned at the top by default."""
     wrapped = [wrap_cell(cell, width) for cell, width in zip(cells, widths, strict=True)]
     if align_bottom:
         height = max(map(len, wrapped))
         wrapped = [[""] * (height - len(lines)) + lines for lines in wrapped]
     for line in zip_longest(*wrapped, fillvalue=""):
-        parts = zip(line, widths, right_aligned, strict=True)
-        yield separator.join(_pad(text, width, to_right=right) for text, width, right in parts).rstrip()
+        parts = zip(display.columns, line, widths, strict=True)
+        padded = [_pad(text, width, to_right=column.unit in NUMERIC_UNITS) for column, text, width in parts]
+        yield separator.join(padded).rstrip()
 
 
 def _pad(text: str, width: int, *, to_right: bool = False) -> str:

@@ -45,11 +45,6 @@ class Buckets:
         """The start of the first bucket and the end of the last."""
         return self.rows[0][0], self.rows[-1][1]
 
-    @property
-    def label_format(self) -> str:
-        """The strftime format of a bucket's label."""
-        return LABEL_FORMATS[self.name]
-
     def starts(self) -> list[int]:
         """Return the starts of all buckets from the first to the last, including buckets without a row.
 
@@ -92,11 +87,10 @@ def sparkline(chart: Chart, table: Table) -> str:
     """
     if chart.series or chart.kind not in ("stack", "line"):
         return ""
-    names = [column.name for column in table.columns]
-    buckets = Buckets.of(chart.x, [dict(zip(names, row, strict=True)) for row in table.rows])
+    buckets = Buckets.of(chart.x, table.records())
     if buckets is None:
         return ""
-    unit = table.columns[names.index(chart.y[0])].unit
+    unit = next(column.unit for column in table.columns if column.name == chart.y[0])
     totals = {start: (row[chart.x], sum(_finite(row[name]) for name in chart.y)) for start, _, row in buckets.rows}
     drawn = [totals.get(start) for start in buckets.starts()[-MAX_SPARKLINE_CHARS:]]
     present = [bucket for bucket in drawn if bucket]

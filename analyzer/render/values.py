@@ -139,15 +139,6 @@ def format_money(amount: float) -> str:
     return "< 0.01" if 0 < amount < 0.005 else f"{amount:,.2f}"  # noqa: PLR2004  (from there on it rounds to 0.01)
 
 
-def format_money_change(amount: float) -> str:
-    """Format the difference of two amounts of money, signed.
-
-    >>> format_money_change(12), format_money_change(-1234.5)
-    ('+12.00', '-1,234.50')
-    """
-    return f"{amount:+,.2f}"
-
-
 def format_bytes(count: float) -> str:
     """Format a number of bytes in decimal units.
 
@@ -205,31 +196,22 @@ def to_plain_value(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): to_plain_value(item) for key, item in value.items()}
     if isinstance(value, bytes):
-        return "".join(
-            char if char.isascii() and char.isprintable() else f"\\x{ord(char):02X}" for char in value.decode("latin-1")
-        )
+        printable = range(32, 127)
+        return "".join(chr(byte) if byte in printable else f"\\x{byte:02X}" for byte in value)
     return str(value)
 
 
 FORMATTERS: dict[str, Callable[[Any], str]] = {
-    COUNT: "{:,}".format,
-    RATIO: format_ratio,
-    MS: format_duration,
-    BYTES: format_bytes,
-    POINTS: lambda difference: f"{difference * 100:.1f} points",
-    RATIO_CHANGE: format_points,
-    MS_CHANGE: format_duration_change,
-    FACTOR: format_factor,
-    MONEY: format_money,
-    MONEY_CHANGE: format_money_change,
-}
+    COUNT: "{:,}".format, FACTOR: format_factor, BYTES: format_bytes,
+    RATIO: format_ratio, RATIO_CHANGE: format_points, POINTS: lambda difference: f"{difference * 100:.1f} points",
+    MS: format_duration, MS_CHANGE: format_duration_change,
+    MONEY: format_money, MONEY_CHANGE: "{:+,.2f}".format,
+}  # fmt: skip
 """The formatter of a number, by its unit."""
 
 CELL_FORMATTERS: dict[str, tuple[int, Callable[..., str]]] = {
-    "": (1, format_value),
-    BOUNDS: (3, format_with_bounds),
-    A_TO_B: (2, format_a_to_b),
-}
+    "": (1, format_value), BOUNDS: (3, format_with_bounds), A_TO_B: (2, format_a_to_b),
+}  # fmt: skip
 """By a column's `read_with`: how many columns share its cell, and the formatter of their values."""
 
 NUMERIC_UNITS = frozenset({*FORMATTERS, NUMBER, BY_ROW})

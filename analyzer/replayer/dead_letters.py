@@ -1,11 +1,10 @@
-"""Writes dead letters, events that the server refused, with its answer into an NDJSON file that can be replayed."""
+"""Writes dead letters, the events that the server refused, with its answer to an NDJSON file that can be replayed."""
 
 import json
 import os
 import threading
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from analyzer.errors import Option, UsageError
@@ -15,11 +14,7 @@ from analyzer.replayer.outcome import Outcome
 
 
 def dead_letters_path(journal: Path, path: Path | None) -> Path:
-    """Return `path`, or by default the file of dead letters beside the journal.
-
-    Raises:
-        UsageError: it is a file of the journal itself.
-    """
+    """Return `path`, by default a file beside the journal; raise UsageError if it is a file of the journal itself."""
     path = path or journal.with_suffix(".dead-letters.ndjson")
     if any(os.path.realpath(path) == os.path.realpath(file) for file in journal_files(journal)):
         raise UsageError(Option("dead_letters", str(path)), ": is a file of the journal; name another file")
@@ -27,11 +22,7 @@ def dead_letters_path(journal: Path, path: Path | None) -> Path:
 
 
 class DeadLetters:
-    """Appends a line per event: its keys and context, the HTTP `status` and the server's message as `error`.
-
-    Raises:
-        UsageError: the file cannot be written.
-    """
+    """Appends a line per event: its keys and context, the HTTP `status` and the server's message as `error`."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
@@ -45,7 +36,7 @@ class DeadLetters:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
         if self._is_new and not self.first:
             self.path.unlink(missing_ok=True)
@@ -53,10 +44,10 @@ class DeadLetters:
     def write(self, chunk: Chunk, outcome: Outcome) -> None:
         """Append the one event of a chunk and the server's answer."""
         context = chunk.context
-        named = {"teamId": context.team_id, "slug": context.slug, "ci": context.ci, "interactive": context.interactive}
-        known = {name: value for name, value in named.items() if value is not None}
+        fields = {"teamId": context.team_id, "slug": context.slug, "ci": context.ci, "interactive": context.interactive}
+        fields = {name: value for name, value in fields.items() if value is not None}
         answer = {"status": outcome.status or 0, "error": outcome.message}
-        line = json.dumps({**json.loads(chunk.text), **known, **answer}, ensure_ascii=False) + "\n"
+        line = json.dumps(json.loads(chunk.text) | fields | answer, ensure_ascii=False) + "\n"
         with self._lock:
             self._append(line.encode())
         self.first = self.first or f"{chunk.text} ({outcome.status} {outcome.message})"

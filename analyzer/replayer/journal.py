@@ -1,8 +1,8 @@
 """The journal: records in SQLite which events were sent where, so that a kill at any moment loses nothing.
 
 A chunk is recorded before its request, and its outcome after it. A chunk without an outcome was being sent when a run
-ended: the server may have recorded its events, so they are uncertain. Events are known by 128-bit digests, which a
-chunk's row holds one after another; the journal holds no event, no token and no request body.
+ended: the server may have recorded its events, so they are uncertain. A chunk's row has the 128-bit digests of its
+events one after another; the journal contains no event, no token and no request body.
 """
 
 import os
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -59,12 +60,14 @@ GROUP BY d.id HAVING count(c.id) > 0 OR d.unsent > 0 OR d.last_error IS NOT NULL
 CHUNKS_IN_STATE = f"""
 SELECT c.id, d.api, {TEAM}, length(c.digests) / {DIGEST_BYTES}, c.sent_at_ms, o.status, o.message
 FROM chunk c JOIN destination d ON d.id = c.destination_id LEFT JOIN outcome o ON o.chunk_id = c.id
-WHERE {STATE} = ? ORDER BY c.id
+WHERE {STATE} = ? AND c.id = coalesce(?, c.id) AND d.api = coalesce(?, d.api) AND {TEAM} = coalesce(?, {TEAM})
+ORDER BY c.id
 """
 
-BROKEN_CHUNKS = f"SELECT id FROM chunk WHERE length(digests) = 0 OR length(digests) % {DIGEST_BYTES} > 0 ORDER BY id"
-BROKEN_OUTCOMES = f"SELECT chunk_id FROM outcome WHERE state NOT IN {STATES} ORDER BY chunk_id"
-ORPHANED_OUTCOMES = "SELECT chunk_id FROM outcome LEFT JOIN chunk ON id = chunk_id WHERE id IS NULL ORDER BY chunk_id"
+BROKEN_ROWS = f"""
+SELECT (SELECT count(*) FROM chunk WHERE length(digests) = 0 OR length(digests) % {DIGEST_BYTES} > 0)
+       + (SELECT count(*) FROM outcome WHERE state NOT IN {STATES} OR chunk_id NOT IN (SELECT id FROM chunk))
+"""
 
 ADD_UNSENT = """
 UPDATE destination SET unsent = coalesce(unsent, 0) + ? WHERE id = (SELECT destination_id FROM chunk WHERE id = ?)
@@ -77,7 +80,7 @@ Execute = Callable[..., sqlite3.Cursor]
 class FinishedChunk:
     """The outcome of a chunk: the state of its events, or None where they are unsent again.
 
-    `uncertain_before` are the digests of those that were uncertain by an earlier request: these are uncertain again.
+    `uncertain_before` are the digests of events that an earlier request made uncertain: these are uncertain again.
     """
 
     chunk_id: int
@@ -90,31 +93,29 @@ class FinishedChunk:
 class Journal:
     """An open journal; safe to use from several threads. Only one process at a time writes, any may read.
 
-    Raises:
-        JournalError: another process writes it, or it is damaged, of another version, or not writable.
+    If the file does not exist, writing creates it, and reading finds an empty journal.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path, self._lock = path, threading.Lock()
-        self._resendable: dict[tuple[str, bytes], int] | None = None
-        self._teams: Mapping[int, str] = {}
-        if not path.parent.is_dir():
+        self._resendable: dict[tuple[str, bytes], int] = {}
+        self._teams: Mapping[int, str] = {}  # of the destinations whose uncertain events may be resent
+        if not read_only and not path.parent.is_dir():
             raise JournalError(f"{path}: there is no directory {path.parent}; create it, or ", NAME_ANOTHER)
+        open_database = open_for_reading if read_only else open_for_writing
         with ExitStack() as stack, journal_errors(path):
-            self._database = stack.enter_context(
-                open_for_reading(path) if read_only else open_for_writing(path, TABLES)
-            )
+            self._database = stack.enter_context(open_database(path, TABLES))
             self._require_sound()
             if not read_only:
                 self._database.execute(MARK_ABANDONED, (_now_ms(),))
-            self._file = path.stat()
+                self._file = path.stat()
             self._closing = stack.pop_all()
 
     def _require_sound(self) -> None:
         if self._database.execute("SELECT version FROM meta").fetchone() != (VERSION,):
             raise JournalError(f"{self.path}: a journal of another version; ", NAME_ANOTHER)
         damage = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
-        broken = sum(len(self._database.execute(query).fetchall()) for query in (BROKEN_CHUNKS, BROKEN_OUTCOMES))
+        broken = self._database.execute(BROKEN_ROWS).fetchone()[0]
         if damage != "ok" or broken:
             detail = damage if damage != "ok" else f"{broken} broken rows"
             raise JournalError(f"{self.path}: the journal is damaged ({detail}); restore it from a backup")
@@ -135,15 +136,9 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[Execute]:
-        with self._lock, journal_errors(self.path):
+        with self._lock, journal_errors(self.path), self._database:  # the database commits, or rolls back on an error
             self._database.execute("BEGIN")
-            try:
-                yield self._database.execute
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
+            yield self._database.execute
 
     def destinations(self, api: str, create: Sequence[TeamName] = ()) -> dict[TeamName, int]:
         """Return the ids of a server's destinations by team name, after creating those in `create` that are new."""
@@ -167,7 +162,8 @@ class Journal:
                 self._record_outcome(execute, chunk, now_ms)
             for destination_id, digests in started:
                 self._remove_resent(execute, destination_id, digests)
-            return [int(execute(INSERT_CHUNK, (one, now_ms, digests)).lastrowid or 0) for one, digests in started]
+            rows = [(destination_id, now_ms, digests) for destination_id, digests in started]
+            return [int(execute(INSERT_CHUNK, row).lastrowid or 0) for row in rows]
 
     def _record_outcome(self, execute: Execute, chunk: FinishedChunk, now_ms: int) -> None:
         if chunk.state is None and not chunk.uncertain_before:
@@ -177,7 +173,7 @@ class Journal:
             execute("UPDATE chunk SET digests = ? WHERE id = ?", (chunk.uncertain_before, chunk.chunk_id))
         state = chunk.state or UNCERTAIN
         execute(INSERT_OUTCOME, (chunk.chunk_id, state, chunk.status, chunk.message, now_ms))
-        if state == UNCERTAIN and self._resendable is not None:
+        if state == UNCERTAIN and self._teams:
             query = "SELECT destination_id, digests FROM chunk WHERE id = ?"
             destination_id, digests = execute(query, (chunk.chunk_id,)).fetchone()
             team = self._teams[destination_id]
@@ -195,7 +191,7 @@ class Journal:
 
         `teams` maps destination ids to teams: an event that is uncertain under two names of a team is resent once.
         """
-        self._teams, self._resendable = teams, {}
+        self._teams = teams
         for destination_id, team in teams.items():
             query = "SELECT id, digests FROM chunk JOIN outcome ON chunk_id = id WHERE destination_id = ? AND state = ?"
             for chunk_id, digests in self._rows(query, destination_id, UNCERTAIN):
@@ -206,18 +202,20 @@ class Journal:
 
     def resendable(self, destination_id: int, digests: bytes) -> bytes:
         """Return those of the digests that are uncertain and may be sent again."""
-        known, team = self._resendable, self._teams.get(destination_id, "")
-        return b"".join(digest for digest in split_digests(digests) if (team, digest) in known) if known else b""
+        if not self._resendable:
+            return b""
+        team = self._teams.get(destination_id, "")
+        return b"".join(digest for digest in split_digests(digests) if (team, digest) in self._resendable)
 
     def _remove_resent(self, execute: Execute, destination_id: int, digests: bytes) -> None:
-        """Remove digests from the uncertain chunks that hold them, because another chunk is about to."""
+        """Remove digests from their uncertain chunks, because they move to another chunk."""
         if not self._resendable:
             return
         team, resent = self._teams.get(destination_id, ""), set(split_digests(digests))
-        chunk_ids = {self._resendable.pop((team, one)) for one in resent if (team, one) in self._resendable}
+        chunk_ids = {self._resendable.pop((team, digest)) for digest in resent if (team, digest) in self._resendable}
         for chunk_id in chunk_ids:
-            (found,) = execute("SELECT digests FROM chunk WHERE id = ?", (chunk_id,)).fetchone()
-            rest = b"".join(digest for digest in split_digests(found) if digest not in resent)
+            (recorded,) = execute("SELECT digests FROM chunk WHERE id = ?", (chunk_id,)).fetchone()
+            rest = b"".join(digest for digest in split_digests(recorded) if digest not in resent)
             if rest:
                 execute("UPDATE chunk SET digests = ? WHERE id = ?", (rest, chunk_id))
             else:
@@ -229,30 +227,24 @@ class Journal:
     ) -> tuple[int, int]:  # fmt: skip
         """Set chunks of a state to another, or with None make their events unsent; return the chunks and events.
 
-        The chunks are all, or one, or those that went to a server or to a team as `summary` names it.
+        The filters choose one chunk, or those of a server, or of a team as `summary` names it.
         """
-        filters = (chunk_id, api, team)
         with self._transaction() as execute:
-            rows = [
-                row
-                for row in execute(CHUNKS_IN_STATE, (state,))
-                if all(value in (None, actual) for value, actual in zip(filters, row, strict=False))
-            ]
-            for found_id, _, _, events, *_ in rows:
+            rows = execute(CHUNKS_IN_STATE, (state, chunk_id, api, team)).fetchall()
+            for row_id, _, _, events, *_ in rows:
                 if new_state:
-                    values = (new_state, _now_ms(), found_id)
+                    values = (new_state, _now_ms(), row_id)
                     execute("UPDATE outcome SET state = ?, at_ms = ? WHERE chunk_id = ?", values)
                 else:
-                    execute(ADD_UNSENT, (events, found_id))
-                    _delete(execute, found_id)
+                    execute(ADD_UNSENT, (events, row_id))
+                    _delete(execute, row_id)
             return len(rows), sum(row[3] for row in rows)
 
-    def record_unsent(self, unsent: Mapping[int, int], last_error: str | None) -> None:
-        """Record how many events of its selection a run left unsent, by destination id, and its last error."""
+    def record_unsent(self, destination_id: int, events: int, last_error: str | None) -> None:
+        """Record how many events of its selection a run left unsent, and its last error if there was one."""
         update = "UPDATE destination SET unsent = ?, last_error = coalesce(?, last_error) WHERE id = ?"
         with self._transaction() as execute:
-            for destination_id, events in unsent.items():
-                execute(update, (events, last_error, destination_id))
+            execute(update, (events, last_error, destination_id))
 
     def states(self, destination_id: int) -> Iterator[tuple[str, bytes]]:
         """Yield (state, digests) of each chunk of a destination."""
@@ -264,38 +256,30 @@ class Journal:
         """Return api, team, events confirmed, dead-lettered, uncertain and unsent, last error of each destination."""
         return [row[1:] for row in self._rows(SUMMARY)]
 
-    def counts(self) -> dict[int, tuple[int, int, int]]:
-        """Return the events confirmed, dead-lettered and uncertain by destination id."""
-        return {row[0]: (row[3], row[4], row[5]) for row in self._rows(SUMMARY)}
+    def counts(self) -> dict[int, dict[str, int]]:
+        """Return the number of events by destination id and state."""
+        return {row[0]: dict(zip(STATES, row[3:6], strict=True)) for row in self._rows(SUMMARY)}
 
     def uncertain_chunks(self) -> list[tuple[Any, ...]]:
         """Return id, api, team, events, time sent (ms), status and message of each uncertain chunk."""
-        return self._rows(CHUNKS_IN_STATE, UNCERTAIN)
+        return self._rows(CHUNKS_IN_STATE, UNCERTAIN, None, None, None)
 
     def _rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with journal_errors(self.path):
             return self._database.execute(sql, parameters).fetchall()
 
     def faults(self) -> Iterator[str]:
-        """Read the whole journal and yield what is wrong with it."""
+        """Check the whole journal, and yield a description of each fault."""
         yield from (text for (text,) in self._rows("PRAGMA integrity_check(10)") if text != "ok")
-        yield from (f"chunk {chunk_id}: broken digests" for (chunk_id,) in self._rows(BROKEN_CHUNKS))
-        yield from (f"chunk {chunk_id}: unknown state" for (chunk_id,) in self._rows(BROKEN_OUTCOMES))
-        yield from (f"chunk {chunk_id}: missing, but has an outcome" for (chunk_id,) in self._rows(ORPHANED_OUTCOMES))
         for (destination_id,) in self._rows("SELECT id FROM destination ORDER BY id"):
             # In parts by the digest's first byte: all digests of a large journal would take much memory.
             if any(self._has_repeats(destination_id, part) for part in range(AUDIT_PARTS)):
                 yield f"destination {destination_id}: an event is counted twice"
 
     def _has_repeats(self, destination_id: int, part: int) -> bool:
-        seen: set[bytes] = set()
-        for _, digests in self.states(destination_id):
-            found = [digest for digest in split_digests(digests) if digest[0] % AUDIT_PARTS == part]
-            expected = len(seen) + len(found)
-            seen.update(found)
-            if len(seen) != expected:
-                return True
-        return False
+        chunks = (split_digests(digests) for _, digests in self.states(destination_id))
+        digests = [digest for digest in chain.from_iterable(chunks) if digest[0] % AUDIT_PARTS == part]
+        return len(set(digests)) < len(digests)
 
 
 def _delete(execute: Execute, chunk_id: int) -> None:

@@ -17,46 +17,38 @@ from analyzer.errors import JournalError, Message, Option
 PAGE_BYTES = 16384  # large pages waste less of a chunk's row: 18 bytes per event in chunks of 100
 
 MAGIC = b"SQLite format 3\0"
-COUNTER, APPLICATION = slice(60, 64), slice(68, 72)
-"""The places of `user_version`, our open counter, and of `application_id` in SQLite's header."""
-
+COUNTER, APPLICATION = slice(60, 64), slice(68, 72)  # user_version, our open counter, and application_id in the header
 APPLICATION_ID = 0x63657265
-MAX_WAL_LEAD = 2
-"""By how much the counter in the -wal may lead the main file's: one more opening after a run that did not close it."""
-
+MAX_WAL_LEAD = 2  # the counter in the -wal leads the main file's by one more opening after a run that did not close it
 NAME_ANOTHER = Message("name another ", Option("journal"))
 NOT_WRITABLE = Message("the journal cannot be written; check its permissions, or ", NAME_ANOTHER)
 BUSY = "another replay is using the journal; run this again when it has ended"
 SET_COUNTER = "PRAGMA user_version = {}"
 CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
 
+MEANINGS = {
+    sqlite3.SQLITE_BUSY: BUSY,
+    sqlite3.SQLITE_LOCKED: BUSY,
+    sqlite3.SQLITE_FULL: "the disk is full and the journal cannot be written; make room and run this again",
+    sqlite3.SQLITE_IOERR: "the journal cannot be read or written (disk full, or a disk fault)",
+    sqlite3.SQLITE_READONLY: NOT_WRITABLE,
+    sqlite3.SQLITE_PERM: NOT_WRITABLE,
+    sqlite3.SQLITE_CANTOPEN: "the journal cannot be opened; check its path and permissions",
+    sqlite3.SQLITE_CORRUPT: "the journal is damaged; restore it from a backup",
+    sqlite3.SQLITE_NOTADB: Message("not a replay journal (not a SQLite file); ", NAME_ANOTHER),
+}
+
 
 @contextmanager
 def journal_errors(path: Path) -> Iterator[None]:
-    """Raise errors of SQLite and of the operating system as JournalError."""
+    """Raise errors of SQLite and of the operating system as JournalError, with what to do."""
     try:
         yield
     except sqlite3.Error as error:
-        raise JournalError(f"{path}: ", _explain(error)) from None
+        meaning = MEANINGS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "the journal failed")
+        raise JournalError(f"{path}: ", meaning, f" ({error})") from None
     except OSError as error:
         raise JournalError(f"{path}: the journal cannot be opened ({error.strerror}); check its permissions") from None
-
-
-def _explain(error: sqlite3.Error) -> Message:
-    """Return what an error of SQLite means, and what to do."""
-    meanings = {
-        sqlite3.SQLITE_BUSY: BUSY,
-        sqlite3.SQLITE_LOCKED: BUSY,
-        sqlite3.SQLITE_FULL: "the disk is full and the journal cannot be written; make room and run this again",
-        sqlite3.SQLITE_IOERR: "the journal cannot be read or written (disk full, or a disk fault)",
-        sqlite3.SQLITE_READONLY: NOT_WRITABLE,
-        sqlite3.SQLITE_PERM: NOT_WRITABLE,
-        sqlite3.SQLITE_CANTOPEN: "the journal cannot be opened; check its path and permissions",
-        sqlite3.SQLITE_CORRUPT: "the journal is damaged; restore it from a backup",
-        sqlite3.SQLITE_NOTADB: Message("not a replay journal (not a SQLite file); ", NAME_ANOTHER),
-    }
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return Message(meanings.get(code, "the journal failed"), f" ({error})")
 
 
 @contextmanager
@@ -64,9 +56,9 @@ def open_for_writing(path: Path, tables: Sequence[str]) -> Iterator[sqlite3.Conn
     """Open a journal for writing; a new one is created with the SQL statements `tables`."""
     real = _real_path(path)
     with ExitStack() as stack:
-        stack.enter_context(_exclusive(beside(real, "lock")))
+        stack.enter_context(_exclusive(_beside(real, "lock")))
         if not real.exists():
-            _require_no_wal(path, beside(real, "wal"))
+            _require_no_wal(path, _beside(real, "wal"))
             _create(real, tables)
         _require_whole(path, real)
         stack.callback(_keep_wal, real)
@@ -77,27 +69,23 @@ def open_for_writing(path: Path, tables: Sequence[str]) -> Iterator[sqlite3.Conn
 
 
 @contextmanager
-def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a journal for reading, also while a replay writes it.
-
-    Raises:
-        JournalError: a replay began to write a closed journal meanwhile, so that what was read may be torn.
-    """
+def open_for_reading(path: Path, tables: Sequence[str]) -> Iterator[sqlite3.Connection]:
+    """Open a journal for reading, also while a replay writes it; one that does not exist is empty."""
+    if not path.exists():
+        with closing(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)) as database:
+            database.executescript(";".join(tables))
+            yield database
+        return
     real = _real_path(path)
-    state = _file_state(real)
+    counter = _open_counter(real)
     _require_whole(path, real)
     # Immutable, because SQLite would otherwise leave an empty -wal beside a journal that is only read.
-    is_closed = not _is_open(real) and not beside(real, "wal").exists()
+    is_closed = not (counter or 0) % 2 and not _beside(real, "wal").exists()
     with closing(_connect(real, "ro&immutable=1" if is_closed else "ro")) as database:
         _require_journal(path, database)
         yield database
-    if is_closed and _file_state(real) != state:
+    if is_closed and _open_counter(real) != counter:  # what was read may be torn
         raise JournalError(f"{path}: a replay began to write it while it was read; run this again")
-
-
-def _file_state(real: Path) -> tuple[int, int]:
-    status = real.stat()
-    return status.st_mtime_ns, status.st_size
 
 
 def _real_path(path: Path) -> Path:
@@ -107,20 +95,19 @@ def _real_path(path: Path) -> Path:
     return real
 
 
-def beside(path: Path, role: str) -> Path:
-    """Return the path of a journal's `wal`, `shm` or `lock` file."""
+def _beside(path: Path, role: str) -> Path:
     return path.with_name(f"{path.name}-{role}")
 
 
 def journal_files(path: Path) -> list[Path]:
     """Return the paths of all files of a journal."""
     real = Path(os.path.realpath(path))
-    return [real, *(beside(real, role) for role in ("wal", "shm", "lock"))]
+    return [real, *(_beside(real, role) for role in ("wal", "shm", "lock"))]
 
 
 @contextmanager
 def _exclusive(lock: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file beside the journal: one on the journal itself would keep readers out."""
+    """Lock a file beside the journal: a lock on the journal itself would keep readers out."""
     with closing(sqlite3.connect(lock, isolation_level=None, timeout=0, check_same_thread=False)) as database:
         database.execute("BEGIN EXCLUSIVE")
         yield
@@ -132,7 +119,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _create(path: Path, tables: Sequence[str]) -> None:
-    """Create a journal under a temporary name and rename it: a half-made one must never have the real name."""
+    """Create a journal under a temporary name and rename it: an incomplete one must never have the real name."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.unlink(missing_ok=True)
     settings = (f"page_size = {PAGE_BYTES}", "synchronous = FULL", f"application_id = {APPLICATION_ID}")
@@ -144,7 +131,7 @@ def _create(path: Path, tables: Sequence[str]) -> None:
             database.execute("PRAGMA journal_mode = WAL")
         unfinished.rename(path)
     finally:
-        for file in (unfinished, *(beside(unfinished, role) for role in ("wal", "shm", "journal"))):
+        for file in (unfinished, *(_beside(unfinished, role) for role in ("wal", "shm", "journal"))):
             file.unlink(missing_ok=True)
 
 
@@ -161,7 +148,7 @@ def _counted(path: Path, database: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(sqlite3.Error):  # the counter then stays odd, which _keep_wal allows for
+        with suppress(sqlite3.Error):  # the counter then stays odd, which _keep_wal handles
             database.execute(CHECKPOINT)
             database.execute(SET_COUNTER.format(counter + 1))
 
@@ -174,19 +161,18 @@ def _checkpoint(path: Path, database: sqlite3.Connection) -> None:
 def _keep_wal(real: Path) -> None:
     """Leave an empty -wal beside a closed file whose counter stayed odd because the disk was full: nothing is lost."""
     with suppress(OSError):
-        if _is_open(real) and not beside(real, "wal").exists():
-            beside(real, "wal").touch()
+        if _is_open(real) and not _beside(real, "wal").exists():
+            _beside(real, "wal").touch()
 
 
 def _require_whole(path: Path, real: Path) -> None:
     """Raise JournalError if the -wal is missing or from another time: SQLite would write that one into the journal."""
-    wal = beside(real, "wal")
-    # Asked twice: a run that closes in between removes the -wal and makes the counter even.
+    wal = _beside(real, "wal")
+    # Checked twice: a run that closes in between removes the -wal and makes the counter even.
     if _is_open(real) and not wal.exists() and _is_open(real):
-        raise JournalError(
-            f"{path}: the last run did not close it, and {wal.name}, which holds what was sent last, is missing; "
-            "restore that file too (an empty one in its place accepts that events may be sent twice)"
-        )
+        problem = f"{path}: the last run did not close it, and {wal.name}, which holds what was sent last, is missing"
+        advice = "restore that file too (an empty one in its place accepts that events may be sent twice)"
+        raise JournalError(f"{problem}; {advice}")
     counter = _open_counter(real)
     if counter is None or not wal.exists() or not wal.stat().st_size:
         return
@@ -197,12 +183,10 @@ def _require_whole(path: Path, real: Path) -> None:
 
 
 def _require_no_wal(path: Path, wal: Path) -> None:
-    if not wal.exists():
-        return
-    if wal.stat().st_size:
+    if wal.exists() and wal.stat().st_size:
         problem = f"{path}: there is no such journal, but {wal.name} holds a part of one; restore the journal beside it"
         raise JournalError(f"{problem}, or remove that file too")
-    wal.unlink()
+    wal.unlink(missing_ok=True)
 
 
 def _is_open(path: Path) -> bool:
@@ -220,6 +204,6 @@ def _open_counter(path: Path) -> int | None:
 def _require_journal(path: Path, database: sqlite3.Connection) -> None:
     names = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not names and not path.stat().st_size:
-        raise JournalError(f"{path}: an empty file, which does not know what was sent; remove it, or ", NAME_ANOTHER)
+        raise JournalError(f"{path}: an empty file, not a journal of what was sent; remove it, or ", NAME_ANOTHER)
     if not {"meta", "destination", "chunk", "outcome"} <= names:
         raise JournalError(f"{path}: a SQLite file, but not a replay journal; ", NAME_ANOTHER)

@@ -1,4 +1,4 @@
-"""The validated options of a replay: bounds and defaults stand here once, for the command line and for Python."""
+"""Declares the options of a replay, their defaults and bounds, for the command line and the Python API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +14,10 @@ ON_UNCERTAIN = ("hold", "resend")
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """Which events a replay sends, in whose name, in what chunks, how fast, and when it stops.
+    """The options that decide which events a replay sends, with which context, in what chunks, and when it stops.
 
     `team_id`, `slug`, `as_ci` and `as_interactive` replace what the log says; None keeps it. `retry_for` and
     `max_duration` are seconds. A rate of 0 and a limit of None mean no limit.
-
-    Raises:
-        UsageError: a value is out of bounds, or no request can carry it.
     """
 
     execute: bool = False
@@ -63,10 +60,10 @@ class ReplayOptions:
 
 
 def require_request_text(values: Mapping[str, str | None]) -> None:
-    """Raise UsageError where a team or CI, by option name, cannot stand in a query or header of a request."""
+    """Raise UsageError if a team or CI, by option name, is not valid in the query or headers of a request."""
     for name, value in values.items():
         if value is not None and (not value or value != value.strip() or not value.isprintable()):
-            raise UsageError(Option(name, value), ": empty, or has characters that no request can carry")
+            raise UsageError(Option(name, value), ": empty, or has characters that are not valid in a request")
         if name == "as_ci" and len(value or "") > MAX_CI_LENGTH:
             raise UsageError(Option(name, value), f": longer than {MAX_CI_LENGTH} characters, which the API refuses")
 

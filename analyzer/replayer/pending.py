@@ -1,21 +1,22 @@
-"""Selects the events to send, finds what the journal knows about each, and cuts the unsent ones into chunks.
+"""Selects the events to send, matches them with those in the journal, and cuts the unsent ones into chunks.
 
-An event is known by its content, (sessionId, source, event, hash, duration, which repeat), at a team: see EVENT_DIGEST.
-Repeats are counted within a file, so that an event in two overlapping logs is one event. DuckDB does all of it and
-spills to disk: a selection may be larger than memory.
+An event is identified by its team and content: sessionId, source, event, hash, duration and repeat number, see
+EVENT_DIGEST. Repeats are counted within a file, so that an event in two overlapping logs is one event. DuckDB does all
+of it and spills to disk: a selection may be larger than memory.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from analyzer.archive.selection import LookupsQuery, Selection, fetch_rows, select_lookups
+from analyzer.archive.selection import Selection, fetch_rows, select_lookups
 from analyzer.errors import Option, UsageError
-from analyzer.replayer.chunk import BRACKETS_BYTES, EVENT_DIGEST, EVENT_TEXT, JOIN_NAMES, Chunk, spans, split_digests
-from analyzer.replayer.journal import UNCERTAIN
+from analyzer.replayer import chunk
+from analyzer.replayer.chunk import BRACKETS_BYTES, EVENT_DIGEST, EVENT_TEXT, JOIN_NAMES, Chunk
+from analyzer.replayer.journal import CONFIRMED, DEAD_LETTERED, UNCERTAIN
 from analyzer.replayer.options import DEFAULTS, ReplayOptions
-from analyzer.replayer.teams import Context, TeamName, Teams, distinct_contexts, request_context
+from analyzer.replayer.teams import Context, TeamName, Teams, request_context
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -23,14 +24,13 @@ if TYPE_CHECKING:
 SLICE_EVENTS = 50_000
 BATCH_BYTES = 1 << 20
 
+# The state of events that were sent under a slug that two teams have, so perhaps to this team.
 UNCLEAR_TEAM = "unclear_team"
-"""The state of events that were sent under a slug that two teams have: perhaps to this team, perhaps not."""
-
 CONTEXTS = "SELECT id, team_id, slug, ci, interactive FROM store.context ORDER BY id"
 
 # A file's events keep their order; files follow each other by their first event.
 FILE_ORDER = """
-CREATE OR REPLACE TEMP TABLE file_order AS
+CREATE TEMP TABLE file_order AS
 SELECT file_id, coalesce(sum(positions) OVER (ORDER BY first_at NULLS LAST, file_id
                                               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)::BIGINT AS base
 FROM (SELECT file_id, max(position) AS positions, min(happened_at) AS first_at FROM event GROUP BY file_id)
@@ -38,7 +38,7 @@ FROM (SELECT file_id, max(position) AS positions, min(happened_at) AS first_at F
 
 # Over all events rather than the selected ones, so that an event keeps its number under other filters.
 REPEAT_NUMBERS = """
-CREATE OR REPLACE TEMP TABLE repeat_number AS
+CREATE TEMP TABLE repeat_number AS
 SELECT file_id, position, row_number() OVER (
     PARTITION BY file_id, team_index, session_id, hash_id, kind, duration_ms ORDER BY position) - 1 AS repeat
 FROM event JOIN request_context USING (context_id)
@@ -46,7 +46,7 @@ FROM event JOIN request_context USING (context_id)
 
 # The earliest copy of an event decides its place and its context: both are packed into one number for min().
 SELECTED = """
-CREATE OR REPLACE TEMP TABLE selected_event AS
+CREATE TEMP TABLE selected_event AS
 SELECT team_index, session_id, hash_id, kind, duration_ms, repeat,
        min(place * {contexts} + context_index) // {contexts} AS place,
        (min(place * {contexts} + context_index) % {contexts})::INTEGER AS context_index,
@@ -54,31 +54,22 @@ SELECT team_index, session_id, hash_id, kind, duration_ms, repeat,
 FROM (SELECT c.team_index, c.context_index, session_id, hash_id, kind, duration_ms, {repeat} AS repeat,
              o.base + e.position AS place, happened_at
       FROM ({events}) e JOIN request_context c USING (context_id) JOIN file_order o USING (file_id)
-      {repeat_numbers} {lookups} {without_arrived})
+      {repeat_numbers} {lookups})
 GROUP BY ALL
+"""
+
+# A client sends the events of a failed request again: the log then has them twice, but the server once.
+DELETE_ARRIVED = """
+DELETE FROM selected_event s
+USING (SELECT DISTINCT team_index, session_id, hash_id, kind, duration_ms
+       FROM event JOIN request_context USING (context_id) WHERE status BETWEEN 200 AND 299) a
+WHERE a.team_index = s.team_index AND a.session_id = s.session_id AND a.hash_id = s.hash_id AND a.kind = s.kind
+  AND a.duration_ms IS NOT DISTINCT FROM s.duration_ms
 """
 
 LIMIT = "CREATE OR REPLACE TEMP TABLE selected_event AS FROM selected_event ORDER BY place LIMIT $limit"
 
-# A client sends the events of a failed request again: the log then has them twice, but the server once.
-ARRIVED = """
-CREATE OR REPLACE TEMP TABLE arrived_event AS
-SELECT DISTINCT team_index, session_id, hash_id, kind, duration_ms
-FROM event JOIN request_context USING (context_id) WHERE status BETWEEN 200 AND 299
-"""
-
-JOIN_ARRIVED = """
-JOIN arrived_event a ON a.team_index = c.team_index AND a.session_id = e.session_id AND a.hash_id = e.hash_id
-                    AND a.kind = e.kind AND a.duration_ms IS NOT DISTINCT FROM e.duration_ms
-"""
-
-COUNT_ARRIVED = """
-SELECT count(*) FROM (
-    SELECT DISTINCT c.team_index, e.session_id, e.hash_id, e.kind, e.duration_ms
-    FROM ({events}) e JOIN request_context c USING (context_id) {lookups} SEMI {join_arrived})
-"""
-
-JOURNAL_EVENTS = "CREATE OR REPLACE TEMP TABLE journal_event (team_index INTEGER, state VARCHAR, digest VARCHAR)"
+JOURNAL_EVENTS = "CREATE TEMP TABLE journal_event (team_index INTEGER, state VARCHAR, digest VARCHAR)"
 INSERT_JOURNAL_EVENTS = "INSERT INTO journal_event SELECT $team_index, $state, unnest($digests::VARCHAR[])"
 
 # An event recorded under two names of a team has the more certain state, which comes first in the alphabet.
@@ -86,51 +77,48 @@ DISTINCT_JOURNAL_EVENTS = """
 CREATE OR REPLACE TEMP TABLE journal_event AS
 SELECT team_index, min(state) AS state, digest FROM journal_event GROUP BY ALL
 """
+COUNT_JOURNAL_EVENTS = f"SELECT count(*), count(*) FILTER (state <> '{UNCLEAR_TEAM}') FROM journal_event"
 
 MATCHED = f"""
-CREATE OR REPLACE TEMP TABLE matched_event AS
+CREATE TEMP TABLE event_state AS
 SELECT e.*, j.state FROM selected_event e {JOIN_NAMES}
 LEFT JOIN journal_event j ON j.team_index = e.team_index AND j.digest = {EVENT_DIGEST}
 """
-MATCHED_STATES = "CREATE OR REPLACE TEMP VIEW event_state AS FROM matched_event"
 # Without a journal nothing is matched: a copy of a large selection would cost seconds.
-UNSENT_STATES = "CREATE OR REPLACE TEMP VIEW event_state AS SELECT *, NULL::VARCHAR AS state FROM selected_event"
-SENDABLE = "CREATE OR REPLACE TEMP VIEW sendable_event AS FROM event_state WHERE state IS NULL"
+UNSENT = "CREATE TEMP VIEW event_state AS SELECT *, NULL::VARCHAR AS state FROM selected_event"
+SENDABLE = "CREATE TEMP VIEW sendable_event AS FROM event_state WHERE state IS NULL"
 RESENDABLE = f"{SENDABLE} OR state = '{UNCERTAIN}'"
 
-COUNTS = """
-SELECT team_index, coalesce(state, 'unsent'), count(*), sum(copies)::BIGINT FROM event_state GROUP BY ALL ORDER BY ALL
+# In the order of StateCounts. Each event has exactly one of the first four: they must add up to the selection.
+COUNTS = f"""
+SELECT team_index, count(*) FILTER (state = '{CONFIRMED}'), count(*) FILTER (state = '{DEAD_LETTERED}'),
+       count(*) FILTER (state NOT IN ('{CONFIRMED}', '{DEAD_LETTERED}')), count(*) FILTER (state IS NULL),
+       count(*) FILTER (state = '{UNCLEAR_TEAM}'), sum(copies)::BIGINT
+FROM event_state GROUP BY ALL ORDER BY ALL
 """
 
 PENDING = """
 CREATE OR REPLACE TEMP TABLE pending_event AS
 SELECT context_index, session_id, hash_id, kind, duration_ms, repeat FROM sendable_event ORDER BY context_index, place
 """
-
 CONTEXT_RANGES = "SELECT context_index, min(rowid), count(*) FROM pending_event GROUP BY ALL ORDER BY ALL"
-
-TEXTS = f"""
-SELECT place, text, md5(text || '#' || repeat) AS digest
-FROM (SELECT p.rowid AS place, repeat, {EVENT_TEXT} AS text
-      FROM pending_event p {JOIN_NAMES} WHERE p.rowid >= $start AND p.rowid < $end)
+PENDING_TEXTS = f"""
+SELECT p.rowid AS place, repeat, {EVENT_TEXT} AS text
+FROM pending_event p {JOIN_NAMES} WHERE p.rowid >= $start AND p.rowid < $end
 """
-
-TEXT_SIZES = f"""
-SELECT strlen({EVENT_TEXT}) FROM pending_event p {JOIN_NAMES} WHERE p.rowid >= $start AND p.rowid < $end
-ORDER BY p.rowid
-"""
+TEXTS = f"SELECT place, text, md5(text || '#' || repeat) AS digest FROM ({PENDING_TEXTS})"
+TEXT_SIZES = f"SELECT strlen(text) FROM ({PENDING_TEXTS}) ORDER BY place"
 
 CONTEXT_SIZES = f"""
 SELECT context_index, count(*), sum(bytes)::BIGINT, max(bytes)
 FROM (SELECT context_index, strlen({EVENT_TEXT}) AS bytes FROM sendable_event {JOIN_NAMES}) GROUP BY ALL ORDER BY ALL
 """
-
 SPAN = "SELECT min(first_at), max(last_at), count(DISTINCT session_id) FROM sendable_event"
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
-    """Which events are sent, and how; `default_team` is the team of events whose log names none."""
+    """Which events are sent, and how; `default_team` is the team of events without one in the log."""
 
     selection: Selection
     options: ReplayOptions = DEFAULTS
@@ -141,10 +129,10 @@ class ReplayRequest:
 class StateCounts:
     """Events of the selection by their state in the journal."""
 
-    confirmed: int = 0
-    dead_lettered: int = 0
-    uncertain: int = 0
-    unsent: int = 0
+    confirmed: int
+    dead_lettered: int
+    uncertain: int
+    unsent: int
 
     @property
     def selected(self) -> int:
@@ -152,26 +140,15 @@ class StateCounts:
         return self.confirmed + self.dead_lettered + self.uncertain + self.unsent
 
 
-@dataclass(frozen=True, slots=True)
-class TextSizes:
-    """Events of one context, the bytes of their JSON texts, and of the largest."""
-
-    events: int
-    total_bytes: int
-    max_bytes: int
-
-
 class PendingEvents:
-    """The selected events, in temporary tables of an open log.
+    """The selected events, in temporary tables of an open log; `names` are the team names in the journal.
 
     `kept_events` counts the log's events that the filters select, repeats included; `arrived_events` those left out
-    because another request delivered them; `journal_events` what the journal knows of the teams; `unclear_events`
-    those held because they may have been sent to this team under a slug that two teams have.
+    because another request delivered them; `journal_events` the teams' events in the journal; `unclear_events` those
+    that may have been sent to this team under a slug that two teams have, and are uncertain therefore.
     """
 
-    def __init__(
-        self, connection: "DuckDBPyConnection", request: ReplayRequest, names: Iterable[TeamName] = ()
-    ) -> None:
+    def __init__(self, connection: "DuckDBPyConnection", request: ReplayRequest, names: Iterable[TeamName]) -> None:
         self.connection, self.request = connection, request
         self.arrived_events = self.journal_events = self.unclear_events = self.kept_events = 0
         self._find_contexts(names)
@@ -181,14 +158,16 @@ class PendingEvents:
         """Find the contexts that events are sent with and their teams, by the names in the log and the journal."""
         options, default_team = self.request.options, self.request.default_team
         logged = {context_id: Context(*values) for context_id, *values in self._rows(CONTEXTS)}
-        sent = {context_id: request_context(one, options, default_team) for context_id, one in logged.items()}
-        self.contexts = distinct_contexts(sent.values())
+        sent = {context_id: request_context(context, options, default_team) for context_id, context in logged.items()}
+        self.contexts = sorted(
+            set(sent.values()), key=lambda c: (c.slug or c.team_id or "", c.team_name, c.ci or "", str(c.interactive))
+        )
         self._names = dict.fromkeys(context.team_name for context in (*self.contexts, *logged.values()))
         self.names = Teams([*names, *self._names])
         self.team_of = self.names.team_of
         self.teams = sorted({self.team_of(context.team_name) for context in self.contexts})
         columns = "context_id INTEGER, context_index INTEGER, team_index INTEGER"
-        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE request_context ({columns})")
+        self.connection.execute(f"CREATE TEMP TABLE request_context ({columns})")
         for context_id, context in sent.items():
             row = [context_id, self.contexts.index(context), self.teams.index(self.team_of(context.team_name))]
             self.connection.execute("INSERT INTO request_context VALUES (?, ?, ?)", row)
@@ -196,89 +175,80 @@ class PendingEvents:
     def _select(self) -> None:
         selection, options = self.request.selection, self.request.options
         self.connection.execute(FILE_ORDER)
-        if options.keep_repeats:
-            self.connection.execute(REPEAT_NUMBERS)
         selected = select_lookups(self.connection, selection)
         lookups = f"SEMI JOIN ({selected.sql}) USING (session_id, hash_id)" if selection != Selection() else ""
-        only_missing = selection.status == "failed" and not options.keep_repeats
+        repeat, repeat_numbers = "0::BIGINT", ""
+        if options.keep_repeats:
+            self.connection.execute(REPEAT_NUMBERS)
+            repeat, repeat_numbers = "repeat", "JOIN repeat_number USING (file_id, position)"
         sql = SELECTED.format(
-            contexts=max(len(self.contexts), 1),
-            repeat="repeat" if options.keep_repeats else "0::BIGINT",
-            repeat_numbers="JOIN repeat_number USING (file_id, position)" if options.keep_repeats else "",
-            events=selected.events,
+            contexts=max(len(self.contexts), 1), repeat=repeat, repeat_numbers=repeat_numbers, events=selected.events,
             lookups=lookups,
-            without_arrived=self._without_arrived(selected, lookups) if only_missing else "",
-        )
+        )  # fmt: skip
         fetch_rows(self.connection, sql, selected.parameters)
+        if selection.status == "failed" and not options.keep_repeats:
+            ((self.arrived_events,),) = self._rows(DELETE_ARRIVED)
         if options.limit is not None:
             self.connection.execute(LIMIT, {"limit": options.limit})
-        self.connection.execute(JOURNAL_EVENTS)
-
-    def _without_arrived(self, selected: LookupsQuery, lookups: str) -> str:
-        """Return the join that leaves out events that arrived with another request, after counting them."""
-        self.connection.execute(ARRIVED)
-        count = COUNT_ARRIVED.format(events=selected.events, lookups=lookups, join_arrived=JOIN_ARRIVED)
-        self.arrived_events = fetch_rows(self.connection, count, selected.parameters)[0][0]
-        return f"ANTI {JOIN_ARRIVED}"
 
     def selected_names(self) -> list[TeamName]:
-        """Return all names that the log has for the teams that selected events go to."""
+        """Return all names in the log of the teams that selected events go to."""
         teams = {self.teams[index] for (index,) in self._rows("SELECT DISTINCT team_index FROM selected_event")}
         return [name for name in self._names if self.team_of(name) in teams]
 
-    def load_journal(self, states: Iterable[tuple[str, str, bytes]], *, distinct: bool) -> None:
-        """Load (team, state, digests) of the journal; `distinct` if no event of a team can occur twice."""
+    def load_journal(self, states: Iterable[tuple[str, str, bytes]]) -> None:
+        """Load (team, state, digests) of the journal."""
         self.connection.execute(JOURNAL_EVENTS)
         for team, state, digests in _batches(states):
             values = {"team_index": self.teams.index(team), "state": state}
-            hexadecimal = [digest.hex() for digest in split_digests(digests)]
+            hexadecimal = [digest.hex() for digest in chunk.split_digests(digests)]
             self.connection.execute(INSERT_JOURNAL_EVENTS, values | {"digests": hexadecimal})
-        if not distinct:
-            self.connection.execute(DISTINCT_JOURNAL_EVENTS)
+        self.connection.execute(DISTINCT_JOURNAL_EVENTS)
 
     def match_journal(self) -> dict[str, StateCounts]:
         """Match the selected events with those of the journal; return the counts of each team."""
-        sure = f"SELECT count(*), count(*) FILTER (state <> '{UNCLEAR_TEAM}') FROM journal_event"
-        found, self.journal_events = self._rows(sure)[0]
-        for statement in [MATCHED, MATCHED_STATES] if found else [UNSENT_STATES]:
-            self.connection.execute(statement)
+        ((all_events, self.journal_events),) = self._rows(COUNT_JOURNAL_EVENTS)
+        self.connection.execute(MATCHED if all_events else UNSENT)
         self.connection.execute(RESENDABLE if self.request.options.resend else SENDABLE)
-        counts: dict[str, dict[str, int]] = {}
-        for team_index, found_state, events, copies in self._rows(COUNTS):
-            is_unclear = found_state == UNCLEAR_TEAM
-            state, team = UNCERTAIN if is_unclear else found_state, counts.setdefault(self.teams[team_index], {})
-            team[state] = team.get(state, 0) + events
-            self.unclear_events += events * is_unclear
+        counts: dict[str, StateCounts] = {}
+        for team_index, *states, unclear, copies in self._rows(COUNTS):
+            counts[self.teams[team_index]] = StateCounts(*states)
+            self.unclear_events += unclear
             self.kept_events += copies
-        return {team: StateCounts(**states) for team, states in counts.items()}
+        return counts
 
-    def sizes(self) -> dict[int, TextSizes]:
-        """Return the sizes of the events to send by the index of their context.
+    def sizes(self) -> list[tuple[int, int, int, int]]:
+        """Return (index, events, bytes, bytes of the largest) of each context with events to send.
 
         Raises:
             UsageError: a single event is larger than a request body may be.
         """
-        found = {index: TextSizes(*sizes) for index, *sizes in self._rows(CONTEXT_SIZES)}
-        needed = max((sizes.max_bytes for sizes in found.values()), default=0) + BRACKETS_BYTES
+        sizes = self._rows(CONTEXT_SIZES)
+        needed = max((largest for *_, largest in sizes), default=0) + BRACKETS_BYTES
         limit = self.request.options.max_bytes
         if needed > limit:
             raise UsageError(Option("max_bytes", limit), f": a single event takes {needed} bytes; allow at least that")
-        return found
+        return sizes
 
     def span(self) -> tuple[datetime | None, datetime | None, int]:
         """Return the times of the first and last event to send (naive UTC), and the number of sessions."""
         first_at, last_at, sessions = self._rows(SPAN)[0]
         return first_at, last_at, sessions
 
-    def chunk_sizes(self) -> Iterator[tuple[int, int]]:
-        """Yield (index of the context, bytes of the body) of each chunk, as `chunks` cuts them."""
+    def count_chunks(self, sizes: Sequence[tuple[int, int, int, int]]) -> dict[int, int]:
+        """Return how many chunks `chunks` will cut, by the index of their context."""
         chunk_size, max_bytes = self.request.options.chunk_size, self.request.options.max_bytes
+        largest = max((largest for *_, largest in sizes), default=0)
+        # The sizes of single events, which take time to compute, matter only if a full chunk may exceed the limit.
+        if chunk_size * (largest + 1) + BRACKETS_BYTES <= max_bytes:
+            return {context_index: -(-events // chunk_size) for context_index, events, *_ in sizes}
+        chunks = {context_index: 0 for context_index, *_ in sizes}
         for context_index, start, end in self._slices():
-            sizes = [size for (size,) in self._rows(TEXT_SIZES, {"start": start, "end": end})]
-            for first in range(0, len(sizes), chunk_size):
-                group = sizes[first : first + chunk_size]
-                for low, high in spans(group, max_bytes):
-                    yield context_index, sum(group[low:high]) + (high - low - 1) + BRACKETS_BYTES
+            sizes_bytes = [size for (size,) in self._rows(TEXT_SIZES, {"start": start, "end": end})]
+            for first in range(0, len(sizes_bytes), chunk_size):
+                indexes = chunk.split_indexes(sizes_bytes[first : first + chunk_size], max_bytes)
+                chunks[context_index] += len(indexes) + 1
+        return chunks
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the events to send in chunks, context by context, in the order of the logs."""
@@ -289,14 +259,12 @@ class PendingEvents:
         for context_index, start, end in self._slices():
             events = pl.DataFrame(self.connection.sql(TEXTS, params={"start": start, "end": end})).sort("place")
             for first in range(0, len(events), chunk_size):
-                text, digests = (
-                    events[column].slice(first, chunk_size).str.join(separator).item()
-                    for column, separator in (("text", "\n"), ("digest", ""))
-                )
+                rows = events.slice(first, chunk_size)
+                text, digests = rows["text"].str.join("\n").item(), rows["digest"].str.join("").item()
                 yield from Chunk(self.contexts[context_index], text, bytes.fromhex(digests)).split_to_fit(max_bytes)
 
     def _slices(self) -> Iterator[tuple[int, int, int]]:
-        """Yield (index of the context, first row, end) of slices that hold whole chunks."""
+        """Yield (index of the context, first row, end) of slices that whole chunks are cut from."""
         self.connection.execute(PENDING)
         chunk_size = self.request.options.chunk_size
         step = max(SLICE_EVENTS // chunk_size, 1) * chunk_size

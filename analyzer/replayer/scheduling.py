@@ -1,51 +1,44 @@
 """Schedules requests: RateLimiter decides when the next one may start, WorkQueue which chunk it carries."""
 
 import random
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, Full, Queue
+from queue import Full, Queue
 
 from analyzer.replayer.chunk import Chunk
 
 FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 1.0, 60.0
-SLOWDOWN, SPEEDUP = 2.0, 0.95
-"""Factors of the interval between requests: after a 429, and after each success until the rate is back."""
-
-THROTTLED_INTERVAL_SECONDS = 0.1
-"""The interval that a 429 starts from where no rate is set."""
-
+SLOWDOWN, SPEEDUP = 2.0, 0.95  # factors of the interval between requests, after a 429 and after each success
+THROTTLED_INTERVAL_SECONDS = 0.1  # after the first 429, where no rate is set
 NEGLIGIBLE_SECONDS = 0.001
 PREPARED_CHUNKS = 200
 POLL_SECONDS = 0.05
 
 
 class RateLimiter:
-    """Hands out start times to all threads of a run; `now` is a monotonic clock in seconds."""
+    """Hands out start times to all threads of a run: none before `paused_until` on the monotonic clock `now`."""
 
     def __init__(self, requests_per_minute: float, now: Callable[[], float]) -> None:
         self._min_interval = 60 / requests_per_minute if requests_per_minute else 0.0
         self.interval_seconds = self._min_interval
         self._now, self._lock = now, threading.Lock()
-        self._next = self._paused_until = now()
+        self._next = self.paused_until = now()
 
     def reserve(self) -> float:
         """Reserve the next start and return its time."""
         with self._lock:
-            start = max(self._now(), self._next, self._paused_until)
+            start = max(self._now(), self._next, self.paused_until)
             self._next = start + self.interval_seconds
             return start
 
     def pause(self, seconds: float) -> None:
-        """Start no request for some seconds."""
+        """Let no request start for some seconds."""
         with self._lock:
-            self._paused_until = max(self._paused_until, self._now() + seconds)
-
-    def paused_until(self) -> float:
-        """Return the time before which no request starts."""
-        return self._paused_until
+            self.paused_until = max(self.paused_until, self._now() + seconds)
 
     def slow_down(self) -> None:
         """Double the interval between requests."""
@@ -68,10 +61,7 @@ def backoff_seconds(attempt: int, rng: random.Random) -> float:
 
 @dataclass(slots=True)
 class Job:
-    """A chunk to send, its failed attempts and the time of the first.
-
-    A `probe` is one event sent ahead, to learn whether the server accepts anything at all.
-    """
+    """A chunk to send, its failed attempts, and the time of the first; a `probe` is a single event sent ahead."""
 
     chunk: Chunk
     attempts: int = 0
@@ -90,22 +80,19 @@ class WorkQueue:
         self._prepared: Queue[Chunk | BaseException | None] = Queue(PREPARED_CHUNKS)
         self._returned: deque[Job] = deque()
         self._lock = threading.Lock()
-        self._in_progress = 0
-        self._exhausted = False
-        self._max_bytes: int | None = None
+        self._in_progress, self._exhausted, self._max_bytes = 0, False, sys.maxsize
         self._producer = threading.Thread(target=self._prepare, daemon=True)
         self._producer.start()
 
     def _prepare(self) -> None:
         """Put chunks into the queue, and at the end None or the error that ended it."""
-        end: BaseException | None = None
         try:
             for chunk in self._chunks:
                 if not self._put(chunk):
-                    break
+                    return
+            self._put(None)
         except BaseException as error:  # noqa: BLE001  (raised again in the thread that takes it)
-            end = error
-        self._put(end)
+            self._put(error)
 
     def _put(self, item: Chunk | BaseException | None) -> bool:
         while not self._stopping.is_set():
@@ -119,9 +106,9 @@ class WorkQueue:
         self._producer.join()
 
     def take(self, *, wait: bool, probe: bool = False) -> Job | None:
-        """Return the next job, or None: without `wait` if none is ready, with it once all work is done.
+        """Return the next job, or a random event of the largest as a `probe`.
 
-        With `probe`, the job is a single event from the middle of the largest job.
+        None means that no job is ready, with `wait` that all work is done.
         """
         while not self._stopping.is_set():
             with self._lock:
@@ -140,12 +127,9 @@ class WorkQueue:
 
     def _load_prepared(self) -> bool:
         """Move a prepared chunk to the returned jobs; return whether there was one."""
-        if self._exhausted:
+        if self._exhausted or self._prepared.empty():
             return False
-        try:
-            item = self._prepared.get_nowait()
-        except Empty:
-            return False
+        item = self._prepared.get()
         if isinstance(item, BaseException):
             raise item
         if item is None:
@@ -158,17 +142,16 @@ class WorkQueue:
         """Take a random event out of the largest returned job; the others keep their order."""
         index = max(range(len(self._returned)), key=lambda n: self._returned[n].chunk.events)
         chunk = self._returned[index].chunk
-        before, one, after = chunk.split_around(self._rng.randrange(chunk.events))
+        place = self._rng.randrange(chunk.events)
+        before, probe, after = chunk.split(place, place + 1)
         del self._returned[index]
         for rest in (after, before):
             if rest.events:
                 self._returned.insert(index, Job(rest))
-        return Job(one, probe=True)
+        return Job(probe, probe=True)
 
     def _fit(self, job: Job) -> Job:
-        """Cut a job down to the body size that the server is known to accept."""
-        if self._max_bytes is None:
-            return job
+        """Cut a job down to the body size that the server accepts, as far as that is known."""
         first, *rest = job.chunk.split_to_fit(self._max_bytes)
         self._returned.extendleft(Job(chunk) for chunk in reversed(rest))
         return Job(first, job.attempts, job.first_failed_at, job.probe) if rest else job
@@ -182,4 +165,4 @@ class WorkQueue:
     def limit_body(self, refused_bytes: int) -> None:
         """Send bodies of at most half the size that the server refused as too large."""
         with self._lock:
-            self._max_bytes = min(self._max_bytes or refused_bytes, (refused_bytes + 1) // 2)
+            self._max_bytes = min(self._max_bytes, (refused_bytes + 1) // 2)

@@ -4,17 +4,16 @@ The journal always knows which events the server may have recorded: each chunk i
 outcome after it, at the latest before the thread waits or events are sent again.
 """
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analyzer.errors import Message, Option
 from analyzer.replayer.chunk import Chunk, count_digests
 from analyzer.replayer.journal import FinishedChunk, Journal
 from analyzer.replayer.options import ReplayOptions
-from analyzer.replayer.outcome import Kind, Outcome
-from analyzer.replayer.outcome_handling import Clock, Counts, OutcomeHandler, Stop
+from analyzer.replayer.outcome import Clock, Counts, Kind, Outcome, OutcomeHandler, Stop
 from analyzer.replayer.scheduling import Job, RateLimiter, WorkQueue
 from analyzer.replayer.teams import TeamName
 
@@ -23,37 +22,26 @@ if TYPE_CHECKING:
 
 MAX_WAIT_SECONDS = 3600.0
 
-DeadLetterWriter = Callable[[Chunk, Outcome], None]
-"""Writes the one event of a chunk, which the server refused with this outcome, into a file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where events go; `destinations` are the journal's ids by team name."""
-
-    transport: "Transport"
-    journal: Journal
-    destinations: Mapping[TeamName, int]
-    write_dead_letter: DeadLetterWriter
+DeadLetterWriter = Callable[[Chunk, Outcome], None]  # writes the one event of a refused chunk into a file
 
 
 class Sender:
-    """One run: its threads and what they share."""
+    """One run: its threads and what they share. `destinations` are the journal's ids by team name."""
 
-    def __init__(self, route: Route, options: ReplayOptions, clock: Clock | None = None) -> None:
-        self._route, self._options, self._clock = route, options, clock or Clock()
+    def __init__(
+        self, journal: Journal, transport: "Transport", destinations: Mapping[TeamName, int],
+        write_dead_letter: DeadLetterWriter, options: ReplayOptions, clock: Clock | None = None,
+    ) -> None:  # fmt: skip
+        self._journal, self._transport, self._destinations = journal, transport, destinations
+        self._write_dead_letter, self._options, self._clock = write_dead_letter, options, clock or Clock()
         self._rate_limiter = RateLimiter(options.requests_per_minute, self._clock.now)
         self.outcomes = OutcomeHandler(options, self._rate_limiter, self._clock)
         self._stopping = self.outcomes.stopping
-        self._began = self._clock.now()
+        self._end = self._clock.now() + (math.inf if options.max_duration is None else options.max_duration)
         self._failure: BaseException | None = None
 
     def run(self, chunks: Iterator[Chunk], tick_seconds: float = 0.2) -> Iterator[Counts]:
-        """Send `chunks`, yielding the counts of the run about every `tick_seconds`.
-
-        Raises:
-            AnalyzerError: chunks cannot be prepared, or the journal cannot be written.
-        """
+        """Send `chunks`, yielding the counts of the run about every `tick_seconds`."""
         self._queue = WorkQueue(chunks, self._stopping, self._clock.rng)
         threads = [threading.Thread(target=self._run_thread, daemon=True) for _ in range(self._options.concurrency)]
         for thread in threads:
@@ -90,18 +78,18 @@ class Sender:
 
     def _record(self, unrecorded: list[FinishedChunk], started: Sequence[tuple[int, bytes]] = ()) -> list[int]:
         """Record outcomes and chunks about to be sent; return the ids of these."""
-        ids = self._route.journal.record_chunks(unrecorded, started) if unrecorded or started else []
+        ids = self._journal.record_chunks(unrecorded, started) if unrecorded or started else []
         unrecorded.clear()
         return ids
 
     def _process(self, job: Job, unrecorded: list[FinishedChunk]) -> None:
-        """Send a job when it is due, and hand the queue what is to be sent in its place."""
+        """Send a job when it is due, and return to the queue what is to be sent in its place."""
         replacements = [job]
         try:
             start = self._rate_limiter.reserve()
             if start > self._clock.now():
                 self._record(unrecorded)
-            if self._may_send(start):
+            if self._wait_until(start) and self.outcomes.begin_request():
                 replacements = self._send(job, unrecorded)
         finally:
             self._queue.finish(*replacements)
@@ -110,12 +98,12 @@ class Sender:
 
     def _send(self, job: Job, unrecorded: list[FinishedChunk]) -> list[Job]:
         """Send a job, recorded before and after; return the jobs to send in its place."""
-        chunk, destination_id = job.chunk, self._route.destinations[job.chunk.context.team_name]
-        before = self._route.journal.resendable(destination_id, chunk.digests)
+        chunk, destination_id = job.chunk, self._destinations[job.chunk.context.team_name]
+        before = self._journal.resendable(destination_id, chunk.digests)
         (chunk_id,) = self._record(unrecorded, [(destination_id, chunk.digests)])
         size_bytes = len(chunk.body())
         self.outcomes.add(uncertain=-count_digests(before), retries=job.attempts > 0, bytes=size_bytes)
-        outcome = self._route.transport.send(chunk)
+        outcome = self._transport.send(chunk)
         if outcome.kind is Kind.TOO_BIG and chunk.events > 1:
             self._queue.limit_body(size_bytes)
         if outcome.kind not in (Kind.CONFIRMED, Kind.AMBIGUOUS):
@@ -135,33 +123,20 @@ class Sender:
     def _record_dead_letters(self, dead_letters: Sequence[tuple[Job, Outcome]]) -> None:
         """Record dead letters, each in its file first: an event that only the journal knows could not be repaired."""
         for job, outcome in dead_letters:
-            self._route.write_dead_letter(job.chunk, outcome)
-            destination_id = self._route.destinations[job.chunk.context.team_name]
-            before = self._route.journal.resendable(destination_id, job.chunk.digests)
+            digests, destination_id = job.chunk.digests, self._destinations[job.chunk.context.team_name]
+            self._write_dead_letter(job.chunk, outcome)
+            before = self._journal.resendable(destination_id, digests)
             self.outcomes.add(dead_lettered=1, uncertain=-count_digests(before))
-            self._route.journal.record_dead_letter(destination_id, job.chunk.digests, outcome.status, outcome.message)
-
-    def _may_send(self, start: float) -> bool:
-        """Wait for the start and count the request; return False where the run stops or reaches a limit before."""
-        if not self._wait_until(start):
-            return False
-        limit = self._options.max_requests
-        if self.outcomes.add_request(limit):
-            return True
-        self.outcomes.stop(Stop.LIMIT, Message(Option("max_requests", limit), " reached; run this again to go on"))
-        return False
+            self._journal.record_dead_letter(destination_id, digests, outcome.status, outcome.message)
 
     def _wait_until(self, start: float) -> bool:
-        limit = self._options.max_duration
-        end = None if limit is None else self._began + limit
-        while (now := self._clock.now()) < (until := max(start, self._rate_limiter.paused_until())) or (
-            end and now >= end
-        ):
-            if end and now >= end:
-                reached = Message(Option("max_duration"), f" reached after {limit:g} s; run this again to go on")
-                self.outcomes.stop(Stop.LIMIT, reached)
-                return False
+        """Wait for the start; return False if the run stops before, as it does at its maximum duration."""
+        while (now := self._clock.now()) < min(self._end, until := max(start, self._rate_limiter.paused_until)):
             # In steps, because a server may ask for a wait longer than Event.wait accepts.
-            if self._stopping.wait(min(until - now, (end or until) - now, MAX_WAIT_SECONDS)):
+            if self._stopping.wait(min(until - now, self._end - now, MAX_WAIT_SECONDS)):
                 return False
+        if now >= self._end:
+            limit = self._options.max_duration
+            reached = Message(Option("max_duration"), f" reached after {limit:g} s; run this again to go on")
+            self.outcomes.stop(Stop.LIMIT, reached)
         return not self._stopping.is_set()

@@ -1,4 +1,4 @@
-"""Finds the API, the token and the team where turbo finds them: options, the environment, then turbo's config files."""
+"""Finds the server, its token and the team as turbo does: in options, the environment, then turbo's config files."""
 
 import json
 from collections.abc import Mapping
@@ -17,41 +17,23 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
-    """Where settings are looked up: environment variables, the working directory, turbo's user configuration."""
-
-    variables: Mapping[str, str]
-    directory: Path
-    user_directory: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The API's URL, the token (left out of the repr), and the team of events whose log names none."""
-
-    api: str
-    token: str = field(repr=False)
-    team: TeamName = ("", "")
-
-
-@dataclass(frozen=True)
 class Server:
-    """A server of the API; the token is left out of the repr."""
+    """A server of the API, its token (left out of the repr), and the team of events whose log names none."""
 
     api: str
     token: str = field(repr=False)
     ca_file: Path | None = None
+    team: TeamName = ("", "")
 
 
-def find_settings(api: str | None, token: str | None, environment: Environment) -> Settings:
-    """Return the settings: the arguments, else the environment, the repository's `.turbo/config.json`, the user's.
-
-    Raises:
-        UsageError: an invalid URL, token or team, or a configuration file that cannot be read.
-    """
-    variables = {name: value for name, value in environment.variables.items() if value}
-    repository = _repository_config(environment.directory)
-    user = _read_config(environment.user_directory / "config.json")
+def find_server(
+    api: str | None, token: str | None, variables: Mapping[str, str], directory: Path, user_directory: Path
+) -> Server:
+    """Return the server by the arguments, the environment's `variables`, or turbo's files of the repository or user."""
+    variables = {name: value for name, value in variables.items() if value}
+    paths = (parent / ".turbo" / "config.json" for parent in (directory, *directory.parents))
+    repository = next((_read_config(path) for path in paths if path.is_file()), {})
+    user = _read_config(user_directory / "config.json")
     # Vercel's CI variables count as a pair: the token is valid for this team only.
     pair = (variables.get("VERCEL_ARTIFACTS_TOKEN"), variables.get("VERCEL_ARTIFACTS_OWNER"))
     pair_token, pair_team_id = pair if all(pair) else (None, None)
@@ -61,18 +43,15 @@ def find_settings(api: str | None, token: str | None, environment: Environment) 
     require_request_text({"team_id": team_id, "slug": slug})
     api = api or variables.get("TURBO_API") or _first_value("apiUrl", repository, user) or DEFAULT_API
     token = token or variables.get("TURBO_TOKEN") or pair_token
-    token = token or _first_value("token", _read_config(environment.user_directory / "auth.json"), user)
-    return Settings(normalize_api(api), require_token_text(token or ""), (team_id or "", slug or ""))
+    token = token or _first_value("token", _read_config(user_directory / "auth.json"), user)
+    return Server(normalize_api(api), require_token_text(token or ""), team=(team_id or "", slug or ""))
 
 
 def normalize_api(api: str) -> str:
-    """Return an API's URL in the one form that the journal knows it by.
+    """Return an API's URL in normal form, by which the journal identifies it; raise UsageError for an unsafe URL.
 
     >>> normalize_api("HTTPS://Cache.example.com:443/")
     'https://cache.example.com'
-
-    Raises:
-        UsageError: it is not a URL, or it would send the token unencrypted.
     """
     try:
         parts = urlsplit(api if api.isprintable() else "")
@@ -87,8 +66,7 @@ def normalize_api(api: str) -> str:
     if "/v8/artifacts" in parts.path:
         raise UsageError(Option("api", api), ": leave out /v8/artifacts, which is added to the URL")
     if scheme == "http" and not _is_loopback(host):
-        problem = ": would send the token unencrypted; use https (http is for this machine only)"
-        raise UsageError(Option("api", api), problem)
+        raise UsageError(Option("api", api), ": would send the token unencrypted; use https, except on this machine")
     host = f"[{host}]" if ":" in host else host
     suffix = "" if port in (None, DEFAULT_PORTS[scheme]) else f":{port}"
     return f"{scheme}://{host}{suffix}{parts.path.rstrip('/')}"
@@ -101,13 +79,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _repository_config(directory: Path) -> Mapping[str, Any]:
-    paths = (parent / ".turbo" / "config.json" for parent in (directory, *directory.parents))
-    return next((_read_config(path) for path in paths if path.is_file()), {})
-
-
 def _read_config(path: Path) -> Mapping[str, Any]:
-    """Return the values of a configuration file, none if there is no such file."""
+    """Return the values of a configuration file; none if it does not exist."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -4,39 +4,27 @@ import json
 import os
 import ssl
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
 from analyzer.errors import Option, UsageError
 from analyzer.replayer.chunk import Chunk
-from analyzer.replayer.outcome import (
-    TIMED_OUT,
-    UNTRUSTED,
-    Kind,
-    Outcome,
-    classify_status,
-    parse_http_date,
-    parse_retry_after,
-)
+from analyzer.replayer.outcome import TIMED_OUT, UNTRUSTED, Kind, Outcome, classify_status, parse_retry_after
 from analyzer.replayer.settings import Server
 from analyzer.replayer.teams import Context
 
-EVENTS_PATH = "/v8/artifacts/events"
-STATUS_PATH = "/v8/artifacts/status"
+EVENTS_PATH, STATUS_PATH = "/v8/artifacts/events", "/v8/artifacts/status"
 MAX_MESSAGE_CHARS, MAX_STATUS_CHARS = 300, 20
 MAX_BODY_BYTES, BODY_SECONDS = 1 << 16, 5.0
 CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
 
 LOCATION = "location"
+# OpenSSL's codes for certificates that no known authority signed; other codes mean a wrong name or an expired one.
 UNKNOWN_AUTHORITY = (18, 19, 20, 21)
-"""OpenSSL's codes for certificates that no known authority signed; other codes mean a wrong name or an expired one."""
-
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 UNSENDABLE = (httpx.UnsupportedProtocol, httpx.InvalidURL)
 
@@ -45,19 +33,15 @@ class Transport:
     """A connection to a server; safe to use from several threads."""
 
     def __init__(
-        self,
-        server: Server,
-        transport: httpx.BaseTransport | None = None,
-        answer_seconds: float = ANSWER_SECONDS,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        self, server: Server, transport: httpx.BaseTransport | None = None, answer_seconds: float = ANSWER_SECONDS
     ) -> None:
-        self._token, self._api, self._now = server.token, server.api, now
-        with _environment_errors():
+        self._token, self._api = server.token, server.api
+        with _certificate_and_proxy_errors(server.ca_file):
             self._client = httpx.Client(
                 base_url=server.api,
                 headers={"authorization": f"Bearer {server.token}", "user-agent": "cache-event-analyzer"},
                 timeout=httpx.Timeout(answer_seconds, connect=min(CONNECT_SECONDS, answer_seconds)),
-                verify=_certificates(server.ca_file),
+                verify=ssl.create_default_context(cafile=str(server.ca_file)) if server.ca_file else True,
                 # The number of threads limits the connections already.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
                 follow_redirects=False,
@@ -69,7 +53,7 @@ class Transport:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
     def send(self, chunk: Chunk) -> Outcome:
@@ -78,12 +62,14 @@ class Transport:
         return self._request("POST", EVENTS_PATH, chunk.context, content=chunk.body(), headers=headers)
 
     def preflight(self, context: Context) -> Outcome:
-        """Ask for the team's remote caching status, which becomes the outcome's message where the server tells it."""
+        """Request the team's remote caching status, which becomes the outcome's message if the server answers."""
         return self._request("GET", STATUS_PATH, context)
 
     def _request(self, method: str, path: str, context: Context, **content: Any) -> Outcome:
+        query = {"teamId": context.team_id, "slug": context.slug}
+        params = {name: value for name, value in query.items() if value}
         try:
-            request = self._client.build_request(method, path, params=_query(context), **content)
+            request = self._client.build_request(method, path, params=params, **content)
         except (*UNSENDABLE, ValueError) as error:
             return Outcome(Kind.FORBIDDEN, message=self._describe(error))
         try:
@@ -101,10 +87,10 @@ class Transport:
             return Outcome(Kind.REFUSED, message=message)
         if isinstance(error, NOT_SENT):
             message = f"cannot connect to {self._api}: {message}"
-            untrusted = _certificate_error(error)
-            if untrusted is None:
+            invalid_certificate = _certificate_error(error)
+            if invalid_certificate is None:
                 return Outcome(Kind.NOT_SENT, message=message)
-            code = UNTRUSTED if untrusted.verify_code in UNKNOWN_AUTHORITY else ""
+            code = UNTRUSTED if invalid_certificate.verify_code in UNKNOWN_AUTHORITY else ""
             return Outcome(Kind.FORBIDDEN, message=message, code=code)
         return Outcome(Kind.AMBIGUOUS, message=message, code=TIMED_OUT * isinstance(error, httpx.TimeoutException))
 
@@ -113,11 +99,11 @@ class Transport:
         text = _read_text(response)
         kind, (code, message) = classify_status(response.status_code), _parse_error(text)
         if kind is Kind.CONFIRMED:
-            return Outcome(kind, response.status_code, self._clean(_parse_status(text))[:MAX_STATUS_CHARS])
+            status = self._clean(str(_parse_object(text).get("status", "")))
+            return Outcome(kind, response.status_code, status[:MAX_STATUS_CHARS])
         if LOCATION in response.extensions:
             message = f"redirected to {response.extensions[LOCATION]}"
-        now = parse_http_date(response.headers.get("date")) or self._now()  # Retry-After goes by the server's clock
-        wait = parse_retry_after(response.headers.get("retry-after"), now)
+        wait = parse_retry_after(response.headers.get("retry-after"), response.headers.get("date"))
         return Outcome(kind, response.status_code, self._clean(message), self._clean(code), wait)
 
     def _describe(self, error: Exception) -> str:
@@ -140,21 +126,12 @@ def _read_text(response: httpx.Response) -> str:
     parts: list[bytes] = []
     until = time.monotonic() + BODY_SECONDS
     response.request.extensions.get("timeout", {})["read"] = BODY_SECONDS
-    try:
+    with closing(response), suppress(httpx.HTTPError, OSError, ValueError):
         for part in response.iter_bytes():
             parts.append(part)
             if sum(map(len, parts)) > MAX_BODY_BYTES or time.monotonic() > until:
                 break
-    except (httpx.HTTPError, OSError, ValueError):
-        pass
-    finally:
-        response.close()
     return b"".join(parts).decode("utf-8", "replace")
-
-
-def _query(context: Context) -> dict[str, str]:
-    query = {"teamId": context.team_id, "slug": context.slug}
-    return {name: value for name, value in query.items() if value}
 
 
 def _headers(context: Context) -> dict[str, Any]:
@@ -166,27 +143,19 @@ def _headers(context: Context) -> dict[str, Any]:
 
 
 @contextmanager
-def _environment_errors() -> Iterator[None]:
-    """Raise UsageError for unusable proxies and certificates of the environment, which httpx reads on creation."""
+def _certificate_and_proxy_errors(ca_file: Path | None) -> Iterator[None]:
+    """Raise UsageError for an unusable `ca_file`, or proxies and certificates of the environment, which httpx reads."""
     try:
         yield
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         names = [name for name in os.environ if name.upper() in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")]
         raise UsageError(f"{', '.join(names)}: not a usable proxy ({error}); correct or unset it") from None
     except OSError as error:
+        if ca_file:
+            problem = f": not a readable PEM file of certificates ({error})"
+            raise UsageError(Option("ca_file", str(ca_file)), problem) from None
         names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ]
         raise UsageError(f"{', '.join(names)}: no readable certificates ({error}); correct or unset it") from None
-
-
-def _certificates(ca_file: Path | None) -> ssl.SSLContext | bool:
-    if ca_file is None:
-        return True
-    try:
-        return ssl.create_default_context(cafile=str(ca_file))
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(
-            Option("ca_file", str(ca_file)), f": not a readable PEM file of certificates ({error})"
-        ) from None
 
 
 def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
@@ -205,10 +174,6 @@ def _parse_error(text: str) -> tuple[str, str]:
     if isinstance(error, dict):
         return str(error.get("code") or ""), str(error.get("message") or error.get("code") or text)
     return "", str(body.get("message") or error or text)
-
-
-def _parse_status(text: str) -> str:
-    return str(_parse_object(text).get("status", ""))
 
 
 def _parse_object(text: str) -> dict[str, Any]:

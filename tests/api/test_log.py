@@ -178,9 +178,9 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no time": ({"since": "30m"}, analyzer.UsageError, "since='30m' is not a time"),
     "no choice": ({"source": "REMOT"}, analyzer.UsageError, "source='REMOT': 'LOCAL' or 'REMOTE'"),
     "no table": ({"table": "classes"}, analyzer.UsageError, "table='classes': stats has totals"),
-    "no dimension": ({"by": "tem"}, analyzer.UsageError, "by='tem': no such dimension; did you mean team?"),
+    "no dimension": ({"by": "tem"}, analyzer.UsageError, "by='tem': did you mean team?"),
     "no time zone": ({"tz": "Foo"}, analyzer.UsageError, "tz='Foo': no such time zone"),
-    "no column": ({"by": "day", "sort": "hitrate"}, analyzer.UsageError, "sort='hitrate': no such column"),
+    "no column": ({"by": "day", "sort": "hitrate"}, analyzer.UsageError, "sort='hitrate': did you mean hit_rate?"),
     "no groups": ({"limit": 3}, analyzer.UsageError, "sort and limit apply to groups: add by"),
     "no SQL": ({"where": "foo=1"}, analyzer.QueryError, "where='foo=1': Binder Error"),
 }
@@ -333,7 +333,7 @@ def test_repr_says_what_is_open(archive: Path) -> None:
     log.close()
     assert repr(log).endswith("204,115 events, closed>")
     many = analyzer.load(*sorted((SAMPLE / "runs").iterdir())[:5])
-    assert re.fullmatch(r"<analyzer.Log '.*', '.*', '.*' and 2 more, view='runs', \d+ events>", repr(many))
+    assert re.fullmatch(r"<analyzer.Log '.*' and 4 more, view='runs', \d+ events>", repr(many))
 
 
 BAD: dict[str, dict[str, Any]] = {
@@ -397,7 +397,7 @@ def test_a_question_leaves_no_partial_lookups(archive: Path) -> None:
     with analyzer.load(archive) as log:
         for size in (100, 200):
             assert log.stats(where=[f"duration > {size}"], by="source").height > 0
-        partial = "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name LIKE 'partial_lookup%'"
+        partial = "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name LIKE 'selection%'"
         assert log.sql(partial).height == 0
 
 
@@ -415,5 +415,5 @@ def test_groups_are_sorted_by_money_where_there_is_some(archive: Path) -> None:
     with analyzer.load(archive) as log:
         found = log.stats(by="team", sort="-time_saved_cost", cost_per_minute=2)["time_saved_cost"]
         assert found.to_list() == sorted(found, reverse=True)
-        with pytest.raises(analyzer.UsageError, match="sort='-time_saved_cost': no such column"):
+        with pytest.raises(analyzer.UsageError, match="sort='time_saved_cost': did you mean time_saved_ms"):
             log.stats(by="team", sort="-time_saved_cost")

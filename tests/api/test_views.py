@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 import analyzer
-from analyzer.archive.view import View
+from analyzer.archive.selection import View
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 

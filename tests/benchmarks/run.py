@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-COLUMNS = (
+EVENT_COLUMNS = (
     "{sessionId: 'VARCHAR', source: 'VARCHAR', event: 'VARCHAR', hash: 'VARCHAR', duration: 'DOUBLE',"
     " timestamp: 'TIMESTAMP', teamId: 'VARCHAR', slug: 'VARCHAR', ci: 'VARCHAR', interactive: 'INTEGER'}"
 )
@@ -27,20 +27,20 @@ RATE = (
     ' FROM {read} GROUP BY 1 ORDER BY 1").fetchall()[:1])'
 )
 RUN_SUMMARIES = 10_000
-THREE = "{event: 'VARCHAR', duration: 'DOUBLE', timestamp: 'TIMESTAMP'}"
+RATE_COLUMNS = "{event: 'VARCHAR', duration: 'DOUBLE', timestamp: 'TIMESTAMP'}"
 
 
 def measure(command: list[str], remove: Iterable[Path] = ()) -> tuple[float, float]:
     """Run a process without the files in `remove`; return its wall time in seconds and its peak memory in MiB."""
     for path in remove:
         path.unlink(missing_ok=True)
-    began = time.perf_counter()
+    started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"failed: {command}")
-    return time.perf_counter() - began, usage.ru_maxrss / 1024
+    return time.perf_counter() - started, usage.ru_maxrss / 1024
 
 
 def corrupt(log: Path, bad: Path) -> None:
@@ -64,20 +64,14 @@ def main() -> None:
 def generate_logs(here: Path, events: int) -> dict[str, Path]:
     """Generate the missing logs and return their paths: plain, with bad lines, compressed, and a small one."""
     here.mkdir(exist_ok=True)
-    paths = {
-        name: here / f"{events}{suffix}" for name, suffix in (("plain", ".ndjson"), ("bad", ".bad"), ("zst", ".zst"))
-    }
-    paths["small"] = here / "2000.ndjson"
+    names = {"plain": f"{events}.ndjson", "bad": f"{events}.bad", "zst": f"{events}.ndjson.zst", "small": "2000.ndjson"}
+    paths = {key: here / name for key, name in names.items()}
     generate = [sys.executable, str(ROOT / "sample_data" / "generate.py"), "--events"]
-    for name, count in (("plain", events), ("small", 2000)):
+    for name, count in (("plain", events), ("zst", events), ("small", 2000)):
         if not paths[name].exists():
             subprocess.run([*generate, str(count), "-o", str(paths[name])], check=True)
     if not paths["bad"].exists():
         corrupt(paths["plain"], paths["bad"])
-    if not paths["zst"].exists():
-        zstd = here / f"{events}.ndjson.zst"
-        subprocess.run([*generate, str(events), "-o", str(zstd)], check=True)
-        zstd.rename(paths["zst"])
     return paths
 
 
@@ -117,14 +111,14 @@ def benchmark(here: Path, events: int, rounds: int) -> None:
     loaded, plain, archive = here / "loaded.duckdb", here / "plain.duckdb", here / "archive.duckdb"
     archive.unlink(missing_ok=True)
     analyzer, python = [sys.executable, "-m", "analyzer"], [sys.executable, "-c"]
-    read = READ.format(log=log["plain"], columns=COLUMNS)
+    read = READ.format(log=log["plain"], columns=EVENT_COLUMNS)
     commands = {
         "duckdb load": [*python, LOAD.format(archive=plain, read=read)],
         **{
             f"load {name}": [*analyzer, "load", str(log[name]), "--into", str(loaded)]
             for name in ("plain", "bad", "zst")
         },
-        "duckdb rate": [*python, RATE.format(read=READ.format(log=log["plain"], columns=THREE))],
+        "duckdb rate": [*python, RATE.format(read=READ.format(log=log["plain"], columns=RATE_COLUMNS))],
         "stats": [*analyzer, "stats", str(log["plain"])],
         "stats by day": [*analyzer, "stats", str(log["plain"]), "--by", "day"],
         "archived": [*analyzer, "load", str(log["plain"]), "--into", str(archive)],

@@ -35,7 +35,7 @@ def test_sides_are_called_as_files_are_shown(cli: Cli, named: Path, log: Any) ->
 
 def test_no_archive_has_such_a_name(cli: Cli, named: Path, tmp_path: Path) -> None:
     result = cli("load", named, "--into", tmp_path / f"{BYTES}.duckdb")
-    assert (result.code, "/\ufffd.duckdb: not valid UTF-8" in result.err) == (1, True)
+    assert (result.code, "/\ufffd.duckdb: the name is not valid UTF-8" in result.err) == (1, True)
     assert cli("load", named, "--into", tmp_path / "a.duckdb").code == 0
     shutil.copy(tmp_path / "a.duckdb", tmp_path / f"{BYTES}.duckdb")
     assert "not valid UTF-8" in cli("stats", tmp_path / f"{BYTES}.duckdb").err
@@ -66,4 +66,4 @@ def test_sql_that_is_no_text_does_not_run(cli: Cli, log: Any) -> None:
 def test_a_team_of_the_environment(cli: Cli, log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TURBO_TEAM", BYTES)
     result = cli("replay", log([event()]))
-    assert (result.code, "--slug \ufffd: empty, or with characters" in result.err) == (2, True)
+    assert (result.code, "--slug \ufffd: empty, or has characters" in result.err) == (2, True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import Cli, event, ndjson
 
-from analyzer.render.formats import OUTPUTS
+from analyzer.render import OUTPUTS
 
 
 def read(cli: Cli, *arguments: object, stdin: bytes = b"") -> dict[str, Any]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import duckdb
 
-from analyzer.archive.accounting import Content, FileReport
+from analyzer.archive.accounting import FileReport
 from analyzer.cli.progress import ProgressBar
 from analyzer.readers.source import expand_sources
 
@@ -20,7 +20,7 @@ def test_the_bar_never_goes_back_and_passes_what_is_no_log(tmp_path: Path) -> No
     try:
         found = []
         for name in (names[0], names[2], names[3]):
-            bar.file(FileReport(name, "ndjson", "none", Content("", 0, ends_in_newline=True)))
+            bar.file(FileReport(name, "ndjson", "none", "", 0, ends_in_newline=True))
             found.append(task.completed)
     finally:
         bar.stop()

@@ -1,4 +1,4 @@
-"""`sql`: every type of DuckDB comes out right in every format, and exports stream."""
+"""`sql`: every type of DuckDB in every format, errors, and exports in batches."""
 
 import csv
 import io
@@ -16,13 +16,13 @@ from conftest import Cli, event, ndjson
 
 import analyzer
 from analyzer.archive.open_log import LoadObserver, open_log
-from analyzer.archive.read_options import ReadOptions
+from analyzer.archive.staging import ReadOptions
 from analyzer.questions import sql
 
 MAX_HUGEINT = 2**127 - 1
 UUID = "00000000-0000-0000-0000-000000000001"
 
-# Of each type: its SQL, its text in CSV, its value in JSON, and its value in a data frame (and so in Parquet).
+# For each type: its SQL, its text in CSV, its value in JSON, and its value in a data frame and in Parquet.
 VALUES: dict[str, tuple[str, str, Any, Any]] = {
     "decimal": ("1.50", "1.50", 1.5, Decimal("1.50")),
     "whole decimal": ("7::DECIMAL(9,0)", "7", 7, Decimal(7)),

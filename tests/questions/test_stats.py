@@ -1,4 +1,4 @@
-"""`stats`: a log worked out by hand, a brute-force oracle, and the edges."""
+"""`stats`: hand-written logs with known answers, a brute-force oracle, and edge cases."""
 
 import json
 from collections import defaultdict
@@ -16,7 +16,7 @@ NINE = "2026-03-02T09:00:00Z"
 TEN = "2026-03-02T10:00:00Z"
 NEXT_DAY = "2026-03-03T09:00:00Z"
 
-# Session a: h1 is local; h2 comes from the remote cache; h3 is nowhere. Session b: the remote cache is off.
+# Session a: h1 is in the local cache, h2 in the remote one, h3 in neither. Session b: the remote cache is off.
 BY_HAND = [
     event(sessionId="a", hash="h1", source="LOCAL", event="HIT", duration=100, timestamp=NINE, slug="web"),
     event(sessionId="a", hash="h2", source="REMOTE", event="HIT", duration=250.5, timestamp=TEN, slug="web"),
@@ -191,7 +191,7 @@ def test_explain(cli: Cli, log: Any) -> None:
     assert all(row["definition"] for row in rows)
 
 
-def test_every_definition_runs_as_it_is_told(cli: Cli, log: Any, tmp_path: Path) -> None:
+def test_the_sql_of_each_definition_returns_the_total(cli: Cli, log: Any, tmp_path: Path) -> None:
     cli("load", log(BY_HAND), "--into", tmp_path / "a.duckdb")
     totals = cli("stats", tmp_path / "a.duckdb", "--format", "json").table("totals")[0]
     for row in cli("stats", tmp_path / "a.duckdb", "--explain", "--format", "json").table("definitions"):
@@ -199,7 +199,7 @@ def test_every_definition_runs_as_it_is_told(cli: Cli, log: Any, tmp_path: Path)
         assert answer == totals[row["name"]], row["name"]
 
 
-def test_one_side_alone_tells_nothing_of_the_other(cli: Cli, log: Any) -> None:
+def test_measures_of_both_sides_are_null_for_one_side(cli: Cli, log: Any) -> None:
     path = log(BY_HAND)
     rows = cli("stats", path, "--by", "source", "--format", "json").table("by_source")
     assert [row["local_only_misses"] for row in rows] == [None, None]
@@ -226,7 +226,7 @@ EVENTS = st.fixed_dictionaries(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=st.lists(EVENTS, max_size=40), compact=st.booleans())
 def test_against_brute_force(cli: Cli, tmp_path: Path, events: list[dict[str, Any]], compact: bool) -> None:  # noqa: FBT001
-    """Compact JSON is read another way than JSON with white space."""
+    """Compact JSON and JSON with white space are read in different ways."""
     path = tmp_path / "log.ndjson"
     path.write_text(ndjson(events) if compact else "".join(json.dumps(one) + "\n" for one in events))
     result = cli("stats", path, "--by", "day", "--format", "json")
@@ -254,7 +254,7 @@ def test_an_archive_of_shuffled_pieces_answers_the_same(
     (whole := here / "whole.ndjson").write_text(ndjson(events))
     edges = sorted({0, len(events), *(cut for cut in cuts if cut < len(events))})
     pieces = [events[a:b] for a, b in pairwise(edges)]
-    # Pieces of the same content would be one file: a comment key tells them apart.
+    # Pieces of the same content would be duplicates: an unknown key makes them differ.
     named = [[{**one, "piece": number} for one in piece] for number, piece in enumerate(pieces)]
     for number, piece in enumerate(data.draw(st.permutations(named))):
         (path := here / f"{number}.ndjson").write_text(ndjson(piece))
@@ -266,7 +266,7 @@ def test_an_archive_of_shuffled_pieces_answers_the_same(
 
 
 def test_large_logs_of_several_files_and_faults(cli: Cli, tmp_path: Path) -> None:
-    """One canonical, one with white space, one with a reject, one twice: every way a part comes about."""
+    """Compact JSON, JSON with white space, a file with a reject, and a duplicate: every way in which a file is read."""
     times = [f"2026-03-0{1 + n % 5}T10:00:00.000Z" for n in range(40)]
     events = [event(sessionId=f"s{n % 7}", hash=f"h{n % 5}", timestamp=times[n]) for n in range(40)]
     pieces = [events[:10], events[10:20], events[20:30], events[30:]]

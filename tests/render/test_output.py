@@ -71,7 +71,7 @@ def terminal_lines(table: Table, columns: int, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
-    write_table(Report("test", Accounting(0, 0, 0, 0, 0, 0), [table], table), stream)
+    write_table(Report("test", Accounting(), [table], table), stream)
     return re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue().decode()).splitlines()
 
 
@@ -95,7 +95,7 @@ def test_control_characters_are_escaped(terminal: bool, monkeypatch: pytest.Monk
     table = Table("by_team", [Column("team", "", ""), Column("n", COUNT, "")], [(name, 1) for name in names])
     stream = Terminal() if terminal else io.BytesIO()
     monkeypatch.setenv("TERM", "xterm")
-    write_table(Report("test", Accounting(0, 0, 0, 0, 0, 0), [table], table), stream)
+    write_table(Report("test", Accounting(), [table], table), stream)
     text = re.sub(r"\x1b\[[12]m|\x1b\[0m", "", stream.getvalue().decode())
     assert all(character.isprintable() or character == "\n" for character in text), text
     assert [line.split() for line in text.splitlines()[3:-1]] == [

@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer.replayer.chunk import DURATION_TEXT, Chunk
@@ -30,6 +30,7 @@ def test_durations_have_one_text() -> None:
     assert dict(zip(DURATIONS, texts_of(list(DURATIONS)), strict=True)) == DURATIONS
 
 
+@settings(deadline=None)  # DuckDB is slow to start
 @given(st.lists(st.floats(min_value=0, allow_infinity=False), max_size=50))
 def test_a_duration_is_the_shortest_text_of_printf_that_parses_to_it(durations: list[float]) -> None:
     def expected(value: float) -> str:

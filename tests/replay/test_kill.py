@@ -16,16 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analyzer.archive.open_log import LoadObserver, open_log
-from analyzer.archive.read_options import ReadOptions
 from analyzer.archive.selection import Selection
+from analyzer.archive.staging import ReadOptions
 from analyzer.replayer.chunk import Chunk
 from analyzer.replayer.journal import FinishedChunk, Journal
 from analyzer.replayer.options import ReplayOptions
-from analyzer.replayer.outcome import Kind, Outcome
-from analyzer.replayer.outcome_handling import Clock
+from analyzer.replayer.outcome import Clock, Kind, Outcome
 from analyzer.replayer.pending import ReplayRequest
 from analyzer.replayer.replay import Replay as OneReplay
-from analyzer.replayer.sender import Route, Sender
+from analyzer.replayer.sender import Sender
 from analyzer.replayer.settings import Server
 from analyzer.replayer.teams import Context
 from analyzer.replayer.transport import Transport
@@ -162,13 +161,13 @@ def once(log: Path, path: Path, strict: Strict, request: ReplayRequest, life: in
         open_log([str(log)], ReadOptions(), LoadObserver()) as source,
     ):
         replay = OneReplay(source.connection, request, strict.url, journal)
-        sender = replay.sender(journal, transport, lambda *_: None, clock)
+        sender = Sender(journal, transport, replay.destinations, lambda *_: None, request.options, clock)
         try:
             for _ in sender.run(replay.pending.chunks()):
                 pass
         except KilledError:
             return None
-        replay.close(journal, sender.outcomes.counts)
+        replay.close(sender.outcomes.counts)
         return replay.account(sender.outcomes.counts)
 
 
@@ -192,7 +191,7 @@ def test_outcomes_are_written_before_a_wait(tmp_path: Path) -> None:
 
     with Watched(tmp_path / "j") as journal, Sent(Server("http://localhost", "t")) as transport:
         ids = journal.destinations("http://localhost", [("", "")])
-        sender = Sender(Route(transport, journal, ids, lambda *_: None), ReplayOptions(requests_per_minute=6000))
+        sender = Sender(journal, transport, ids, lambda *_: None, ReplayOptions(requests_per_minute=6000))
         for _ in sender.run(chunks(3)):
             pass
     assert written == ["started", "sent", "finished"] * 3

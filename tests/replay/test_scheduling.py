@@ -4,8 +4,7 @@ import random
 
 from analyzer.replayer.chunk import Chunk
 from analyzer.replayer.options import ReplayOptions
-from analyzer.replayer.outcome import Kind, Outcome
-from analyzer.replayer.outcome_handling import Clock, OutcomeHandler, Stop
+from analyzer.replayer.outcome import Clock, Kind, Outcome, OutcomeHandler, Stop
 from analyzer.replayer.scheduling import Job, RateLimiter, backoff_seconds
 from analyzer.replayer.teams import Context
 
@@ -36,7 +35,7 @@ def test_a_pause_holds_everything() -> None:
     limiter = RateLimiter(0, clock := ManualClock())
     limiter.pause(30)
     limiter.pause(5)
-    assert limiter.paused_until() == limiter.reserve() == 130
+    assert limiter.paused_until == limiter.reserve() == 130
     clock.seconds = 131
     assert limiter.reserve() == 131
 
@@ -71,7 +70,7 @@ def test_what_the_server_asks_to_wait_holds_the_whole_run() -> None:
     assert (state, again.chunk, again.attempts, again.first_failed_at) == (None, job.chunk, 1, 100)
     assert limiter.reserve() == 130
     handler.handle(job, Outcome(Kind.THROTTLED, 429, retry_after_seconds=20))
-    assert (limiter.interval_seconds, limiter.paused_until()) == (0.1, 130)
+    assert (limiter.interval_seconds, limiter.paused_until) == (0.1, 130)
     handler.handle(again, Outcome(Kind.THROTTLED, 429, retry_after_seconds=400))
     assert handler.stopped
     assert handler.stopped.stop is Stop.FAILED

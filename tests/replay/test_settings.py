@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli
 
-from analyzer.cli.replay_options import replay_settings
+from analyzer.cli.replay import configured_server
 from analyzer.errors import UsageError
 from analyzer.replayer.options import ReplayOptions
-from analyzer.replayer.settings import Environment, find_settings, normalize_api
+from analyzer.replayer.settings import find_server, normalize_api
 from analyzer.replayer.teams import Context, request_context
 
 
-def around(tmp_path: Path, environment: dict[str, str], **files: Any) -> Environment:
+def around(tmp_path: Path, environment: dict[str, str], **files: Any) -> tuple[dict[str, str], Path, Path]:
     """A repository with a directory in it, and a user's directory; files by place_name."""
     places = {"repository": tmp_path / "repo" / ".turbo", "user": tmp_path / "user"}
     (tmp_path / "repo" / "packages").mkdir(parents=True)
@@ -23,7 +23,7 @@ def around(tmp_path: Path, environment: dict[str, str], **files: Any) -> Environ
     for name, content in files.items():
         place, _, file = name.partition("_")
         (places[place] / f"{file}.json").write_text(json.dumps(content))
-    return Environment(environment, tmp_path / "repo" / "packages", tmp_path / "user")
+    return (environment, tmp_path / "repo" / "packages", tmp_path / "user")
 
 
 CONFIG = {"teamId": "team_repo", "teamSlug": "repo", "apiUrl": "https://repo.example.com"}
@@ -57,14 +57,14 @@ USER = {"teamid": "team_user", "apiurl": "https://user.example.com", "token": "o
     ],
 )  # fmt: skip
 def test_precedence(environment: dict[str, str], files: Any, expected: tuple[Any, ...], tmp_path: Path) -> None:
-    found = find_settings(None, None, around(tmp_path, environment, **files))
+    found = find_server(None, None, *around(tmp_path, environment, **files))
     api, token, team_id, slug = expected
     assert (found.api, found.token, found.team) == (api, token, (team_id or "", slug or ""))
 
 
 def test_flags_come_first_and_nothing_shows_the_token(tmp_path: Path) -> None:
     place = around(tmp_path, {"TURBO_API": "https://env.example.com", "TURBO_TOKEN": "env"})
-    found = find_settings("https://flag.example.com/cache/", "flagged", place)
+    found = find_server("https://flag.example.com/cache/", "flagged", *place)
     assert (found.api, found.token) == ("https://flag.example.com/cache", "flagged")
     assert "flagged" not in repr(found)
 
@@ -92,14 +92,14 @@ def test_a_broken_configuration_is_named(tmp_path: Path) -> None:
     place = around(tmp_path, {})
     (tmp_path / "user" / "config.json").write_text("{")
     with pytest.raises(UsageError, match=r"config\.json"):
-        find_settings(None, None, place)
+        find_server(None, None, *place)
 
 
 @pytest.mark.parametrize("content", [b"", b"two words", b"\xff", "tök".encode()])
 def test_invalid_tokens_are_refused_and_not_shown(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "token").write_bytes(content)
     with pytest.raises(UsageError) as caught:
-        replay_settings(None, tmp_path / "token")
+        configured_server(None, tmp_path / "token")
     assert "two words" not in str(caught.value)
 
 

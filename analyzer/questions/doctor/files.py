@@ -1,11 +1,11 @@
-"""Findings about files: damaged, overlapping or partly invalid ones, and batches that they contain twice."""
+"""Findings about the log files: damage, overlaps, invalid items, repeated batches, and wrong or missing times."""
 
 from analyzer.errors import Option
-from analyzer.questions.doctor import FIRST_SESSIONS, TOP_NAMES, Finding
+from analyzer.questions.doctor import FIRST_SESSIONS, TOP_NAMES, Finding, minute_text
+from analyzer.times import FIRST_CLIENT_AT
 
 CUT_FILES = Finding(
     name="cut_files",
-    severity="problem",
     definition="files whose compressed data is damaged, or that end in the middle of an item; filters do not apply",
     sql="""
 WITH cut AS (
@@ -24,30 +24,27 @@ FROM cut HAVING count(*) > 0 ORDER BY ALL
 
 # Only lookups with repeated events (more events than distinct kinds) can be in two files. Equal events within a second
 # are the same event; a retry comes 2 s later.
-_OVERLAP_SQL = """
+OVERLAPPING_FILES = Finding(
+    name="overlapping_files",
+    definition="files that share events (session, source, event, hash and duration, within a second or without a time)"
+    " with a file read before; filters do not apply",
+    sql="""
 WITH repeated AS (SELECT session_id, hash_id FROM lookup WHERE events > bit_count(kinds)),
 candidates AS (
     SELECT file_id, session_id, hash_id, kind, coalesce(duration_ms, 0) AS duration_ms, happened_at AS at, count(*) AS n
     FROM event SEMI JOIN repeated USING (session_id, hash_id) GROUP BY ALL),
 shared AS (
-    SELECT one.file_id AS first_id, two.file_id, sum(least(one.n, two.n))::BIGINT AS events
-    FROM candidates one JOIN candidates two USING (session_id, hash_id, kind, duration_ms)
-    WHERE one.file_id < two.file_id AND (abs(epoch_ms(one.at) - epoch_ms(two.at)) <= 1000
-                                         OR one.at IS NULL OR two.at IS NULL)
+    SELECT earlier.file_id AS first_id, later.file_id, sum(least(earlier.n, later.n))::BIGINT AS events
+    FROM candidates earlier JOIN candidates later USING (session_id, hash_id, kind, duration_ms)
+    WHERE earlier.file_id < later.file_id
+      AND (abs(epoch_ms(earlier.at) - epoch_ms(later.at)) <= 1000 OR earlier.at IS NULL OR later.at IS NULL)
     GROUP BY ALL)
-SELECT sum(events)::BIGINT, two.name, two.kept, count(*),
-       array_to_string([format('{:,} with {}', -e.less, e.name)
-                        for e in min({'less': -events, 'name': one.name}, 3)], ', ')
-FROM shared s JOIN file one ON one.id = s.first_id JOIN file two ON two.id = s.file_id
-GROUP BY s.file_id, two.name, two.kept ORDER BY 1 DESC, two.name, s.file_id
-"""
-
-OVERLAPPING_FILES = Finding(
-    name="overlapping_files",
-    severity="problem",
-    definition="files that share events (session, source, event, hash and duration, within a second or without a time)"
-    " with a file read before; filters do not apply",
-    sql=_OVERLAP_SQL,
+SELECT sum(events)::BIGINT, later.name, later.kept, count(*),
+       array_to_string([format('{:,} with {}', -e.negated, e.name)
+                        for e in min({'negated': -events, 'name': earlier.name}, 3)], ', ')
+FROM shared s JOIN file earlier ON earlier.id = s.first_id JOIN file later ON later.id = s.file_id
+GROUP BY s.file_id, later.name, later.kept ORDER BY 1 DESC, later.name, s.file_id
+""",
     what="{1} ({2:,} events) shares events with files read before it ({3:,}): {4}",
     remedy="events count twice, although lookups count once and replay sends them once: load each log once, when it is"
     " complete, and only one of several copies of a stream",
@@ -55,12 +52,12 @@ OVERLAPPING_FILES = Finding(
 
 REJECTS = Finding(
     name="rejects",
-    severity="problem",
     definition="lines or items that are not valid events; filters do not apply",
     sql=f"""
-WITH reasons AS (SELECT reason AS name, count(*) AS many FROM reject GROUP BY reason),
-files AS (SELECT name, rejected AS many FROM file WHERE rejected > 0)
-SELECT sum(many)::BIGINT, (SELECT sum(read)::BIGINT FROM file), count(*), (SELECT {TOP_NAMES} FROM reasons), {TOP_NAMES}
+WITH reasons AS (SELECT reason AS name, count(*) AS total FROM reject GROUP BY reason),
+files AS (SELECT name, rejected AS total FROM file WHERE rejected > 0)
+SELECT sum(total)::BIGINT, (SELECT sum(read)::BIGINT FROM file), count(*), (SELECT {TOP_NAMES} FROM reasons),
+       {TOP_NAMES}
 FROM files HAVING count(*) > 0 ORDER BY ALL
 """,
     what="{0:,} of {1:,} events were rejected: {3}; files ({2:,}): {4}",
@@ -71,7 +68,6 @@ FROM files HAVING count(*) > 0 ORDER BY ALL
 
 RETRIED_BATCHES = Finding(
     name="retried_batches",
-    severity="notice",
     definition="events (session, source, event, hash) that one file contains more than once",
     sql=f"""
 WITH repeated AS (SELECT session_id, hash_id, first_at FROM {{selected}} WHERE events > bit_count(kinds)),
@@ -96,13 +92,105 @@ FROM explained x JOIN session s ON s.id = x.session_id GROUP BY why ORDER BY 1 D
 
 UNKNOWN_KEYS = Finding(
     name="unknown_keys",
-    severity="notice",
     definition="keys of events that are not a known column and are ignored; filters do not apply",
     sql=f"""
-SELECT sum(many)::BIGINT, count(*), {TOP_NAMES}
-FROM (SELECT name, unknown_keys AS many FROM file WHERE unknown_keys > 0) HAVING count(*) > 0 ORDER BY ALL
+SELECT sum(total)::BIGINT, count(*), {TOP_NAMES}
+FROM (SELECT name, unknown_keys AS total FROM file WHERE unknown_keys > 0) HAVING count(*) > 0 ORDER BY ALL
 """,
     what="{0:,} unknown keys are ignored; files ({1:,}): {2}",
     remedy="a note names the keys when the file is loaded; if one is a known column under another name, map it",
     options=(Option("columns"),),
+)
+
+IMPOSSIBLE_TIMES = Finding(
+    name="impossible_times",
+    definition=f"event times before {FIRST_CLIENT_AT:%Y-%m-%d}, or more than a day after their file was loaded; filters"
+    " do not apply",
+    sql=f"""
+WITH wrong AS (
+    SELECT file_id, happened_at, happened_at < TIMESTAMP '{FIRST_CLIENT_AT}' AS is_early
+    FROM event e JOIN file f ON f.id = e.file_id
+    WHERE happened_at < TIMESTAMP '{FIRST_CLIENT_AT}' OR happened_at > loaded_at + INTERVAL 1 DAY),
+counted AS (
+    SELECT is_early, f.name, count(*) AS total, min(happened_at) AS first_at, max(happened_at) AS last_at
+    FROM wrong w JOIN file f ON f.id = w.file_id GROUP BY is_early, file_id, f.name)
+SELECT sum(total)::BIGINT,
+       CASE WHEN is_early THEN 'before {FIRST_CLIENT_AT:%B %Y}, when no client reported events'
+            ELSE 'in the future' END,
+       {minute_text("min(first_at)")}, {minute_text("max(last_at)")}, {TOP_NAMES}
+FROM counted GROUP BY is_early ORDER BY is_early
+""",
+    what="{0:,} events are dated {1}: from {2} to {3} UTC; in {4}",
+    remedy="numbers are read as milliseconds since 1970: if the log has seconds, multiply them by 1000; otherwise"
+    " correct the clock of the machine that logs. Then load the files again",
+)
+
+UNTIMED_EVENTS = Finding(
+    name="untimed_events",
+    definition="events of lookups that have no time at all",
+    sql=f"""
+WITH untimed AS (SELECT session_id, hash_id FROM {{selected}} WHERE first_at IS NULL),
+counted AS (
+    SELECT f.name, count(*) AS total
+    FROM event e SEMI JOIN untimed USING (session_id, hash_id) JOIN file f ON f.id = e.file_id
+    GROUP BY e.file_id, f.name)
+SELECT sum(total)::BIGINT, (SELECT count(DISTINCT session_id) FROM untimed), {TOP_NAMES}
+FROM counted HAVING count(*) > 0 ORDER BY ALL
+""",
+    what="{0:,} events have no time (sessions: {1:,}): in {2}; they are in no bucket of time, their misses have no"
+    " class, and time filters exclude them",
+    remedy="log the time at which each request was received, as the column `timestamp` of events or as `received_at` of"
+    " requests; if it has another name, map it",
+    options=(Option("columns"),),
+)
+
+# Only request logs and HAR files are written in the order of arrival; the order of other rows means nothing.
+CLOCK_STEPS = Finding(
+    name="clock_steps",
+    definition="event times that step back by more than a minute within a file in the order of arrival (request logs"
+    " and HAR); filters do not apply",
+    sql=f"""
+WITH arrived AS (
+    SELECT file_id, position, happened_at,
+           lag(happened_at) OVER (PARTITION BY file_id ORDER BY position) AS before_at
+    FROM event
+    WHERE happened_at IS NOT NULL AND file_id IN (SELECT id FROM file WHERE format IN ('requests', 'har')))
+SELECT count(*), f.name, max(epoch_ms(before_at) - epoch_ms(happened_at)) // 60000,
+       arg_max(position, before_at - happened_at), {minute_text("arg_max(before_at, before_at - happened_at)")},
+       {minute_text("arg_max(happened_at, before_at - happened_at)")}
+FROM arrived a JOIN file f ON f.id = a.file_id
+WHERE before_at - happened_at > INTERVAL 1 MINUTE
+GROUP BY file_id, f.name ORDER BY count(*) DESC, f.name, file_id
+""",
+    what="{1}: time steps back (steps: {0:,}), by up to {2:,} minutes: at event {3:,}, from {4} to {5} UTC",
+    remedy="the clock of the machine that logs was set back, or logs were joined out of order: classes of misses and"
+    " buckets of time are wrong around these places",
+)
+
+# Time is counted in working days: `worked` grows from Monday to Friday and stands still on weekends (day 0 of the epoch
+# was a Thursday, hence + 3). With fewer than 100 intervals the 99th percentile would be the longest interval itself,
+# so the second longest is the usual maximum there.
+GAPS = Finding(
+    name="gaps",
+    definition="more than three days between the starts of two sessions, not counting Saturdays and Sundays, and more"
+    " than five times the 99th percentile of such intervals",
+    sql="""
+WITH started AS (
+    SELECT min(first_at) AS first_at, epoch_ms(min(first_at)) / 86400000 + 3 AS day
+    FROM {selected} WHERE first_at IS NOT NULL GROUP BY session_id),
+intervals AS (
+    SELECT first_at, lead(first_at) OVER (ORDER BY first_at) AS next_at,
+           floor(day / 7) * 5 + least(day - floor(day / 7) * 7, 5) AS worked,
+           lead(worked) OVER (ORDER BY first_at) - worked AS days
+    FROM started),
+usual AS (
+    SELECT CASE WHEN count(days) >= 100 THEN quantile_cont(days, 0.99) ELSE max(days, 2)[2] END AS usual_days
+    FROM intervals)
+SELECT (epoch_ms(next_at) - epoch_ms(first_at)) // 86400000, strftime(first_at, '%Y-%m-%d %H:%M'),
+       strftime(next_at, '%Y-%m-%d %H:%M'), usual_days * 24
+FROM intervals, usual WHERE days > 3 AND days > 5 * usual_days ORDER BY first_at
+""",
+    what="no event from {1} to {2} UTC, {0:,} days; usually sessions start at most {3:,.1f} hours apart, not counting"
+    " weekends",
+    remedy="check whether a log of that period is missing, and load it; holidays look the same",
 )

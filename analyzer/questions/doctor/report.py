@@ -1,34 +1,23 @@
-"""`doctor`: what is wrong with the log itself, and what to do about it."""
-
-from collections.abc import Iterator
-from typing import Any
+"""`doctor`: reports problems of the log itself, and what to do about them."""
 
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import LookupsQuery, Selection
-from analyzer.questions.doctor import files, server, sessions, times
+from analyzer.errors import Message
+from analyzer.questions.doctor import files, server, sessions
 from analyzer.questions.report import Report, build_report, select_scope
 from analyzer.table import NUMBER, TEXT, Column, Table
 
-FINDINGS = (
-    server.OUTAGES,
-    server.NEVER_REMOTE,
-    server.UNKNOWN_DURATIONS,
-    sessions.LOST_EVENTS,
-    files.CUT_FILES,
-    files.OVERLAPPING_FILES,
-    files.REJECTS,
-    times.IMPOSSIBLE_TIMES,
-    server.PARTLY_UNKNOWN_DURATIONS,
-    sessions.CUT_SESSIONS,
-    files.RETRIED_BATCHES,
-    times.UNTIMED_EVENTS,
-    times.CLOCK_STEPS,
-    times.GAPS,
-    files.UNKNOWN_KEYS,
-    sessions.UNMATCHED_RUNS,
-    sessions.UNMATCHED_SESSIONS,
-)
-"""All findings in the order of the answer, problems first. A new one is declared in its theme and listed here."""
+FINDINGS = {
+    "problem": (
+        server.OUTAGES, server.NEVER_REMOTE, server.UNKNOWN_DURATIONS, sessions.LOST_EVENTS, files.CUT_FILES,
+        files.OVERLAPPING_FILES, files.REJECTS, files.IMPOSSIBLE_TIMES,
+    ),
+    "notice": (
+        server.PARTLY_UNKNOWN_DURATIONS, sessions.CUT_SESSIONS, files.RETRIED_BATCHES, files.UNTIMED_EVENTS,
+        files.CLOCK_STEPS, files.GAPS, files.UNKNOWN_KEYS, sessions.UNMATCHED_RUNS, sessions.UNMATCHED_SESSIONS,
+    ),
+}  # fmt: skip
+"""All findings by severity, in the order of the answer."""
 
 COLUMNS = (
     Column("finding", TEXT, "name of the finding"),
@@ -54,11 +43,14 @@ def doctor(log: OpenLog, selection: Selection) -> Report:
 
 
 def findings(selected: LookupsQuery) -> Table:
-    """Return the table `findings`: a row for each occurrence of a finding."""
-    return Table("findings", COLUMNS, list(_rows(selected)))
-
-
-def _rows(selected: LookupsQuery) -> Iterator[tuple[Any, ...]]:
-    for one in FINDINGS:
-        for row in selected.rows(one.sql):
-            yield one.name, one.severity, row[0], one.what.format(*row), one.advice, one.definition
+    """Return the table `findings`: one row per occurrence of a finding."""
+    rows: list[tuple[object, ...]] = []
+    for severity, checks in FINDINGS.items():
+        for check in checks:
+            options = [part for option in check.options for part in (", ", option)][1:]
+            remedy = Message(check.remedy, *((" (", *options, ")") if options else ()))
+            rows += [
+                (check.name, severity, row[0], check.what.format(*row), remedy, check.definition)
+                for row in selected.rows(check.sql)
+            ]
+    return Table("findings", COLUMNS, rows)

@@ -4,27 +4,32 @@ from analyzer.errors import Option
 from analyzer.questions.doctor import TEAM_LABEL, Finding, minute_text
 
 # Sessions of one team and one CI vendor share a token, so each such group is examined in the order of time. A session
-# is dark if it hardly asked the remote cache. A streak of dark sessions is an outage if it is too long for chance:
-# among N sessions, of which a share p is dark, about N * p^n streaks of n are expected. Streaks that overlap in time
+# that hardly asked the remote cache is offline. A streak of offline sessions is an outage if it is too long for chance:
+# among N sessions, of which a share p is offline, about N * p^n streaks of n are expected. Streaks that overlap in time
 # are one outage. Sessions are examined, not days, because outages begin and end within a day.
-_OUTAGES_SQL = f"""
+OUTAGES = Finding(
+    name="outages",
+    definition="at least 5 consecutive sessions of a team and CI vendor, over an hour or longer, that asked the remote"
+    " cache for less than 5 % of at least 20 local misses, although the team and vendor ask it for most of theirs; too"
+    " many in a row to be chance",
+    sql=f"""
 WITH missing AS (
     SELECT session_id, min(first_at) AS first_at, count(*) AS misses, count(*) FILTER (asked_remote(kinds)) AS asked
     FROM {{selected}} WHERE had_local_miss(kinds) AND first_at IS NOT NULL GROUP BY session_id),
 placed AS (
-    SELECT o.*, team, ci, asked < 0.05 * o.misses AS dark
-    FROM missing o JOIN session_summary m USING (session_id) JOIN store.context c ON c.id = m.context_id),
+    SELECT m.*, team, ci, asked < 0.05 * m.misses AS offline
+    FROM missing m JOIN session_summary s USING (session_id) JOIN store.context c ON c.id = s.context_id),
 usual AS (
-    SELECT team, ci, count(*) AS sessions, avg(dark::INTEGER) AS chance FROM placed
+    SELECT team, ci, count(*) AS sessions, avg(offline::INTEGER) AS chance FROM placed
     GROUP BY team, ci HAVING sum(asked) > 0.5 * sum(misses)),
 numbered AS (
     SELECT p.*, sessions, chance,
-           sum((NOT dark)::INTEGER) OVER (PARTITION BY p.team, p.ci ORDER BY p.first_at, p.session_id
-                                          ROWS UNBOUNDED PRECEDING) AS streak
+           sum((NOT offline)::INTEGER) OVER (PARTITION BY p.team, p.ci ORDER BY p.first_at, p.session_id
+                                             ROWS UNBOUNDED PRECEDING) AS streak
     FROM placed p JOIN usual u ON u.team IS NOT DISTINCT FROM p.team AND u.ci IS NOT DISTINCT FROM p.ci),
 streaks AS (
     SELECT team, min(first_at) AS since, max(first_at) AS until
-    FROM numbered WHERE dark GROUP BY team, ci, streak
+    FROM numbered WHERE offline GROUP BY team, ci, streak
     HAVING sum(misses) >= 20 AND count(*) >= 5 AND max(first_at) - min(first_at) >= INTERVAL 1 HOUR
        AND any_value(sessions) * pow(any_value(chance), count(*)) < 0.01),
 starts AS (
@@ -35,17 +40,9 @@ merged AS (SELECT *, count(*) FILTER (is_new) OVER (ORDER BY since, until, team)
 outages AS (SELECT min(since) AS since, max(until) AS until FROM merged GROUP BY outage)
 SELECT sum(misses)::BIGINT, count(*), {minute_text("since")}, {minute_text("until")},
        string_agg(DISTINCT coalesce(team, 'no team'), ', ' ORDER BY coalesce(team, 'no team'))
-FROM outages JOIN numbered ON dark AND first_at BETWEEN since AND until
+FROM outages JOIN numbered ON offline AND first_at BETWEEN since AND until
 GROUP BY since, until ORDER BY since
-"""
-
-OUTAGES = Finding(
-    name="outages",
-    severity="problem",
-    definition="at least 5 consecutive sessions of a team and CI vendor, over an hour or longer, that asked the remote"
-    " cache for less than 5 % of at least 20 local misses, although the team and vendor ask it for most of theirs; too"
-    " many in a row to be chance",
-    sql=_OUTAGES_SQL,
+""",
     what="from {2} to {3} UTC, {0:,} local misses of {1:,} sessions were not looked up in the remote cache (team: {4})",
     remedy="the remote cache was unreachable, or a token had expired: check the server's log of that time, and exclude"
     " it when you compare hit rates",
@@ -54,12 +51,10 @@ OUTAGES = Finding(
 
 NEVER_REMOTE = Finding(
     name="never_remote",
-    severity="problem",
     definition="a team with at least 20 local misses and no REMOTE event",
     sql=f"""
 SELECT misses, {TEAM_LABEL}, {minute_text("first_at")}, {minute_text("last_at")}
-FROM (SELECT team, count(*) FILTER (had_local_miss(kinds)) AS misses, min(first_at) AS first_at,
-             max(last_at) AS last_at
+FROM (SELECT team, count(*) FILTER (had_local_miss(kinds)) AS misses, min(first_at) AS first_at, max(last_at) AS last_at
       FROM {{selected}} GROUP BY team HAVING NOT bool_or(asked_remote(kinds)))
 WHERE misses >= 20 ORDER BY misses DESC, team NULLS LAST
 """,
@@ -68,23 +63,21 @@ WHERE misses >= 20 ORDER BY misses DESC, team NULLS LAST
     " reached: run turbo with `-vv` to see which; or the log contains LOCAL events only",
 )
 
-# With fewer than ten remote hits it remains open whether the server returns durations.
-_HITS_BY_TEAM = f"""
-SELECT {TEAM_LABEL} AS label, remote_unknown + local_unknown AS unknown, remote_unknown, remote, local_unknown, local,
-       remote >= 10 AND remote_unknown = remote AS never_returned
+_UNKNOWN_SQL = f"""
+SELECT remote_unknown + local_unknown AS unknown, {TEAM_LABEL} AS label, remote_unknown, remote, local_unknown, local
 FROM (SELECT team, count(*) FILTER (is_remote_hit(kinds)) AS remote,
              count(*) FILTER (is_remote_hit(kinds) AND duration_ms IS NULL) AS remote_unknown,
              count(*) FILTER (is_local_hit(kinds)) AS local,
              count(*) FILTER (is_local_hit(kinds) AND duration_ms IS NULL) AS local_unknown
       FROM {{selected}} WHERE is_hit(kinds) GROUP BY team)
 """
-_UNKNOWN_SQL = f"SELECT unknown, label, remote_unknown, remote, local_unknown, local FROM ({_HITS_BY_TEAM})"
+# With fewer than ten remote hits it remains open whether the server returns durations.
+_NEVER_RETURNED = "remote >= 10 AND remote_unknown = remote"
 
 UNKNOWN_DURATIONS = Finding(
     name="unknown_durations",
-    severity="problem",
     definition="a team with at least ten remote hits, none of which has a duration",
-    sql=f"{_UNKNOWN_SQL} WHERE never_returned ORDER BY unknown DESC, label",
+    sql=f"{_UNKNOWN_SQL} WHERE {_NEVER_RETURNED} ORDER BY unknown DESC, label",
     what="{1}: {2:,} of {3:,} remote hits and {4:,} of {5:,} local hits have no duration; the time they saved is not"
     " counted",
     remedy="the cache server does not return x-artifact-duration (turborepo-remote-cache 2.12.0 does not), and local"
@@ -93,9 +86,8 @@ UNKNOWN_DURATIONS = Finding(
 
 PARTLY_UNKNOWN_DURATIONS = Finding(
     name="partly_unknown_durations",
-    severity="notice",
     definition="hits without a duration, of a team that has others with one, or too few remote hits to tell",
-    sql=f"{_UNKNOWN_SQL} WHERE unknown > 0 AND NOT never_returned ORDER BY unknown DESC, label",
+    sql=f"{_UNKNOWN_SQL} WHERE unknown > 0 AND NOT ({_NEVER_RETURNED}) ORDER BY unknown DESC, label",
     what="{1}: {2:,} of {3:,} remote hits and {4:,} of {5:,} local hits have no duration",
     remedy="a server was changed, or one of several does not return x-artifact-duration: the duration coverage in"
     " `stats` by day and CI shows since when, and where",

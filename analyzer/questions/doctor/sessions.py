@@ -5,7 +5,11 @@ from analyzer.questions.doctor import FIRST_SESSIONS, Finding, minute_text
 
 # `unasked` are local misses without a REMOTE event. A session without any REMOTE event after a local miss lost nothing:
 # the remote cache was disabled or unreachable. `unreported` are tasks of the run summary that have no lookup.
-_LOST_SQL = f"""
+LOST_EVENTS = Finding(
+    name="lost_events",
+    definition="sessions in which some local misses have a REMOTE event and others do not, or that report fewer lookups"
+    " than their run summary lists",
+    sql=f"""
 WITH observed AS (
     SELECT session_id, min(first_at) AS first_at,
            CASE WHEN bool_or(had_local_miss(kinds) AND asked_remote(kinds))
@@ -29,14 +33,7 @@ SELECT count(*),
             WHEN '2.11.0' THEN '; this version is known to lose about 11 %'
             WHEN '2.9.18' THEN '; this version is known to lose about 1 %' ELSE '' END
 FROM losing n GROUP BY version ORDER BY count(*) DESC, version NULLS LAST
-"""
-
-LOST_EVENTS = Finding(
-    name="lost_events",
-    severity="problem",
-    definition="sessions in which some local misses have a REMOTE event and others do not, or that report fewer lookups"
-    " than their run summary lists",
-    sql=_LOST_SQL,
+""",
     what="{0:,} of {2:,} {1} lost events: {3:,} local misses have no remote event although others of the session have"
     " one, and {4:,} lookups of run summaries are missing; such as {5}{6}",
     remedy="some turbo versions (2.10.13, 2.11.0, 2.9.18) lose events when they exit: update turbo. A few lost events"
@@ -45,7 +42,6 @@ LOST_EVENTS = Finding(
 
 CUT_SESSIONS = Finding(
     name="cut_sessions",
-    severity="notice",
     definition="sessions in which some lookups have a LOCAL event, and others a REMOTE event alone",
     sql=f"""
 WITH cut AS (
@@ -63,7 +59,6 @@ FROM cut c JOIN session s ON s.id = c.session_id HAVING count(*) > 0 ORDER BY AL
 
 UNMATCHED_RUNS = Finding(
     name="unmatched_runs",
-    severity="notice",
     definition="run summaries from the period of the log that match no session, although others do; filters do not"
     " apply",
     sql="""
@@ -85,7 +80,6 @@ FROM reporting HAVING bool_or(matched) AND NOT bool_and(matched) ORDER BY ALL
 
 UNMATCHED_SESSIONS = Finding(
     name="unmatched_sessions",
-    severity="notice",
     definition="sessions that match no run summary, between others of their team and CI vendor that do",
     sql=f"""
 WITH observed AS (

@@ -10,10 +10,9 @@ from analyzer.archive.selection import Selection
 from analyzer.questions.compare import FELL, NOT_SIGNIFICANT, ROSE, TOO_FEW_SESSIONS, compare
 from analyzer.questions.comparison_sides import ComparisonSide, Sides, last_two_weeks, narrow_selection
 from analyzer.questions.options import CompareOptions
-from analyzer.questions.page import PageContext, Sections
 from analyzer.questions.page.trends import DIMENSION_NAMES
-from analyzer.questions.report import select_scope
-from analyzer.table import COUNT, MS, POINTS, RATIO, RATIO_CHANGE, TEXT, Section, Sentence, Table
+from analyzer.questions.report import Scope, select_scope
+from analyzer.table import COUNT, MS, POINTS, RATIO, RATIO_CHANGE, TEXT, Section, Sections, Sentence, Table
 from analyzer.times import add_clamped
 
 MAX_MISSING_SHARE = 0.1
@@ -22,19 +21,19 @@ WEEKS_INSTEAD = Sentence("The log has no earlier period of the same length, so t
 CAVEATS = {NOT_SIGNIFICANT: " (not statistically significant)", TOO_FEW_SESSIONS: " (too few sessions to be sure)"}
 
 
-def changes_section(context: PageContext) -> Sections:
-    """Return the section of what changed, where both periods have lookups."""
-    log, selection = context.scope.log, context.scope.selection
+def changes_section(scope: Scope) -> Sections:
+    """Yield the section of what changed, where both periods have lookups."""
+    log, selection = scope.log, scope.selection
     requested = _requested_periods(log, selection)
     periods = requested or _last_weeks(log, selection)
-    selection_of_both = replace(selection, since=None, until=None)
-    report = compare([log], selection_of_both, periods, CompareOptions())
+    without_times = replace(selection, since=None, until=None)
+    report = compare([log], without_times, periods, CompareOptions())
     tables = {table.name: table for table in report.tables}
     (change,) = tables["change"].records()
     if change["hit_rate_change"] is not None:
         sentences = [WEEKS_INSTEAD] if selection.since and not requested else []
         sentences += [_periods_sentence(periods), _change_sentence(change), *_cause_sentences(change["change"], tables)]
-        sentences += _sparse_sentences(log, selection_of_both, periods)
+        sentences += _sparse_sentences(log, without_times, periods)
         yield Section("What changed", sentences, "sides"), tables["sides"]
 
 
@@ -76,10 +75,10 @@ def _change_sentence(change: Mapping[str, Any]) -> Sentence:
     rate, rate_values = _describe_change(change["hit_rate_change"], POINTS, smallest=0.0005)
     saved, saved_values = _describe_change(change["time_saved_change_ms"], MS, smallest=1)
     text = f"Hit rate {rate}{CAVEATS.get(change['change'], '')}; time saved {saved}."
+    values = [*rate_values, *saved_values]
     if change["change_began"] is None:
-        return Sentence(text, [*rate_values, *saved_values])
-    values = [*rate_values, *saved_values, (change["change_began"], TEXT)]
-    return Sentence(f"{text} The change began about {{}}.", values)
+        return Sentence(text, values)
+    return Sentence(f"{text} The change began about {{}}.", [*values, (change["change_began"], TEXT)])
 
 
 def _describe_change(change: float, unit: str, *, smallest: float) -> tuple[str, list[tuple[Any, str]]]:
@@ -90,7 +89,7 @@ def _describe_change(change: float, unit: str, *, smallest: float) -> tuple[str,
 
 
 def _cause_sentences(verdict: str, tables: Mapping[str, Table]) -> Iterator[Sentence]:
-    """Say whether the mix or one group explains most of a significant change."""
+    """Yield a sentence if the mix, or one group, explains most of a significant change."""
     effects = tables["effects"].records()
     if not effects or verdict not in (FELL, ROSE):
         return
@@ -103,20 +102,19 @@ def _cause_sentences(verdict: str, tables: Mapping[str, Table]) -> Iterator[Sent
         text = f"Most of the change is from the mix of {noun}s: it accounts for {{}}, their own hit rates for {{}}."
         yield Sentence(text, [(mix_effect, RATIO_CHANGE), (rate_effect, RATIO_CHANGE)])
     elif group is not None and abs(top["effect"]) >= abs(widest["hit_rate_change"]) / 2:
-        text = (
-            f"Most of the change is from {DIMENSION_NAMES[top['by']]} {{}}: it accounts for {{}}; its own hit rate went"
-        )
+        text = f"Most of the change is from {DIMENSION_NAMES[top['by']]} {{}}: it accounts for {{}};"
         rates = [(top["hit_rate_a"], RATIO), (top["hit_rate_b"], RATIO)]
-        yield Sentence(f"{text} from {{}} to {{}}.", [(group, TEXT), (top["effect"], RATIO_CHANGE), *rates])
+        values = [(group, TEXT), (top["effect"], RATIO_CHANGE), *rates]
+        yield Sentence(f"{text} its own hit rate went from {{}} to {{}}.", values)
 
 
 def _largest(records: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Return the record with the largest absolute value; of equal ones the last: teams say more than tasks."""
+    """Return the record with the largest absolute value; of equal ones the last: teams explain more than tasks."""
     return max(reversed(records), key=lambda record: abs(record[name]))
 
 
 def _sparse_sentences(log: OpenLog, selection: Selection, periods: Sides) -> Iterator[Sentence]:
-    """Warn where one period has lookups on at most half as many days as the other: they may not be comparable."""
+    """Yield a warning if one period has lookups on at most half as many days as the other."""
     days = []
     for side in periods:
         selected = select_scope(log, narrow_selection(selection, side)).selected

@@ -5,27 +5,25 @@ from dataclasses import replace
 
 from analyzer.questions.miss_classes import classified_misses
 from analyzer.questions.misses import KEY_COLUMNS, classes_table, default_key, top_misses_table
-from analyzer.questions.page import PageContext, Sections
+from analyzer.questions.report import Scope
 from analyzer.questions.retention import retention_tables
-from analyzer.table import FACTOR, MS_CHANGE, RATIO_CHANGE, TEXT, Chart, Section, Sentence, Table
+from analyzer.table import FACTOR, MS_CHANGE, RATIO_CHANGE, TEXT, Chart, Section, Sections, Sentence, Table
 
 CLASS_COLUMNS = (
-    *("class", "misses", "share", "sessions", "imputed_time_ms", "imputed_coverage"),
-    *("avoidable", "definition"),
-)
+    "class", "misses", "share", "sessions", "imputed_time_ms", "imputed_coverage", "avoidable", "definition",
+)  # fmt: skip
 TOP_COLUMNS = ("avoidable_time_ms", "avoidable_misses", "likely_causes", "last_seen")
 MAX_TOP_MISSES = 15
 
 
-def misses_sections(context: PageContext) -> Sections:
-    """Return the sections of misses by class, and of the misses with the most avoidable time."""
-    selected = context.scope.selected
-    misses = classified_misses(context.scope, context.options.retention_days)
-    classes = classes_table(selected, misses)
+def misses_sections(scope: Scope, retention_days: float) -> Sections:
+    """Yield the sections of misses by class, and of the misses with the most avoidable time."""
+    misses = classified_misses(scope, retention_days)
+    classes = classes_table(scope.selected, misses)
     if classes.rows:
         yield _classes_section(classes)
-    key = default_key(selected, misses)
-    top = top_misses_table(selected, misses, key, MAX_TOP_MISSES)
+    key = default_key(scope.selected, misses)
+    top = top_misses_table(scope.selected, misses, key, MAX_TOP_MISSES)
     if top.rows:
         text = "The avoidable misses that cost the most task time. Causes are candidates to verify."
         table = top.select([*(column.name for column in KEY_COLUMNS[key]), *TOP_COLUMNS])
@@ -43,10 +41,9 @@ def _classes_section(classes: Table) -> tuple[Section, Table]:
     return Section("Why lookups missed", [Sentence(text)], table.name, [chart]), table
 
 
-def retention_section(context: PageContext) -> Sections:
-    """Return the section of the retention curve, where lookups asked the remote cache."""
-    days = context.options.retention_days
-    observed, curve, steps = retention_tables(context.scope, days)
+def retention_section(scope: Scope, days: float) -> Sections:
+    """Yield the section of the retention curve, where lookups asked the remote cache."""
+    observed, curve, steps = retention_tables(scope, days)
     if not observed.rows:
         return
     title = "Remote hit rate by days kept"
@@ -58,15 +55,14 @@ def retention_section(context: PageContext) -> Sections:
 
 
 def _longer_retention(curve: Table, steps: Table, days: float) -> Iterator[Sentence]:
-    """Say what the first listed retention of at least twice the present one would change."""
-    # `steps` has a row for each retention of the curve except the present one, in the same order.
-    others = [row["days"] for row in curve.records() if row["policy"] == "absolute" and row["days"] != days]
-    absolute = [row for row in steps.records() if row["policy"] == "absolute"]
-    step = next((one for one, other in zip(absolute, others, strict=True) if other >= 2 * days), None)
+    """Yield a sentence on the first listed retention of at least twice the present one."""
+    # `steps` has a row for each retention of the curve except the present one, in the same order: absolute ones first.
+    others = [row["days"] for row in curve.records() if row["days"] != days]
+    step = next((row for row, other in zip(steps.records(), others, strict=True) if other >= 2 * days), None)
     if step and (step["extrapolated"] or step["saved_a_week_change_ms"] is None):
         yield Sentence("The log is too short to estimate the effect of retention {}.", [(step["step"], TEXT)])
     elif step:
-        units = {"step": TEXT, "hit_rate_change": RATIO_CHANGE, "saved_a_week_change_ms": MS_CHANGE}
-        values = [(step[name], unit) for name, unit in (units | {"artifacts_factor": FACTOR}).items()]
         text = "Changing retention {} (from upload): remote hit rate {}, time saved per week {}, {} as many artifacts."
+        values = [(step["step"], TEXT), (step["hit_rate_change"], RATIO_CHANGE)]
+        values += [(step["saved_a_week_change_ms"], MS_CHANGE), (step["artifacts_factor"], FACTOR)]
         yield Sentence(text, values)

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 from analyzer.archive.selection import fetch_rows
 from analyzer.questions.doctor.report import findings
-from analyzer.questions.options import StatsOptions
-from analyzer.questions.page import PageContext, Sections
-from analyzer.questions.report import KEPT, Scope, account_for
+from analyzer.questions.options import PageOptions, StatsOptions
+from analyzer.questions.report import Scope
 from analyzer.questions.stats import definitions_table
-from analyzer.table import BYTES, COUNT, TEXT, TIME, Column, Section, Sentence, Table, select_list
+from analyzer.table import BYTES, COUNT, TEXT, TIME, Column, Section, Sections, Sentence, Table, select_list
 
 MAX_FILES = 50
 
@@ -29,60 +28,40 @@ LEFT JOIN (SELECT file_id, count(*) AS tasks FROM store.run r JOIN store.task t 
   ON t.file_id = f.id
 ORDER BY f.id LIMIT $limit
 """
-FILE_COUNT = "SELECT count(*) FROM store.file"
 TASK_AND_RUN_COUNT = "SELECT (SELECT count(*) FROM store.task), (SELECT count(*) FROM store.run)"
-COVERED = "SELECT min(first_at), max(last_at) FROM {selected}"
 
 
-def data_quality_section(context: PageContext) -> Sections:
-    """Return the section of findings about the log."""
-    selected = context.scope.selected
-    table = findings(selected)
+def data_quality_section(scope: Scope) -> Sections:
+    """Yield the section of findings about the log."""
+    table = findings(scope.selected)
     if table.rows:
         text = "Problems in the log that make the numbers above less certain, and what to do about them."
     else:
-        has_lookups = selected.rows("SELECT 1 FROM {selected} LIMIT 1")
+        has_lookups = scope.selected.rows("SELECT 1 FROM {selected} LIMIT 1")
         text = "No problems found in the log." if has_lookups else "There are no lookups to examine."
     # `doctor` declares the count as a plain number for the layout of its own table; here it is a count.
     columns = [replace(column, unit=COUNT) if column.name == "count" else column for column in table.columns]
     yield Section("Data quality", [Sentence(text)], table.name), replace(table, columns=columns)
 
 
-def definitions_section(_context: PageContext) -> Sections:
-    """Return the section of measures and their definitions."""
+def definitions_section() -> Sections:
+    """Yield the section of measures and their definitions."""
     table = definitions_table(StatsOptions()).select(["name", "definition", "caveat"])
     text = "A lookup is all events of one session and hash. Rates are pooled: sum of hits over sum of lookups."
     yield Section("Definitions", [Sentence(text)], table.name), table
 
 
-def provenance_section(context: PageContext) -> Sections:
-    """Return the section of input files, period, accounting and command."""
-    scope, options = context.scope, context.options
-    sentences = [*_origin_sentences(scope), accounting_sentence(scope)]
-    ((count,),) = fetch_rows(scope.log.connection, FILE_COUNT, {})
+def provenance_section(scope: Scope, options: PageOptions) -> Sections:
+    """Yield the section of input files and command."""
+    sentences = []
+    if scope.log.view == "runs":
+        text = "Events are synthesized from {} tasks in {} run summaries, as turbo reports them with both caches on."
+        (counts,) = fetch_rows(scope.log.connection, TASK_AND_RUN_COUNT, {})
+        sentences.append(Sentence(text, [(number, COUNT) for number in counts]))
+    ((count,),) = fetch_rows(scope.log.connection, "SELECT count(*) FROM store.file", {})
     if count > MAX_FILES:
         sentences.append(Sentence("The table lists the first {} of {} files.", [(MAX_FILES, COUNT), (count, COUNT)]))
     if options.command:
         sentences.append(Sentence("Made at {} by: {}", [(options.made_at, TIME), (options.command, TEXT)]))
     rows = fetch_rows(scope.log.connection, FILES, {"limit": MAX_FILES})
     yield Section("Provenance", sentences, "files"), Table("files", FILE_COLUMNS, rows)
-
-
-def accounting_sentence(scope: Scope) -> Sentence:
-    """Return the sentence on how many events were read, and how many of them were kept."""
-    ((kept,),) = scope.selected.rows(KEPT)
-    count = account_for(scope.log.counts(), kept)
-    text = "{} events read = {} kept + {} rejected + {} filtered + {} duplicate."
-    numbers = (count.read, count.kept, count.rejected, count.filtered, count.duplicate)
-    return Sentence(text, [(number, COUNT) for number in numbers])
-
-
-def _origin_sentences(scope: Scope) -> list[Sentence]:
-    """Return sentences on the period of the lookups, and on run summaries where they replace events."""
-    ((first_at, last_at),) = scope.selected.rows(COVERED)
-    sentences = [Sentence("Lookups are from {} to {}.", [(first_at, TIME), (last_at, TIME)])] if first_at else []
-    if scope.log.view == "runs":
-        text = "Events are synthesized from {} tasks in {} run summaries, as turbo reports them with both caches on."
-        (counts,) = fetch_rows(scope.log.connection, TASK_AND_RUN_COUNT, {})
-        sentences.append(Sentence(text, [(number, COUNT) for number in counts]))
-    return sentences

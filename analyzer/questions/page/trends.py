@@ -3,12 +3,12 @@
 from dataclasses import replace
 from itertools import accumulate
 
-from analyzer.questions.dimensions import WEEKDAYS
-from analyzer.questions.options import StatsOptions
-from analyzer.questions.page import PageContext, Sections
+from analyzer.questions.dimensions import DIMENSIONS, WEEKDAYS
+from analyzer.questions.options import UTC, StatsOptions
+from analyzer.questions.report import Scope
 from analyzer.questions.sessions import scatter_table, sessions_tables
-from analyzer.questions.stats import dimension, groups_table
-from analyzer.table import COUNT, FEW_LOOKUPS, MS, RATIO, TEXT, Chart, Column, Section, Sentence, Table
+from analyzer.questions.stats import groups_table
+from analyzer.table import COUNT, FEW_LOOKUPS, MS, RATIO, TEXT, Chart, Column, Section, Sections, Sentence, Table
 
 DIMENSION_NAMES = {"team": "team", "ci": "CI vendor", "task": "task", "package": "package"}
 """The dimensions that have a section, with their names in the singular."""
@@ -20,16 +20,15 @@ MAX_NAMED_SESSIONS = 5
 GROUP_COLUMNS = ("lookups", "hit_rate", "local_hit_rate", "remote_hit_rate", "time_saved_ms", "duration_coverage")
 
 
-def _grouped(context: PageContext, *names: str) -> Table:
-    options = StatsOptions(names, context.options.tz)
-    dimensions = [dimension(name) for name in names]
-    return groups_table(context.scope.selected, dimensions, options, context.scope.selection)
+def _grouped(scope: Scope, *names: str, tz: str = UTC) -> Table:
+    dimensions = [DIMENSIONS[name] for name in names]
+    return groups_table(scope.selected, dimensions, StatsOptions(names, tz))
 
 
-def group_sections(context: PageContext) -> Sections:
-    """Return a section for each dimension that has at least two groups."""
+def group_sections(scope: Scope) -> Sections:
+    """Yield a section for each dimension that has at least two groups."""
     for name, noun in DIMENSION_NAMES.items():
-        table = _grouped(context, name).select([name, *GROUP_COLUMNS], f"by_{name}")
+        table = _grouped(scope, name).select([name, *GROUP_COLUMNS], f"by_{name}")
         if len(table.rows) > 1:
             yield _group_section(name, noun, table)
 
@@ -62,12 +61,12 @@ SHARES = (
 CUMULATIVE = Column("cumulative_time_saved_ms", MS, "time saved up to the end of the bucket")
 
 
-def time_sections(context: PageContext) -> Sections:
-    """Return the sections of the hit rate and of the time saved over time."""
-    ((first_at, last_at),) = context.scope.selected.rows("SELECT min(first_at), max(first_at) FROM {selected}")
+def time_sections(scope: Scope, tz: str) -> Sections:
+    """Yield the sections of the hit rate and of the time saved over time."""
+    ((first_at, last_at),) = scope.selected.rows("SELECT min(first_at), max(first_at) FROM {selected}")
     days = (last_at - first_at).days if first_at else 0
     bucket = next(name for name, limit in BUCKETS if limit is None or days < limit)
-    table = _grouped(context, bucket)
+    table = _grouped(scope, bucket, tz=tz)
     if table.rows:
         yield _hit_rate_section(bucket, table)
         yield _time_saved_section(bucket, table)
@@ -103,10 +102,10 @@ def _time_saved_section(bucket: str, table: Table) -> tuple[Section, Table]:
     return Section("Time saved", sentences, saved.name, charts), saved
 
 
-def sessions_section(context: PageContext) -> Sections:
-    """Return the section of sessions by size and hit rate, with the outliers named."""
-    outliers, *_ = sessions_tables(context.scope, MAX_NAMED_SESSIONS)
-    table = scatter_table(context.scope, outliers)
+def sessions_section(scope: Scope) -> Sections:
+    """Yield the section of sessions by size and hit rate, with the outliers named."""
+    outliers, *_ = sessions_tables(scope, MAX_NAMED_SESSIONS)
+    table = scatter_table(scope, outliers)
     if not table.rows:
         return
     text = "A session is one run of the build client. Each circle stands for sessions of similar size and hit rate."
@@ -122,10 +121,10 @@ def sessions_section(context: PageContext) -> Sections:
     yield Section("Sessions", sentences, table.name, [chart]), table
 
 
-def week_section(context: PageContext) -> Sections:
-    """Return the section of lookups by weekday and hour."""
+def week_section(scope: Scope, tz: str) -> Sections:
+    """Yield the section of lookups by weekday and hour."""
     names = ["weekday", "hour_of_day", "lookups", "hit_rate", "time_saved_ms"]
-    table = _grouped(context, "weekday", "hour_of_day").select(names, "by_weekday_and_hour")
+    table = _grouped(scope, "weekday", "hour_of_day", tz=tz).select(names, "by_weekday_and_hour")
     # Lookups without a time are in a group of their own, which has no place in a week.
     records = [row for row in table.records() if row["weekday"] in WEEKDAYS]
     records.sort(key=lambda row: (WEEKDAYS.index(row["weekday"]), row["hour_of_day"]))
@@ -133,6 +132,6 @@ def week_section(context: PageContext) -> Sections:
         largest = max(row["lookups"] for row in records)
         grid = f"A grid of weekdays and hours: the stronger the colour, the more lookups, up to {largest:,}."
         chart = Chart("heat", "Lookups by weekday and hour", grid, "hour_of_day", ("weekday",), value="lookups")
-        text = f"When lookups happen. Hours are in the time zone {context.options.tz}."
+        text = f"When lookups happen. Hours are in the time zone {tz}."
         table = Table.from_records(table.name, table.columns, records)
         yield Section("By weekday and hour", [Sentence(text)], table.name, [chart]), table

@@ -1,0 +1,60 @@
+"""Declares the commands of questions, which share SOURCE, filters, output options and the cost of a minute."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analyzer.cli.console import Exit, exit_help
+from analyzer.cli.filters import FILTERS_HELP, filter_options
+from analyzer.cli.options import COST_PER_MINUTE, Command, Decorator, option_group
+from analyzer.cli.output import OutputOptions, output_options_with, write
+from analyzer.cli.source import SourceOptions, exit_code, open_source, source_options
+
+if TYPE_CHECKING:
+    from analyzer.archive.open_log import OpenLog
+    from analyzer.archive.selection import Selection
+    from analyzer.questions.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionArguments:
+    """The arguments that the commands of all questions have."""
+
+    inputs: SourceOptions
+    selection: "Selection"
+    output: OutputOptions
+    cost_per_minute: float | None = None
+
+    def answer(self, question: Callable[["OpenLog"], "Report"], *, lookups_only: bool = False) -> Exit:
+        """Open SOURCE, write the report that `question` returns, and return the exit code."""
+        from analyzer.questions.report import with_costs  # noqa: PLC0415
+
+        target = self.output.target(self.inputs)
+        with open_source(self.inputs, self.selection.view, lookups_only=lookups_only) as log:
+            write(with_costs(question(log), self.cost_per_minute), target)
+            return exit_code(log.load_result)
+
+
+def question_command(
+    name: str,
+    *options: Decorator,
+    source: str = "[SOURCE]...",
+    default_format: str = "table",
+    exits: str = exit_help(),
+    has_costs: bool = True,
+) -> Callable[[Callable[..., int]], click.Command]:
+    """Return a decorator that makes a function a command with the shared arguments and its own `options`.
+
+    The function gets the shared ones as the argument `arguments`. It validates its options before it opens SOURCE.
+    """
+    costs = (COST_PER_MINUTE,) if has_costs else ()
+    parameters = (source_options(source), *options, *costs, filter_options, output_options_with(default_format))
+    names = ("inputs", "selection", "output", *(("cost_per_minute",) if has_costs else ()))
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        decorated = option_group("arguments", parameters, names, QuestionArguments)(function)
+        return click.command(name, cls=Command, epilog=f"{FILTERS_HELP} {exits}")(decorated)
+
+    return decorate
