@@ -2,8 +2,16 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from conftest import event
+
+from analyzer.archive.open_log import LoadObserver, open_log
+from analyzer.archive.selection import Selection
+from analyzer.archive.staging import ReadOptions
+from analyzer.questions.misses import misses
+from analyzer.questions.options import MissesOptions
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
@@ -43,3 +51,21 @@ def test_no_message_below_the_command_line_spells_a_flag() -> None:
     paths = [path for path in sorted((ROOT / "analyzer").rglob("*.py")) if path.parent.name != "cli"]
     found = [text for path in paths for text in texts_of(path) if set(flag.findall(text[2])) - of_turbo]
     assert found == []
+
+
+def test_the_temporary_tables_of_misses_are_those_of_the_tour(log: Callable[..., Path]) -> None:
+    """Two from events, and besides them only those of the view `runs` or of selected single events."""
+    path = log([event(), event(hash="h2", event="MISS"), event(source="REMOTE", hash="h2", event="MISS")])
+    assert tables_of_misses([path]) == ["derived_", "selection_"]
+    assert tables_of_misses([path], Selection(status="ok")) == ["derived_", "selection_", "selection_"]
+    of_runs = ["derived_", "event", "lookup", "maybe_forced", "run_lookup", "selection_", "session_summary"]
+    assert tables_of_misses([path, ROOT / "sample_data" / "runs"], Selection(view="runs")) == of_runs
+    assert all(f"`{name}`" in TEXT or f"`{name}N`" in TEXT for name in of_runs)
+
+
+def tables_of_misses(sources: list[Path], selection: Selection | None = None) -> list[str]:
+    selection = selection or Selection()
+    with open_log([str(path) for path in sources], ReadOptions(), LoadObserver(), selection.view) as opened:
+        misses(opened, selection, MissesOptions())
+        found = opened.connection.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall()
+    return sorted(re.sub(r"\d+$", "", name) for (name,) in found)

@@ -65,6 +65,7 @@ class Loader:
                 yield report
             if self._batch_events >= BATCH_EVENTS:
                 self._merge_batch()
+                self._start_batch()
         self._merge_batch()
 
     def _start_batch(self) -> None:
@@ -79,7 +80,7 @@ class Loader:
         self.connection.execute(self.merge_sql)
         self.load_result.duplicate_runs += self._documents.merge()
         self.connection.execute("COMMIT")
-        self._start_batch()
+        self.connection.execute("DROP TABLE staged; DROP TABLE new_reject")
 
     def _load_file(self, file: LogFile) -> FileReport | None:
         """Stage a file for the batch; return its report, or None for a file that is skipped."""

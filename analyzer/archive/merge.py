@@ -40,7 +40,7 @@ WHERE session_id IN (FROM mixed) GROUP BY {keys}
 # several for a session, the last statements give each of its lookups, and the session, that of its first event.
 MERGE_BATCH = f"""
 {MERGE_REJECTS}
-CREATE OR REPLACE TEMP TABLE staged_context AS
+CREATE TEMP TABLE staged_context AS
 SELECT context_key, team_id, slug, coalesce(slug, team_id) AS team, ci, interactive
 FROM (SELECT context_key, nullif(any_value(team_id)->>'$', '') AS team_id,
              nullif(any_value(slug)->>'$', '') AS slug, nullif(any_value(ci)->>'$', '') AS ci,
@@ -53,12 +53,12 @@ SELECT (SELECT coalesce(max(id), 0) FROM store.context)
 FROM (SELECT team_id, slug, team, ci, interactive FROM staged_context
       EXCEPT SELECT team_id, slug, team, ci, interactive FROM store.context);
 
-CREATE OR REPLACE TEMP TABLE context_key AS
+CREATE TEMP TABLE context_key AS
 SELECT k.context_key, c.id FROM staged_context k
 JOIN store.context c ON c.team_id IS NOT DISTINCT FROM k.team_id AND c.slug IS NOT DISTINCT FROM k.slug
  AND c.ci IS NOT DISTINCT FROM k.ci AND c.interactive IS NOT DISTINCT FROM k.interactive;
 
-CREATE OR REPLACE TEMP TABLE session_key AS
+CREATE TEMP TABLE session_key AS
 SELECT session_key, k.session, s.id IS NOT NULL AS known, coalesce(s.id,
        (SELECT coalesce(max(id), 0) FROM store.session)
        + row_number() OVER (PARTITION BY s.id IS NULL ORDER BY first_at))::INTEGER AS id
@@ -67,7 +67,7 @@ FROM (SELECT session_key, any_value(session)->>'$' AS session, min(happened_at) 
 
 INSERT INTO store.session SELECT id, session FROM session_key WHERE NOT known;
 
-CREATE OR REPLACE TEMP TABLE hash_key AS
+CREATE TEMP TABLE hash_key AS
 SELECT hash_key, k.hash, h.id IS NOT NULL AS known,
        coalesce(h.id, (SELECT coalesce(max(id), 0) FROM store.hash)
                       + row_number() OVER (PARTITION BY h.id IS NULL))::INTEGER AS id
@@ -90,7 +90,7 @@ INSERT INTO store.lookup {LOOKUPS.format(events=_TOUCHED_EVENTS)};
 DELETE FROM store.session_summary WHERE {_KNOWN_SESSIONS};
 INSERT INTO store.session_summary {SUMMARIES.format(lookups=_TOUCHED_LOOKUPS)} ORDER BY min(first_at);
 
-CREATE OR REPLACE TEMP TABLE mixed AS
+CREATE TEMP TABLE mixed AS
 SELECT session_id FROM {_TOUCHED_EVENTS} GROUP BY session_id HAVING min(context_id) <> max(context_id);
 
 UPDATE store.lookup l SET context_id = f.context_id FROM ({_FIRST_CONTEXT.format(keys="session_id, hash_id")}) f
@@ -98,5 +98,7 @@ WHERE l.session_id = f.session_id AND l.hash_id = f.hash_id;
 
 UPDATE store.session_summary s SET context_id = f.context_id FROM ({_FIRST_CONTEXT.format(keys="session_id")}) f
 WHERE s.session_id = f.session_id;
+
+DROP TABLE staged_context; DROP TABLE context_key; DROP TABLE session_key; DROP TABLE hash_key; DROP TABLE mixed;
 """
 """Merges a batch of files; run in one transaction. The variable `first_file_id` is the id of its first file."""

@@ -103,7 +103,7 @@ class OpenLog:
     def derived_table(self, key: Hashable, build: Callable[[str], object], selected: LookupsQuery | None = None) -> str:
         """Return the name of the temporary table for `key`; the first call creates it with `build(name)`.
 
-        A table computed from the lookups of a selection names them as `selected`: it answers for these alone, and
+        Pass `selected` if the table depends on a selection: it is then cached for that selection only, and
         `drop_selections` drops it. Other tables last as long as the log is open.
         """
         if (key, selected) not in self._derived:

@@ -61,7 +61,7 @@ def store_rejects(
         for position, line, text in locate_lines(plain.chunks(), positions):
             file.write(json.dumps({"position": position, "line": line, "text": text}) + "\n")
     # The last line lacks its newline, so if it is broken, the file was cut off there.
-    is_cut = not (report.ends_in_newline or format_.is_one_value)
+    is_cut = not (report.ends_in_newline or format_.reports_cuts)
     parameters = {"file_id": file_id, "path": str(path), "cut_position": report.read if is_cut else None}
     connection.execute(_STORE_REJECTS, parameters | {"cut_off": CUT_OFF, "not_utf8": NOT_UTF8})
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 READ_DOCUMENTS = """
-CREATE OR REPLACE TEMP TABLE document AS
+CREATE TEMP TABLE document AS
 SELECT * FROM read_json($path, format='newline_delimited', auto_detect=false, hive_partitioning=false, columns={
     file_id: 'INTEGER', run: 'VARCHAR', session: 'VARCHAR', version: 'VARCHAR', command: 'VARCHAR', branch: 'VARCHAR',
     sha: 'VARCHAR', "user": 'VARCHAR', started_ms: 'DOUBLE', ended_ms: 'DOUBLE', exit_code: 'BIGINT',
@@ -29,13 +29,13 @@ SELECT * FROM read_json($path, format='newline_delimited', auto_detect=false, hi
 # Summaries with the same id are copies of one run. They name no team and no CI: runs without a session have the empty
 # context.
 MERGE_DOCUMENTS = """
-CREATE OR REPLACE TEMP TABLE new_run AS
+CREATE TEMP TABLE new_run AS
 SELECT (SELECT coalesce(max(id), 0) FROM store.run) + row_number() OVER (ORDER BY started_ms, run) AS id, *
 FROM document
 WHERE run IS NOT NULL AND run NOT IN (SELECT run FROM store.run)
 QUALIFY row_number() OVER (PARTITION BY run ORDER BY file_id) = 1;
 
-CREATE OR REPLACE TEMP TABLE new_task AS
+CREATE TEMP TABLE new_task AS
 SELECT id AS run_id, generate_subscripts(tasks, 1) AS position, unnest(tasks, recursive := true) FROM new_run;
 
 INSERT INTO store.hash
@@ -70,6 +70,7 @@ FROM (SELECT hash_id, min({'package': package, 'task': task}) AS named FROM stor
 """
 
 DUPLICATE_RUNS = "SELECT count(run) - (SELECT count(*) FROM new_run) FROM document"
+DROP_DOCUMENTS = "DROP TABLE document; DROP TABLE new_run; DROP TABLE new_task"
 
 MAX_EARLY_MS = 100  # how much before its run a session may begin: the difference of synchronized clocks
 MAX_LATE_MS = 5000  # how much after its run its last event may arrive: clients send a refused batch again after 2 s
@@ -133,6 +134,7 @@ class DocumentLoader:
             self._connection.execute(READ_DOCUMENTS, {"path": str(self._path)})
             self._connection.execute(MERGE_DOCUMENTS)
             ((duplicates,),) = self._connection.execute(DUPLICATE_RUNS).fetchall()
+            self._connection.execute(DROP_DOCUMENTS)
             self._path.unlink()
         _match_runs(self._connection)
         return duplicates

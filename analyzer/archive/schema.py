@@ -4,7 +4,8 @@ Sessions and hashes are stored as integers that refer to tables of names: a fift
 fast to group by. `lookup` and `session_summary` are derived from `event` and updated with every load.
 
 `kind` is the source and result of one event: 1 LOCAL HIT, 2 LOCAL MISS, 4 REMOTE HIT, 8 REMOTE MISS. `kinds` is the
-bitwise or of the kinds of a lookup's events. The macros below name what the bits mean.
+bitwise or of the kinds of a lookup's events. The macros below name what the bits mean: a local hit wins, so a lookup
+that hit in both caches `is_local_hit`, although it also `had_remote_hit`.
 
 `run` and `task` hold turbo's run summaries, a second view of the same lookups that is never added to the events.
 `match` links runs to sessions; `name` gives the task of a hash where a run summary names it.
@@ -14,15 +15,15 @@ VERSION = 3
 """Archives of another version are refused. It changes with any table, and with the digest of `file`."""
 
 MACROS = """
-CREATE MACRO is_hit(kinds) AS kinds & 5 > 0;
-CREATE MACRO is_local_hit(kinds) AS kinds & 1 > 0;
-CREATE MACRO is_remote_hit(kinds) AS kinds & 5 = 4;
-CREATE MACRO is_miss(kinds) AS kinds & 5 = 0;
+CREATE MACRO is_hit(kinds) AS (kinds & 5) > 0;
+CREATE MACRO is_local_hit(kinds) AS (kinds & 1) > 0;
+CREATE MACRO is_remote_hit(kinds) AS (kinds & 5) = 4;
+CREATE MACRO is_miss(kinds) AS (kinds & 5) = 0;
 CREATE MACRO is_local_only_miss(kinds) AS kinds = 2;
-CREATE MACRO asked_local(kinds) AS kinds & 3 > 0;
-CREATE MACRO asked_remote(kinds) AS kinds & 12 > 0;
-CREATE MACRO had_local_miss(kinds) AS kinds & 2 > 0;
-CREATE MACRO had_remote_hit(kinds) AS kinds & 4 > 0;
+CREATE MACRO asked_local(kinds) AS (kinds & 3) > 0;
+CREATE MACRO asked_remote(kinds) AS (kinds & 12) > 0;
+CREATE MACRO had_local_miss(kinds) AS (kinds & 2) > 0;
+CREATE MACRO had_remote_hit(kinds) AS (kinds & 4) > 0;
 CREATE MACRO event_source(kind) AS CASE WHEN kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END;
 CREATE MACRO event_result(kind) AS CASE WHEN kind IN (1, 4) THEN 'HIT' ELSE 'MISS' END;
 """

@@ -89,7 +89,6 @@ WHERE ($since::TIMESTAMP IS NULL OR first_at >= $since) AND ($until::TIMESTAMP I
 
 # The ids of contexts depend on the order of loading; ranks by content do not.
 CONTEXT_RANK = """
-CREATE OR REPLACE TEMP TABLE context_rank AS
 SELECT id AS context_id, row_number() OVER (ORDER BY team, team_id, ci, interactive) AS rank FROM store.context
 """
 
@@ -97,6 +96,7 @@ SELECT id AS context_id, row_number() OVER (ORDER BY team, team_id, ci, interact
 # and no group is sorted; events without a time come last.
 PARTIAL_LOOKUPS = f"""
 CREATE TEMP TABLE {{table}} AS
+WITH context_rank AS MATERIALIZED ({CONTEXT_RANK})
 SELECT p.* EXCLUDE (first_rank), r.context_id
 FROM (SELECT {{source}} session_id, hash_id, min(happened_at) AS first_at, max(happened_at) AS last_at,
              bit_or(kind) AS kinds, {DURATION}, count(*) AS events,
@@ -105,7 +105,7 @@ FROM (SELECT {{source}} session_id, hash_id, min(happened_at) AS first_at, max(h
 JOIN context_rank r ON r.rank = p.first_rank
 """
 
-SELECTION_PREFIX = "selection_"  # of the names of all temporary tables that a selection needs
+SELECTION_PREFIX = "selection_"  # of the temporary tables that `OpenLog.drop_selections` drops
 new_table_number = count(1).__next__  # a question may have several selections at once
 
 
@@ -114,8 +114,8 @@ class LookupsQuery:
     """The lookups of a selection, as SQL: questions write `{selected}` where they read them.
 
     `sql` gives one row per lookup: session_id, hash_id, first_at, last_at, kinds, duration_ms, context_id, events,
-    team, ci and interactive. `lookup` is the relation it filters, and `events` the SQL of the events behind that, both
-    before whole lookups are filtered. `one_sided`: LOCAL and REMOTE events of a lookup are not seen together.
+    team, ci and interactive. `lookup` is the relation that it filters by time, team, CI, session and hash; `events`
+    is the SQL of the events behind that relation. If `one_sided`, LOCAL and REMOTE events of a lookup are not combined.
     """
 
     connection: "DuckDBPyConnection"
@@ -192,7 +192,6 @@ def _run_where(connection: "DuckDBPyConnection", selection: Selection, statement
     """Run a statement that contains the conditions of `where`; errors name the option and its columns."""
     import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
 
-    connection.execute(CONTEXT_RANK)
     try:
         # Parsed one by one, so that a parenthesis in one condition cannot close that of another.
         for where in selection.where:

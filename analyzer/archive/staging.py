@@ -199,8 +199,8 @@ def _json_rows(source: str, keys: Iterable[str]) -> str:
         fields.append(f'{merged}::VARCHAR AS "{name}"')
         # Each member adds the quotes of its key, a colon and a comma.
         members.append(f"coalesce(strlen({value}::VARCHAR) + {len(key.encode()) + 4}, 0)")
-    # The length of an object without white space and with these keys alone: a text of this length holds nothing else.
-    # The braces add one, as the last member has no comma.
+    # If the text is exactly as long as its known members written without white space, it has no other key, and the slow
+    # search for unknown keys is skipped. The braces add one, as the last member has no comma.
     return _FROM_JSON.format(source=source, fields=", ".join(fields), compact_bytes=f"(1 + {' + '.join(members)})")
 
 

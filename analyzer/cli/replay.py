@@ -27,7 +27,7 @@ from analyzer.replayer.dead_letters import DeadLetters, dead_letters_path
 from analyzer.replayer.journal import Journal
 from analyzer.replayer.journal_file import journal_files
 from analyzer.replayer.options import DEFAULTS, ON_UNCERTAIN, ReplayOptions
-from analyzer.replayer.outcome import Counts, Stop, Stopped
+from analyzer.replayer.outcome import Counts, Stopped, StopReason
 from analyzer.replayer.pending import ReplayRequest
 from analyzer.replayer.replay import Account, Replay, execute, require_events
 from analyzer.replayer.sender import Sender
@@ -157,9 +157,15 @@ def _note_other_journals(path: Path, sources: Sequence[str], *, is_new: bool) ->
     places = {real.parent, Path.cwd(), *(one if one.is_dir() else one.parent for one in named)}
     others = sorted({str(one) for place in places for one in place.glob("*replay.sqlite")} - {str(real)})
     if others:
-        console.note(f"{path} does not know what {', '.join(others)} recorded as sent; --journal names another")
+        console.note(
+            f"other journals are here: {', '.join(others)}. Events that only they record as sent will be sent again; to"
+            " continue one of them, name it with --journal"
+        )
     if is_new and path == DEFAULT_JOURNAL:
-        console.note(f"{path} is new: it does not know what was sent from other directories; --journal names another")
+        console.note(
+            f"{path} is new: events that were sent from another directory will be sent again, unless --journal names"
+            " the journal there"
+        )
 
 
 def _result_notes(replay: Replay, account: Account, letters: DeadLetters) -> list[str]:
@@ -187,12 +193,12 @@ def _finish(account: Account, unfinished: int, stopped: Stopped | None) -> Exit:
     if account.unsent and not stopped:
         console.error("events are left unsent without a reason, which is a bug in analyzer; run this again")
         return Exit.STOPPED
-    if stopped and (unfinished or stopped.stop is not Stop.LIMIT):
-        report = console.note if stopped.stop is Stop.LIMIT else console.error
+    if stopped and (unfinished or stopped.reason is not StopReason.LIMIT):
+        report = console.note if stopped.reason is StopReason.LIMIT else console.error
         report(stopped.message)
-    code_of_stop = {Stop.INTERRUPTED: Exit.INTERRUPTED, Stop.FORBIDDEN: Exit.REFUSED}
-    if stopped and (unfinished or stopped.stop in code_of_stop):
-        return code_of_stop.get(stopped.stop, Exit.STOPPED)
+    code_of_stop = {StopReason.INTERRUPTED: Exit.INTERRUPTED, StopReason.FORBIDDEN: Exit.REFUSED}
+    if stopped and (unfinished or stopped.reason in code_of_stop):
+        return code_of_stop.get(stopped.reason, Exit.STOPPED)
     if account.uncertain:
         return Exit.UNCERTAIN
     return Exit.DEAD_LETTERS if account.dead_lettered else Exit.OK
@@ -204,7 +210,7 @@ def _stop_on_signals(sender: Sender) -> Iterator[None]:
 
     def stop(_signal: int, _frame: Any) -> None:
         signal.signal(signal.SIGINT, handlers.get(signal.SIGINT, signal.SIG_IGN))
-        sender.outcomes.stop(Stop.INTERRUPTED, "interrupted; run this again to go on")
+        sender.outcomes.stop(StopReason.INTERRUPTED, "interrupted; run this again to go on")
         console.note("stopping after the request in progress; Ctrl-C again abandons it: its events are then uncertain")
 
     signals = [number for name in STOP_SIGNALS if (number := getattr(signal, name, None))]

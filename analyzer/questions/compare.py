@@ -227,12 +227,17 @@ def compare(logs: Sequence[OpenLog], selection: Selection, sides: Sides | None, 
 
 def _union_scope(scopes: Sequence[Scope]) -> Scope:
     """Return a scope with the lookups of both sides of one log; those on both sides are counted once."""
-    for number, scope in enumerate(scopes):
-        # A table each: the queries of both sides have parameters of the same names, so they cannot be one query.
-        columns = "session_id, hash_id, kinds, first_at, events"
-        scope.selected.execute(f"CREATE OR REPLACE TEMP TABLE side_{number} AS SELECT {columns} FROM {{selected}}")
-    sql = "SELECT * FROM side_0 UNION SELECT * FROM side_1"
+    # A table each: the queries of both sides have parameters of the same names, so they cannot be one query.
+    sql = " UNION ".join(f"SELECT * FROM {_lookups_table(scope)}" for scope in scopes)
     return replace(scopes[0], selected=replace(scopes[0].selected, sql=sql))
+
+
+def _lookups_table(scope: Scope) -> str:
+    def build(table: str) -> None:
+        columns = "session_id, hash_id, kinds, first_at, events"
+        scope.selected.execute(f"CREATE TEMP TABLE {table} AS SELECT {columns} FROM {{selected}}")
+
+    return scope.log.derived_table("side", build, scope.selected)
 
 
 def _notes(sides: Sides, measures: tuple[SideMeasures, SideMeasures], limit: int) -> list[str]:

@@ -74,7 +74,7 @@ CLASSES = (
               "an earlier session missed the same hash, without a remote hit since: the upload never arrived",
               "failed task, read-only client, or refused upload", avoidable=True),
     MissClass("concurrent", "previous = 'miss' AND gap_us < imputed_ms * 1000",
-              "a repeat sooner after the earlier miss than the task takes: both sessions ran the task at the same time",
+              "missed again before the earlier session can have finished the task: both ran it at the same time",
               "the same commit built twice at the same time", avoidable=True),
     MissClass("expired", "previous = 'hit' AND gap_us > $retention_us",
               "the previous lookup was a remote hit, longer ago than the retention",

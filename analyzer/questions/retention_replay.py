@@ -166,7 +166,7 @@ def encode_uses(scope: Scope, observed: Observed, max_limit: int) -> Iterator[Us
 
 def _keys_per_batch(width: int) -> int:
     # A code has 62 bits: 64 less the sign and the bit that marks a hit.
-    return 1 << 62 - width.bit_length()
+    return 1 << (62 - width.bit_length())
 
 
 def _measure_gaps(codes: "pl.Series", saved_ms: "pl.Series", width: int, last_tick: int) -> Uses:

@@ -224,8 +224,8 @@ class BracketCounter:
     def find_end(self, text: str, position: int = 0) -> int | None:
         """Return the end of the value in this next piece; None if it continues after the piece, or is broken."""
         # A backslash that ended the previous piece escapes the first character of this one.
-        position += self._escaped and bool(text)
-        self._escaped = self._escaped and not text
+        if self._escaped and text:
+            position, self._escaped = position + 1, False
         while match := (self._STRING_SPECIAL if self._in_string else self._BRACKET_OR_QUOTE).search(text, position):
             mark, position = match[0], match.end()
             if mark == '"':

@@ -135,7 +135,7 @@ def _is_request_log(sample: Sample) -> bool:
 
 def _is_batches(sample: Sample) -> bool:
     if sample.only_empty_arrays:
-        return "[" not in sample.lines
+        return "[" not in sample.lines  # an array that spans lines is the format `array`
     if isinstance(sample.first_record, list):
         return not (sample.starts_with_array and _spans_lines(sample.content))
     # Lines of single events after empty arrays: the reader of batches accepts both.
@@ -167,7 +167,8 @@ class Format:
     items: ItemReader | None = None  # reads a log of events in Python
     duckdb: Literal["ndjson", "parquet"] | None = None  # how DuckDB reads a log of events itself
     document: documents.DocumentReader | None = None  # reads one JSON document that holds no events
-    is_one_value: bool = False  # its reader reports that a file is cut off; elsewhere that shows in the last line
+    reports_cuts: bool = False  # its reader notices that a file is cut off; elsewhere a missing last line end shows it
+    in_arrival_order: bool = False  # events are in the order in which the server received them
     hides_cuts: bool = False  # an item that is cut off can look complete, like a number without its last digits
 
 
@@ -181,14 +182,15 @@ FORMATS = {
         Format("metadata", _is_artifact_metadata, document=documents.read_artifact_metadata),
         Format("csv", partial(_is_delimited, ","), delimited.reader(","), hides_cuts=True),
         Format("tsv", partial(_is_delimited, "\t"), delimited.reader("\t"), hides_cuts=True),
-        Format("har", _is_har, har.read_har, is_one_value=True),
-        Format("requests", _is_request_log, requests.read_requests),
+        Format("har", _is_har, har.read_har, reports_cuts=True, in_arrival_order=True),
+        Format("requests", _is_request_log, requests.read_requests, in_arrival_order=True),
         Format("batches", _is_batches, array.read_batches),
-        Format("array", _is_array, array.read_array, is_one_value=True),
+        Format("array", _is_array, array.read_array, reports_cuts=True),
         Format("ndjson", _is_ndjson, duckdb="ndjson"),
     )
 }
 FORMAT_NAMES = tuple(FORMATS)
+IN_ARRIVAL_ORDER = tuple(entry.name for entry in FORMATS.values() if entry.in_arrival_order)
 DOCUMENT_FORMATS = tuple(entry.name for entry in FORMATS.values() if entry.document)  # they hold no events
 
 

@@ -78,9 +78,9 @@ Execute = Callable[..., sqlite3.Cursor]
 
 @dataclass(frozen=True, slots=True)
 class FinishedChunk:
-    """The outcome of a chunk: the state of its events, or None where they are unsent again.
+    """The outcome of a chunk: the new state of its events, or None if the server did not record them.
 
-    `uncertain_before` are the digests of events that an earlier request made uncertain: these are uncertain again.
+    `uncertain_before` are the digests of events that were uncertain before this request, and return to that state.
     """
 
     chunk_id: int

@@ -19,7 +19,7 @@ PAGE_BYTES = 16384  # large pages waste less of a chunk's row: 18 bytes per even
 MAGIC = b"SQLite format 3\0"
 COUNTER, APPLICATION = slice(60, 64), slice(68, 72)  # user_version, our open counter, and application_id in the header
 APPLICATION_ID = 0x63657265
-MAX_WAL_LEAD = 2  # the counter in the -wal leads the main file's by one more opening after a run that did not close it
+MAX_WAL_LEAD = 2  # how far the counter in the -wal may be ahead of the main file's: 1, or 2 after a run that was killed
 NAME_ANOTHER = Message("name another ", Option("journal"))
 NOT_WRITABLE = Message("the journal cannot be written; check its permissions, or ", NAME_ANOTHER)
 BUSY = "another replay is using the journal; run this again when it has ended"
@@ -141,7 +141,7 @@ def _counted(path: Path, database: sqlite3.Connection) -> Iterator[None]:
     database.execute("PRAGMA synchronous = FULL")
     _checkpoint(path, database)
     before = database.execute("PRAGMA user_version").fetchone()[0]
-    counter = before + 1 + before % 2
+    counter = before + 1 + before % 2  # the next odd number; after a kill `before` is odd itself
     database.execute(SET_COUNTER.format(counter))
     _checkpoint(path, database)
     database.execute(SET_COUNTER.format(counter))
@@ -166,12 +166,12 @@ def _keep_wal(real: Path) -> None:
 
 
 def _require_whole(path: Path, real: Path) -> None:
-    """Raise JournalError if the -wal is missing or from another time: SQLite would write that one into the journal."""
+    """Raise JournalError if the -wal is missing or from another time: SQLite would write a foreign one into it."""
     wal = _beside(real, "wal")
     # Checked twice: a run that closes in between removes the -wal and makes the counter even.
     if _is_open(real) and not wal.exists() and _is_open(real):
         problem = f"{path}: the last run did not close it, and {wal.name}, which holds what was sent last, is missing"
-        advice = "restore that file too (an empty one in its place accepts that events may be sent twice)"
+        advice = "restore it too (or create an empty file of that name, if events may be sent twice)"
         raise JournalError(f"{problem}; {advice}")
     counter = _open_counter(real)
     if counter is None or not wal.exists() or not wal.stat().st_size:

@@ -1,6 +1,7 @@
 """Classifies the outcome of each request, and decides what follows: confirm, retry, split, hold, or stop the run.
 
-Confirmed events are never sent again, events that were surely not processed may be, all others are uncertain.
+Events of a request that was surely not processed are sent again. Confirmed events are never sent again. All others are
+uncertain: the server may have recorded them.
 """
 
 import random
@@ -121,7 +122,7 @@ def remedy_for(outcome: Outcome) -> str:
     return REMEDIES.get(outcome.code) or REMEDIES.get(status or 0) or default
 
 
-class Stop(Enum):
+class StopReason(Enum):
     """Why a run ended with events unsent."""
 
     LIMIT = "a limit of the options was reached"
@@ -134,7 +135,7 @@ class Stop(Enum):
 class Stopped:
     """Why a run ended early, and the message for the user."""
 
-    stop: Stop
+    reason: StopReason
     message: str
 
 
@@ -171,9 +172,9 @@ class OutcomeHandler:
         self._refused_probes = self._uncertain_in_a_row = 0
         self._last_was_confirmed = False
 
-    def stop(self, stop: Stop, message: str) -> None:
+    def stop(self, reason: StopReason, message: str) -> None:
         """End the run after the requests in progress; the first reason counts."""
-        self.stopped = self.stopped or Stopped(stop, message)
+        self.stopped = self.stopped or Stopped(reason, message)
         self.stopping.set()
 
     def add(self, **counts: int) -> None:
@@ -187,7 +188,7 @@ class OutcomeHandler:
         limit = self._options.max_requests
         with self._lock:
             if limit is not None and self.counts.requests >= limit:
-                self.stop(Stop.LIMIT, Message(Option("max_requests", limit), " reached; run this again to go on"))
+                self.stop(StopReason.LIMIT, Message(Option("max_requests", limit), " reached; run this again to go on"))
                 return False
             self.counts.requests += 1
             return True
@@ -216,7 +217,7 @@ class OutcomeHandler:
             return UNCERTAIN, self._resend_uncertain(job, outcome)
         if kind is Kind.FORBIDDEN:
             # The next run sends this job: the server refused the run, not the events.
-            self.stop(Stop.FORBIDDEN, Message(str(outcome), ": ", remedy_for(outcome)))
+            self.stop(StopReason.FORBIDDEN, Message(str(outcome), ": ", remedy_for(outcome)))
             return None, [job]
         # Concurrent requests are throttled together: only the first of them slows the run down.
         if kind is Kind.THROTTLED and self._rate_limiter.paused_until <= self._clock.now():
@@ -244,7 +245,7 @@ class OutcomeHandler:
         result = "are dead letters" if self.counts.confirmed else "stay unsent, because the server accepted no event"
         first = f"the first is {job.chunk.text}: {outcome}"
         refused = f"{len(self._suspects)} events{origin} were refused and {result}"
-        self.stop(Stop.FAILED, f"{refused}; {first}; check the team and the server, then run this again")
+        self.stop(StopReason.FAILED, f"{refused}; {first}; check the team and the server, then run this again")
 
     def take_dead_letters(self, *, at_the_end: bool = False) -> list[tuple[Job, Outcome]]:
         """Return suspects that are dead letters: the server just confirmed other events, or the run is over.
@@ -268,7 +269,7 @@ class OutcomeHandler:
         self._uncertain_in_a_row += 1
         if self._uncertain_in_a_row >= self._options.max_uncertain:
             problem = f"for {self._uncertain_in_a_row} requests in a row it is uncertain whether they were recorded"
-            self.stop(Stop.FAILED, f"{problem} ({outcome}); check the server, then run this again")
+            self.stop(StopReason.FAILED, f"{problem} ({outcome}); check the server, then run this again")
         elif self._options.resend:
             retry = self._retry(job, outcome)
             return [] if self.stopping.is_set() else retry
@@ -283,7 +284,7 @@ class OutcomeHandler:
         if attempts > self._options.retries or now + seconds - since > self._options.retry_for:
             wait = f" and asks to wait {retry_after:.0f} s" if retry_after else ""
             attempted = f"given up after {attempts} attempt{'s' * (attempts > 1)} in {now - since:.0f} s"
-            self.stop(Stop.FAILED, f"{outcome}{wait}; {attempted}; run this again later")
+            self.stop(StopReason.FAILED, f"{outcome}{wait}; {attempted}; run this again later")
         else:
             self.waiting = f"{outcome}, waiting {seconds:.0f} s"
             self._rate_limiter.pause(seconds)

@@ -72,10 +72,11 @@ LIMIT = "CREATE OR REPLACE TEMP TABLE selected_event AS FROM selected_event ORDE
 JOURNAL_EVENTS = "CREATE TEMP TABLE journal_event (team_index INTEGER, state VARCHAR, digest VARCHAR)"
 INSERT_JOURNAL_EVENTS = "INSERT INTO journal_event SELECT $team_index, $state, unnest($digests::VARCHAR[])"
 
-# An event recorded under two names of a team has the more certain state, which comes first in the alphabet.
-DISTINCT_JOURNAL_EVENTS = """
+# An event recorded under two names of a team has the more certain of both states.
+BY_CERTAINTY = [CONFIRMED, DEAD_LETTERED, UNCERTAIN, UNCLEAR_TEAM]
+DISTINCT_JOURNAL_EVENTS = f"""
 CREATE OR REPLACE TEMP TABLE journal_event AS
-SELECT team_index, min(state) AS state, digest FROM journal_event GROUP BY ALL
+SELECT team_index, arg_min(state, list_position({BY_CERTAINTY}, state)) AS state, digest FROM journal_event GROUP BY ALL
 """
 COUNT_JOURNAL_EVENTS = f"SELECT count(*), count(*) FILTER (state <> '{UNCLEAR_TEAM}') FROM journal_event"
 

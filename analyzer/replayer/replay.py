@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from analyzer.errors import AccountingError, JournalError, Message, Option, UsageError
 from analyzer.replayer.dead_letters import DeadLetters, dead_letters_path
 from analyzer.replayer.journal import DEAD_LETTERED, STATES, Journal
-from analyzer.replayer.outcome import TIMED_OUT, Counts, Kind, Stop, Stopped, remedy_for
+from analyzer.replayer.outcome import TIMED_OUT, Counts, Kind, Stopped, StopReason, remedy_for
 from analyzer.replayer.pending import UNCLEAR_TEAM, PendingEvents, ReplayRequest, StateCounts
 from analyzer.replayer.sender import Sender
 from analyzer.replayer.settings import Server
@@ -144,7 +144,7 @@ class Replay:
         """Return the note on events that are uncertain because their team is unclear, if there are any."""
         if not self.pending.unclear_events:
             return []
-        sent = f"{self.pending.unclear_events:,} events were sent by a slug that two team ids have"
+        sent = f"{self.pending.unclear_events:,} events were sent under a slug that two team ids share"
         resend = (Option("on_uncertain", "resend"), " sends them, and all other uncertain events")
         return [Message(f"{sent}, perhaps to this team, and are not sent again: ", *resend)]
 
@@ -170,17 +170,18 @@ class Replay:
     def preflight(self, transport: "Transport") -> Stopped | None:
         """Ask the server, for the first team, whether it accepts events; return why the run must not start.
 
-        A server without an answer does not prevent the run, but one that is down does: all events would be uncertain.
+        A server that answers 502, 503 or 504, or does not answer in time, would make all events uncertain. One that
+        cannot be reached does not stop the run: its requests are not sent, so they are safely tried again.
         """
         context = next(c for c in self.pending.contexts if self.pending.team_of(c.team_name) in self.states_by_team)
         outcome = transport.preflight(context)
         if outcome.kind is Kind.CONFIRMED and outcome.message in ("disabled", "over_limit", "paused"):
             team = context.slug or context.team_id or "this server"
-            return Stopped(Stop.FORBIDDEN, f"remote caching of {team} is {outcome.message}")
+            return Stopped(StopReason.FORBIDDEN, f"remote caching of {team} is {outcome.message}")
         if outcome.kind is Kind.FORBIDDEN and outcome.status not in UNSUPPORTED:
-            return Stopped(Stop.FORBIDDEN, Message(str(outcome), ": ", remedy_for(outcome)))
+            return Stopped(StopReason.FORBIDDEN, Message(str(outcome), ": ", remedy_for(outcome)))
         if outcome.status in UNAVAILABLE or outcome.code == TIMED_OUT:
-            return Stopped(Stop.FAILED, f"the preflight failed: {outcome}; check the server, then run this again")
+            return Stopped(StopReason.FAILED, f"the preflight failed: {outcome}; check the server, then run this again")
         return None
 
     def account(self, now: Counts, seconds: float = 0.0) -> Account:
@@ -249,14 +250,16 @@ def execute(
         has_work = replay.states.unsent or (options.resend and replay.states.uncertain)
         refusal = replay.preflight(transport) if options.preflight and has_work else None
         if refusal:
-            outcomes.stop(refusal.stop, refusal.message)
+            outcomes.stop(refusal.reason, refusal.message)
         else:
             try:
                 follow(sender.run(replay.pending.chunks()), replay, sender)
             except (JournalError, OSError) as error:
                 is_journal_sound = False
                 problem = error.message if isinstance(error, JournalError) else error.strerror or str(error)
-                outcomes.stop(Stop.FAILED, Message(problem, "; events whose requests were in progress are uncertain"))
+                outcomes.stop(
+                    StopReason.FAILED, Message(problem, "; events whose requests were in progress are uncertain")
+                )
     counts = outcomes.counts
     if is_journal_sound:
         replay.close(counts, outcomes.last_error)

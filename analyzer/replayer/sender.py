@@ -13,7 +13,7 @@ from analyzer.errors import Message, Option
 from analyzer.replayer.chunk import Chunk, count_digests
 from analyzer.replayer.journal import FinishedChunk, Journal
 from analyzer.replayer.options import ReplayOptions
-from analyzer.replayer.outcome import Clock, Counts, Kind, Outcome, OutcomeHandler, Stop
+from analyzer.replayer.outcome import Clock, Counts, Kind, Outcome, OutcomeHandler, StopReason
 from analyzer.replayer.scheduling import Job, RateLimiter, WorkQueue
 from analyzer.replayer.teams import TeamName
 
@@ -107,7 +107,7 @@ class Sender:
         if outcome.kind is Kind.TOO_BIG and chunk.events > 1:
             self._queue.limit_body(size_bytes)
         if outcome.kind not in (Kind.CONFIRMED, Kind.AMBIGUOUS):
-            # Not recorded by the server: free the events before another thread may send them again.
+            # The server did not record these events. The journal must say so before another thread may send them again.
             message = f"uncertain by an earlier request; resent: {outcome}"
             self._record([FinishedChunk(chunk_id, None, None, message, before)])
             self.outcomes.add(uncertain=count_digests(before))
@@ -138,5 +138,5 @@ class Sender:
         if now >= self._end:
             limit = self._options.max_duration
             reached = Message(Option("max_duration"), f" reached after {limit:g} s; run this again to go on")
-            self.outcomes.stop(Stop.LIMIT, reached)
+            self.outcomes.stop(StopReason.LIMIT, reached)
         return not self._stopping.is_set()

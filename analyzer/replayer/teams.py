@@ -39,7 +39,7 @@ def request_context(logged: Context, options: ReplayOptions, default_team: TeamN
 
 
 class Teams:
-    """Decides which names are one team: all names with its id, and its slug alone where no other id has that slug.
+    """Decides which names are one team. A team is an id; a slug alone is the team that has it, if only one team does.
 
     >>> teams = Teams([("team_1", ""), ("team_1", "web"), ("", "web"), ("team_2", "docs"), ("team_3", "docs")])
     >>> [teams.team_of(name) for name in (("team_1", ""), ("", "web"), ("team_2", "docs"), ("", "docs"))]

@@ -92,7 +92,8 @@ class Transport:
                 return Outcome(Kind.NOT_SENT, message=message)
             code = UNTRUSTED if invalid_certificate.verify_code in UNKNOWN_AUTHORITY else ""
             return Outcome(Kind.FORBIDDEN, message=message, code=code)
-        return Outcome(Kind.AMBIGUOUS, message=message, code=TIMED_OUT * isinstance(error, httpx.TimeoutException))
+        code = TIMED_OUT if isinstance(error, httpx.TimeoutException) else ""
+        return Outcome(Kind.AMBIGUOUS, message=message, code=code)
 
     def _answer(self, response: httpx.Response) -> Outcome:
         """Return the outcome of an answer; its status counts even if its body cannot be read."""

@@ -4,7 +4,7 @@ import random
 
 from analyzer.replayer.chunk import Chunk
 from analyzer.replayer.options import ReplayOptions
-from analyzer.replayer.outcome import Clock, Kind, Outcome, OutcomeHandler, Stop
+from analyzer.replayer.outcome import Clock, Kind, Outcome, OutcomeHandler, StopReason
 from analyzer.replayer.scheduling import Job, RateLimiter, backoff_seconds
 from analyzer.replayer.teams import Context
 
@@ -73,4 +73,4 @@ def test_what_the_server_asks_to_wait_holds_the_whole_run() -> None:
     assert (limiter.interval_seconds, limiter.paused_until) == (0.1, 130)
     handler.handle(again, Outcome(Kind.THROTTLED, 429, retry_after_seconds=400))
     assert handler.stopped
-    assert handler.stopped.stop is Stop.FAILED
+    assert handler.stopped.reason is StopReason.FAILED

@@ -2,6 +2,7 @@
 
 from analyzer.errors import Option
 from analyzer.questions.doctor import FIRST_SESSIONS, TOP_NAMES, Finding, minute_text
+from analyzer.readers.formats import IN_ARRIVAL_ORDER
 from analyzer.times import FIRST_CLIENT_AT
 
 CUT_FILES = Finding(
@@ -144,7 +145,7 @@ FROM counted HAVING count(*) > 0 ORDER BY ALL
     options=(Option("columns"),),
 )
 
-# Only request logs and HAR files are written in the order of arrival; the order of other rows means nothing.
+# Only some formats are written in the order of arrival; the order of rows in others means nothing.
 CLOCK_STEPS = Finding(
     name="clock_steps",
     definition="event times that step back by more than a minute within a file in the order of arrival (request logs"
@@ -154,7 +155,7 @@ WITH arrived AS (
     SELECT file_id, position, happened_at,
            lag(happened_at) OVER (PARTITION BY file_id ORDER BY position) AS before_at
     FROM event
-    WHERE happened_at IS NOT NULL AND file_id IN (SELECT id FROM file WHERE format IN ('requests', 'har')))
+    WHERE happened_at IS NOT NULL AND file_id IN (SELECT id FROM file WHERE format IN {IN_ARRIVAL_ORDER}))
 SELECT count(*), f.name, max(epoch_ms(before_at) - epoch_ms(happened_at)) // 60000,
        arg_max(position, before_at - happened_at), {minute_text("arg_max(before_at, before_at - happened_at)")},
        {minute_text("arg_max(happened_at, before_at - happened_at)")}
@@ -169,7 +170,7 @@ GROUP BY file_id, f.name ORDER BY count(*) DESC, f.name, file_id
 
 # Time is counted in working days: `worked` grows from Monday to Friday and stands still on weekends (day 0 of the epoch
 # was a Thursday, hence + 3). With fewer than 100 intervals the 99th percentile would be the longest interval itself,
-# so the second longest is the usual maximum there.
+# which may be the gap itself, so the second longest is used there.
 GAPS = Finding(
     name="gaps",
     definition="more than three days between the starts of two sessions, not counting Saturdays and Sundays, and more"
