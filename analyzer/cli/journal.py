@@ -122,7 +122,7 @@ def verify(
     inputs: SourceOptions, journal_path: Path | None, api: str | None, team_id: str | None, slug: str | None,
     force: bool, selection: Selection,
 ) -> int:  # fmt: skip
-    """Check that the journal is sound; with SOURCE, compare it with these events.
+    """Check that the journal is sound, and compare it with SOURCE.
 
     \b
     Examples, once something has been sent:

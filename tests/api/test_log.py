@@ -28,10 +28,8 @@ NAMES = {
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("api") / "cache.duckdb"
-    analyzer.load(SAMPLE, into=path).close()
-    return path
+def archive(sample_archive: Path) -> Path:
+    return sample_archive
 
 
 def test_the_exported_names() -> None:

@@ -3,22 +3,21 @@
 from pathlib import Path
 
 import pytest
+from conftest import SAMPLE
 from replay.server import TOKEN, Strict, serving
 
 import analyzer
 
-SAMPLE = Path(__file__).parents[2] / "sample_data"
 
-
-def test_a_plan_then_a_run_then_nothing(tmp_path: Path) -> None:
+def test_a_plan_then_a_run_then_nothing(sample_archive: Path, tmp_path: Path) -> None:
     journal = tmp_path / "j.sqlite"
     with serving(Strict()) as strict:
-        chosen = {"api": strict.url, "token": TOKEN, "journal": journal, "team": "web", "until": "2026-09-10"}
-        plan = analyzer.replay(SAMPLE, **chosen).plan
+        chosen = {"api": strict.url, "token": TOKEN, "journal": journal, "team": "web", "until": "2026-09-03"}
+        plan = analyzer.replay(sample_archive, **chosen).plan
         assert plan
         assert not journal.exists()
-        done = analyzer.replay(SAMPLE, **chosen, execute=True, requests_per_minute=0)
-        again = analyzer.replay(SAMPLE, **chosen, execute=True, requests_per_minute=0)
+        done = analyzer.replay(sample_archive, **chosen, execute=True, requests_per_minute=0)
+        again = analyzer.replay(sample_archive, **chosen, execute=True, requests_per_minute=0)
     assert (done.stopped, done.refused, done.plan) == (None, None, None)
     assert done.account.confirmed == done.account.selected == plan.events == len(strict.events()) > 0
     assert done.account.requests == plan.requests
@@ -35,10 +34,10 @@ def test_what_is_not_sent_is_said(tmp_path: Path) -> None:
     assert "no event is selected" in none.notes
 
 
-def test_a_run_that_stops_says_why(tmp_path: Path) -> None:
+def test_a_run_that_stops_says_why(sample_archive: Path, tmp_path: Path) -> None:
     with serving(Strict()) as strict:
         done = analyzer.replay(
-            SAMPLE, api=strict.url, token="wrong", journal=tmp_path / "j", execute=True, team="web"  # noqa: S106
+            sample_archive, api=strict.url, token="wrong", journal=tmp_path / "j", execute=True, team="web"  # noqa: S106
         )  # fmt: skip
     assert done.stopped
     assert done.stopped.endswith("the token is not valid: check token")

@@ -21,8 +21,8 @@ def test_lazy_frames_are_of_the_view_that_answers(source: str, view: View) -> No
         assert log.events().select(pl.len()).collect().item() == told["events"] > told["lookups"] > 1000
 
 
-def test_lazy_frames_of_views_have_the_same_columns() -> None:
-    with analyzer.load(SAMPLE, view="runs") as runs, analyzer.load(SAMPLE, view="events") as events:
+def test_lazy_frames_of_views_have_the_same_columns(sample_archive: Path) -> None:
+    with analyzer.load(sample_archive, view="runs") as runs, analyzer.load(sample_archive, view="events") as events:
         assert runs.events().collect_schema() == events.events().collect_schema()
         assert runs.lookups().collect_schema() == events.lookups().collect_schema()
 

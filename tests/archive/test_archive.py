@@ -81,6 +81,7 @@ def test_the_context_of_a_lookup_is_that_of_its_first_event(cli: Cli, log: Any, 
         assert [(row["team"], row["lookups"], row["remote_hits"]) for row in rows] == [("early", 1, 1)]
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_run_again(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     logs.mkdir()

@@ -119,6 +119,7 @@ def test_no_key_is_overlooked(seed: int, session: str, cli: Cli, log: Any, tmp_p
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gathered", ["an event a line", "a batch a line"])
 def test_lines_that_fill_the_memory_are_read_in_pieces(
     gathered: str, cli: Cli, log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

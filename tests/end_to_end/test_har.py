@@ -16,6 +16,8 @@ from end_to_end import mitmdump, monorepo
 from end_to_end.scenarios import Scenario, Stage, World
 from end_to_end.test_recipes import cacheable, milliseconds, sessions, stats
 
+pytestmark = pytest.mark.slow  # mitmproxy is installed and started
+
 EVENTS = "/v8/artifacts/events"
 REPORT = f"{EVENTS}?slug=acme"
 

@@ -12,8 +12,6 @@ from conftest import Cli, event, ndjson
 
 from analyzer.render.time_series import Buckets
 
-SAMPLE = Path(__file__).parents[2] / "sample_data"
-
 
 def of(count: int, **fields: Any) -> list[dict[str, Any]]:
     """Remote lookups of 20 days, three of four hits; a field that is a function gets their number."""
@@ -135,20 +133,20 @@ def test_markdown_fits_into_a_comment(cli: Cli, log: Any) -> None:
     assert len(page.encode()) < 60_000
 
 
-def test_what_changed_distinguishes_rates_from_the_mix(cli: Cli) -> None:
-    page = cli("report", SAMPLE, "--format", "markdown").out
+def test_what_changed_distinguishes_rates_from_the_mix(sample_archive: Path, cli: Cli) -> None:
+    page = cli("report", sample_archive, "--format", "markdown").out
     assert "Hit rate rose by 9.3 points; time saved fell by 6 h 59 min." in page
     assert "the mix of teams: it accounts for +9.3 points, their own hit rates for 0.0 points." in page
     assert "the number of days with lookups is 6 in the 7 days before, but 1 in the last 7 days." in page
-    fell = cli("report", SAMPLE, "--since", "2026-10-26", "--until", "2026-11-09", "--format", "markdown").out
+    fell = cli("report", sample_archive, "--since", "2026-10-26", "--until", "2026-11-09", "--format", "markdown").out
     assert "Compares this period (2026-10-26 to 2026-11-08) with the period before (2026-10-12 to 2026-10-25)." in fell
     assert "Most of the change is from team web: it accounts for -13.2 points;" in fell
     assert "its own hit rate went from 95.1 % to 63.0 %." in fell
 
 
-def test_the_page_names_its_filters(cli: Cli, tmp_path: Path) -> None:
+def test_the_page_names_its_filters(sample_archive: Path, cli: Cli, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    assert cli("report", SAMPLE, "--team", "web", "--since", "2026-11-01", "-o", page).code == 0
+    assert cli("report", sample_archive, "--team", "web", "--since", "2026-11-01", "-o", page).code == 0
     text = page.read_text()
     assert "<title>Remote build cache report: team web, since 2026-11-01</title>" in text
     assert "204,115 events read = 12,097 kept" in text

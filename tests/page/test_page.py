@@ -8,17 +8,16 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli, event, ndjson
 
-SAMPLE = Path(__file__).parents[2] / "sample_data"
 FORMATS = ("html", "markdown", "json", "table", "csv")
 
 
 @pytest.mark.parametrize("chosen", [[], ["--where", "duration < 4000"]])
-def test_the_page_has_the_numbers_of_the_commands(cli: Cli, chosen: list[str]) -> None:
+def test_the_page_has_the_numbers_of_the_commands(sample_archive: Path, cli: Cli, chosen: list[str]) -> None:
     filters = ["--team", "data", "--since", "2026-09-20", "--until", "2026-11-10", *chosen]
-    page = cli("report", SAMPLE, *filters, "--format", "json")
+    page = cli("report", sample_archive, *filters, "--format", "json")
     assert page.code == 0, page.err
-    stats = cli("stats", SAMPLE, *filters, "--by", "day", "--format", "json")
-    misses = cli("misses", SAMPLE, *filters, "--limit", "15", "--format", "json")
+    stats = cli("stats", sample_archive, *filters, "--by", "day", "--format", "json")
+    misses = cli("misses", sample_archive, *filters, "--limit", "15", "--format", "json")
     (totals,), (missed,) = stats.table("totals"), misses.table("misses")
     answer = {row["measure"]: row["value"] for row in page.table("answer")}
     assert answer["hit_rate"] == totals["hit_rate"]
@@ -36,8 +35,8 @@ def test_the_page_has_the_numbers_of_the_commands(cli: Cli, chosen: list[str]) -
     }
     costliest = page.table("top")
     assert costliest == [{name: row[name] for name in costliest[0]} for row in misses.table("top")]
-    assert page.table("curve") == cli("retention", SAMPLE, *filters, "--format", "json").table("curve")
-    assert page.table("findings") == cli("doctor", SAMPLE, *filters, "--format", "json").table("findings")
+    assert page.table("curve") == cli("retention", sample_archive, *filters, "--format", "json").table("curve")
+    assert page.table("findings") == cli("doctor", sample_archive, *filters, "--format", "json").table("findings")
     week = page.table("by_weekday_and_hour")
     assert sum(row["lookups"] for row in week) == totals["lookups"]
     spread = [row for row in page.table("scatter") if row["outlier"] is None]
@@ -45,15 +44,24 @@ def test_the_page_has_the_numbers_of_the_commands(cli: Cli, chosen: list[str]) -
     assert page.json["input"] == stats.json["input"]
 
 
-def test_the_period_before_has_the_same_length(cli: Cli) -> None:
-    page = cli("report", SAMPLE, "--team", "web", "--since", "2026-09-10", "--until", "2026-09-20", "--format", "json")
+def test_the_period_before_has_the_same_length(sample_archive: Path, cli: Cli) -> None:
+    page = cli(
+        "report", sample_archive, "--team", "web", "--since", "2026-09-10", "--until", "2026-09-20", "--format", "json"
+    )
     before, after = page.table("sides")
     assert (before["side"], after["side"]) == ("the period before", "this period")
-    chosen = [SAMPLE, "--where", "duration < 4000", "--format", "json"]
+    chosen = [sample_archive, "--where", "duration < 4000", "--format", "json"]
     changed, weeks = cli("report", *chosen).table("sides"), cli("compare", *chosen).table("sides")
     assert [row["lookups"] for row in changed] == [row["lookups"] for row in weeks]
     compared = cli(
-        "compare", SAMPLE, "2026-08-31..2026-09-10", "2026-09-10..2026-09-20", "--team", "web", "--format", "json"
+        "compare",
+        sample_archive,
+        "2026-08-31..2026-09-10",
+        "2026-09-10..2026-09-20",
+        "--team",
+        "web",
+        "--format",
+        "json",
     )
     names = set(before) - {"side"}
     wanted = compared.table("sides")
@@ -62,8 +70,11 @@ def test_the_period_before_has_the_same_length(cli: Cli) -> None:
     ]
 
 
-def test_without_a_period_the_last_week_is_compared(cli: Cli) -> None:
-    page, compared = cli("report", SAMPLE, "--format", "json"), cli("compare", SAMPLE, "--format", "json")
+def test_without_a_period_the_last_week_is_compared(sample_archive: Path, cli: Cli) -> None:
+    page, compared = (
+        cli("report", sample_archive, "--format", "json"),
+        cli("compare", sample_archive, "--format", "json"),
+    )
     sides = [{**row, "side": row["side"].partition(": ")[2]} for row in compared.table("sides")]
     assert page.table("sides") == sides
 
@@ -115,8 +126,8 @@ def test_recordings(source: Path, cli: Cli, tmp_path: Path) -> None:
     assert text.count("<svg") == text.count("</svg>") >= 3
 
 
-def test_markdown_is_small_and_has_sparklines(cli: Cli) -> None:
-    page = cli("report", SAMPLE, "--format", "markdown").out
+def test_markdown_is_small_and_has_sparklines(sample_archive: Path, cli: Cli) -> None:
+    page = cli("report", sample_archive, "--format", "markdown").out
     assert len(page.encode()) < 60_000
     assert re.search(
         r"^Hit rate by day, 2026-09-25 to 2026-11-23: [▁▂▃▄▅▆▇█·]{60} \(last 91.1 %\)$", page, re.MULTILINE
@@ -134,8 +145,8 @@ def test_names_stay_text_in_markdown(log: Any, cli: Cli) -> None:
     assert "\\[a\\](javascript:b)" in page
 
 
-def test_single_events_cannot_be_chosen(cli: Cli) -> None:
-    result = cli("report", SAMPLE, "--source", "REMOTE")
+def test_single_events_cannot_be_chosen(sample_archive: Path, cli: Cli) -> None:
+    result = cli("report", sample_archive, "--source", "REMOTE")
     assert result.code == 2
     assert "`report` needs both events of a lookup" in result.err
 
@@ -159,8 +170,8 @@ def test_the_page_forbids_the_network(cli: Cli, log: Any, tmp_path: Path) -> Non
     assert not re.search(r"(?:src|href)=\"(?!#)", page)
 
 
-def test_other_answers_can_be_pages_too(cli: Cli, tmp_path: Path) -> None:
-    assert cli("stats", SAMPLE, "--by", "team", "-o", tmp_path / "stats.html").code == 0
+def test_other_answers_can_be_pages_too(sample_archive: Path, cli: Cli, tmp_path: Path) -> None:
+    assert cli("stats", sample_archive, "--by", "team", "-o", tmp_path / "stats.html").code == 0
     page = (tmp_path / "stats.html").read_text()
     assert page.count("<table>") == 2
     assert "<svg" not in page

@@ -241,6 +241,7 @@ def test_against_brute_force(cli: Cli, tmp_path: Path, events: list[dict[str, An
     assert by_day == {day: brute.totals_of(lookups) for day, lookups in days.items()}
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=st.lists(EVENTS, min_size=1, max_size=30), cuts=st.lists(st.integers(0, 30), max_size=4), data=st.data())
 def test_an_archive_of_shuffled_pieces_answers_the_same(

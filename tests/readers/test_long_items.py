@@ -39,6 +39,7 @@ FILLERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("packed", ["plain", "gzip"])
 @pytest.mark.parametrize("filler", FILLERS)

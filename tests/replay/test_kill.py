@@ -47,7 +47,7 @@ def run_killed(step: str, count: int, log: Path, strict: Strict, journal: Path, 
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("size", [1, 2, 7, 100, 1000])
+@pytest.mark.parametrize("size", [1, 100, *(pytest.param(size, marks=pytest.mark.slow) for size in (2, 7, 1000))])
 def test_killed_at_every_step(
     step: str, size: int, replay: Replay, strict: Strict, log: Any, tmp_path: Path, cli: Cli
 ) -> None:
@@ -69,7 +69,7 @@ def test_killed_at_every_step(
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("count", [9, 31])
+@pytest.mark.parametrize("count", [9, pytest.param(31, marks=pytest.mark.slow)])
 def test_many_senders_killed_while_halving(
     step: str, count: int, replay: Replay, strict: Strict, log: Any, tmp_path: Path, cli: Cli
 ) -> None:
@@ -119,6 +119,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_programme_of_faults_kills_and_selections(data: st.DataObject) -> None:
