@@ -79,7 +79,7 @@ def replay(
         max_bytes: maximum size of a request body.
         requests_per_minute: rate of requests; 0 means no limit.
         concurrency: number of simultaneous requests.
-        retries: attempts after the first, for events that were surely not recorded.
+        retries: attempts after the first, for events that were certainly not recorded.
         retry_for: maximum time for these attempts, in seconds.
         max_requests: stop after this many requests.
         max_duration: stop after this many seconds.

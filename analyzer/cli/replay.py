@@ -71,7 +71,7 @@ _OPTIONS = (
     _pace("--max-duration", type=Seconds(), help="Stop after 30s, 5m, 2h (plain numbers are seconds)."),
     _failure(
         "--retries", **_COUNT, **_default("retries"),
-        help="Attempts after the first, for events that were surely not recorded.",
+        help="Attempts after the first, for events that were certainly not recorded.",
     ),
     _failure(
         "--retry-for", type=Seconds(), default=DEFAULTS.retry_for,

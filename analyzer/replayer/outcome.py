@@ -1,7 +1,7 @@
 """Classifies the outcome of each request, and decides what follows: confirm, retry, split, hold, or stop the run.
 
-Events of a request that was surely not processed are sent again. Confirmed events are never sent again. All others are
-uncertain: the server may have recorded them.
+Events of a request that was certainly not processed are sent again. Confirmed events are never sent again. All others
+are uncertain: the server may have recorded them.
 """
 
 import random

@@ -16,12 +16,20 @@ from analyzer.cli import COMMANDS
 from analyzer.cli import cli as program
 from analyzer.replayer.journal import Journal
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 
 def link_small_sample(directory: Path) -> None:
-    """Make `sample_data` there without its CSV file, which takes half of the time to load."""
+    """Make `sample_data` there, with the first rows of its CSV file, which takes half of the time to load."""
     (directory / "sample_data").mkdir()
     for path in SAMPLE.iterdir():
-        if ".csv" not in path.suffixes:
+        if ".csv" in path.suffixes:
+            rows = zstd.decompress(path.read_bytes()).splitlines(keepends=True)[:1000]
+            (directory / "sample_data" / path.name).write_bytes(zstd.compress(b"".join(rows)))
+        else:
             (directory / "sample_data" / path.name).symlink_to(path)
 
 

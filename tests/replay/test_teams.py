@@ -103,7 +103,7 @@ def test_what_went_by_a_slug_is_held_where_another_team_has_it_too(replay: Repla
     replay(named(first))
     held = replay(named(first, second))
     assert (held.code, held.json["uncertain"], held.json["unsent"], len(strict.taken)) == (8, 2, 0, 1)
-    assert "2 events were sent by a slug that two team ids have" in held.err
+    assert "2 events were sent under a slug that two team ids share" in held.err
     found = replay(named(first, second), "--on-uncertain", "resend")
     assert (found.code, found.json["confirmed"], len(strict.taken)) == (0, 2, 3)
 
