@@ -26,18 +26,31 @@ CREATE OR REPLACE TEMP TABLE staged (
 The columns from `session` to `interactive` are JSON text. The keys are hashes of that text, to join by within a load.
 """
 
-ISSUES_TYPE = '{"line":"BIGINT","item":"BIGINT","reason":"VARCHAR","unknown_keys":["VARCHAR"],"text":"VARCHAR"}'
-"""The structure of `issues`, JSON text that only rejected rows and those with unknown keys have."""
+ISSUES_TYPE = (
+    '{"line":"BIGINT","item":"BIGINT","reason":"VARCHAR","unknown_keys":["VARCHAR"],"in_seconds":"BOOLEAN",'
+    '"text":"VARCHAR"}'
+)
+"""The structure of `issues`, JSON text of rejected rows, and of those with unknown keys or with a time in seconds."""
 
-_ISO_TIME = r'"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.]\d+)?)? ?(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?)?"'
+_NUMBER = r'"?-?\d+([.]\d+)?([eE][+]?\d+)?"?'
+_OFFSET = r"(Z|UTC|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)"
+_ISO_TIME = rf'"\d{{4}}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?( ?{_OFFSET})?)?"'
+
+# Clients have sent events since 2021, so the size of a number shows its unit: 1e11 seconds are in the year 5138, 1e11
+# milliseconds in 1973.
+_EPOCH = "try_cast(trim(timestamp, '\"') AS DOUBLE)"
+_EPOCH_US = f"""
+CASE WHEN abs({_EPOCH}) < 1e11 THEN {_EPOCH} * 1e6
+     WHEN abs({_EPOCH}) < 1e14 THEN {_EPOCH} * 1e3
+     WHEN abs({_EPOCH}) < 1e17 THEN {_EPOCH} ELSE try_cast(trim(timestamp, '"') AS BIGINT) // 1000 END
+"""
 
 # Most logs write times in the first way, which is much faster to parse than the general one.
 _HAPPENED_AT = f"""
-coalesce(try_strptime(timestamp, '"%Y-%m-%dT%H:%M:%S.%gZ"'),
-         CASE WHEN timestamp >= '#'
-              THEN try(make_timestamp(try_cast(try_cast(timestamp AS DOUBLE) * 1000 AS BIGINT)))
-              WHEN regexp_full_match(timestamp, '{_ISO_TIME}')
-              THEN try_cast(timestamp[2:-2] AS TIMESTAMPTZ)::TIMESTAMP END)
+CASE WHEN timestamp LIKE '"____-__-__T__:__:__.___Z"' THEN try_strptime(timestamp, '"%Y-%m-%dT%H:%M:%S.%gZ"')
+     WHEN regexp_full_match(timestamp, '{_ISO_TIME}')
+     THEN try_cast(regexp_replace(replace(timestamp[2:-2], ',', '.'), ' ?(UTC|Z)$', 'Z') AS TIMESTAMPTZ)::TIMESTAMP
+     WHEN regexp_full_match(timestamp, '{_NUMBER}') THEN try(make_timestamp(try_cast({_EPOCH_US} AS BIGINT))) END
 """
 
 # The products are the values of `kind`: 1 LOCAL HIT, 2 LOCAL MISS, 4 REMOTE HIT, 8 REMOTE MISS.
@@ -45,6 +58,7 @@ _PARSED = f"""
 SELECT *, CASE event WHEN '"HIT"' THEN 1::UTINYINT WHEN '"MISS"' THEN 2::UTINYINT END
           * CASE source WHEN '"LOCAL"' THEN 1::UTINYINT WHEN '"REMOTE"' THEN 4::UTINYINT END AS parsed_kind,
        try_cast(duration AS DOUBLE) AS duration_ms, {_HAPPENED_AT} AS happened_at,
+       CASE WHEN timestamp NOT LIKE '"____-%' THEN abs({_EPOCH}) < 1e11 END AS in_seconds,
        CASE WHEN problem IS NULL AND may_have_more_keys THEN json_keys(text::JSON) END AS keys
 FROM ({{raw}})
 """
@@ -104,7 +118,7 @@ _REASON = f"""
             WHEN NOT isfinite(duration_ms) THEN 'duration is not finite'
             WHEN timestamp IS NOT NULL AND (happened_at IS NULL OR happened_at < TIMESTAMP '0001-01-01'
                                             OR happened_at >= TIMESTAMP '9999-12-31')
-            THEN 'timestamp is not a time (ISO 8601 or epoch milliseconds)'
+            THEN 'timestamp is not a time (ISO 8601, or seconds or milliseconds since 1970)'
             {_check_string("teamId")} {_check_string("slug")} {_check_string("ci")}
             WHEN len(ci->>'$') > {MAX_CI_LENGTH} THEN 'ci is longer than {MAX_CI_LENGTH} characters'
             WHEN interactive NOT IN ('0', '1', 'false', 'true') THEN 'interactive is not 0 or 1'
@@ -112,9 +126,9 @@ _REASON = f"""
 """
 
 _ISSUES = f"""
-CASE WHEN kind IS NULL OR len(key_issues.unknown) > 0
+CASE WHEN kind IS NULL OR len(key_issues.unknown) > 0 OR in_seconds
      THEN {{'line': line, 'item': item, 'reason': CASE WHEN kind IS NULL THEN {_REASON} END,
-             'unknown_keys': key_issues.unknown,
+             'unknown_keys': key_issues.unknown, 'in_seconds': in_seconds,
              'text': CASE WHEN kind IS NULL THEN left(display_text, {MAX_REJECT_CHARS}) END}}::JSON::VARCHAR END
 """
 

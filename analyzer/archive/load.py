@@ -167,6 +167,9 @@ class Loader:
         if unknown_keys:
             counts = ", ".join(f"{key} ({count:,})" for key, count in unknown_keys.items())
             report.notes.append(f"unknown keys ignored: {counts}")
+        in_seconds = rejects.count_times_in_seconds(self.connection, file_id)
+        if in_seconds:
+            report.notes.append(f"times below 1e11 are read as seconds since 1970 (events: {in_seconds:,})")
         if not report.read:
             report.notes.append("it contains no events")
         self._add_to_batch(report, file_id, sum(unknown_keys.values()), stream.damage)

@@ -49,6 +49,12 @@ GROUP BY key ORDER BY key
 """
 
 
+_TIMES_IN_SECONDS = f"""
+SELECT count(*) FROM staged
+WHERE file_id = $file_id AND kind IS NOT NULL AND issues IS NOT NULL AND from_json(issues, '{ISSUES_TYPE}').in_seconds
+"""
+
+
 def store_rejects(
     connection: "DuckDBPyConnection", workspace: Path, report: FileReport, plain: Stream, file_id: int
 ) -> None:
@@ -100,6 +106,12 @@ def raise_first_reject(connection: "DuckDBPyConnection", report: FileReport, fil
 def unknown_keys(connection: "DuckDBPyConnection", file_id: int) -> dict[str, int]:
     """Return the unknown keys of a file's events, each with the number of events that have it."""
     return dict(connection.execute(_UNKNOWN_KEYS, {"file_id": file_id}).fetchall())
+
+
+def count_times_in_seconds(connection: "DuckDBPyConnection", file_id: int) -> int:
+    """Return how many events of a file have a time in seconds since 1970."""
+    count: int = connection.execute(_TIMES_IN_SECONDS, {"file_id": file_id}).fetchall()[0][0]
+    return count
 
 
 def format_place(name: str, line: int, item: int | None) -> str:

@@ -126,8 +126,8 @@ def _scope_notes(scope: Scope, total: int, kept: int) -> Iterator[str]:
     ((earliest, untimed, artifacts),) = fetch_rows(log.connection, LOG_FACTS, {})
     if earliest is not None and earliest < FIRST_CLIENT_AT:
         yield (
-            f"the earliest event is dated {earliest} UTC, before any client reported events: numbers are read as"
-            " milliseconds since 1970; if the log has seconds, multiply them by 1000"
+            f"the earliest event is dated {earliest} UTC, before any client reported events: a clock was wrong, or the"
+            " column is not the time of the event"
         )
     if untimed and (selection.since or selection.until):
         yield f"{untimed:,} events without a time are excluded by the time filter"

@@ -58,9 +58,25 @@ def _items(rows: "Rows", renamed: Mapping[str, str]) -> Iterator[Item]:
             yield Item(row.line, 1, row.text, problem=problem)
             continue
         fields = zip(columns, row.fields, strict=True)
-        # CSV has no null: an empty field is absent.
-        members = [f"{key}:{_json_value(name, field)}" for (key, name), field in fields if field]
+        has_quoted_null = '"NULL"' in row.text
+        members = [
+            f"{key}:{_json_value(name, field)}"
+            for (key, name), field in fields
+            if not _is_absent(name, field, has_quoted_null=has_quoted_null)
+        ]
         yield Item(row.line, 1, "{" + ",".join(members) + "}", raw=row.text)
+
+
+def _is_absent(name: str, field: str, *, has_quoted_null: bool) -> bool:
+    r"""Return whether a field is absent: CSV has no null, so it is empty, or as databases export it.
+
+    A team may be called NULL: such a text is quoted.
+
+    >>> [_is_absent("slug", field, has_quoted_null=False) for field in ("", r"\N", "NULL", "null")]
+    [True, True, True, False]
+    """
+    is_text = name not in _NUMERIC_COLUMNS and name != "interactive"
+    return field in ("", "\\N") or (field == "NULL" and not (is_text and has_quoted_null))
 
 
 def _json_value(name: str, field: str) -> str:

@@ -30,14 +30,25 @@ class Stream:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damage: str | None = None
+        self._damaged_at: int | None = None  # where in the file the piece begins in which decompression failed
         with path.open("rb") as file:
             self.compression = compression_of(file.read(4))
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the decompressed bytes in order."""
-        with self.path.open("rb") as file:
-            raw = iter(lambda: file.read(READ_BYTES), b"")
-            yield from raw if self.compression == "none" else self._decompress(raw)
+        if self.compression == "none":
+            with self.path.open("rb") as file:
+                yield from iter(lambda: file.read(READ_BYTES), b"")
+            return
+        size_bytes, self._damaged_at = 0, None
+        for chunk in self._decompress():
+            size_bytes += len(chunk)
+            yield chunk
+        if self._damaged_at is not None:
+            for chunk in self._decompress(bytewise_at=self._damaged_at):
+                if size_bytes < len(chunk):
+                    yield chunk[size_bytes:]
+                size_bytes = max(0, size_bytes - len(chunk))
 
     def head(self, size: int) -> bytes:
         """Return the first `size` decompressed bytes, or fewer."""
@@ -48,10 +59,15 @@ class Stream:
                 break
         return head[:size]
 
-    def _decompress(self, raw: Iterator[bytes]) -> Iterator[bytes]:
+    def _decompress(self, bytewise_at: int | None = None) -> Iterator[bytes]:
+        """Yield decompressed bytes up to the first damage, and set `damage`.
+
+        An error loses all output of the call that raises it. The piece of the file that begins at `bytewise_at` is
+        therefore decompressed byte by byte, which gives everything before the damage in it.
+        """
         decompressor = None
-        for data in raw:
-            rest = data
+        for begin, piece in self._pieces(bytewise_at):
+            rest = piece
             while rest:
                 # Zeros after the last member are padding, as in tar archives.
                 if decompressor is not None and decompressor.eof and not rest.strip(b"\0"):
@@ -61,10 +77,20 @@ class Stream:
                 try:
                     plain = decompressor.decompress(rest)
                 except (zlib.error, ZstdError) as error:
-                    self.damage = f"its {self.compression} data is damaged ({error})"
+                    self.damage, self._damaged_at = f"its {self.compression} data is damaged ({error})", begin
                     return
                 if plain:
                     yield plain
                 rest = decompressor.unused_data if decompressor.eof else b""
         if decompressor is None or not decompressor.eof:
             self.damage = f"its {self.compression} data is cut off"
+
+    def _pieces(self, bytewise_at: int | None) -> Iterator[tuple[int, bytes]]:
+        """Yield the file in pieces, and where each begins; the one at `bytewise_at` is split into its bytes."""
+        begin = 0
+        with self.path.open("rb") as file:
+            while data := file.read(READ_BYTES):
+                step = 1 if begin == bytewise_at else len(data)
+                for place in range(0, len(data), step):
+                    yield begin, data[place : place + step]
+                begin += len(data)

@@ -34,6 +34,7 @@ CASES = {
     '{"turboVersion": "2.11.11", "tasks": []}': "runs",
     '{"hash": "h", "duration": 1}': "metadata",
     '{"hash": "h", "duration": 1, "sessionId": "s"}': "ndjson",
+    '{"source": "LOCAL", "event": "HIT", "hash": "h", "duration": 5}': "ndjson",
     f"\0{HEADER}": None,
     f"{{\0\n{EVENT}": "ndjson",
     "[1, 2]": None,

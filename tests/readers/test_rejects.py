@@ -1,7 +1,9 @@
 """Every item that is not a valid event is rejected with its place; nothing is converted, nothing is lost."""
 
+import contextlib
 import gzip
 import json
+import random
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from analyzer.readers.formats import HEAD_BYTES
 GOOD = json.dumps(event())
 COMPACT = ndjson([event()]).strip()
 
+NO_TIME = "timestamp is not a time (ISO 8601, or seconds or milliseconds since 1970)"
 BAD_LINES = [
     ('{"sessionId":"s","source":"LOCAL"', "cut off: the file ends inside this item"),
     ("not json", "not JSON"),
@@ -43,11 +46,20 @@ BAD_LINES = [
     (json.dumps(event(duration=float("nan"))), "duration is not finite"),
     (json.dumps(event(duration=float("inf"))), "duration is not finite"),
     (json.dumps(event(duration=0)).replace(": 0", ": 1e400"), "duration is not finite"),
-    (json.dumps(event(timestamp="yesterday")), "timestamp is not a time (ISO 8601 or epoch milliseconds)"),
-    (json.dumps(event(timestamp="2026-02-30T00:00:00Z")), "timestamp is not a time (ISO 8601 or epoch milliseconds)"),
-    (json.dumps(event(timestamp="infinity")), "timestamp is not a time (ISO 8601 or epoch milliseconds)"),
-    (json.dumps(event(timestamp=True)), "timestamp is not a time (ISO 8601 or epoch milliseconds)"),
-    (json.dumps(event(timestamp=1e30)), "timestamp is not a time (ISO 8601 or epoch milliseconds)"),
+    (
+        json.dumps(event(timestamp="yesterday")),
+        NO_TIME,
+    ),
+    (
+        json.dumps(event(timestamp="2026-02-30T00:00:00Z")),
+        NO_TIME,
+    ),
+    (
+        json.dumps(event(timestamp="infinity")),
+        NO_TIME,
+    ),
+    (json.dumps(event(timestamp=True)), NO_TIME),
+    (json.dumps(event(timestamp=1e30)), NO_TIME),
     (json.dumps(event(ci="x" * 51)), "ci is longer than 50 characters"),
     (json.dumps(event(ci=5)), "ci is not a string"),
     (json.dumps(event(slug=5)), "slug is not a string"),
@@ -486,3 +498,37 @@ def test_whole_numbers_that_a_data_frame_has_as_floats(cli: Cli, tmp_path: Path)
     assert "file_row_number" not in found["text"]
     out = cli("sql", path, "SELECT status, interactive, duration FROM events ORDER BY position", "--format", "csv").out
     assert out == "status,interactive,duration\n200,true,2\n,false,2.5\n"
+
+
+def test_fields_without_a_value_in_a_database_export_are_absent(cli: Cli, log: Any) -> None:
+    rows = ["s,LOCAL,HIT,a,5,web", "s,LOCAL,MISS,b,NULL,NULL", "s,LOCAL,MISS,c,\\N,\\N", 's,LOCAL,MISS,d,"NULL","NULL"']
+    path = log("\n".join(["sessionId,source,event,hash,duration,slug", *rows]), "log.csv")
+    query = "SELECT hash, duration, slug FROM events ORDER BY hash"
+    found = [json.loads(line) for line in cli("sql", path, query, "--format", "ndjson").out.splitlines()]
+    assert [tuple(row.values()) for row in found] == [
+        ("a", 5, "web"), ("b", None, None), ("c", None, None), ("d", None, "NULL")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("spoiled", [-8, -5, -1, 3_000])
+def test_everything_before_the_damage_of_compressed_data_is_read(spoiled: int, cli: Cli, log: Any) -> None:
+    """A wrong check at the end costs no event, although zlib returns nothing with the error."""
+    draw = random.Random(1)  # noqa: S311  (no secret)
+    data = ndjson(event(hash=draw.randbytes(20).hex()) for _ in range(500)).encode()
+    packed = bytearray(gzip.compress(data))
+    packed[spoiled] ^= 0x55
+    result = cli("stats", path := log(bytes(packed), "log.ndjson.gz"), "--format", "json")
+    plain = zlib.decompressobj(wbits=31)
+    expected, size = b"", 0
+    with contextlib.suppress(zlib.error):
+        for size in range(len(packed)):
+            expected += plain.decompress(packed[size : size + 1])
+    assert result.json["input"]["kept"] >= expected.count(b"\n") - 1
+    assert (spoiled > 0) or result.json["input"]["kept"] == 500
+    assert f"{path}: its gzip data is damaged" in result.err
+
+
+def test_zeros_after_compressed_data_are_padding(cli: Cli, log: Any) -> None:
+    padded = gzip.compress(ndjson([event()]).encode()) + b"\0" * 512
+    result = cli("stats", log(padded, "log.ndjson.gz"), log([event(hash="h2")], "b.ndjson"), "--format", "json")
+    assert (result.err, result.json["input"]["kept"]) == ("", 2)

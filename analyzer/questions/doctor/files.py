@@ -122,8 +122,8 @@ SELECT sum(total)::BIGINT,
 FROM counted GROUP BY is_early ORDER BY is_early
 """,
     what="{0:,} events are dated {1}: from {2} to {3} UTC; in {4}",
-    remedy="numbers are read as milliseconds since 1970: if the log has seconds, multiply them by 1000; otherwise"
-    " correct the clock of the machine that logs. Then load the files again",
+    remedy="correct the clock of the machine that logs, or map the column with the times; then load the files again",
+    options=(Option("columns"),),
 )
 
 UNTIMED_EVENTS = Finding(
