@@ -14,7 +14,6 @@ import pytest
 from conftest import RECORDED, Cli, event
 
 from analyzer.errors import JournalError
-from analyzer.replayer import journal_file
 from analyzer.replayer.journal import CONFIRMED, UNCERTAIN, FinishedChunk, Journal
 from replay.conftest import Replay
 from replay.server import TOKEN, Strict
@@ -65,7 +64,7 @@ def test_twenty_bytes_an_event(size: int, tmp_path: Path) -> None:
             ended = [FinishedChunk(chunk, CONFIRMED, 200)]
         journal.record_chunks(ended)
     assert (tmp_path / "j").stat().st_size <= 20 * 50_000
-    assert not (tmp_path / "j-wal").exists()
+    assert not (tmp_path / "j-journal").exists()
 
 
 def test_one_replay_at_a_time(replay: Replay, strict: Strict, tmp_path: Path) -> None:
@@ -94,82 +93,104 @@ def kill(path: Path, log: Path, strict: Strict) -> None:
     assert done.returncode == -signal.SIGKILL
 
 
-def test_a_journal_that_was_not_closed_is_refused_without_its_last_part(
+def test_a_copy_of_the_file_alone_knows_all_that_was_sent(
     replay: Replay, cli: Cli, log: Any, strict: Strict, tmp_path: Path
 ) -> None:
-    path, wal = tmp_path / "j.sqlite", tmp_path / "j.sqlite-wal"
-    source = log([event(hash=f"h{n}") for n in range(50)])
-    kill(path, source, strict)
-    kept = wal.rename(tmp_path / "kept")
-    for result in (replay(source), replay(source, execute=False), cli("journal", "status", "--journal", path)):
-        assert (result.code, result.out, len(strict.bodies)) == (1, "", 3)
-        assert "j.sqlite-wal, which holds what was sent last, is missing" in result.err
-    kept.rename(wal)
-    assert replay(source, "--chunk-size", 10).code == 8
-    assert len(strict.taken) == len(set(strict.taken)) == 50
-    assert not wal.exists()
-
-
-def test_reading_a_journal_leaves_nothing_beside_it(
-    replay: Replay, cli: Cli, log: Any, strict: Strict, tmp_path: Path
-) -> None:
+    """Also after a kill, and reading it leaves nothing beside it."""
     path, source = tmp_path / "j.sqlite", log([event(hash=f"h{n}") for n in range(50)])
-    replay(source, "--limit", 10)
+    kill(path, source, strict)
     (elsewhere := tmp_path / "elsewhere").mkdir()
     shutil.copy(path, elsewhere)
-    assert cli("journal", "status", "--journal", elsewhere / path.name).code == 0
-    assert cli("journal", "verify", source, "--journal", elsewhere / path.name).code == 0
+    copy = elsewhere / path.name
+    assert cli("journal", "status", "--journal", copy).code == 0
+    assert cli("journal", "verify", source, "--journal", copy).code == 0
     assert [one.name for one in elsewhere.iterdir()] == [path.name]
-    kill(path, source, strict)
-    shutil.copy(path, elsewhere)
-    refused = cli("journal", "status", "--journal", elsewhere / path.name)
-    assert (refused.code, "is missing" in refused.err) == (1, True)
+    path.unlink()
+    copy.rename(path)
+    assert replay(source, "--chunk-size", 10).code == 8
+    assert len(strict.taken) == len(set(strict.taken)) == 50
 
 
-def test_a_last_part_of_another_time_is_refused(replay: Replay, log: Any, strict: Strict, tmp_path: Path) -> None:
-    path, wal, source = tmp_path / "j.sqlite", tmp_path / "j.sqlite-wal", log([event(hash=f"h{n}") for n in range(90)])
-    kill(path, source, strict)
-    old = wal.read_bytes()
-    kill(path, source, strict)
-    wal.write_bytes(old)
-    sent, files = len(strict.bodies), (path.read_bytes(), old)
-    for result in (replay(source), replay(source), replay(source, execute=False)):
-        assert (result.code, len(strict.bodies), "j.sqlite-wal is from another time" in result.err) == (1, sent, True)
-        assert (path.read_bytes(), wal.read_bytes()) == files
+DIE_IN_COMMIT = """
+import os, pathlib, sqlite3, sys
+path = pathlib.Path(sys.argv[1])
+database = sqlite3.connect(path, isolation_level=None)
+# Pages that do not fit into the cache are written before the commit, so that the file is half new.
+database.executescript("PRAGMA cache_size = 1; PRAGMA synchronous = FULL; BEGIN")
+for _ in range(200):
+    database.execute("INSERT INTO chunk (destination_id, sent_at_ms, digests) VALUES (1, 0, zeroblob(160000))")
+os._exit(9)
+"""
 
 
-@pytest.mark.parametrize("checkpoint", [1, 2])
-def test_a_kill_while_it_is_marked_leaves_a_sound_journal(checkpoint: int, tmp_path: Path) -> None:
+def die_in_commit(path: Path) -> bytes:
+    """Leave a journal as a kill in the middle of a large transaction does; return its rollback journal."""
+    assert subprocess.run([sys.executable, "-c", DIE_IN_COMMIT, str(path)], check=False).returncode == 9
+    return path.with_name(f"{path.name}-journal").read_bytes()
+
+
+@pytest.mark.parametrize("read", [{"read_only": True}, {}])
+def test_what_was_being_written_when_it_was_killed_is_rolled_back(read: dict[str, bool], tmp_path: Path) -> None:
     path = tmp_path / "j"
     with Journal(path) as journal:
         team = journal.destinations(API, [("", "t")])["", "t"]
         journal.record_chunks([], [(team, digests(1, 2))])
-    killed = f"""
-import os, pathlib, sys
-from analyzer.replayer import journal, journal_file
-checkpoint, left = journal_file._checkpoint, [{checkpoint}]
-def dying(*arguments):
-    left[0] -= 1
-    os._exit(9) if not left[0] else checkpoint(*arguments)
-journal_file._checkpoint = dying
-journal.Journal(pathlib.Path(sys.argv[1]))
-"""
-    for _ in range(3):
-        assert subprocess.run([sys.executable, "-c", killed, str(path)], check=False).returncode == 9
-    with Journal(path, read_only=True) as read:
-        assert list(read.states(team)) == [(UNCERTAIN, digests(1, 2))]
-    with Journal(path) as again:
+    assert die_in_commit(path)
+    with Journal(path, **read) as again:
         assert list(again.states(team)) == [(UNCERTAIN, digests(1, 2))]
+    assert not (tmp_path / "j-journal").exists()
 
 
-def test_what_went_wrong_while_a_journal_was_read_is_what_is_said(tmp_path: Path) -> None:
+def test_a_rollback_of_another_time_is_refused(replay: Replay, log: Any, strict: Strict, tmp_path: Path) -> None:
+    """It would restore pages without what was sent since."""
+    path, source = tmp_path / "j.sqlite", log([event(hash=f"h{n}") for n in range(90)])
+    replay(source, "--limit", 30)
+    old = die_in_commit(path)
+    replay(source, "--chunk-size", 10)
+    assert len(strict.taken) == len(set(strict.taken)) == 90
+    rollback = path.with_name("j.sqlite-journal")
+    rollback.write_bytes(old)
+    sent, files = len(strict.bodies), (path.read_bytes(), old)
+    for result in (replay(source), replay(source, execute=False)):
+        assert (result.code, len(strict.bodies)) == (1, sent)
+        assert "j.sqlite-journal is from another time" in result.err
+        assert (path.read_bytes(), rollback.read_bytes()) == files
+
+
+def test_a_rollback_from_just_before_the_last_opening_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "j"
-    Journal(path).__exit__(None, None, None)
-    reader = Journal(path, read_only=True)
-    path.write_bytes(path.read_bytes() + b"more")
-    reader.__exit__(KeyError, KeyError(), None)
-    with pytest.raises(JournalError), Journal(path, read_only=True):
-        path.unlink()
+    with Journal(path) as journal:
+        team = journal.destinations(API, [("", "t")])["", "t"]
+        journal.record_chunks([], [(team, digests(1))])
+    with Journal(path):
+        pass
+    old = die_in_commit(path)
+    with Journal(path) as journal:
+        journal.record_chunks([], [(team, digests(2))])
+    path.with_name("j-journal").write_bytes(old)
+    with pytest.raises(JournalError, match="from another time"), Journal(path):
+        pass
+
+
+@pytest.mark.parametrize("size", [0, 8, 28, 512, 20_000])
+def test_a_rollback_that_is_cut_short_makes_nothing_be_sent_twice(
+    size: int, replay: Replay, log: Any, strict: Strict, tmp_path: Path
+) -> None:
+    path, source = tmp_path / "j.sqlite", log([event(hash=f"h{n}") for n in range(90)])
+    replay(source, "--limit", 30)
+    path.with_name("j.sqlite-journal").write_bytes(die_in_commit(path)[:size])
+    for _ in range(2):
+        assert replay(source, "--chunk-size", 10).code in (0, 1, 8)
+    assert len(strict.taken) == len(set(strict.taken)) >= 30
+
+
+def test_a_reader_and_a_writer_wait_for_each_other(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        team = journal.destinations(API, [("", "t")])["", "t"]
+        with Journal(tmp_path / "j", read_only=True) as reader:
+            for number in range(20):
+                journal.record_chunks([], [(team, digests(number))])
+                assert len(list(reader.states(team))) == number + 1
 
 
 @pytest.mark.parametrize("size", [4096, 20_000, 70_000])
@@ -185,20 +206,6 @@ def test_a_journal_that_finds_no_room_is_not_there(size: int, tmp_path: Path) ->
     if left:
         with Journal(tmp_path / "j") as journal:
             assert list(journal.faults()) == []
-
-
-def test_what_cannot_be_marked_as_closed_is_still_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = Journal(tmp_path / "j")
-    team = journal.destinations(API, [("", "t")])["", "t"]
-    journal.record_chunks([], [(team, digests(1, 2))])
-    monkeypatch.setattr(journal_file, "SET_COUNTER", "{} is no statement")
-    with journal:
-        pass
-    monkeypatch.undo()
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["j", "j-lock", "j-wal"]
-    with Journal(tmp_path / "j") as again:
-        assert list(again.states(team)) == [(UNCERTAIN, digests(1, 2))]
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["j", "j-lock"]
 
 
 def test_places_that_are_no_file(replay: Replay, strict: Strict, tmp_path: Path) -> None:
@@ -224,10 +231,11 @@ def test_a_part_of_a_journal_is_not_taken_for_a_new_one(
     replay: Replay, log: Any, strict: Strict, tmp_path: Path
 ) -> None:
     path, source = tmp_path / "j.sqlite", log([event(hash=f"h{n}") for n in range(50)])
-    kill(path, source, strict)
+    replay(source, "--limit", 30)
+    die_in_commit(path)
     path.rename(tmp_path / "elsewhere")
     result = replay(source)
-    assert (result.code, len(strict.bodies), "j.sqlite-wal holds a part of one" in result.err) == (1, 3, True)
+    assert (result.code, len(strict.bodies), "j.sqlite-journal belongs to one" in result.err) == (1, 1, True)
 
 
 def test_a_journal_that_is_replaced_on_the_way_stops_the_run(

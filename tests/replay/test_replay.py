@@ -361,7 +361,7 @@ def test_a_server_that_lacks_the_preflight_is_no_reason_to_stop(replay: Replay, 
 
 def test_dead_letters_go_into_no_file_that_is_needed(replay: Replay, strict: Strict, log: Any, tmp_path: Path) -> None:
     source = log([event()])
-    for path in (source, *(tmp_path / f"j.sqlite{role}" for role in ("", "-wal", "-shm", "-lock"))):
+    for path in (source, *(tmp_path / f"j.sqlite{role}" for role in ("", "-journal", "-lock"))):
         result = replay(source, "--dead-letters", path)
         assert (result.code, strict.bodies) == (2, [])
         assert f"{path}: " in result.err
