@@ -39,11 +39,16 @@ class Transport:
         with _certificate_and_proxy_errors(server.ca_file):
             self._client = httpx.Client(
                 base_url=server.api,
-                headers={"authorization": f"Bearer {server.token}", "user-agent": "cache-event-analyzer"},
+                headers={
+                    "authorization": f"Bearer {server.token}",
+                    "user-agent": "cache-event-analyzer",
+                    "connection": "close",
+                },
                 timeout=httpx.Timeout(answer_seconds, connect=min(CONNECT_SECONDS, answer_seconds)),
                 verify=ssl.create_default_context(cafile=str(server.ca_file)) if server.ca_file else True,
-                # The number of threads limits the connections already.
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+                # A connection carries one request: a stray second answer on it would be taken for that of the next
+                # request, whose events would count as confirmed. The threads limit how many are open at once.
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
                 follow_redirects=False,
                 transport=transport,
                 event_hooks={"response": [_take_location]},

@@ -70,7 +70,7 @@ def test_a_token_that_no_request_carries(token: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["j.sqlite", "j.sqlite-wal", "log.ndjson"])
+@pytest.mark.parametrize("name", ["j.sqlite", "j.sqlite-journal", "log.ndjson"])
 def test_dead_letters_have_a_file_of_their_own(name: str, tmp_path: Path) -> None:
     (source := tmp_path / "log.ndjson").write_text('{"sessionId":"s","source":"LOCAL","event":"HIT","hash":"h"}\n')
     with serving(Strict(poison=lambda _: True)) as strict, pytest.raises(analyzer.UsageError, match="another file"):
