@@ -64,3 +64,9 @@ class LoadResult:
     skipped: list[str] = field(default_factory=list)  # files of a directory or glob that are not event logs
     dry_runs: list[str] = field(default_factory=list)  # run summaries of dry runs, which are not loaded
     duplicate_runs: int = 0  # run summaries not loaded because another summary of the same run was
+
+    @property
+    def rejected_all(self) -> bool:
+        """Whether there were events, and every one of every file was rejected."""
+        counts = sum((file.accounting for file in self.files), Accounting())
+        return counts.read == counts.rejected > 0 and not any(file.tasks for file in self.files)

@@ -145,8 +145,8 @@ def require_logs(result: "LoadResult", inputs: SourceOptions) -> None:
 
 
 def exit_code(result: "LoadResult") -> Exit:
-    """Return the exit code of a command that answered: not 0 where a file could not be read."""
-    return Exit.INPUT if result.errors else Exit.OK
+    """Return the exit code of a command that answered: not 0 where a file, or no event of any, could be read."""
+    return Exit.INPUT if result.errors or result.rejected_all else Exit.OK
 
 
 def load_progress() -> "LoadObserver":

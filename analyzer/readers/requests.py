@@ -110,20 +110,24 @@ def _first_value(value: Any) -> Any:
 def named_values(value: Any) -> dict[str, Any]:
     """Return headers or a query by name; empty if `value` is neither an object nor a list.
 
-    A list may consist of pairs, of objects with name and value, or of alternating names and values.
+    A list may consist of pairs, of objects with name and value, of alternating names and values, or of header lines.
 
     >>> named_values([{"name": "A", "value": "1"}]), named_values([["A", "1"]]), named_values(["A", "1", "B", "2"])
     ({'A': '1'}, {'A': '1'}, {'A': '1', 'B': '2'})
+    >>> named_values(["A: 1", "B: 2"]), named_values([{"name": ":authority", "value": "cache.example.com"}])
+    ({'A': '1', 'B': '2'}, {':authority': 'cache.example.com'})
     """
     if isinstance(value, dict):
         return value
     entries = value if isinstance(value, list) else []
-    if entries and all(isinstance(entry, str) for entry in entries) and len(entries) % 2 == 0:
+    if entries and all(isinstance(entry, str) and ": " in entry for entry in entries):
+        entries = [entry.split(": ", 1) for entry in entries]
+    elif entries and all(isinstance(entry, str) for entry in entries) and len(entries) % 2 == 0:
         entries = [list(pair) for pair in zip(entries[::2], entries[1::2], strict=True)]
     pairs: list[Any] = [[e.get("name"), e.get("value")] if isinstance(e, dict) else e for e in entries]
     is_pairs = all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs)  # noqa: PLR2004
-    # A header line such as "A: 1" is not a name.
-    if not is_pairs or any(set(": ") & set(name) for name, _ in pairs):
+    # The names of HTTP/2 begin with a colon, such as `:path`; no other name has one.
+    if not is_pairs or any(set(": ") & set(name[1:]) for name, _ in pairs):
         raise RequestError("headers or query are listed in a way that is not supported")
     return dict(pairs)
 

@@ -74,9 +74,9 @@ BAD_LINES = [
 def rejects(cli: Cli, path: Path, *options: str) -> list[dict[str, Any]]:
     out = path.with_name("rejects.ndjson")
     result = cli("stats", path, "--rejects", out, "--force", "--format", "json", *options)
-    assert result.code == 0, result.err
     found = [json.loads(line) for line in out.read_text().splitlines()]
     accounting = result.json["input"]
+    assert result.code == (3 if found and not accounting["kept"] else 0), result.err
     assert accounting["rejected"] == len(found)
     assert accounting["read"] == accounting["kept"] + accounting["rejected"]
     return found
@@ -299,8 +299,9 @@ def test_json_that_python_cannot_parse(cli: Cli, log: Any, odd: str) -> None:
     ]
     for whole in [*wholes, f'{{"body": [{GOOD}]}}\n{request}\n']:
         result = cli("stats", log(whole), "--format", "json")
-        assert result.code == 0, result.err
-        assert result.json["input"]["read"] == result.json["input"]["kept"] + result.json["input"]["rejected"]
+        counts = result.json["input"]
+        assert result.code == (0 if counts["kept"] else 3), result.err
+        assert counts["read"] == counts["kept"] + counts["rejected"] > 0
 
 
 def test_a_har_goes_on_behind_a_broken_entry(cli: Cli, log: Any) -> None:
@@ -532,3 +533,30 @@ def test_zeros_after_compressed_data_are_padding(cli: Cli, log: Any) -> None:
     padded = gzip.compress(ndjson([event()]).encode()) + b"\0" * 512
     result = cli("stats", log(padded, "log.ndjson.gz"), log([event(hash="h2")], "b.ndjson"), "--format", "json")
     assert (result.err, result.json["input"]["kept"]) == ("", 2)
+
+
+def test_the_headers_of_http2_cost_no_request(cli: Cli, log: Any) -> None:
+    headers = [{"name": ":authority", "value": "h"}, {"name": ":path", "value": "/"}]
+    headers.append({"name": "x-artifact-client-ci", "value": "DRONE"})
+    request = {"method": "POST", "url": "https://h/v8/artifacts/events?slug=acme", "headers": headers,
+               "postData": {"text": json.dumps([event()])}}  # fmt: skip
+    entry = {"startedDateTime": "2026-11-20T10:00:00Z", "request": request, "response": {"status": 200}}
+    path = log(json.dumps({"log": {"entries": [entry]}}), "log.har")
+    result = cli("sql", path, "SELECT slug, ci, status FROM events", "--format", "csv")
+    assert (result.err, result.out) == ("", "slug,ci,status\nacme,DRONE,200\n")
+
+
+def test_header_lines_are_headers(cli: Cli, log: Any) -> None:
+    request = {"method": "POST", "url": "/v8/artifacts/events", "body": [event()]}
+    path = log(json.dumps(request | {"headers": ["Host: h", "X-Artifact-Client-CI: DRONE", "Accept: */*"]}))
+    assert cli("sql", path, "SELECT ci FROM events", "--format", "csv").out == "ci\nDRONE\n"
+
+
+def test_a_log_of_rejects_alone_is_not_readable(cli: Cli, log: Any, tmp_path: Path) -> None:
+    """The answer is written all the same. One good event, or none at all, is no failure."""
+    bad, good = log([event(source="X"), event(event="X")], "bad.ndjson"), log([event()], "good.ndjson")
+    for arguments in (["stats", bad], ["misses", bad], ["load", bad, "--into", tmp_path / "a.duckdb"]):
+        result = cli(*arguments, "--format", "json")
+        assert (result.code, result.json["input"]["rejected"]) == (3, 2)
+    assert cli("stats", bad, good).code == 0
+    assert cli("stats", log("", "empty.ndjson")).code == 0
