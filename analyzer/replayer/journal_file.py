@@ -146,16 +146,22 @@ def _require_own_rollback(path: Path, real: Path) -> None:
     """
     rollback = _beside(real, "journal")
     try:
-        with real.open("rb") as main, rollback.open("rb") as file:
-            before, now = _first_page(file), main.read(100)
+        with real.open("rb", buffering=0) as main, rollback.open("rb") as file:
+            counter, before = _change_counter(main), _first_page(file)
+            is_being_written = _change_counter(main) != counter  # by a run that goes on
     except FileNotFoundError:
         return
-    if before is None or not now.startswith(MAGIC):
+    if counter is None or before is None or is_being_written:
         return
-    lead = int.from_bytes(now[CHANGE_COUNTER]) - int.from_bytes(before[CHANGE_COUNTER])
-    # A run that closes in between removes the file.
-    if lead not in (0, 1) and rollback.exists():
+    if counter - int.from_bytes(before[CHANGE_COUNTER]) not in (0, 1):
         raise JournalError(f"{path}: {rollback.name} is from another time than the journal; restore both from one time")
+
+
+def _change_counter(main: BinaryIO) -> int | None:
+    """Return the change counter of the main file; None if it is not a SQLite file."""
+    main.seek(0)
+    header = main.read(CHANGE_COUNTER.stop)
+    return int.from_bytes(header[CHANGE_COUNTER]) if header.startswith(MAGIC) else None
 
 
 def _first_page(rollback: BinaryIO) -> bytes | None:

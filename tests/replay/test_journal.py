@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,20 @@ def test_a_rollback_that_is_cut_short_makes_nothing_be_sent_twice(
     for _ in range(2):
         assert replay(source, "--chunk-size", 10).code in (0, 1, 8)
     assert len(strict.taken) == len(set(strict.taken)) >= 30
+
+
+def test_reading_while_a_replay_writes_is_no_error(tmp_path: Path) -> None:
+    """The rollback journal of a commit between two looks is not one of another time."""
+    with Journal(tmp_path / "j") as journal, ThreadPoolExecutor(1) as pool:
+        team = journal.destinations(API, [("", "t")])["", "t"]
+        writing = pool.submit(lambda: [journal.record_chunks([], [(team, digests(number))]) for number in range(500)])
+        seen = []
+        while not writing.done():
+            with Journal(tmp_path / "j", read_only=True) as reader:
+                seen.append(len(list(reader.states(team))))
+        writing.result()
+    assert seen == sorted(seen)
+    assert len(seen) > 5
 
 
 def test_a_reader_and_a_writer_wait_for_each_other(tmp_path: Path) -> None:
