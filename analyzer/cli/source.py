@@ -145,7 +145,7 @@ def require_logs(result: "LoadResult", inputs: SourceOptions) -> None:
 
 
 def exit_code(result: "LoadResult") -> Exit:
-    """Return the exit code of a command that answered: not 0 where a file, or no event of any, could be read."""
+    """Return the exit code of a command that answered: 3 if a file could not be read or every event was rejected."""
     return Exit.INPUT if result.errors or result.rejected_all else Exit.OK
 
 

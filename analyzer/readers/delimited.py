@@ -68,9 +68,9 @@ def _items(rows: "Rows", renamed: Mapping[str, str]) -> Iterator[Item]:
 
 
 def _is_absent(name: str, field: str, *, has_quoted_null: bool) -> bool:
-    r"""Return whether a field is absent: CSV has no null, so it is empty, or as databases export it.
+    r"""Return whether a field is absent: empty, or a null as databases export it (CSV has none of its own).
 
-    A team may be called NULL: such a text is quoted.
+    A quoted NULL in a column of text is text: a team may be called that.
 
     >>> [_is_absent("slug", field, has_quoted_null=False) for field in ("", r"\N", "NULL", "null")]
     [True, True, True, False]
