@@ -5,7 +5,7 @@ The library returns raw values; only `render` formats them, by the unit alone.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, BinaryIO, Literal, Self
 
 # Units of columns. A ratio is between 0 and 1; a time is naive UTC; a number has an unknown unit.
 COUNT, RATIO, MS, TIME, FLAG, BYTES, TEXT, NUMBER = "count", "ratio", "ms", "UTC", "flag", "bytes", "", "number"
@@ -57,12 +57,12 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[tuple[Any, ...]]
     upright: bool = False
-    lazy_frame: Callable[[], Any] | None = None  # streams the rows as a polars.LazyFrame: the result of a user's query
+    write_parquet: Callable[[BinaryIO], None] | None = None  # streams the rows of a user's query to a Parquet file
 
     @property
     def from_user_sql(self) -> bool:
         """Whether the columns are those of the user's SQL, whose names are displayed unchanged."""
-        return self.lazy_frame is not None
+        return self.write_parquet is not None
 
     @property
     def is_list(self) -> bool:

@@ -21,6 +21,7 @@ from analyzer.text import is_utf8
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 BASE_MEMORY_MB = 100
 MEMORY_MB_PER_THREAD = 160
+ROWS_PER_GROUP = 65_536  # of a Parquet file; a group is held in memory until it is complete
 
 
 @contextmanager
@@ -28,6 +29,16 @@ def temp_directory() -> Iterator[Path]:
     """Create a directory for temporary files; it is deleted on exit."""
     with tempfile.TemporaryDirectory(prefix="analyzer-") as path:
         yield Path(path)
+
+
+def write_parquet(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
+    """Write the rows of a relation to a Parquet file while its query runs."""
+    # A connection of its own writes the file: the relation's may have lost its access to files. Each of its threads
+    # would hold a group of rows in memory.
+    with closing(duckdb.connect(config={"threads": 1})) as writer:
+        writer.from_arrow(relation.__arrow_c_stream__()).write_parquet(
+            str(path), compression="zstd", row_group_size=ROWS_PER_GROUP
+        )
 
 
 @contextmanager

@@ -3,14 +3,17 @@
 A query is a single statement that only reads: access to files and the network was disabled when the log was opened,
 and the configuration is locked before the first query. Text formats get rows from DuckDB's cursor, in small batches;
 data frames and Parquet get Arrow batches, which keep every type but are always 131,072 rows. Both apply the same casts.
+Parquet is written by DuckDB: Polars reads so far ahead that a million rows take twice the memory.
 """
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from analyzer.archive.database import temp_directory, write_parquet
 from analyzer.archive.open_log import OpenLog
 from analyzer.errors import QueryError
 from analyzer.questions.report import Report, account_for
@@ -33,6 +36,8 @@ connection is UTC; types without an equivalent in Python or Polars become the te
 FRAME_TYPES = TEXT_TYPES | dict.fromkeys(("hugeint", "uhugeint"), "DECIMAL(38,0)")
 """The same for data frames. Polars has no more than 38 digits, and without the cast it rounds longer integers."""
 
+# What DuckDB puts before the error of a query whose rows it writes to Parquet.
+ARROW_ERROR = "Invalid Input Error: reading the Arrow source failed: "
 HAS_LOOKUPS = "SELECT EXISTS (FROM store.lookup)"
 
 
@@ -78,7 +83,7 @@ class Query:
             for name, kind in zip(self.relation.columns, self.relation.types, strict=True)
         ]
         rows = QueryRows(self.log.connection, _cast(self.relation, TEXT_TYPES))
-        table = Table("result", columns, rows, lazy_frame=self.lazy_frame)
+        table = Table("result", columns, rows, write_parquet=self.write_parquet)
         # Queried before the rows are read: a connection runs nothing else while it streams a result.
         counts, notes = self.log.counts(), list[str]()
         if self.log.view == "runs" and not self.log.connection.execute(HAS_LOOKUPS).fetchall()[0][0]:
@@ -92,11 +97,13 @@ class Query:
         with self.errors():
             return pl.DataFrame(_cast(self.relation, FRAME_TYPES))
 
-    def lazy_frame(self) -> "pl.LazyFrame":
-        """Return the result as a lazy frame that can be collected once, batch by batch."""
-        import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
-
-        return pl.scan_arrow_c_stream(_cast(self.relation, FRAME_TYPES))
+    def write_parquet(self, stream: BinaryIO) -> None:
+        """Write the result to a Parquet file while the query runs."""
+        with temp_directory() as scratch:
+            path = scratch / "result.parquet"
+            write_parquet(_cast(self.relation, FRAME_TYPES), path)
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, stream)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -106,7 +113,7 @@ class Query:
         try:
             yield
         except duckdb.Error as error:
-            raise QueryError(self._message(str(error))) from None
+            raise QueryError(self._message(str(error).removeprefix(ARROW_ERROR))) from None
         except Exception as error:
             # An error after the first Arrow batch arrives as a ComputeError of Polars, which this module does not load.
             _, is_external, text = str(error).partition("got external error: ")

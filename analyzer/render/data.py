@@ -92,8 +92,7 @@ def _field(value: Any) -> Any:
 def write_parquet(report: Report, stream: BinaryIO) -> None:
     """Write the primary table, times as UTC timestamps."""
     table = report.primary
-    frame = table.lazy_frame() if table.lazy_frame else table_frame(table).lazy()
-    frame.sink_parquet(stream)
+    (table.write_parquet or table_frame(table).write_parquet)(stream)
 
 
 def table_frame(table: Table) -> "pl.DataFrame":
