@@ -139,5 +139,5 @@ class Section:
     charts: Sequence[Chart] = ()
 
 
+# Sections of a page, each with its table; none where the log has no data for them.
 Sections = Iterator[tuple[Section, Table]]
-"""Sections of a page, each with its table; none where the log has no data for them."""

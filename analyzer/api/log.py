@@ -25,9 +25,9 @@ from analyzer.questions.sessions import one_session, sessions
 from analyzer.questions.sql import prepare_query
 from analyzer.questions.stats import stats
 
+# Lazy frames read the log in batches: this many positions in files, or sessions with all their lookups.
 EVENTS_PER_BATCH = 1_000_000
 SESSIONS_PER_BATCH = 20_000
-"""Lazy frames read the log in batches: this many positions in files, or sessions with all their lookups."""
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -15,22 +15,20 @@ JSON text is a string if it is `< '#'`: strings start with a quote, and all othe
 from analyzer.event import MAX_CI_LENGTH
 from analyzer.readers.item import MAX_REJECT_CHARS
 
+# Validated rows of a batch of files, one for each raw row and in their order; `kind` is NULL where it is rejected. The
+# columns from `session` to `interactive` are JSON text. The keys are hashes of that text, to join by within a load.
 STAGED = """
 CREATE OR REPLACE TEMP TABLE staged (
     file_id INTEGER, kind UTINYINT, duration_ms DOUBLE, happened_at TIMESTAMP, session_key UBIGINT, hash_key UBIGINT,
     context_key UBIGINT, session VARCHAR, hash VARCHAR, team_id VARCHAR, slug VARCHAR, ci VARCHAR, interactive VARCHAR,
     status INTEGER, issues VARCHAR);
 """
-"""Validated rows of a batch of files, one for each raw row and in their order; `kind` is NULL where it is rejected.
 
-The columns from `session` to `interactive` are JSON text. The keys are hashes of that text, to join by within a load.
-"""
-
+# The structure of `issues`, JSON text of rejected rows, and of those with unknown keys or with a time in seconds.
 ISSUES_TYPE = (
     '{"line":"BIGINT","item":"BIGINT","reason":"VARCHAR","unknown_keys":["VARCHAR"],"in_seconds":"BOOLEAN",'
     '"text":"VARCHAR"}'
 )
-"""The structure of `issues`, JSON text of rejected rows, and of those with unknown keys or with a time in seconds."""
 
 _NUMBER = r'"?-?\d+([.]\d+)?([eE][+]?\d+)?"?'
 _OFFSET = r"(Z|UTC|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)"
@@ -132,12 +130,12 @@ CASE WHEN kind IS NULL OR len(key_issues.unknown) > 0 OR in_seconds
              'text': CASE WHEN kind IS NULL THEN left(display_text, {MAX_REJECT_CHARS}) END}}::JSON::VARCHAR END
 """
 
+# The columns of `staged`, but for `file_id`, from the rows of `{raw}`. `$known_keys` are the keys of an event.
 VALIDATED_EVENTS = f"""
 SELECT kind, duration_ms, happened_at, hash("sessionId") AS session_key, hash(hash) AS hash_key,
        hash("teamId", slug, ci, interactive) AS context_key, "sessionId" AS session, hash, "teamId" AS team_id, slug,
        ci, interactive, try_cast(status AS INTEGER) AS status, {_ISSUES} AS issues
 FROM ({_VALIDATED})
 """
-"""The columns of `staged`, but for `file_id`, from the rows of `{raw}`. `$known_keys` are the keys of an event."""
 
 STAGE_EVENTS = f"INSERT INTO staged BY NAME SELECT $file_id::INTEGER AS file_id, * FROM ({VALIDATED_EVENTS})"

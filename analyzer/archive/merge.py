@@ -4,16 +4,17 @@ Rows are joined by content, so the result does not depend on the order in which 
 session that a batch adds events to are derived again from all its events, as a lookup may be split over several files.
 """
 
+# The duration of a lookup, over its events: the known duration of a hit, once even if two caches report it.
 DURATION = "max(CASE WHEN is_hit(kind) AND duration_ms > 0 THEN duration_ms END) AS duration_ms"
-"""The duration of a lookup, over its events: the known duration of a hit, once even if two caches report it."""
 
+# The lookups of the relation `{events}`.
 LOOKUPS = f"""
 SELECT session_id, hash_id, min(happened_at) AS first_at, max(happened_at) AS last_at, bit_or(kind) AS kinds,
        {DURATION}, min(context_id) AS context_id, count(*) AS events
 FROM {{events}} GROUP BY session_id, hash_id
 """
-"""The lookups of the relation `{events}`."""
 
+# The sessions of the relation `{lookups}`, with the columns of `session_summary`.
 SUMMARIES = """
 SELECT session_id, min(first_at) AS first_at, max(last_at) AS last_at, min(context_id) AS context_id,
        sum(events)::BIGINT AS events, count(*) AS lookups, count_if(is_local_hit(kinds)) AS local_hits,
@@ -21,7 +22,6 @@ SELECT session_id, min(first_at) AS first_at, max(last_at) AS last_at, min(conte
        count_if(is_local_only_miss(kinds)) AS local_only_misses, round(fsum(duration_ms), 6) AS time_saved_ms
 FROM {lookups} GROUP BY session_id
 """
-"""The sessions of the relation `{lookups}`, with the columns of `session_summary`."""
 
 MERGE_REJECTS = "INSERT INTO store.reject FROM new_reject;"
 
@@ -36,6 +36,7 @@ FROM store.event e JOIN store.context c ON c.id = e.context_id
 WHERE session_id IN (FROM mixed) GROUP BY {keys}
 """
 
+# Merges a batch of files; run in one transaction. The variable `first_file_id` is the id of its first file.
 # A client reports one team and CI for a session, and the minimum of one id is cheap to group by. Where a log has
 # several for a session, the last statements give each of its lookups, and the session, that of its first event.
 MERGE_BATCH = f"""
@@ -101,4 +102,3 @@ WHERE s.session_id = f.session_id;
 
 DROP TABLE staged_context; DROP TABLE context_key; DROP TABLE session_key; DROP TABLE hash_key; DROP TABLE mixed;
 """
-"""Merges a batch of files; run in one transaction. The variable `first_file_id` is the id of its first file."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 # A column that is not the file's own, and request headers, which may hold an API token.
 _REMOVED = r"""(?is),?"file_row_number":[0-9]+|authorization.*"""
 
+# The rejects of a batch of files, gathered before they are merged.
 NEW_REJECTS = "CREATE OR REPLACE TEMP TABLE new_reject AS FROM store.reject LIMIT 0;"
-"""The rejects of a batch of files, gathered before they are merged."""
 
 _REJECTED_ROWS = f"""
 SELECT rowid - (SELECT min(rowid) FROM staged WHERE file_id = $file_id) + 1 AS position,

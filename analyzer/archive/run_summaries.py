@@ -76,6 +76,7 @@ MAX_EARLY_MS = 100  # how much before its run a session may begin: the differenc
 MAX_LATE_MS = 5000  # how much after its run its last event may arrive: clients send a refused batch again after 2 s
 TRUNCATED_MS = 1000  # the largest error of times that the log has in whole seconds
 
+# Pairs of a run and a session that fits it, the best first.
 # `kinds & ~t.kinds = 0`: the session reports nothing but the events that turbo sends for the outcome of the task.
 # Times in whole seconds cannot tell apart candidates that miss as many tasks, so these match only if there is one.
 CANDIDATES = f"""
@@ -108,7 +109,6 @@ QUALIFY NOT in_whole_seconds OR (count(*) OVER (PARTITION BY run_id, missing) = 
                                  AND count(*) OVER (PARTITION BY session_id, missing) = 1)
 ORDER BY missing, least(abs(after_start_ms), abs(after_end_ms)), run_id, session_id
 """
-"""Pairs of a run and a session that fits it, the best first."""
 
 REPLACE_MATCHES = """
 DELETE FROM store.match;

@@ -11,8 +11,8 @@ that hit in both caches `is_local_hit`, although it also `had_remote_hit`.
 `match` links runs to sessions; `name` gives the task of a hash where a run summary names it.
 """
 
+# Archives of another version are refused. It changes with any table, and with the digest of `file`.
 VERSION = 3
-"""Archives of another version are refused. It changes with any table, and with the digest of `file`."""
 
 MACROS = """
 CREATE MACRO is_hit(kinds) AS (kinds & 5) > 0;
@@ -71,6 +71,7 @@ JOIN store.context c ON c.id = e.context_id
 JOIN store.file f ON f.id = e.file_id
 """
 
+# The views over `{schema}.event` and `{schema}.lookup`, which are the archive's tables or temporary ones.
 EVENT_VIEWS = f"""
 CREATE {{view}} events AS {NAMED_EVENTS.format(more_columns="", event="{schema}.event")};
 
@@ -87,7 +88,6 @@ JOIN store.hash h ON h.id = l.hash_id
 JOIN store.context c ON c.id = l.context_id
 LEFT JOIN store.name n ON n.hash_id = l.hash_id;
 """
-"""The views over `{schema}.event` and `{schema}.lookup`, which are the archive's tables or temporary ones."""
 
 VIEWS = f"""
 {EVENT_VIEWS.format(view="VIEW", schema="store")}

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import polars as pl
     from duckdb import DuckDBPyConnection
 
+# What answers questions: events, turbo's run summaries, or events if there are any.
 View = Literal["auto", "events", "runs"]
-"""What answers questions: events, turbo's run summaries, or events if there are any."""
 
 LIST_FILTERS = ("team", "ci", "session", "hash")
 EVENT_FILTERS = ("source", "event", "status")

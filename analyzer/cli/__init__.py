@@ -15,6 +15,7 @@ from analyzer.cli.console import Exit, exit_code_of, exit_help
 from analyzer.errors import AnalyzerError, disk_full_advice
 from analyzer.text import closest_match
 
+# Names of the commands in the order of the help, and their summaries. The module of each name has its `command`.
 COMMANDS = {
     "stats": "Hit rates and time saved.",
     "misses": "Why lookups missed, and what that cost.",
@@ -30,13 +31,12 @@ COMMANDS = {
     "journal": "Show, resolve and verify what replay sent.",
     "completion": "Print a completion script for your shell.",
 }
-"""Names of the commands in the order of the help, and their summaries. The module of each name has its `command`."""
 
+# A shell's completion script sets this environment variable when it calls this program.
 COMPLETE_VARIABLE = "_ANALYZER_COMPLETE"
-"""A shell's completion script sets this environment variable when it calls this program."""
 
+# The message of the RuntimeError that DuckDB raises on Ctrl-C during a query.
 INTERRUPTED_QUERY = "Query interrupted"
-"""The message of the RuntimeError that DuckDB raises on Ctrl-C during a query."""
 
 FIRST_SCREEN = """\
 analyzer: understand a remote build cache from its usage events, offline.

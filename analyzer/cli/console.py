@@ -133,6 +133,7 @@ def _write_line(label: str, colour: str, message: str) -> None:
     click.echo(f"{label} {' '.join(text.split())}", err=True)
 
 
+# Options whose command line name does not follow from their Python name.
 SHELL_NAMES = {
     "columns": "--map COLUMN=THEIRS",
     "format": "--from",
@@ -140,7 +141,6 @@ SHELL_NAMES = {
     "rejects": "--rejects FILE",
     "token": "TURBO_TOKEN, --token-file or turbo's login",
 }
-"""Options whose command line name does not follow from their Python name."""
 
 
 def spell_options(text: str) -> str:

@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 from analyzer.errors import UsageError
 
+# Returns whether the command reads a file as SOURCE or as a part of it.
 IsSource = Callable[[Path], bool]
-"""Returns whether the command reads a file as SOURCE or as a part of it."""
 
 
 def require_writable(paths: Sequence[Path], is_source: IsSource, in_use: Sequence[Path], *, force: bool) -> None:

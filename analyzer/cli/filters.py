@@ -72,8 +72,8 @@ def _selection(**options: Any) -> "Selection":
     return Selection(**options)
 
 
+# Adds the filters; the command gets one argument `selection`.
 filter_options = option_group("selection", (*_OPTIONS, _VIEW), (*_NAMES, "view"), _selection)
-"""Adds the filters; the command gets one argument `selection`."""
 
+# Adds the filters without `--view`, for commands that are about logged events only.
 event_filter_options = option_group("selection", _OPTIONS, _NAMES, _selection)
-"""Adds the filters without `--view`, for commands that are about logged events only."""

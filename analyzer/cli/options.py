@@ -10,8 +10,8 @@ import click
 from analyzer.questions.options import MissesOptions
 
 OWN_TITLE = "Options"
+# The titles of help sections in their order: a command's own options come first.
 TITLES = (OWN_TITLE, "Destination", "Pace", "Failures", "Input", "Filters", "Output")
-"""The titles of help sections in their order: a command's own options come first."""
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

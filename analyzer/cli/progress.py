@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 REFRESH_SECONDS = 0.2
+# The size of an event in NDJSON: an estimate for the rate until the first file is complete.
 TYPICAL_EVENT_BYTES = 200
-"""The size of an event in NDJSON: an estimate for the rate until the first file is complete."""
 
 
 class ProgressBar(LoadObserver):

@@ -21,8 +21,8 @@ from analyzer.questions.report import Report, Scope, build_report, select_scope,
 from analyzer.table import A_TO_B, BOUNDS, COUNT, MS, MS_CHANGE, RATIO, RATIO_CHANGE, TEXT, TIME, Column, Table
 
 FELL, ROSE = "fell", "rose"
+# The values of the column `change`; a change is significant if its 95 % confidence interval excludes 0.
 NOT_SIGNIFICANT, TOO_FEW_SESSIONS = "no significant change", "not enough sessions to tell"
-"""The values of the column `change`; a change is significant if its 95 % confidence interval excludes 0."""
 
 
 def _bounded(name: str, unit: str, description: str) -> tuple[Column, Column, Column]:

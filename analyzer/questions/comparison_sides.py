@@ -53,10 +53,10 @@ def narrow_selection(selection: Selection, side: ComparisonSide) -> Selection:
 
 
 FILTER_NAMES = ("team", "ci", "interactive", "session", "hash", "status")
+# The filters that accept only some values; the others accept any text.
 FILTER_VALUES: dict[str, dict[str, Any]] = {
     "interactive": {"yes": True, "no": False}, "status": {"ok": "ok", "failed": "failed"}
 }  # fmt: skip
-"""The filters that accept only some values; the others accept any text."""
 
 _FILTER = re.compile(r"([a-z_]+)=(.*)")
 

@@ -26,10 +26,10 @@ FILE_COLUMNS = (
 )
 
 MAX_LISTED = 3  # duplicate files, and rejected events, that notes describe one by one
+# The rejects of the files from id `first` on, as rows (file, line, item, reason, text).
 REJECTS = """
 SELECT f.name, line, item, reason, text FROM store.reject JOIN store.file f ON f.id = file_id WHERE file_id >= $first
 """
-"""The rejects of the files from id `first` on, as rows (file, line, item, reason, text)."""
 
 
 def load(log: OpenLog) -> Report:

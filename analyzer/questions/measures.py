@@ -21,13 +21,13 @@ def _count(condition: str) -> str:
     return f"count(*) FILTER (WHERE {condition})"
 
 
+# Added to the measures when the cost of restoring an artifact is given.
 NET_SAVED = Measure(
     "net_saved_ms", MS, "time saved minus the time it took to restore, over hits with a known duration",
     sql="coalesce(round(fsum(duration_ms"
         " - CASE WHEN is_local_hit(kinds) THEN $restore_local ELSE $restore_remote END), 6), 0)",
     caveat="assumes that every local hit, and every remote hit, takes the same time to restore",
 )  # fmt: skip
-"""Added to the measures when the cost of restoring an artifact is given."""
 
 MEASURES = (
     Measure("events", COUNT, "events kept, including those repeated by a client's retry", detail=True,

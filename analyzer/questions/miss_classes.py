@@ -63,6 +63,7 @@ class MissClass:
     avoidable: bool = False
 
 
+# All classes, in the order in which they are listed.
 CLASSES = (
     MissClass("cold", "previous = 'none' AND log_age_us > $retention_us",
               "the first lookup of the hash in the remote cache, longer than the retention after the log began",
@@ -88,7 +89,6 @@ CLASSES = (
     MissClass("untimed", "first_at IS NULL AND NOT is_local_only_miss(kinds)",
               "events without a time: earlier lookups cannot be told from later ones", "the log has no times"),
 )  # fmt: skip
-"""All classes, in the order in which they are listed."""
 
 AVOIDABLE = tuple(one.name for one in CLASSES if one.avoidable)
 IS_AVOIDABLE = f"class IN {AVOIDABLE}"

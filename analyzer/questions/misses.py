@@ -17,6 +17,7 @@ from analyzer.table import COUNT, FLAG, HASH, MS, NAME, RATIO, TEXT, TIME, Colum
 IMPUTED_MS = "coalesce(round(fsum(imputed_ms), 6), 0)"
 AVOIDABLE_CLASSES = f"{', '.join(AVOIDABLE[:-1])} and {AVOIDABLE[-1]}"
 
+# The columns of `misses`, over the one row of `lookup_totals` and `miss_totals`.
 SUMMARY_COLUMNS = (
     Column("lookups", COUNT, "lookups selected", sql="lookups"),
     Column("misses", COUNT, "lookups without a HIT", sql="misses"),
@@ -32,7 +33,6 @@ SUMMARY_COLUMNS = (
     Column("one_hit_wonders", COUNT, "hashes with exactly one lookup", sql="one_hit_wonders"),
     Column("hashes", COUNT, "distinct hashes", sql="hashes"),
 )  # fmt: skip
-"""The columns of `misses`, over the one row of `lookup_totals` and `miss_totals`."""
 
 SUMMARY = f"""
 WITH by_hash AS (SELECT count(*) AS lookups, fsum(duration_ms) AS saved_ms FROM {{selected}} GROUP BY hash_id),
@@ -49,6 +49,7 @@ miss_totals AS (
 SELECT {select_list(SUMMARY_COLUMNS)} FROM (SELECT *, saved_ms + imputed_ms AS total_ms FROM lookup_totals, miss_totals)
 """
 
+# The columns of `classes`, over the classified misses grouped by class.
 CLASS_COLUMNS = (
     Column("class", TEXT, "why the lookup missed: a candidate, not a verdict", sql="class"),
     Column("misses", COUNT, "lookups without a HIT", sql="count(*)"),
@@ -59,7 +60,6 @@ CLASS_COLUMNS = (
     Column("definition", TEXT, "what the class means", detail=True),
     Column("avoidable", FLAG, "would have been a hit if the artifact had still been in the cache"),
 )
-"""The columns of `classes`, over the classified misses grouped by class."""
 
 BY_CLASS = f"SELECT {select_list(CLASS_COLUMNS)} FROM {{misses}} GROUP BY class ORDER BY class"
 
@@ -70,6 +70,7 @@ CLASS_FACTS = ", ".join(
 )
 CAUSE_FACTS = f"{{'failures': coalesce(any_value(failures), 0), 'classes': [{CLASS_FACTS}]}}"
 
+# The columns of `top`, over the avoidable misses grouped by hash or task; Python turns the last one into text.
 TOP_COLUMNS = (
     Column("avoidable_time_ms", MS, "task time of its avoidable misses, where known or imputed", sql=IMPUTED_MS),
     Column("avoidable_misses", COUNT, f"misses of the classes {AVOIDABLE_CLASSES}", sql="count(*)"),
@@ -80,7 +81,6 @@ TOP_COLUMNS = (
       for name in AVOIDABLE),
     Column("likely_causes", TEXT, "candidates, the costliest first", sql=CAUSE_FACTS),
 )  # fmt: skip
-"""The columns of `top`, over the avoidable misses grouped by hash or task; Python turns the last one into text."""
 
 KEY_COLUMNS = {
     "hash": (

@@ -12,8 +12,8 @@ from math import sqrt
 from statistics import NormalDist
 from typing import Any
 
+# With fewer sessions there is no interval: their variance cannot be estimated.
 MIN_SESSIONS = 5
-"""With fewer sessions there is no interval: their variance cannot be estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,8 @@ def t_quantile(degrees_of_freedom: float) -> float:
     return z + first + second + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
 
 
+# Lookups and hits by group.
 Groups = Mapping[str | None, tuple[int, int]]
-"""Lookups and hits by group."""
 
 
 def group_effects(a: Groups, b: Groups) -> list[dict[str, Any]]:
@@ -142,8 +142,8 @@ def group_effects(a: Groups, b: Groups) -> list[dict[str, Any]]:
     return sorted(effects, key=lambda record: (-abs(record["effect"]), record["group"] or ""))
 
 
+# How often a log whose hit rate never changed may still have a change point.
 FALSE_ALARM_RATE = 0.01
-"""How often a log whose hit rate never changed may still have a change point."""
 
 
 def change_point(days: Sequence[tuple[date, Rate]]) -> date | None:

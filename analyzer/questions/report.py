@@ -15,8 +15,8 @@ from analyzer.validation import require_number
 
 KEPT = "SELECT coalesce(sum(events), 0)::BIGINT FROM {selected}"
 MINUTE_MS = 60_000
+# The units of task time, each with the unit of its cost.
 COST_UNITS = {MS: MONEY, MS_CHANGE: MONEY_CHANGE}
-"""The units of task time, each with the unit of its cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +113,11 @@ MAX_LISTED_NAMES = 10
 RUNS = "SELECT count(*), count(*) FILTER (WHERE id IN (SELECT run_id FROM match)) FROM run"
 MAYBE_FORCED = "SELECT count(*), coalesce(sum(lookups), 0)::BIGINT FROM maybe_forced"
 
+# The filters by a name, each with a noun for messages and the query of the names in the log.
 NAMED_FILTERS = {
     "team": ("team", "SELECT DISTINCT unnest([team, team_id]) FROM store.context"),
     "ci": ("CI vendor", "SELECT DISTINCT ci FROM store.context"),
 }
-"""The filters by a name, each with a noun for messages and the query of the names in the log."""
 
 
 def _scope_notes(scope: Scope, total: int, kept: int) -> Iterator[str]:

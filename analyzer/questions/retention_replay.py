@@ -234,5 +234,5 @@ def _reuploads(uses: Uses, uploads: "pl.Series", limit: int) -> tuple[int, float
     return count, lost_ms, stored
 
 
+# When a cache drops an artifact: some time after its upload, or after its last use.
 POLICIES = {"absolute": replay_absolute, "sliding": replay_sliding}
-"""When a cache drops an artifact: some time after its upload, or after its last use."""

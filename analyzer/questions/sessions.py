@@ -27,6 +27,7 @@ LEFT JOIN (SELECT hash_id, duration_ms AS imputed_ms FROM {{durations}}) m ON is
 GROUP BY session_id
 """
 
+# The columns of `low_hit_rate` and `time_lost`, over `outlier` o, its context c and run r.
 OUTLIER_COLUMNS = (
     Column("session", TEXT, "one run of the build client", sql="session"),
     Column("hit_rate", RATIO, "hit rate of the session", sql="hits / o.lookups"),
@@ -40,7 +41,6 @@ OUTLIER_COLUMNS = (
     Column("command", TEXT, "command of the run, if its summary is known", detail=True, sql="r.command"),
     Column("deviation", NUMBER, "hit rate minus the pooled one, in standard errors", detail=True, sql="deviation"),
 )
-"""The columns of `low_hit_rate` and `time_lost`, over `outlier` o, its context c and run r."""
 
 # In standard errors of a sample of the session's size, a low rate of few lookups is no outlier: chance explains it.
 OUTLIERS = """
@@ -60,6 +60,7 @@ ORDER BY {order}, session
 PERCENTILES = ["p5", "p25", "p50", "p75", "p95"]
 LEVELS = "[0.05, 0.25, 0.5, 0.75, 0.95]::DOUBLE[]"
 
+# The columns of `percentiles`, over the totals of the sessions.
 PERCENTILE_COLUMNS = (
     Column("percentile", TEXT, "p25: a quarter of sessions is at or below each value", sql=f"unnest({PERCENTILES})"),
     Column("lookups", COUNT, "lookups of a session", sql=f"unnest(quantile_disc(lookups, {LEVELS}))"),
@@ -67,12 +68,12 @@ PERCENTILE_COLUMNS = (
     Column("time_saved_ms", MS, "durations of hits, where known", sql=f"unnest(quantile_cont(saved_ms, {LEVELS}))"),
     Column("time_lost_ms", MS, "task time of misses, if known", sql=f"unnest(quantile_cont(lost_ms, {LEVELS}))"),
 )
-"""The columns of `percentiles`, over the totals of the sessions."""
 
 PERCENTILE_ROWS = f"""
 SELECT {select_list(PERCENTILE_COLUMNS)} FROM {{totals}} HAVING count(*) > 0 ORDER BY unnest({LEVELS})
 """
 
+# The columns of `scatter`, over the totals of the sessions, grouped by size and hit rate.
 SCATTER_COLUMNS = (
     Column("lookups", COUNT, "mean number of lookups of these sessions", sql="round(avg(lookups))::BIGINT"),
     Column("hit_rate", RATIO, "their pooled hit rate", sql="sum(hits) / sum(lookups)"),
@@ -80,7 +81,6 @@ SCATTER_COLUMNS = (
     Column("time_lost_ms", MS, "task time of their misses, where known or imputed", sql="round(fsum(lost_ms), 6)"),
     Column("outlier", TEXT, "an outlier's session id; the session is counted in another row too", sql="NULL"),
 )
-"""The columns of `scatter`, over the totals of the sessions, grouped by size and hit rate."""
 
 SCATTER = f"""
 SELECT {select_list(SCATTER_COLUMNS)} FROM {{totals}}
@@ -91,6 +91,7 @@ DURATION_MS = "coalesce(l.duration_ms, m.imputed_ms)"
 WARM_MS = f"coalesce(round(fsum({DURATION_MS}), 6), 0)"
 WARM_COVERAGE = f"count({DURATION_MS}) / count(*)"
 
+# The columns of `session`, over its lookups l, misses m, name s and run r.
 SESSION_COLUMNS = (
     Column("session", TEXT, "one run of the build client", sql="s.session"),
     Column("run", TEXT, "id of the run, if its summary is known", sql="any_value(r.run)"),
@@ -110,7 +111,6 @@ SESSION_COLUMNS = (
     Column("warm_cache_saves_ms", MS, "time saved if all had been hits: time saved + time lost", sql=WARM_MS),
     Column("warm_cache_coverage", RATIO, "lookups with known or imputed duration / lookups", sql=WARM_COVERAGE),
 )
-"""The columns of `session`, over its lookups l, misses m, name s and run r."""
 
 SESSION = f"""
 SELECT {select_list(SESSION_COLUMNS)}
@@ -122,6 +122,7 @@ GROUP BY s.session
 
 OUTCOME = "CASE WHEN is_local_hit(kinds) THEN 'local_hit' WHEN is_hit(kinds) THEN 'remote_hit' ELSE 'miss' END"
 
+# The columns of `lookups`, over lookups l, misses m, hashes h and task names n.
 LOOKUP_COLUMNS = (
     Column("hash", HASH, "hash of the task and its inputs", sql="h.hash"),
     Column("name", NAME, "name of the task, if run summaries name it", sql="n.name"),
@@ -130,7 +131,6 @@ LOOKUP_COLUMNS = (
     Column("duration_ms", MS, "hit: time saved, if known; miss: task time, if known or imputed", sql=DURATION_MS),
     Column("first_at", TIME, "time of its first event", sql="l.first_at"),
 )
-"""The columns of `lookups`, over lookups l, misses m, hashes h and task names n."""
 
 # The lookups of one request share a time: the order of their events in the files is the order of the lookups.
 LOOKUPS = f"""

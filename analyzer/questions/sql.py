@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 10_000
 
+# The SQL types that columns are cast to, by the id of DuckDB's type. Times become naive UTC, as the time zone of the
+# connection is UTC; types without an equivalent in Python or Polars become the text that DuckDB writes.
 TEXT_TYPES = dict.fromkeys(
     ("interval", "time with time zone", "bit", "bignum", "tuple", "union", "variant", "geometry", "type", "null"),
     "VARCHAR",
 ) | {"timestamp with time zone": "TIMESTAMP"}
-"""The SQL types that columns are cast to, by the id of DuckDB's type. Times become naive UTC, as the time zone of the
-connection is UTC; types without an equivalent in Python or Polars become the text that DuckDB writes."""
 
+# The same for data frames. Polars has no more than 38 digits, and without the cast it rounds longer integers.
 FRAME_TYPES = TEXT_TYPES | dict.fromkeys(("hugeint", "uhugeint"), "DECIMAL(38,0)")
-"""The same for data frames. Polars has no more than 38 digits, and without the cast it rounds longer integers."""
 
 # What DuckDB puts before the error of a query whose rows it writes to Parquet.
 ARROW_ERROR = "Invalid Input Error: reading the Arrow source failed: "

@@ -20,13 +20,13 @@ from analyzer.text import replace_surrogates
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _NUMERIC_COLUMNS = {"duration", "status", "timestamp"}
 _BOOLEANS = {"true": "true", "false": "false", "1": "1", "0": "0"}
+# The reasons of rejects by a part of the csv module's message.
 _ERROR_REASONS = {
     "new-line character seen in unquoted field": "a carriage return outside quotes",
     "unexpected end of data": "a quote is not closed",
     "expected after": "text after a closing quote, or a quote is not closed",
     "field larger than field limit": f"a field of over {MAX_LINE_BYTES >> 20} Mi characters, or a quote is not closed",
 }
-"""The reasons of rejects by a part of the csv module's message."""
 
 
 def reader(delimiter: str) -> ItemReader:

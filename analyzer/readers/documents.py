@@ -12,15 +12,15 @@ from typing import Any
 from analyzer.errors import UnreadableError
 from analyzer.readers.item import BOM
 
+# Returns the archive's row for a parsed document; None if the document records no run (a dry run).
 DocumentReader = Callable[[Any], dict[str, Any] | None]
-"""Returns the archive's row for a parsed document; None if the document records no run (a dry run)."""
 
 RUN_NAMESPACE = uuid.UUID("3397a22a-0d9c-5c8f-8561-ee5181abb69a")  # the UUID of the URL https://turborepo.dev/runs
 MAX_EPOCH_MS = 253_402_214_400_000  # the last day of the year 9999; bounds all numbers of a summary
 MAX_DURATION_MS = 2.0**52
 
+# The archive's `kinds` of a task by its (status, source): the bits of the events that a client sends for it.
 KINDS: dict[tuple[Any, Any], int] = {("HIT", "LOCAL"): 1, ("HIT", "REMOTE"): 6, ("MISS", None): 10}
-"""The archive's `kinds` of a task by its (status, source): the bits of the events that a client sends for it."""
 
 _FORCE = re.compile(r"(^|\s)--force(=true)?(\s|$)")
 

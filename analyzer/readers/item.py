@@ -32,8 +32,8 @@ class Item(NamedTuple):
     raw: str | None = None  # the source text, if the file does not contain the event as JSON (a CSV row)
 
 
+# Yields the items of a file, given its decompressed chunks and the schema's name for each renamed column.
 ItemReader = Callable[[Iterator[bytes], Mapping[str, str]], Iterator[Item]]
-"""Yields the items of a file, given its decompressed chunks and the schema's name for each renamed column."""
 
 
 def value_end(text: str, start: int) -> int:

@@ -18,10 +18,10 @@ class Output:
     name: str
     suffixes: tuple[str, ...]
     write: Callable[[Report, BinaryIO], None]
+    # Whether a terminal cannot display it.
     binary: bool = False
-    """Whether a terminal cannot display it."""
+    # The packages that the writer needs from the extra `report`.
     packages: tuple[str, ...] = ()
-    """The packages that the writer needs from the extra `report`."""
 
 
 OUTPUTS = {

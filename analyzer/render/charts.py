@@ -28,8 +28,8 @@ MAX_TICKS = 6
 MAX_LABEL_CHARS, MAX_MARK_CHARS = 40, 8
 
 DURATION_UNITS = (("hours", 3_600_000), ("min", 60_000), ("s", 1000))
+# Durations are drawn in the largest unit of which the longest has at least this many.
 MIN_OF_UNIT = 2
-"""Durations are drawn in the largest unit of which the longest has at least this many."""
 
 CONFIG: dict[str, Any] = {
     "background": "transparent",
@@ -290,8 +290,8 @@ def draw_heatmap(plot: Plot) -> Any:
     )  # fmt: skip
 
 
+# The function that draws each kind of chart; it returns None where there is nothing to draw.
 KINDS: dict[str, Callable[[Plot], Any]] = {
     "stack": draw_stacked_bars, "line": draw_lines, "rank": draw_ranked_bars, "points": draw_scatter,
     "heat": draw_heatmap,
 }  # fmt: skip
-"""The function that draws each kind of chart; it returns None where there is nothing to draw."""

@@ -21,8 +21,8 @@ from analyzer.table import BYTES, COUNT, FLAG, FRACTIONS, TIME, Table
 if TYPE_CHECKING:
     import polars as pl
 
+# The version of the JSON document; a change of the meaning or name of a field increases it.
 SCHEMA_VERSION = 1
-"""The version of the JSON document; a change of the meaning or name of a field increases it."""
 
 POLARS_TYPES = (bool, int, float, str, date, time, timedelta, Decimal, bytes, list, dict, type(None))
 

@@ -10,14 +10,14 @@ from typing import Any
 from analyzer.render.values import CELL_FORMATTERS, NO_VALUE, escape_controls
 from analyzer.table import A_TO_B, BY_ROW, COUNT, FLAG, HASH, NAME, TEXT, Column, Table
 
+# Text columns may be wrapped down to this width; numbers are never wrapped.
 MIN_TEXT_CHARS = 12
-"""Text columns may be wrapped down to this width; numbers are never wrapped."""
 
+# The length of a hash that is displayed beside the name of its task.
 SHORT_HASH_CHARS = 8
-"""The length of a hash that is displayed beside the name of its task."""
 
+# Units without a column of their own: a flag marks its row, a task name stands beside its hash.
 HIDDEN_UNITS = (FLAG, NAME)
-"""Units without a column of their own: a flag marks its row, a task name stands beside its hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class DisplayTable:
     columns: Sequence[Column]
     titles: Sequence[str]
     cells: Sequence[Sequence[str]]
+    # The raw value of each cell, to sort by; of a transposed table the cells again.
     values: Sequence[Sequence[Any]]
-    """The raw value of each cell, to sort by; of a transposed table the cells again."""
     notes: Sequence[str]
 
 

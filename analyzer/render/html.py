@@ -10,8 +10,8 @@ from analyzer.render.display import display_table
 from analyzer.render.values import NUMERIC_UNITS, format_sentence, format_value
 from analyzer.table import HASH, TIME, Column, Section, Table
 
+# A text column with a cell longer than this is laid out for sentences.
 MIN_SENTENCE_CHARS = 40
-"""A text column with a cell longer than this is laid out for sentences."""
 
 
 def write_html(report: Report, stream: BinaryIO) -> None:

@@ -15,8 +15,8 @@ from analyzer.table import Section, Table
 # A page has to fit into a GitHub comment (65,536 characters), however long the names in the log are.
 MAX_ROWS, MAX_CELL_CHARS, MAX_SENTENCE_CHARS = 12, 200, 1000
 
+# Reference tables, complete in a collapsed block.
 COLLAPSED_TABLES = ("definitions", "files")
-"""Reference tables, complete in a collapsed block."""
 
 
 def write_markdown(report: Report, stream: BinaryIO) -> None:

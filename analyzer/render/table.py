@@ -16,11 +16,11 @@ from analyzer.render.display import DisplayTable, cell_width, display_table, min
 from analyzer.render.values import NUMERIC_UNITS
 from analyzer.table import NUMBER, TEXT, Table
 
+# The width of a pipe: wider than any table, so nothing is wrapped or omitted.
 UNLIMITED = 10_000
-"""The width of a pipe: wider than any table, so nothing is wrapped or omitted."""
 
+# The values of a list are wrapped at this width at the earliest: a time fits.
 MIN_LIST_VALUE_CHARS = 24
-"""The values of a list are wrapped at this width at the earliest: a time fits."""
 
 SEPARATOR, LIST_SEPARATOR = "   ", "  "
 

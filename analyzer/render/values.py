@@ -201,17 +201,17 @@ def to_plain_value(value: Any) -> Any:
     return str(value)
 
 
+# The formatter of a number, by its unit.
 FORMATTERS: dict[str, Callable[[Any], str]] = {
     COUNT: "{:,}".format, FACTOR: format_factor, BYTES: format_bytes,
     RATIO: format_ratio, RATIO_CHANGE: format_points, POINTS: lambda difference: f"{difference * 100:.1f} points",
     MS: format_duration, MS_CHANGE: format_duration_change,
     MONEY: format_money, MONEY_CHANGE: "{:+,.2f}".format,
 }  # fmt: skip
-"""The formatter of a number, by its unit."""
 
+# By a column's `read_with`: how many columns share its cell, and the formatter of their values.
 CELL_FORMATTERS: dict[str, tuple[int, Callable[..., str]]] = {
     "": (1, format_value), BOUNDS: (3, format_with_bounds), A_TO_B: (2, format_a_to_b),
 }  # fmt: skip
-"""By a column's `read_with`: how many columns share its cell, and the formatter of their values."""
 
 NUMERIC_UNITS = frozenset({*FORMATTERS, NUMBER, BY_ROW})

@@ -29,15 +29,15 @@ class Finding:
 
 TEAM_LABEL = "coalesce('team ' || team, 'lookups without a team')"
 
+# Aggregate over rows with `session` and `first_at`: the names of the first three sessions.
 FIRST_SESSIONS = "array_to_string([e.session for e in min(DISTINCT {'at': first_at, 'session': session}, 3)], ', ')"
-"""Aggregate over rows with `session` and `first_at`: the names of the first three sessions."""
 
+# Aggregate over rows with `name` and its count `total`: the three most frequent names, each with its count.
 # min() over structs compares field by field, so the negated count puts the most frequent names first.
 TOP_NAMES = (
     "array_to_string([format('{} ({:,})', e.name, -e.negated)"
     " for e in min({'negated': -total, 'name': name}, 3)], ', ')"
 )
-"""Aggregate over rows with `name` and its count `total`: the three most frequent names, each with its count."""
 
 
 def minute_text(sql: str) -> str:

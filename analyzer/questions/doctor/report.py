@@ -7,6 +7,7 @@ from analyzer.questions.doctor import files, server, sessions
 from analyzer.questions.report import Report, build_report, select_scope
 from analyzer.table import NUMBER, TEXT, Column, Table
 
+# All findings by severity, in the order of the answer.
 FINDINGS = {
     "problem": (
         server.OUTAGES, server.NEVER_REMOTE, server.UNKNOWN_DURATIONS, sessions.LOST_EVENTS, files.CUT_FILES,
@@ -17,7 +18,6 @@ FINDINGS = {
         files.CLOCK_STEPS, files.GAPS, files.UNKNOWN_KEYS, sessions.UNMATCHED_RUNS, sessions.UNMATCHED_SESSIONS,
     ),
 }  # fmt: skip
-"""All findings by severity, in the order of the answer."""
 
 COLUMNS = (
     Column("finding", TEXT, "name of the finding"),

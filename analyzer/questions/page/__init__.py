@@ -28,8 +28,8 @@ ANSWER_COLUMNS = (
     Column("unit", TEXT, "its unit"),
 )
 
+# The classes of misses that may or may not have been avoidable.
 UNDECIDED_CLASSES = ("untimed", "unknown_cold")
-"""The classes of misses that may or may not have been avoidable."""
 
 
 def build_page(log: OpenLog, selection: Selection, options: PageOptions) -> Report:

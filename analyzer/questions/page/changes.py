@@ -15,8 +15,8 @@ from analyzer.questions.report import Scope, select_scope
 from analyzer.table import COUNT, MS, POINTS, RATIO, RATIO_CHANGE, TEXT, Section, Sections, Sentence, Table
 from analyzer.times import add_clamped
 
+# How much of a period may lie outside of the log: a log seldom begins or ends at midnight.
 MAX_MISSING_SHARE = 0.1
-"""How much of a period may lie outside of the log: a log seldom begins or ends at midnight."""
 WEEKS_INSTEAD = Sentence("The log has no earlier period of the same length, so the last two weeks are compared.")
 CAVEATS = {NOT_SIGNIFICANT: " (not statistically significant)", TOO_FEW_SESSIONS: " (too few sessions to be sure)"}
 

@@ -10,12 +10,12 @@ from analyzer.questions.sessions import scatter_table, sessions_tables
 from analyzer.questions.stats import groups_table
 from analyzer.table import COUNT, FEW_LOOKUPS, MS, RATIO, TEXT, Chart, Column, Section, Sections, Sentence, Table
 
+# The dimensions that have a section, with their names in the singular.
 DIMENSION_NAMES = {"team": "team", "ci": "CI vendor", "task": "task", "package": "package"}
-"""The dimensions that have a section, with their names in the singular."""
 
 MAX_GROUPS = 20
+# Groups with fewer lookups are not ranked: their hit rates vary too much by chance.
 MIN_LOOKUPS = 100
-"""Groups with fewer lookups are not ranked: their hit rates vary too much by chance."""
 MAX_NAMED_SESSIONS = 5
 GROUP_COLUMNS = ("lookups", "hit_rate", "local_hit_rate", "remote_hit_rate", "time_saved_ms", "duration_coverage")
 
@@ -51,8 +51,8 @@ def _group_section(name: str, noun: str, table: Table) -> tuple[Section, Table]:
     return Section(f"By {noun}", sentences, table.name, [chart]), replace(table, rows=table.rows[:MAX_GROUPS])
 
 
+# The time buckets, each with the number of days below which it is used.
 BUCKETS = (("hour", 3), ("day", 120), ("week", 700), ("month", None))
-"""The time buckets, each with the number of days below which it is used."""
 
 SHARES = (
     Column("local_share", RATIO, "lookups that the local cache answered / lookups"),
