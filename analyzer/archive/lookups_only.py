@@ -63,6 +63,7 @@ class LookupsLoader(Loader):
 
     def _load_events(self, report: FileReport, stream: Stream, plain: Stream, file_id: int) -> None:
         """Group the events of NDJSON while they are read; stage those of other formats, and of files with issues."""
+        # Rejects are not looked for yet: most files have none, and grouping while reading is faster.
         part = self._new_part()
         create = f"CREATE TABLE {part} AS {LOOKUPS_OF_LINES}"
         if FORMATS[report.format].duckdb == "ndjson" and self._stager.read_lines(create, plain, {}):

@@ -149,13 +149,9 @@ class LoadObserver:
 
 @contextmanager
 def open_log(
-    sources: Sequence[str],
-    reading: ReadOptions,
-    observer: LoadObserver,
-    view: View = "auto",
-    *,
+    sources: Sequence[str], reading: ReadOptions, observer: LoadObserver, view: View = "auto", *,
     lookups_only: bool = False,
-) -> Iterator[OpenLog]:
+) -> Iterator[OpenLog]:  # fmt: skip
     """Open SOURCE for questions, answered by `view`.
 
     `lookups_only` is for questions about lookups and their times alone: names, teams and single events are not loaded,

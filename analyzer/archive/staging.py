@@ -234,6 +234,7 @@ def _item_line(item: Item) -> bytes:
     try:
         data = line.encode()
     except UnicodeEncodeError:
+        # A surrogate stands for a byte that is not UTF-8, which no JSON text may contain.
         clean = json.loads(replace_surrogates(line))
         data = json.dumps({**clean, "problem": item.problem or NOT_UTF8}, ensure_ascii=False).encode()
     if len(data) <= MAX_ITEM_BYTES:

@@ -124,6 +124,7 @@ def misses_table(selected: LookupsQuery, relation: str) -> Table:
 
 def classes_table(selected: LookupsQuery, relation: str) -> Table:
     """Return the table `classes`: one row per class that occurs, in the order of `CLASSES`."""
+    # SQL sorts classes by name; readers expect the order of their definitions.
     rows = {row[0]: row for row in selected.rows(BY_CLASS.replace("{misses}", relation))}
     occurring = [one for one in CLASSES if one.name in rows]
     return Table("classes", CLASS_COLUMNS, [(*rows[one.name], one.definition, one.avoidable) for one in occurring])

@@ -153,6 +153,7 @@ def change_point(days: Sequence[tuple[date, Rate]]) -> date | None:
     the number of tries (Bonferroni).
     """
     rates = [rate for _, rate in days]
+    # Sums of all days before and after each split, so that every day can be tried in one pass.
     befores, afters = list(accumulate(rates)), list(accumulate(reversed(rates)))[::-1]
     highest, best_day = NormalDist().inv_cdf(1 - FALSE_ALARM_RATE / 2 / max(len(days) - 1, 1)), None
     for (day, _), before, after in zip(days[1:], befores, afters[1:], strict=False):

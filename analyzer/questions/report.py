@@ -83,13 +83,9 @@ def account_for(counts: Accounting, kept: int) -> Accounting:
 
 
 def build_report(
-    command: str,
-    scope: Scope,
-    tables: Sequence[Table],
-    primary: Table | None = None,
-    notes: Sequence[str] = (),
+    command: str, scope: Scope, tables: Sequence[Table], primary: Table | None = None, notes: Sequence[str] = (),
     **page: Any,
-) -> Report:
+) -> Report:  # fmt: skip
     """Return the report of a question, with the notes that apply to every question; `primary` defaults to the first.
 
     `page` holds the fields of `Report` that only an HTML page has.
@@ -217,5 +213,6 @@ def _with_cost_columns(table: Table, cost_per_minute: float) -> Table:
         for cells, row in zip(rows, table.rows, strict=True):
             cells.append(value := row[place])
             if column.unit in COST_UNITS:
+                # An unknown time has an unknown cost.
                 cells.append(None if value is None else value / MINUTE_MS * cost_per_minute)
     return replace(table, columns=columns, rows=[tuple(cells) for cells in rows])

@@ -96,6 +96,7 @@ def measures_for(options: StatsOptions) -> tuple[Measure, ...]:
 
 def _measure_columns(selected: LookupsQuery, options: StatsOptions) -> list[Column]:
     return [
+        # A lookup of which only one event was selected would look like one that asked one cache.
         replace(measure, sql="NULL") if measure.both_sides and selected.one_sided else measure
         for measure in measures_for(options)
     ]

@@ -86,6 +86,7 @@ def _items_to_bracket(window: "Window") -> Iterator[Item]:
     if character:
         window.advance(window.position + 1)
     elif problem != CUT_OFF:
+        # An item that is cut off already reports it.
         yield Item(window.line, 1, "", problem=CUT_OFF)
 
 
@@ -97,6 +98,7 @@ class Window:
     """
 
     def __init__(self, chunks: Iterable[bytes] = (), text: str = "") -> None:
+        # surrogateescape keeps invalid bytes: only the item that contains them is rejected.
         self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
         self._chunks = iter(chunks)
         self.text, self.position, self.line, self.at_end = text, 0, 1, False
@@ -173,12 +175,14 @@ class Window:
         brackets = BracketCounter()
         parts, size, line = [], 0, self.line
         while (end := brackets.find_end(self.text, self.position)) is None and not brackets.is_broken:
+            # Text beyond the maximum is dropped, but still scanned for the end of the value.
             parts += [self.text[self.position :]] if size < MAX_VALUE_CHARS else []
             size += len(self.text) - self.position
             self.advance(len(self.text))
             if not self.fill():
                 return "".join(parts), CUT_OFF
         if end is None:
+            # Nothing is lost: the whole text is searched for the next object instead.
             self.text, self.position, self.line = "".join([*parts, self.text[self.position :]]), 0, line
             return None
         parts.append(self._take_to(end))
@@ -186,6 +190,7 @@ class Window:
         return (text, None if _is_json(text) else NOT_JSON) if size < MAX_VALUE_CHARS else (text, TOO_LONG)
 
     def _take_broken(self) -> tuple[str, str]:
+        # Before the end of the file, a bracket may belong to the broken item itself.
         match = (_NEXT_OBJECT_OR_END if self.at_end else _NEXT_OBJECT).search(self.text, self.position)
         if match:
             return self._take_to(match.start()).rstrip(WHITESPACE), NOT_JSON

@@ -106,11 +106,8 @@ def _is_run_summary(sample: Sample) -> bool:
 def _is_artifact_metadata(sample: Sample) -> bool:
     of_events = (b'"sessionId"', b'"source"', b'"event"')
     has_keys = b'"hash"' in sample.head and b'"duration"' in sample.head
-    return (
-        has_keys
-        and not any(key in sample.head for key in of_events)
-        and _FLAT_OBJECT.fullmatch(sample.head) is not None
-    )
+    is_event = any(key in sample.head for key in of_events)
+    return has_keys and not is_event and _FLAT_OBJECT.fullmatch(sample.head) is not None
 
 
 def _is_delimited(delimiter: str, sample: Sample) -> bool:

@@ -87,6 +87,7 @@ def _expand(source: str, stdin: BinaryIO | None, workspace: Path) -> Iterator[Lo
 def _walk(directory: Path) -> Iterator[Path]:
     """Yield the files below a directory in a stable order, except hidden ones."""
     for root, directories, names in os.walk(directory, onerror=_raise_unreadable):
+        # os.walk descends into what is left in this list, in its order.
         directories[:] = sorted(name for name in directories if not name.startswith("."))
         paths = (Path(root, name) for name in sorted(names) if not name.startswith("."))
         yield from (path for path in paths if path.is_file())

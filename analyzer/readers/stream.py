@@ -46,6 +46,7 @@ class Stream:
             yield chunk
         if self._damaged_at is not None:
             for chunk in self._decompress(bytewise_at=self._damaged_at):
+                # The first pass has yielded the first `size_bytes` of these already.
                 if size_bytes < len(chunk):
                     yield chunk[size_bytes:]
                 size_bytes = max(0, size_bytes - len(chunk))

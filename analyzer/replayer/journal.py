@@ -108,6 +108,7 @@ class Journal:
             self._require_sound()
             if not read_only:
                 self._database.execute(MARK_ABANDONED, (_now_ms(),))
+                # Remembered to notice if the file is replaced, see `_require_same_file`.
                 self._file = path.stat()
             self._closing = stack.pop_all()
 
@@ -166,16 +167,19 @@ class Journal:
             return [int(execute(INSERT_CHUNK, row).lastrowid or 0) for row in rows]
 
     def _record_outcome(self, execute: Execute, chunk: FinishedChunk, now_ms: int) -> None:
+        # The server recorded none of its events: without a chunk they are unsent again.
         if chunk.state is None and not chunk.uncertain_before:
             execute("DELETE FROM chunk WHERE id = ?", (chunk.chunk_id,))
             return
         if chunk.state is None:
+            # The others are unsent again; these stay uncertain because of an earlier request.
             execute("UPDATE chunk SET digests = ? WHERE id = ?", (chunk.uncertain_before, chunk.chunk_id))
         state = chunk.state or UNCERTAIN
         execute(INSERT_OUTCOME, (chunk.chunk_id, state, chunk.status, chunk.message, now_ms))
         if state == UNCERTAIN and self._teams:
             query = "SELECT destination_id, digests FROM chunk WHERE id = ?"
             destination_id, digests = execute(query, (chunk.chunk_id,)).fetchone()
+            # A later retry in the same run may send these events again.
             team = self._teams[destination_id]
             self._resendable.update({(team, digest): chunk.chunk_id for digest in split_digests(digests)})
 

@@ -281,6 +281,7 @@ class OutcomeHandler:
         since = now if job.first_failed_at is None else job.first_failed_at
         retry_after = outcome.retry_after_seconds
         seconds = backoff_seconds(attempts, self._clock.rng) if retry_after is None else retry_after
+        # Waiting beyond the budget only to give up then would help nobody.
         if attempts > self._options.retries or now + seconds - since > self._options.retry_for:
             wait = f" and asks to wait {retry_after:.0f} s" if retry_after else ""
             attempted = f"given up after {attempts} attempt{'s' * (attempts > 1)} in {now - since:.0f} s"

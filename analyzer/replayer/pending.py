@@ -177,6 +177,7 @@ class PendingEvents:
         selection, options = self.request.selection, self.request.options
         self.connection.execute(FILE_ORDER)
         selected = select_lookups(self.connection, selection)
+        # Filters select lookups: all events of a selected lookup are sent.
         lookups = f"SEMI JOIN ({selected.sql}) USING (session_id, hash_id)" if selection != Selection() else ""
         repeat, repeat_numbers = "0::BIGINT", ""
         if options.keep_repeats:

@@ -140,6 +140,7 @@ class WorkQueue:
 
     def _take_probe(self) -> Job:
         """Take a random event out of the largest returned job; the others keep their order."""
+        # The largest job was not split yet, so it is the farthest from the events just refused.
         index = max(range(len(self._returned)), key=lambda n: self._returned[n].chunk.events)
         chunk = self._returned[index].chunk
         place = self._rng.randrange(chunk.events)
@@ -159,6 +160,7 @@ class WorkQueue:
     def finish(self, *replacements: Job) -> None:
         """End a job that was taken; `replacements` are sent next, in its place."""
         with self._lock:
+            # In front of the queue: their outcome should be known before new events are sent.
             self._returned.extendleft(reversed(replacements))
             self._in_progress -= 1
 

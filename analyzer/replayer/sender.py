@@ -51,6 +51,7 @@ class Sender:
                 alive[0].join(tick_seconds)
                 yield self.outcomes.counts
         finally:
+            # Also on Ctrl-C, which is raised here: requests in progress end, and none begins.
             self._stopping.set()
             for thread in threads:
                 thread.join()
@@ -66,6 +67,7 @@ class Sender:
             while job := self._next_job(unrecorded):
                 self._process(job, unrecorded)
         except BaseException as error:  # noqa: BLE001  (raised again by run)
+            # The first error is the cause; others may follow from it.
             self._failure = self._failure or error
             self._stopping.set()
 
@@ -115,6 +117,7 @@ class Sender:
         if state:
             unrecorded.append(FinishedChunk(chunk_id, state, outcome.status, outcome.message))
         dead_letters = self.outcomes.take_dead_letters()
+        # The journal must have the outcome before the events of this request go out again.
         if replacements or dead_letters:
             self._record(unrecorded)
         self._record_dead_letters(dead_letters)

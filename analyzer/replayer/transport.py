@@ -88,6 +88,7 @@ class Transport:
         message = self._describe(error)
         if isinstance(error, UNSENDABLE):
             return Outcome(Kind.FORBIDDEN, message=message)
+        # httpx refused to write these headers, so the events themselves are at fault.
         if isinstance(error, httpx.LocalProtocolError):
             return Outcome(Kind.REFUSED, message=message)
         if isinstance(error, NOT_SENT):
