@@ -31,7 +31,7 @@ def test_a_log_is_neither_copied_nor_pickled(log: analyzer.Log, *, closed: bool)
         copy.deepcopy({"log": log})
 
 
-def test_what_is_closed_says_so(log: analyzer.Log, tmp_path: Path) -> None:
+def test_closed_objects_raise_a_clear_error(log: analyzer.Log, tmp_path: Path) -> None:
     lazy = log.lookups()
     log.close()
     log.close()

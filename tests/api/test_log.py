@@ -325,7 +325,7 @@ def test_docstrings_name_every_column(archive: Path) -> None:
             assert "Raises:" in (inspect.getdoc(getattr(log, name)) or ""), name
 
 
-def test_repr_says_what_is_open(archive: Path) -> None:
+def test_repr_names_the_open_sources(archive: Path) -> None:
     log = analyzer.load(archive)
     assert repr(log) == f"<analyzer.Log {str(archive)!r}, view='events', 204,115 events>"
     log.close()
@@ -344,7 +344,7 @@ BAD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize(("name", "argument"), [(name, one) for name, bad in BAD.items() for one in bad])
-def test_what_cannot_be_meant_is_a_usage_error(name: str, argument: str, archive: Path) -> None:
+def test_nonsense_arguments_are_usage_errors(name: str, argument: str, archive: Path) -> None:
     with analyzer.load(archive) as log, pytest.raises(analyzer.UsageError):
         getattr(log, name)(**{argument: BAD[name][argument]})
 
@@ -368,7 +368,7 @@ def test_a_failing_query_is_a_query_error(sql: str, archive: Path) -> None:
         assert log.sql("SELECT 1 AS a").height == 1
 
 
-def test_what_became_of_the_input_is_said(tmp_path: Path) -> None:
+def test_the_accounting_of_the_input_is_printed(tmp_path: Path) -> None:
     text = ndjson([{**event(), "extra": 1}, event(hash="h2")]) + "broken\n"
     (tmp_path / "cut.ndjson.gz").write_bytes(gzip.compress(text.encode())[:-4])
     (tmp_path / "same.ndjson").write_text(text)

@@ -24,7 +24,7 @@ def test_a_plan_then_a_run_then_nothing(sample_archive: Path, tmp_path: Path) ->
     assert (again.account.confirmed, again.account.confirmed_now) == (plan.events, 0)
 
 
-def test_what_is_not_sent_is_said(tmp_path: Path) -> None:
+def test_notes_name_events_that_are_not_sent(tmp_path: Path) -> None:
     sources = [SAMPLE / "runs", SAMPLE / "recorded-1.requests.ndjson"]
     found = analyzer.replay(*sources, api="https://cache.example.com", journal=tmp_path / "j")
     assert "run summaries match no session and are not sent" in "\n".join(found.notes)
@@ -45,7 +45,7 @@ def test_a_run_that_stops_says_why(sample_archive: Path, tmp_path: Path) -> None
     assert strict.events() == []
 
 
-def test_what_cannot_be_meant(tmp_path: Path) -> None:
+def test_nonsense_arguments(tmp_path: Path) -> None:
     for arguments in ({"execute": True}, {"chunk_size": 0}, {"requests_per_minute": -1}, {"as_ci": "x" * 51},
                       {"concurrency": 0}, {"concurrency": 65}):  # fmt: skip
         with pytest.raises(analyzer.UsageError):

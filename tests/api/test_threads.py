@@ -29,7 +29,7 @@ def at_once(ask: Callable[[int], Any]) -> list[list[Any]]:
         return list(pool.map(lambda number: [ask(number) for _ in range(TIMES)], THREADS))
 
 
-def test_each_thread_is_answered_what_it_asked(log: analyzer.Log) -> None:
+def test_each_thread_gets_the_answer_to_its_own_question(log: analyzer.Log) -> None:
     asked = [
         lambda n: log.misses(hash=f"h{n}", table="misses")["misses"].item(),
         lambda n: log.stats(where=f"hash = 'h{n}'")["lookups"].item(),

@@ -171,7 +171,7 @@ def test_a_foreign_database_is_refused(cli: Cli, log: Any, tmp_path: Path) -> No
         assert (result.code, "not an archive of this version" in result.err) == (1, True)
 
 
-def test_rejects_and_damage_are_kept(cli: Cli, log: Any, tmp_path: Path) -> None:
+def test_rejects_and_damage_are_stored(cli: Cli, log: Any, tmp_path: Path) -> None:
     archive = tmp_path / "a.duckdb"
     cli("load", log(json.dumps(event()) + "\nbad\n" + json.dumps(event(duration=-1)) + "\n"), "--into", archive)
     with duckdb.connect(str(archive), read_only=True) as connection:

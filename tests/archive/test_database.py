@@ -91,9 +91,7 @@ def test_no_room_for_a_new_archive(log: Any, tmp_path: Path) -> None:
     assert list(directory.iterdir()) == []
 
 
-def test_an_archive_is_made_where_there_are_no_hard_links(
-    log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_archive_is_created_without_hard_links(log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any) -> None:
         raise PermissionError(1, "Operation not permitted")
 

@@ -116,7 +116,7 @@ def test_runs_and_events_are_never_added(cli: Cli) -> None:
     assert "they may have been forced" in runs.err
 
 
-def test_a_dry_run_is_ignored_and_said(cli: Cli, tmp_path: Path) -> None:
+def test_a_dry_run_is_ignored_with_a_note(cli: Cli, tmp_path: Path) -> None:
     dry = VERSIONS[0] / "dry.json"
     alone = cli("stats", dry)
     assert alone.code == 3
@@ -179,7 +179,7 @@ def test_odd_but_possible_values_are_taken(cli: Cli, log: Callable[..., Path], c
     assert (found.code, found.table("totals")[0]["lookups"]) == (0, 37), found.err
 
 
-def test_a_second_summary_of_a_run_is_said(cli: Cli, log: Callable[..., Path]) -> None:
+def test_a_second_summary_of_a_run_is_noted(cli: Cli, log: Callable[..., Path]) -> None:
     runs = [content(run["path"]) for run in recording(RECORDED)[:2]]
     paths = [log(json.dumps(run | {"id": "same"}), f"{number}.json") for number, run in enumerate(runs)]
     found = cli("stats", *paths, "--format", "json")
@@ -225,7 +225,7 @@ def test_whole_seconds_of_one_log_do_not_blur_another(cli: Cli, tmp_path: Path) 
     assert {run: session for run, session in found.items() if session}.items() <= truth(runs).items()
 
 
-def test_a_matched_run_asked_what_its_session_asked(cli: Cli) -> None:
+def test_a_matched_run_asked_the_caches_its_session_asked(cli: Cli) -> None:
     sources = (RECORDED / "requests.ndjson", RECORDED / "runs")
     by_view = {
         view: {row["session"]: row for row in cli(
@@ -240,7 +240,7 @@ def test_a_matched_run_asked_what_its_session_asked(cli: Cli) -> None:
     assert all(by_view["runs"][n]["local_only_misses"] == by_view["events"][n]["misses"] for n in missed)
 
 
-def test_a_team_that_summaries_do_not_name_is_said(cli: Cli) -> None:
+def test_a_team_that_summaries_do_not_name_is_noted(cli: Cli) -> None:
     said = cli("stats", RECORDED / "runs", "--team", "web").err
     assert "run summaries have a team, CI or status only if they match a session" in said
 

@@ -28,7 +28,7 @@ def test_a_report_on_such_a_file_into_such_a_file(named: Path, tmp_path: Path, s
     assert suffix in ("json", "csv") or "caf\ufffd.ndjson" in out.read_text()
 
 
-def test_sides_are_called_as_files_are_shown(cli: Cli, named: Path, log: Any) -> None:
+def test_sides_are_named_as_files_are_displayed(cli: Cli, named: Path, log: Any) -> None:
     told = cli("compare", named, log([event(sessionId="s2")]), "--format", "json")
     assert told.table("sides")[0]["side"].endswith("caf\ufffd.ndjson")
 

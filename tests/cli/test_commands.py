@@ -43,7 +43,7 @@ def test_a_file_that_is_no_log(cli: Cli, log: Any, tmp_path: Path) -> None:
     assert "no file matches" in result.err
 
 
-def test_what_cannot_be_meant_is_told(cli: Cli, log: Any) -> None:
+def test_nonsense_arguments_are_explained(cli: Cli, log: Any) -> None:
     path = log([event(timestamp="1999-12-31")])
     assert "the earliest event is dated 1999-12-31" in cli("stats", path).err
     assert "no created_at in its first lines" in cli("stats", path, "--map", "timestamp=created_at").err
@@ -66,7 +66,7 @@ def test_filters_that_leave_nothing_say_what_there_is(cli: Cli, log: Any) -> Non
     assert "no event of the log has a time" in cli("stats", log([event()]), "--team", "web").err
 
 
-def test_a_log_that_has_grown_is_told(cli: Cli, log: Any, tmp_path: Path) -> None:
+def test_a_log_that_has_grown_is_noted(cli: Cli, log: Any, tmp_path: Path) -> None:
     cli("load", log([event()]), "--into", tmp_path / "a.duckdb")
     grown = cli("load", log([event(), event(hash="h2")]), "--into", tmp_path / "a.duckdb")
     assert "loaded before with other content" in grown.err

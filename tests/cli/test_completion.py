@@ -48,7 +48,7 @@ def completed(line: str, directory: Path) -> list[str]:
     return answered("fish", f"analyzer {line}", "", directory)
 
 
-def test_what_is_completed(archive: Path) -> None:
+def test_completion_offers_the_expected_words(archive: Path) -> None:
     assert completed("stats cache.duckdb --team w", archive) == ["web", "wide", "wow!"]
     assert completed("misses cache.duckdb --ci D", archive) == ["DRONE"]
     assert completed("stats log.ndjson --team w", archive) == []
@@ -134,14 +134,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("shell", SHELLS[:2])
-def test_what_is_typed_becomes_the_words_that_are_meant(shell: str, archive: Path) -> None:
+def test_typed_input_is_completed_to_the_expected_words(shell: str, archive: Path) -> None:
     with terminal(shell, archive) as found:
         assert {typed: found.words(typed) for typed in CASES} == CASES
     assert not (archive / "ran").exists()
 
 
 @pytest.mark.parametrize("shell", SHELLS[2:])
-def test_fish_offers_what_is_meant(shell: str, archive: Path) -> None:
+def test_fish_offers_the_expected_words(shell: str, archive: Path) -> None:
     def offered(typed: str) -> list[str]:
         code = f"analyzer completion {shell} | source; complete -C '{typed}'"
         command = [shell, "--no-config", "-c", code]

@@ -142,7 +142,7 @@ def test_groups_are_sorted_by_money(cli: Cli, log: Any) -> None:
         ("compare", ""),
     ],
 )
-def test_a_cost_that_is_none(cli: Cli, log: Any, command: str, cost: str) -> None:
+def test_an_invalid_cost(cli: Cli, log: Any, command: str, cost: str) -> None:
     result = cli(command, log(EVENTS), "--cost-per-minute", cost)
     assert (result.code, result.out) == (2, "")
     assert "--cost-per-minute" in result.err
@@ -221,7 +221,7 @@ def test_without_the_option_there_are_no_net_savings(cli: Cli, log: Any) -> None
     assert "net_saved" not in json.dumps(report_of(cli, "stats", log(EVENTS), "--by", "team").json)
 
 
-def test_the_definition_of_net_savings_runs_as_it_is_told(cli: Cli, log: Any, tmp_path: Any) -> None:
+def test_the_definition_of_net_savings_runs_as_printed(cli: Cli, log: Any, tmp_path: Any) -> None:
     archive = tmp_path / "a.duckdb"
     cli("load", log(EVENTS), "--into", archive)
     result = report_of(cli, "stats", archive, "--restore-cost", "local=40,remote=600", "--explain")
@@ -233,7 +233,7 @@ def test_the_definition_of_net_savings_runs_as_it_is_told(cli: Cli, log: Any, tm
 @pytest.mark.parametrize(
     "cost", ["", "40", "local", "local=", "local=-1", "local=1,local=2", "local=1,", "disk=3", "local=nan"]
 )
-def test_a_restore_cost_that_is_none(cli: Cli, log: Any, cost: str) -> None:
+def test_an_invalid_restore_cost(cli: Cli, log: Any, cost: str) -> None:
     result = cli("stats", log(EVENTS), "--restore-cost", cost)
     assert (result.code, result.out) == (2, "")
     assert "local=40,remote=600" in result.err

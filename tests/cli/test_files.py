@@ -75,7 +75,7 @@ def test_the_journal_is_not_what_verify_rejects(cli: Cli, log: Any, tmp_path: Pa
     assert (result.code, path.read_text()) == (2, GOOD)
 
 
-def test_verify_overwrites_when_told(cli: Cli, log: Any, tmp_path: Path) -> None:
+def test_verify_overwrites_with_force(cli: Cli, log: Any, tmp_path: Path) -> None:
     (mine := tmp_path / "mine.ndjson").write_text("precious\n")
     refused = cli("journal", "verify", log(GOOD), "--journal", tmp_path / "j", "--rejects", mine)
     assert (refused.code, mine.read_text()) == (2, "precious\n")

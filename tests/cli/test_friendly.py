@@ -96,7 +96,7 @@ def test_help_tells_every_option_once_with_its_own_first(name: str, cli: Cli) ->
     assert "..." not in re.sub(r"\[?(SOURCE|LOG|ARGS)\]?\.\.\.", "", text)
 
 
-def test_how_much_is_said(log: Any, cli: Cli) -> None:
+def test_verbosity(log: Any, cli: Cli) -> None:
     path = log([event(), event(duration="12")])
     assert cli("stats", path, "--quiet").err == ""
     assert "1 of 2 events rejected" in cli("stats", path).err

@@ -9,7 +9,7 @@ from analyzer.cli.progress import ProgressBar
 from analyzer.readers.source import expand_sources
 
 
-def test_the_bar_never_goes_back_and_passes_what_is_no_log(tmp_path: Path) -> None:
+def test_the_bar_never_goes_back_and_counts_files_that_are_not_logs(tmp_path: Path) -> None:
     for name, size in (("a", 10), ("b", 20), ("c", 30), ("d", 40)):
         (tmp_path / name).write_text("x" * size)
     sources = expand_sources([str(tmp_path)], None, tmp_path)

@@ -75,7 +75,7 @@ def test_reports_at_once_do_not_tear_each_other(proxy: Proxy, cli: Cli) -> None:
     assert found == {f"session-{session}": size for session, size in enumerate(sizes)}
 
 
-def test_headers_and_odd_characters_are_kept(proxy: Proxy, cli: Cli) -> None:
+def test_headers_and_odd_characters_survive(proxy: Proxy, cli: Cli) -> None:
     odd = 'a "quoted" \\ name,\n\u2028 é 😀 \x01'
     named = {"x-artifact-client-ci": "GITLAB", "x-artifact-client-interactive": "1"}
     assert report(proxy, json.dumps([event(sessionId=odd)], ensure_ascii=False).encode(), **named) == 200
@@ -85,7 +85,7 @@ def test_headers_and_odd_characters_are_kept(proxy: Proxy, cli: Cli) -> None:
     assert TOKEN not in proxy.log.read_text()
 
 
-def test_a_report_over_the_limit_is_refused_and_told(proxy: Proxy, cli: Cli) -> None:
+def test_a_report_over_the_limit_is_refused_with_a_message(proxy: Proxy, cli: Cli) -> None:
     assert (report(proxy, body(1, 60_000)), report(proxy, body(2, 10))) == (413, 200)
     result = cli("stats", proxy.logged(2), "--format", "json")
     assert (result.json["input"]["kept"], result.json["input"]["rejected"]) == (10, 1)

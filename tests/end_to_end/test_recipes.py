@@ -115,7 +115,7 @@ def test_runs_at_once_miss_the_same(cli: Cli, concurrent: Scenario) -> None:
     assert second - first < rows[2]["time_saved_ms"] / 5
 
 
-def test_what_is_not_uploaded_is_missed_again(cli: Cli, read_only: Scenario) -> None:
+def test_artifacts_not_uploaded_are_missed_again(cli: Cli, read_only: Scenario) -> None:
     rows = sessions(cli, read_only)
     assert [(row["hits"], row["lookups"], row["local_only_misses"]) for row in rows] == [
         (0, 10, 0),

@@ -76,7 +76,7 @@ def test_hours_are_in_order_where_summer_time_ends(cli: Cli, log: Any) -> None:
     assert rows[0]["cumulative_time_saved_ms"] == rows[0]["time_saved_ms"] < rows[1]["time_saved_ms"]
 
 
-def test_charts_do_not_depend_on_where_they_are_made(tmp_path: Path) -> None:
+def test_charts_do_not_depend_on_where_they_are_drawn(tmp_path: Path) -> None:
     log = tmp_path / "log.ndjson"
     log.write_text(ndjson(of(200, timestamp=lambda n: f"2026-10-25T{n % 20:02d}:30:00Z")))
     pages = []

@@ -145,7 +145,7 @@ def test_the_last_two_weeks_at_their_edges(cli: Cli, log: Any) -> None:
     assert (a["first_at"], a["last_at"], b["first_at"], b["last_at"]) == (at(6 + tick), at(13), at(13 + tick), at(20))
 
 
-def test_the_last_two_weeks_of_what_is_selected(cli: Cli, log: Any) -> None:
+def test_the_last_two_weeks_of_the_selection(cli: Cli, log: Any) -> None:
     path = log(runs("a", 0, [(4, 1)], slug="web") + runs("b", 7.5, [(4, 3)], slug="web") + runs("c", 40, [(2, 2)]))
     assert sides(asked(cli, path, "--team", "web")) == [(1, 4, 0.25), (1, 4, 0.75)]
     assert sides(asked(cli, path, "--until", at(40))) == [(1, 4, 0.25), (1, 4, 0.75)]
@@ -239,7 +239,7 @@ def test_two_logs_and_two_filters_are_one_source(cli: Cli, log: Any) -> None:
     assert sides(asked(cli, a, b, "ci=CIRCLE", "ci=GITLAB")) == sides(asked(cli, log(MIXED), "ci=CIRCLE", "ci=GITLAB"))
 
 
-def test_notes_on_both_logs_are_kept(cli: Cli, log: Any) -> None:
+def test_notes_on_both_logs_are_reported(cli: Cli, log: Any) -> None:
     plain, untimed = (
         log(runs("s", 0, [(10, 3)]), "a.ndjson"),
         log([event(), event(timestamp=at(0), hash="h2")], "b.ndjson"),

@@ -37,7 +37,7 @@ def test_the_interval_is_that_of_the_linearised_ratio(cli: Cli, log: Any, count:
         assert row["hit_rate_high"] - row["hit_rate"] == pytest.approx(reach, rel=0.005)
 
 
-def test_the_interval_ends_at_none_and_all(cli: Cli, log: Any) -> None:
+def test_the_interval_ends_at_0_and_1(cli: Cli, log: Any) -> None:
     path = log(runs("a", 0, [(9, 9)] * 4 + [(9, 0)]) + runs("b", 1, [(9, 0)] * 4 + [(9, 9)]))
     a, b = asked(cli, path, f"..{at(1)}", f"{at(1)}..").table("sides")
     assert (a["hit_rate_high"], b["hit_rate_low"]) == (1, 0)

@@ -166,7 +166,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("kind", LONG)
-def test_an_item_that_is_too_long_is_a_reject_and_the_rest_is_kept(kind: str, log: Any, cli: Cli) -> None:
+def test_an_item_that_is_too_long_is_a_reject_and_the_rest_is_loaded(kind: str, log: Any, cli: Cli) -> None:
     for text in LONG[kind]():
         path = log(text)
         for options in ([], ["--by", "session"]):

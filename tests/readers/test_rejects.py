@@ -115,7 +115,7 @@ def test_a_bad_line_is_a_reject(cli: Cli, log: Any, line: str, reason: str) -> N
         "  " + GOOD + "  \r",
     ],
 )
-def test_a_good_line_is_kept(cli: Cli, log: Any, line: str) -> None:
+def test_a_valid_line_is_loaded(cli: Cli, log: Any, line: str) -> None:
     assert rejects(cli, log(f"{line}\n{GOOD}\n")) == []
 
 
@@ -269,7 +269,7 @@ def test_compact_logs_have_the_same_rejects(cli: Cli, log: Any, line: str, reaso
 @pytest.mark.parametrize(
     "line", [COMPACT[:-1] + ',"x":1}', COMPACT + " ", COMPACT.replace(":10", ":1e1"), "", COMPACT + "\r"]
 )
-def test_unusual_lines_of_compact_logs_are_kept(cli: Cli, log: Any, line: str) -> None:
+def test_unusual_lines_of_compact_logs_are_loaded(cli: Cli, log: Any, line: str) -> None:
     good = (COMPACT + "\n") * (HEAD_BYTES // len(COMPACT) + 1)
     assert rejects(cli, log(f"{good}{line}\n{COMPACT}\n")) == []
 

@@ -64,7 +64,7 @@ def test_the_order_within_a_session_is_kept(replay: Replay, strict: Strict, requ
     assert sent == written
 
 
-def test_a_plan_sends_nothing_and_is_what_is_sent(replay: Replay, strict: Strict, tmp_path: Path) -> None:
+def test_a_plan_sends_nothing_and_matches_the_run(replay: Replay, strict: Strict, tmp_path: Path) -> None:
     plan = accounted(replay(LOG, "--chunk-size", 50, "--max-bytes", 3000, execute=False))
     assert (strict.bodies, plan["executed"], plan["unsent"]) == ([], False, 4115)
     assert not (tmp_path / "j.sqlite").exists()
@@ -152,7 +152,9 @@ def test_a_wait_beyond_the_budget_stops(replay: Replay, strict: Strict) -> None:
 
 
 @pytest.mark.parametrize("step", [(500, "oops"), (503, ""), (408, ""), "garbage", "close before", "record, close"])
-def test_what_cannot_be_known_is_held(step: Any, cli: Cli, replay: Replay, strict: Strict, tmp_path: Path) -> None:
+def test_events_with_an_unknown_outcome_are_uncertain(
+    step: Any, cli: Cli, replay: Replay, strict: Strict, tmp_path: Path
+) -> None:
     strict.script = ["ok", step]
     journal = ["--journal", tmp_path / "j.sqlite"]
     result = replay(LOG, "--limit", 30, "--chunk-size", 10)
@@ -193,7 +195,7 @@ def test_resend_for_those_who_accept_doubles(replay: Replay, strict: Strict) -> 
     assert (found.code, accounted(found)["confirmed_now"], len(set(strict.taken))) == (0, 20, 50)
 
 
-def test_an_outage_does_not_turn_a_log_into_doubts(replay: Replay, strict: Strict) -> None:
+def test_an_outage_does_not_make_a_whole_log_uncertain(replay: Replay, strict: Strict) -> None:
     strict.script = [(503, "")] * 100
     result = replay(LOG, "--chunk-size", 10)
     assert (result.code, accounted(result)["uncertain"], accounted(result)["requests"]) == (4, 30, 3)
@@ -407,7 +409,7 @@ def test_the_journal_can_be_read_while_a_replay_runs(cli: Cli, replay: Replay, s
         assert cli("journal", "verify", "--journal", tmp_path / "j.sqlite").code == 0
 
 
-def test_the_last_error_is_kept(cli: Cli, replay: Replay, strict: Strict, tmp_path: Path) -> None:
+def test_the_last_error_is_recorded(cli: Cli, replay: Replay, strict: Strict, tmp_path: Path) -> None:
     strict.script = [(401, "who are you")]
     replay(LOG, "--limit", 10)
     status = cli("journal", "status", "--journal", tmp_path / "j.sqlite", "--format", "json")
@@ -416,7 +418,7 @@ def test_the_last_error_is_kept(cli: Cli, replay: Replay, strict: Strict, tmp_pa
 
 
 @pytest.mark.parametrize("then", [["--max-bytes", 10], ["--max-requests", 1], []])
-def test_what_is_to_be_sent_again_is_uncertain_until_it_is(then: list[Any], replay: Replay, strict: Strict) -> None:
+def test_resent_events_stay_uncertain_until_they_are_sent(then: list[Any], replay: Replay, strict: Strict) -> None:
     """A resend that comes to nothing leaves doubts as they were."""
     strict.script = ["ok", "record, close", "record, close"]
     replay(LOG, "--limit", 30, "--chunk-size", 10)
@@ -526,7 +528,7 @@ def test_doubts_alone_are_no_reason_to_run_again(replay: Replay, strict: Strict)
     assert replay(LOG, "--limit", 30, "--chunk-size", 10).code == 8
 
 
-def test_the_token_of_an_answer_is_not_kept(replay: Replay, strict: Strict, tmp_path: Path) -> None:
+def test_the_token_in_an_answer_is_redacted(replay: Replay, strict: Strict, tmp_path: Path) -> None:
     strict.script = [(200, json.dumps({"status": strict.token}))]
     replay(LOG, "--limit", 5)
     assert strict.token.encode() not in (tmp_path / "j.sqlite").read_bytes()
@@ -546,11 +548,11 @@ NONSENSE = (
 
 
 @pytest.mark.parametrize("options", NONSENSE)
-def test_options_that_cannot_be_meant(options: list[str], replay: Replay, strict: Strict) -> None:
+def test_invalid_options(options: list[str], replay: Replay, strict: Strict) -> None:
     assert (replay(LOG, *options).code, strict.bodies) == (2, [])
 
 
-def test_rates_that_are_none(cli: Cli, strict: Strict) -> None:
+def test_invalid_rates(cli: Cli, strict: Strict) -> None:
     for rate in ("nan", "1e-9", "inf", "-1"):
         assert cli("replay", LOG, "--api", strict.url, "--requests-per-minute", rate).code == 2
 

@@ -96,7 +96,7 @@ def test_a_broken_configuration_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"two words", b"\xff", "tök".encode()])
-def test_invalid_tokens_are_refused_and_not_shown(content: bytes, tmp_path: Path) -> None:
+def test_invalid_tokens_are_refused_and_not_printed(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "token").write_bytes(content)
     with pytest.raises(UsageError) as caught:
         configured_server(None, tmp_path / "token")

@@ -20,7 +20,7 @@ def requests_of(contexts: list[int], chunk_events: int) -> int:
     st.sampled_from([0, 10, 30, 60, 600]),
     st.sampled_from([1, 50, 100, 1000]),
 )
-def test_what_is_proposed_sends_a_plan_in_an_hour_within_the_share(contexts: list[int], rate: int, chunk: int) -> None:
+def test_the_proposed_rate_sends_a_plan_in_an_hour_within_the_share(contexts: list[int], rate: int, chunk: int) -> None:
     events = sum(contexts)
     plan = Plan(events, 1, len(contexts), requests_of(contexts, chunk), events * BYTES_AN_EVENT, None, None, {})
     found = within_an_hour(plan, rate, chunk)

@@ -97,7 +97,7 @@ def test_names_are_of_one_team_where_they_share_an_id_or_a_slug_of_one_id(names:
             assert (teams.team_of(one) == teams.team_of(other)) == (identity(*one) == identity(*other))
 
 
-def test_what_went_by_a_slug_is_held_where_another_team_has_it_too(replay: Replay, strict: Strict, named: Any) -> None:
+def test_events_sent_by_a_slug_that_two_teams_share_are_uncertain(replay: Replay, strict: Strict, named: Any) -> None:
     first, second = {"teamId": "team_1", "slug": "web"}, {"teamId": "team_2", "slug": "web"}
     replay(named({"slug": "web"}))
     replay(named(first))
@@ -108,14 +108,16 @@ def test_what_went_by_a_slug_is_held_where_another_team_has_it_too(replay: Repla
     assert (found.code, found.json["confirmed"], len(strict.taken)) == (0, 2, 3)
 
 
-def test_what_went_to_an_id_is_held_where_a_log_has_a_slug_of_two(replay: Replay, strict: Strict, named: Any) -> None:
+def test_events_sent_to_an_id_are_uncertain_where_the_log_has_a_shared_slug(
+    replay: Replay, strict: Strict, named: Any
+) -> None:
     replay(named({"teamId": "team_1", "slug": "web"}))
     replay(named({"teamId": "team_2", "slug": "web"}))
     held = replay(named({"slug": "web"}))
     assert (held.code, held.json["uncertain"], len(strict.taken)) == (8, 1, 2)
 
 
-def test_an_id_alone_is_held_too_where_its_slug_is_of_two(replay: Replay, strict: Strict, named: Any) -> None:
+def test_an_id_alone_is_uncertain_too_where_its_slug_is_shared(replay: Replay, strict: Strict, named: Any) -> None:
     replay(named({"slug": "docs"}))
     for team in ("team_2", "team_3"):
         replay(named({"teamId": team, "slug": "docs"}), "--since", "2000-01-01")
