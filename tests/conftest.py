@@ -17,6 +17,7 @@ from analyzer.cli import run
 pytest.register_assert_rewrite("log_of_misses")
 
 RECORDED = Path(__file__).parent / "recorded"
+CASES = Path(__file__).parent / "cases"  # small inputs that were once read wrong
 SAMPLE = Path(__file__).parents[1] / "sample_data"
 
 

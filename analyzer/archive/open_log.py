@@ -37,6 +37,26 @@ SELECT session_id, bool_or(asked_local(kinds)) AS local, bool_or(asked_remote(ki
 FROM store.lookup WHERE session_id IN (SELECT session_id FROM store.match) GROUP BY session_id
 """
 
+# The tasks that a run looked up. Those that it does not list missed; some may be uncacheable, and then no lookups: as
+# many as complete runs of the same command list and this one does not. `is_known` is whether there is such a run.
+LOOKED_UP = """
+WITH complete AS (
+    SELECT command, list(DISTINCT name) FILTER (NOT cacheable) AS uncacheable
+    FROM store.run r JOIN store.task t ON t.run_id = r.id JOIN store.name USING (hash_id)
+    WHERE r.id NOT IN (SELECT run_id FROM store.unlisted_task) GROUP BY command),
+cut AS (
+    SELECT id AS run_id, c.command IS NOT NULL AS is_known,
+           coalesce(len(uncacheable), 0) - (
+               SELECT count(DISTINCT name) FROM store.task t JOIN store.name USING (hash_id)
+               WHERE t.run_id = r.id AND list_contains(uncacheable, name)) AS uncacheable
+    FROM store.run r LEFT JOIN complete c USING (command))
+SELECT run_id, position, hash_id, kinds, time_saved_ms, NULL::BOOLEAN AS is_known
+FROM store.task WHERE cacheable AND kinds IS NOT NULL
+UNION ALL
+SELECT run_id, position, hash_id, 10, NULL, is_known
+FROM store.unlisted_task JOIN cut USING (run_id) WHERE number > uncacheable
+"""
+
 # A run takes the id, team, CI and enabled caches of the session that matches it. The bits are combined here: 3 selects
 # the LOCAL events of `kinds`, 12 the REMOTE ones. Where none is left, the session lost events; the summary is right.
 RUN_LOOKUP = f"""
@@ -45,11 +65,12 @@ SELECT r.id AS run_id, r.file_id, t.position, r.ended_at, coalesce(match.session
        t.hash_id,
        coalesce(nullif(t.kinds & (CASE WHEN local THEN 3 ELSE 0 END | CASE WHEN remote THEN 12 ELSE 0 END), 0), t.kinds)
            AS kinds,
-       t.time_saved_ms, coalesce(s.context_id, {EMPTY_CONTEXT}) AS context_id, match.session_id IS NULL AS is_unmatched
-FROM store.run r JOIN store.task t ON t.run_id = r.id
+       t.time_saved_ms, coalesce(s.context_id, {EMPTY_CONTEXT}) AS context_id, match.session_id IS NULL AS is_unmatched,
+       t.is_known IS NOT NULL AS is_unlisted, t.is_known
+FROM store.run r JOIN ({LOOKED_UP}) t ON t.run_id = r.id
 LEFT JOIN store.match ON match.run_id = r.id LEFT JOIN store.session_summary s ON s.session_id = match.session_id
 LEFT JOIN ({ENABLED_CACHES}) caches ON caches.session_id = match.session_id
-WHERE t.cacheable AND NOT r.forced AND t.kinds IS NOT NULL;
+WHERE NOT r.forced;
 """
 
 # A summary shows --force only in the command. A run may have been forced (TURBO_FORCE) if all its lookups missed,

@@ -2,8 +2,8 @@
 
 Nothing links a run to a session but the hashes, their outcomes and the time. A session fits a run if each of its
 lookups is a task of the run with the same outcome. It may have fewer lookups than the run has tasks, down to half, as
-clients lose events. It may have more: one for each task that the run attempted but its summary does not list, because
-it was stopped when another one failed. Clients up to 2.10 report events during the run, later ones at its end, so the
+clients lose events. It may have more that missed: one for each task that the run attempted but does not list, because
+it was cut short. Clients up to 2.10 report events during the run, later ones at its end, so the
 events must arrive between the run's start and shortly after its end. Each run and session is matched at most once, the
 nearest first. If the clocks of client and log differ by more, short runs match nothing: better no match than a false
 one.
@@ -21,7 +21,7 @@ CREATE TEMP TABLE document AS
 SELECT * FROM read_json($path, format='newline_delimited', auto_detect=false, hive_partitioning=false, columns={
     file_id: 'INTEGER', run: 'VARCHAR', session: 'VARCHAR', version: 'VARCHAR', command: 'VARCHAR', branch: 'VARCHAR',
     sha: 'VARCHAR', "user": 'VARCHAR', started_ms: 'DOUBLE', ended_ms: 'DOUBLE', exit_code: 'BIGINT',
-    forced: 'BOOLEAN', attempted: 'DOUBLE', hash: 'VARCHAR', duration_ms: 'DOUBLE',
+    forced: 'BOOLEAN', unlisted: 'BIGINT', hash: 'VARCHAR', duration_ms: 'DOUBLE',
     tasks: 'STRUCT(task VARCHAR, package VARCHAR, hash VARCHAR, kinds UTINYINT, time_saved_ms DOUBLE,
                    execution_ms DOUBLE, cacheable BOOLEAN, exit_code BIGINT)[]'})
 """
@@ -38,9 +38,14 @@ QUALIFY row_number() OVER (PARTITION BY run ORDER BY file_id) = 1;
 CREATE TEMP TABLE new_task AS
 SELECT id AS run_id, generate_subscripts(tasks, 1) AS position, unnest(tasks, recursive := true) FROM new_run;
 
+CREATE TEMP TABLE new_unlisted AS
+SELECT id AS run_id, len(tasks) + number AS position, number, format('unlisted {} of {}', number, run) AS hash
+FROM (SELECT id, run, tasks, unnest(range(1, unlisted + 1)) AS number FROM new_run);
+
 INSERT INTO store.hash
 SELECT (SELECT coalesce(max(id), 0) FROM store.hash) + row_number() OVER (ORDER BY hash), hash
-FROM (SELECT hash FROM new_task UNION SELECT hash FROM document WHERE hash IS NOT NULL
+FROM (SELECT hash FROM new_task UNION SELECT hash FROM new_unlisted
+      UNION SELECT hash FROM document WHERE hash IS NOT NULL
       EXCEPT SELECT hash FROM store.hash);
 
 INSERT INTO store.session
@@ -53,12 +58,15 @@ WHERE NOT EXISTS (FROM store.context WHERE team IS NULL AND ci IS NULL AND inter
 
 INSERT INTO store.run
 SELECT r.id, file_id, run, version, command, branch, sha, "user", make_timestamp((started_ms * 1000)::BIGINT),
-       make_timestamp((ended_ms * 1000)::BIGINT), exit_code, forced, attempted, s.id
+       make_timestamp((ended_ms * 1000)::BIGINT), exit_code, forced, s.id
 FROM new_run r JOIN store.session s USING (session);
 
 INSERT INTO store.task
 SELECT run_id, position, task, package, h.id, kinds, time_saved_ms, execution_ms, cacheable, exit_code
 FROM new_task t JOIN store.hash h USING (hash);
+
+INSERT INTO store.unlisted_task
+SELECT run_id, position, number, h.id FROM new_unlisted JOIN store.hash h USING (hash);
 
 INSERT INTO store.artifact
 SELECT file_id, h.id, duration_ms FROM document JOIN store.hash h USING (hash) WHERE duration_ms > 0;
@@ -66,11 +74,12 @@ SELECT file_id, h.id, duration_ms FROM document JOIN store.hash h USING (hash) W
 DELETE FROM store.name;
 INSERT INTO store.name
 SELECT hash_id, coalesce(named.package || '#', '') || named.task, named.task, named.package
-FROM (SELECT hash_id, min({'package': package, 'task': task}) AS named FROM store.task GROUP BY hash_id);
+FROM (SELECT hash_id, min({'package': package, 'task': task}) AS named FROM store.task GROUP BY hash_id)
+UNION ALL SELECT hash_id, '(unlisted)', '(unlisted)', NULL FROM store.unlisted_task;
 """
 
 DUPLICATE_RUNS = "SELECT count(run) - (SELECT count(*) FROM new_run) FROM document"
-DROP_DOCUMENTS = "DROP TABLE document; DROP TABLE new_run; DROP TABLE new_task"
+DROP_DOCUMENTS = "DROP TABLE document; DROP TABLE new_run; DROP TABLE new_task; DROP TABLE new_unlisted"
 
 MAX_EARLY_MS = 100  # how much before its run a session may begin: the difference of synchronized clocks
 MAX_LATE_MS = 5000  # how much after its run its last event may arrive: clients send a refused batch again after 2 s
@@ -82,11 +91,12 @@ TRUNCATED_MS = 1000  # the largest error of times that the log has in whole seco
 CANDIDATES = f"""
 WITH run_lookups AS (
     SELECT id AS run_id, started_at, ended_at, count(*) FILTER (t.cacheable) AS lookups,
-           greatest(attempted - count(*), 0) AS unlisted
+           (SELECT count(*) FROM store.unlisted_task u WHERE u.run_id = r.id) AS unlisted
     FROM store.run r JOIN store.task t ON t.run_id = r.id
-    WHERE t.kinds IS NOT NULL AND NOT r.forced GROUP BY id, started_at, ended_at, attempted),
+    WHERE t.kinds IS NOT NULL AND NOT r.forced GROUP BY id, started_at, ended_at),
 near AS (
-    SELECT run_id, session_id, started_at, ended_at, first_at, last_at, s.lookups, r.lookups AS run_lookups, unlisted
+    SELECT run_id, session_id, started_at, ended_at, first_at, last_at, s.lookups, r.lookups AS run_lookups, unlisted,
+           s.local_hits + s.remote_hits AS hits
     FROM run_lookups r JOIN store.session_summary s
       ON s.last_at BETWEEN r.started_at - INTERVAL {MAX_EARLY_MS + TRUNCATED_MS} MILLISECONDS
                        AND r.ended_at + INTERVAL {MAX_LATE_MS} MILLISECONDS
@@ -94,7 +104,7 @@ near AS (
 fitting AS (
     SELECT n.run_id, n.session_id, epoch_ms(n.first_at) - epoch_ms(started_at) AS after_start_ms,
            epoch_ms(n.last_at) - epoch_ms(ended_at) AS after_end_ms,
-           any_value(run_lookups) - count(DISTINCT l.hash_id) AS missing,
+           any_value(run_lookups + unlisted - n.lookups) AS missing,
            epoch_us(n.first_at) % 1000000 = 0 AND epoch_us(n.last_at) % 1000000 = 0 AS in_whole_seconds
     FROM near n
     JOIN (SELECT * FROM store.lookup WHERE session_id IN (SELECT session_id FROM near)) l USING (session_id)
@@ -102,7 +112,8 @@ fitting AS (
     WHERE t.cacheable AND l.kinds & ~t.kinds = 0
     GROUP BY n.run_id, n.session_id, started_at, ended_at, n.first_at, n.last_at
     HAVING count(DISTINCT l.hash_id) BETWEEN any_value(n.lookups - unlisted) AND any_value(n.lookups)
-       AND count(DISTINCT l.hash_id) * 2 >= greatest(any_value(run_lookups), any_value(n.lookups)))
+       AND count(DISTINCT l.hash_id) * 2 >= any_value(run_lookups)
+       AND count(DISTINCT l.hash_id) FILTER (is_hit(l.kinds)) = any_value(hits))
 SELECT run_id, session_id FROM fitting
 WHERE after_start_ms >= -{MAX_EARLY_MS} - CASE WHEN in_whole_seconds THEN {TRUNCATED_MS} ELSE 0 END
 QUALIFY NOT in_whole_seconds OR (count(*) OVER (PARTITION BY run_id, missing) = 1

@@ -8,11 +8,13 @@ bitwise or of the kinds of a lookup's events. The macros below name what the bit
 that hit in both caches `is_local_hit`, although it also `had_remote_hit`.
 
 `run` and `task` hold turbo's run summaries, a second view of the same lookups that is never added to the events.
-`match` links runs to sessions; `name` gives the task of a hash where a run summary names it.
+`match` links runs to sessions; `name` gives the task of a hash where a run summary names it. `unlisted_task` has the
+tasks that a run attempted but does not list, because it was cut short. Their hashes are unknown: made-up ones, which
+name the run, stand for them.
 """
 
 # Archives of another version are refused. It changes with any table, and with the digest of `file`.
-VERSION = 3
+VERSION = 4
 
 MACROS = """
 CREATE MACRO is_hit(kinds) AS (kinds & 5) > 0;
@@ -50,11 +52,11 @@ CREATE TABLE store.session_summary (
     local_hits BIGINT, remote_hits BIGINT, misses BIGINT, local_only_misses BIGINT, time_saved_ms DOUBLE);
 CREATE TABLE store.run (
     id INTEGER, file_id INTEGER, run VARCHAR, version VARCHAR, command VARCHAR, branch VARCHAR, sha VARCHAR,
-    user VARCHAR, started_at TIMESTAMP, ended_at TIMESTAMP, exit_code BIGINT, forced BOOLEAN, attempted BIGINT,
-    session_id INTEGER);
+    user VARCHAR, started_at TIMESTAMP, ended_at TIMESTAMP, exit_code BIGINT, forced BOOLEAN, session_id INTEGER);
 CREATE TABLE store.task (
     run_id INTEGER, position INTEGER, task VARCHAR, package VARCHAR, hash_id INTEGER, kinds UTINYINT,
     time_saved_ms DOUBLE, execution_ms DOUBLE, cacheable BOOLEAN, exit_code BIGINT);
+CREATE TABLE store.unlisted_task (run_id INTEGER, position INTEGER, number BIGINT, hash_id INTEGER);
 CREATE TABLE store.artifact (file_id INTEGER, hash_id INTEGER, duration_ms DOUBLE);
 CREATE TABLE store.match (run_id INTEGER, session_id INTEGER);
 CREATE TABLE store.name (hash_id INTEGER, name VARCHAR, task VARCHAR, package VARCHAR);

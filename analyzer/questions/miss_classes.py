@@ -86,6 +86,9 @@ CLASSES = (
     MissClass("local_only", "is_local_only_miss(kinds)",
               "a local miss without any request to the remote cache",
               "remote cache off or unreachable, or an event lost"),
+    MissClass("unlisted", "is_unlisted AND NOT is_local_only_miss(kinds)",
+              "attempted by a run that was cut short, whose summary does not list the task: its hash is unknown",
+              "the run failed or was stopped before the task began"),
     MissClass("untimed", "first_at IS NULL AND NOT is_local_only_miss(kinds)",
               "events without a time: earlier lookups cannot be told from later ones", "the log has no times"),
 )  # fmt: skip
@@ -116,11 +119,12 @@ remote_miss AS (
 evidence AS (
     SELECT m.*, d.duration_ms AS imputed_ms, epoch_us(m.first_at) - epoch_us(b.before_at) AS gap_us,
            epoch_us(m.first_at) - (SELECT epoch_us(min(first_at)) FROM {{lookup}}) AS log_age_us,
-           CASE WHEN m.first_at IS NULL OR is_local_only_miss(kinds) THEN NULL WHEN b.before_at IS NULL THEN 'none'
-                WHEN b.before_was_hit THEN 'hit' ELSE 'miss' END AS previous
+           u.hash_id IS NOT NULL AS is_unlisted,
+           CASE WHEN m.first_at IS NULL OR is_local_only_miss(kinds) OR u.hash_id IS NOT NULL THEN NULL
+                WHEN b.before_at IS NULL THEN 'none' WHEN b.before_was_hit THEN 'hit' ELSE 'miss' END AS previous
     FROM (FROM {{selected}} WHERE is_miss(kinds)) m
     LEFT JOIN remote_miss b USING (session_id, hash_id)
-    LEFT JOIN {{durations}} d USING (hash_id))
+    LEFT JOIN {{durations}} d USING (hash_id) LEFT JOIN store.unlisted_task u USING (hash_id))
 SELECT session_id, hash_id, first_at, imputed_ms, CASE {CLASS} END AS class FROM evidence
 """
 

@@ -108,6 +108,9 @@ FROM session_summary s LEFT JOIN store.context c ON c.id = s.context_id
 MAX_LISTED_NAMES = 10
 RUNS = "SELECT count(*), count(*) FILTER (WHERE id IN (SELECT run_id FROM match)) FROM run"
 MAYBE_FORCED = "SELECT count(*), coalesce(sum(lookups), 0)::BIGINT FROM maybe_forced"
+UNLISTED = """
+SELECT count(*), count(DISTINCT run_id), count(*) FILTER (WHERE NOT is_known) FROM run_lookup WHERE is_unlisted
+"""
 
 # The filters by a name, each with a noun for messages and the query of the names in the log.
 NAMED_FILTERS = {
@@ -185,6 +188,13 @@ def _view_notes(log: OpenLog) -> Iterator[str]:
             yield (
                 f"{forced:,} of them missed every task although all had been built before: they may have been forced,"
                 f" which turbo does not always record; their {tasks:,} tasks count as misses"
+            )
+        ((unlisted, cut, unclear),) = fetch_rows(log.connection, UNLISTED, {})
+        if unlisted:
+            uncacheable = f"; whether {unclear:,} of them could be cached at all is unknown" if unclear else ""
+            yield (
+                f"{unlisted:,} tasks of {cut:,} runs that were cut short are not listed in the summaries; they count as"
+                f" misses, named (unlisted){uncacheable}"
             )
 
 

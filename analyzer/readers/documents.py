@@ -18,6 +18,7 @@ DocumentReader = Callable[[Any], dict[str, Any] | None]
 RUN_NAMESPACE = uuid.UUID("3397a22a-0d9c-5c8f-8561-ee5181abb69a")  # the UUID of the URL https://turborepo.dev/runs
 MAX_EPOCH_MS = 253_402_214_400_000  # the last day of the year 9999; bounds all numbers of a summary
 MAX_DURATION_MS = 2.0**52
+MAX_TASKS = 100_000  # of a run; more than any repository has
 
 # The archive's `kinds` of a task by its (status, source): the bits of the events that a client sends for it.
 KINDS: dict[tuple[Any, Any], int] = {("HIT", "LOCAL"): 1, ("HIT", "REMOTE"): 6, ("MISS", None): 10}
@@ -47,6 +48,10 @@ def read_run_summary(document: Any) -> dict[str, Any] | None:
 def _run_row(summary: dict[str, Any], execution: dict[str, Any]) -> dict[str, Any]:
     scm, command = summary.get("scm") or {}, _text(execution, "command")
     run = _text(summary, "id") or f"{execution['startTime']}"
+    tasks = summary["tasks"] or ()
+    attempted = _number(execution, "attempted") or 0
+    if type(attempted) is not int or attempted > MAX_TASKS:
+        raise TypeError(f"attempted is {attempted}, expected a number of tasks")
     return {
         "run": run,
         "session": str(uuid.uuid5(RUN_NAMESPACE, run)),  # stands for the unknown session, the same on every machine
@@ -59,8 +64,9 @@ def _run_row(summary: dict[str, Any], execution: dict[str, Any]) -> dict[str, An
         "ended_ms": _number(execution, "endTime", required=True),
         "exit_code": _exit_code(execution),
         "forced": bool(_FORCE.search(command or "")),
-        "attempted": _number(execution, "attempted"),
-        "tasks": [_task_row(task) for task in summary["tasks"] or ()],
+        # A run that is cut short lists only the tasks that it started.
+        "unlisted": max(attempted - sum(bool(task.get("execution")) for task in tasks), 0),
+        "tasks": [_task_row(task) for task in tasks],
     }
 
 

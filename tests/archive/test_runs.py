@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import RECORDED, Cli
+from conftest import CASES, RECORDED, Cli, event, report_of
 
 VERSIONS = sorted(path for path in (RECORDED / "versions").iterdir())
 FOLDERS = [*VERSIONS, RECORDED]
@@ -72,10 +72,10 @@ def test_summaries_alone_give_what_turbo_printed(cli: Cli, folder: Path) -> None
         if run["printed"] is None or "force" in run["desc"].lower():
             continue
         found = cli("stats", run["path"], "--format", "json")
-        summary = content(run["path"])
-        asked = [task for task in summary["tasks"] if task["resolvedTaskDefinition"]["cache"]]
+        tasks, printed = content(run["path"])["tasks"], run["printed"]
+        uncacheable = sum(not task["resolvedTaskDefinition"]["cache"] for task in tasks)
         totals = found.table("totals")[0]
-        assert (totals["hits"], totals["lookups"]) == (run["printed"]["cached"], len(asked)), run["desc"]
+        assert (totals["hits"], totals["lookups"]) == (printed["cached"], printed["total"] - uncacheable), run["desc"]
         assert found.json["view"] == "runs"
         assert "answered from run summaries (1)" in found.err
 
@@ -152,6 +152,8 @@ def test_a_damaged_summary_is_an_error_that_names_it(cli: Cli, tmp_path: Path) -
         {"execution": {"startTime": 1, "endTime": -1}},
         {"execution": {"startTime": 1, "endTime": 1e300}},
         {"execution": {"startTime": 1, "endTime": 2**51}},
+        {"execution": {"startTime": 1, "endTime": 2, "attempted": 10**12}},
+        {"execution": {"startTime": 1, "endTime": 2, "attempted": 1.5}},
         {"execution": [1]},
         {"scm": "git"},
         {"user": 7},
@@ -169,8 +171,8 @@ def test_an_odd_summary_is_an_error_and_never_a_traceback(cli: Cli, log: Callabl
     [
         {"user": "J\ud800"},
         {"id": "\ud800"},
-        {"execution": {"startTime": 1, "endTime": 2, "exitCode": 3221225786, "attempted": 10**12}},
-        {"execution": {"startTime": 1, "endTime": 2, "exitCode": -1073741510, "attempted": 1.5}},
+        {"execution": {"startTime": 1, "endTime": 2, "exitCode": 3221225786, "attempted": 37}},
+        {"execution": {"startTime": 1, "endTime": 2, "exitCode": -1073741510}},
     ],
 )
 def test_odd_but_possible_values_are_taken(cli: Cli, log: Callable[..., Path], change: Any) -> None:
@@ -248,3 +250,89 @@ def test_a_team_that_summaries_do_not_name_is_noted(cli: Cli) -> None:
 def test_metadata_alone_says_that_it_holds_no_lookup(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "h1-meta.json").write_text('{"hash":"h1","duration":789}')
     assert "1 artifact metadata files give durations of tasks but no lookups" in cli("stats", tmp_path).err
+
+
+# A red build of 15 tasks that was cut short after 11, of which 5 hit: turbo printed 5 of 15.
+RED_RUN = CASES / "red-run-2.11.11.json"
+
+
+def interrupted(listed: int) -> dict[str, Any]:
+    """The red run, interrupted after `listed` tasks; turbo lists hits first."""
+    summary = content(RED_RUN)
+    hits_first = sorted(summary["tasks"], key=lambda task: task["cache"]["status"])
+    return summary | {"tasks": hits_first[:listed]}
+
+
+def session_of(summary: dict[str, Any], more: list[str], **changes: str) -> list[dict[str, Any]]:
+    """The events of the session that reported a run and lookups of `more` hashes; all came at the run's end."""
+    at = {"sessionId": "red", "timestamp": summary["execution"]["endTime"], "duration": 0}
+    hits = [event(**at, hash=t["hash"]) for t in summary["tasks"] if t["cache"]["status"] == "HIT"]
+    missed = [t["hash"] for t in summary["tasks"] if t["cache"]["status"] == "MISS"]
+    sources = ("LOCAL", "REMOTE")
+    misses = [event(**at, source=source, event="MISS", hash=name) for name in missed for source in sources]
+    return [*hits, *misses, *(event(**at | {"event": "MISS"} | changes, hash=name) for name in more)]
+
+
+def test_tasks_that_a_run_cut_short_does_not_list_are_misses(cli: Cli) -> None:
+    found = report_of(cli, "stats", RED_RUN, "--by", "task")
+    totals = found.table("totals")[0]
+    assert (totals["hits"], totals["misses"], totals["lookups"], totals["hit_rate"]) == (5, 10, 15, 1 / 3)
+    by_task = {row["task"]: (row["hits"], row["lookups"]) for row in found.table("by_task")}
+    assert by_task == {"bad": (0, 5), "build": (5, 5), "lint": (0, 1), "(unlisted)": (0, 4)}
+    assert "4 tasks of 1 runs that were cut short are not listed in the summaries; they count as misses" in found.err
+    assert "whether 4 of them could be cached at all is unknown" in found.err
+
+
+def test_an_interrupted_run_has_the_rate_that_turbo_printed(cli: Cli, log: Callable[..., Path]) -> None:
+    path = log(json.dumps(interrupted(4)), "run.json")
+    assert report_of(cli, "stats", path).table("totals")[0]["hit_rate"] == 4 / 15
+    classes = {row["class"]: row["misses"] for row in report_of(cli, "misses", path).table("classes")}
+    assert classes == {"unlisted": 11}
+    checked = cli("check", path, "--min-hit-rate", "0.3", "--min-lookups", "1", "--format", "json")
+    assert (checked.code, checked.table("checks")[0]["lookups"]) == (5, 15)
+    assert "11 tasks of 1 runs that were cut short" in checked.err
+
+
+def test_doctor_names_runs_that_were_cut_short(cli: Cli) -> None:
+    found = report_of(cli, "doctor", RED_RUN, *(run["path"] for run in recording(RECORDED)[:2])).table("findings")
+    finding = found[-1]
+    assert (finding["finding"], finding["count"]) == ("runs_cut_short", 1)
+    assert "1 of 3 runs were cut short: their summaries do not list 4 tasks" in finding["what"]
+
+
+@pytest.mark.parametrize("listed", [11, 4, 1])
+def test_a_run_cut_short_matches_its_session(cli: Cli, log: Callable[..., Path], listed: int) -> None:
+    run, more = interrupted(listed), [f"other{number}" for number in range(15 - listed)]
+    sources = [log(json.dumps(run), "run.json"), log(session_of(run, more), "log.ndjson")]
+    assert matched(cli, *sources) == {run["id"]: "red"}
+    assert report_of(cli, "stats", *sources, "--view", "runs").table("totals")[0]["lookups"] == 15
+
+
+def test_a_session_with_a_hit_that_a_run_does_not_list_is_another(cli: Cli, log: Callable[..., Path]) -> None:
+    run = interrupted(11)
+    sources = [log(json.dumps(run), "run.json"), log(session_of(run, ["other"], event="HIT"), "log.ndjson")]
+    assert matched(cli, *sources) == {run["id"]: None}
+
+
+@pytest.mark.parametrize(("uncacheable", "unlisted"), [((), 4), (("@x/c#lint",), 4), (("@x/a#lint",), 3)])
+def test_complete_runs_tell_which_unlisted_tasks_are_no_lookups(
+    cli: Cli, log: Callable[..., Path], uncacheable: tuple[str, ...], unlisted: int
+) -> None:
+    # The red run lists @x/c#lint alone of five lint tasks. A complete run of its command lists them all.
+    cut = content(RED_RUN)
+    lint = next(task for task in cut["tasks"] if task["task"] == "lint")
+    for task in cut["tasks"]:
+        task["resolvedTaskDefinition"]["cache"] = task["taskId"] not in uncacheable
+    others = [f"@x/{name}" for name in "abde"]
+    complete = content(RED_RUN) | {"id": "complete"}
+    complete["tasks"] += [
+        lint | {"package": package, "taskId": f"{package}#lint", "hash": f"lint of {package}"} for package in others
+    ]
+    for task in complete["tasks"]:
+        cache = task["taskId"] not in uncacheable
+        task["resolvedTaskDefinition"] = task["resolvedTaskDefinition"] | {"cache": cache}
+    sources = [log(json.dumps(run), f"{run['id']}.json") for run in (cut, complete)]
+    found = report_of(cli, "stats", *sources, "--by", "session")
+    assert [row["lookups"] for row in found.table("by_session")] == [15 - len(uncacheable)] * 2
+    assert f"{unlisted} tasks of 1 runs that were cut short are not listed" in found.err
+    assert "could be cached at all" not in found.err

@@ -57,6 +57,20 @@ FROM cut c JOIN session s ON s.id = c.session_id HAVING count(*) > 0 ORDER BY AL
     " logs from before and after as well, because sessions can span rotated logs",
 )
 
+RUNS_CUT_SHORT = Finding(
+    name="runs_cut_short",
+    definition="run summaries that list fewer tasks than the run attempted; filters do not apply",
+    sql="""
+WITH cut AS (SELECT run_id, count(*) AS tasks FROM store.unlisted_task GROUP BY run_id)
+SELECT count(*), sum(tasks)::BIGINT, (SELECT count(*) FROM run),
+       array_to_string([e.run for e in min({'at': ended_at, 'run': run}, 3)], ', ')
+FROM cut JOIN run r ON r.id = run_id HAVING count(*) > 0 ORDER BY ALL
+""",
+    what="{0:,} of {2:,} runs were cut short: their summaries do not list {1:,} tasks that they attempted; such as {3}",
+    remedy="the runs failed or were stopped: answers from run summaries count these tasks as misses without a name."
+    " turbo has an option to continue after a failure, which lists every task",
+)
+
 UNMATCHED_RUNS = Finding(
     name="unmatched_runs",
     definition="run summaries from the period of the log that match no session, although others do; filters do not"
