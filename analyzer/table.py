@@ -15,8 +15,10 @@ MONEY, MONEY_CHANGE = "money", "money change"  # in the currency in which the us
 BY_ROW = "by row"  # each value has the unit in the column `unit` of its row
 HASH, NAME = "hash", "name"  # a hash and the name of its task, displayed in one cell: `web#build (43b7f843…)`
 FRACTIONS = (RATIO, MS, RATIO_CHANGE, MS_CHANGE, FACTOR, MONEY, MONEY_CHANGE)  # units whose values may be fractional
-# Values of `Column.read_with`: with the two bounds that follow, `81.9 % (79.7…84.1)`; with B's value, `2 → 3`.
-BOUNDS, A_TO_B = "bounds", "a to b"
+# Values of `Column.read_with`: with the two bounds that follow, `81.9 % (79.7…84.1)`; with B's value, `2 → 3`; or, for
+# the share of a time that is known, beside the times before it, which are never displayed without it.
+BOUNDS, A_TO_B, COVERAGE = "bounds", "a to b", "coverage"
+TIMES = (MS, MONEY)
 
 FEW_LOOKUPS = 30  # the rate of fewer is mostly chance: charts draw it faint
 
@@ -25,8 +27,8 @@ FEW_LOOKUPS = 30  # the rate of fewer is mostly chance: charts draw it faint
 class Column:
     """A column of a table: name, unit and meaning.
 
-    A `detail` is not displayed, which the display says. With `read_with`, the column is displayed in one cell with the
-    column (A_TO_B) or the two columns (BOUNDS) that follow it. Data formats have all columns.
+    A `detail` is not displayed, which the display says. `read_with` names the columns that it is displayed
+    with. Data formats have all columns.
     """
 
     name: str

@@ -40,6 +40,11 @@ def rate(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
+def known_sum(known: list[float], counted: int) -> float | None:
+    """The sum of what is known of the times that count: unknown if some count and none is known."""
+    return None if counted and not known else sum(known)
+
+
 def totals(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Everything `stats` answers but the times."""
     return totals_of(lookups(events))
@@ -65,6 +70,6 @@ def totals_of(all_lookups: list[list[dict[str, Any]]]) -> dict[str, Any]:
         "remote_hit_rate": rate(
             sum(has(x, "REMOTE", "HIT") for x in all_lookups), sum(has(x, "REMOTE") for x in all_lookups)
         ),
-        "time_saved_ms": sum(known),
+        "time_saved_ms": known_sum(known, hits),
         "duration_coverage": rate(len(known), hits),
     }

@@ -156,6 +156,10 @@ def classified(
     return [Miss(one, kind(one), known.get(one.hash)) for one in every if one.is_miss]
 
 
+def imputed(misses: Sequence[Miss]) -> float | None:
+    return brute.known_sum([one.imputed_ms for one in misses if one.imputed_ms is not None], len(misses))
+
+
 def share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
@@ -168,8 +172,9 @@ def summary(events: Sequence[Event], misses: Sequence[Miss], keep: Callable[[Loo
     """Return the row of totals of the lookups that pass `keep`."""
     kept = [one for one in lookups(events) if keep(one)]
     found = [one for one in misses if keep(one.lookup)]
-    imputed_ms = sum(one.imputed_ms or 0 for one in found)
-    saved_ms = sum(one.saved_ms or 0 for one in kept)
+    imputed_ms = imputed(found)
+    saved_ms = brute.known_sum([one.saved_ms for one in kept if one.saved_ms], len(kept) - len(found))
+    known = imputed_ms is not None and saved_ms is not None
     avoidable = [one for one in found if one.kind in AVOIDABLE]
     hashes = [one.hash for one in kept]
     return {
@@ -179,10 +184,10 @@ def summary(events: Sequence[Event], misses: Sequence[Miss], keep: Callable[[Loo
         "imputed_time_ms": imputed_ms,
         "imputed_coverage": share(sum(one.imputed_ms is not None for one in found), len(found)),
         "avoidable_misses": len(avoidable),
-        "avoidable_time_ms": sum(one.imputed_ms or 0 for one in avoidable),
+        "avoidable_time_ms": imputed(avoidable),
         "avoidable_coverage": share(sum(one.imputed_ms is not None for one in avoidable), len(avoidable)),
         "time_saved_ms": saved_ms,
-        "avoidance_ratio": share(saved_ms, saved_ms + imputed_ms),
+        "avoidance_ratio": share(saved_ms, saved_ms + imputed_ms) if known else None,
         "one_hit_wonders": sum(hashes.count(name) == 1 for name in set(hashes)),
         "hashes": len(set(hashes)),
     }
@@ -200,7 +205,7 @@ def by_class(misses: Sequence[Miss], keep: Callable[[Lookup], bool] = everything
                     "misses": len(of),
                     "share": len(of) / len(found),
                     "sessions": len({one.lookup.session for one in of}),
-                    "imputed_time_ms": sum(one.imputed_ms or 0 for one in of),
+                    "imputed_time_ms": imputed(of),
                     "imputed_coverage": sum(one.imputed_ms is not None for one in of) / len(of),
                     "avoidable": name in AVOIDABLE,
                 }
@@ -213,7 +218,7 @@ def top(misses: Sequence[Miss], keep: Callable[[Lookup], bool] = everything) -> 
     found = [one for one in misses if keep(one.lookup) and one.kind in AVOIDABLE]
     return {
         name: {
-            "avoidable_time_ms": sum(one.imputed_ms or 0 for one in found if one.lookup.hash == name),
+            "avoidable_time_ms": imputed([one for one in found if one.lookup.hash == name]),
             "avoidable_misses": sum(one.lookup.hash == name for one in found),
             "sessions": len({one.lookup.session for one in found if one.lookup.hash == name}),
             **{kind: sum((one.lookup.hash, one.kind) == (name, kind) for one in found) for kind in AVOIDABLE},

@@ -68,14 +68,16 @@ def curve(
         for days in sorted({*DAYS, retention_days}):
             done = walk(asked, policy, round(days * DAY_US), end_us, known)
             stored_us = sum(until - begin for begin, until in done.stored)
+            saved_ms = None if done.hits and not any(one.hash in known for one in asked) else done.saved_ms
+            is_week = span_us >= WEEK_US and saved_ms is not None
             rows.append(
                 {
                     "policy": policy,
                     "days": days,
                     "remote_hit_rate": done.hits / len(asked),
                     "hits": done.hits,
-                    "time_saved_ms": done.saved_ms,
-                    "time_saved_a_week_ms": done.saved_ms * WEEK_US / span_us if span_us >= WEEK_US else None,
+                    "time_saved_ms": saved_ms,
+                    "time_saved_a_week_ms": done.saved_ms * WEEK_US / span_us if is_week else None,
                     "artifacts": round(Fraction(stored_us, span_us)) if span_us else None,
                     "extrapolated": 2 * Fraction(days) * DAY_US > span_us,
                     "stored_us": stored_us,

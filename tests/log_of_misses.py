@@ -96,4 +96,4 @@ def assert_matches_oracle(result: Any, events: Events, misses: list[slow.Miss], 
     by_hash = {row["hash"]: {k: row[k] for k in next(iter(costliest.values()))} for row in result.table("top")}
     assert by_hash == costliest
     sums = [row["avoidable_time_ms"] for row in result.table("top")]
-    assert sums == sorted(sums, reverse=True)
+    assert sums == sorted(sums, key=lambda sum_ms: -1 if sum_ms is None else sum_ms, reverse=True)

@@ -186,7 +186,7 @@ class Log:
           stored), `extrapolated` (`Boolean`: longer than half of the log).
         - `steps` (one row per policy and step from `retention` days): `policy`, `step` (`7 d → 14 d`),
           `hit_rate_change`, `saved_a_week_change_ms`, `artifacts_factor`, `extrapolated`.
-        - `observed` (one row): `remote_lookups`, `remote_hits`, `remote_hit_rate`.
+        - `observed` (one row): `remote_lookups`, `remote_hits`, `remote_hit_rate`, `duration_coverage` (of lookups).
 
         There are no rows if no lookup has a REMOTE event with a time.
 
@@ -249,9 +249,11 @@ class Log:
           `time_saved_change_ms`, `time_lost_change_ms`, `change` (`rose`, `fell`, or that the difference may be
           chance), `change_began` (the day in UTC as `String`, if one stands out).
         - `sides` (one row for A and one for B): `side`, `sessions`, `lookups`, `hit_rate` with `_low` and `_high`,
-          `remote_hit_rate`, `time_saved_ms`, `time_lost_ms`, `first_at`, `last_at`.
+          `remote_hit_rate`, `local_only_misses`, `time_saved_ms` and its `duration_coverage`, `time_lost_ms` and its
+          `imputed_coverage`, `days` (with lookups), `first_at`, `last_at`.
         - `effects` (one row per dimension): `by`, `hit_rate_change` and its parts, `rate_effect` (groups hit more or
-          less often) and `mix_effect` (the shares of groups changed); the number of `groups`.
+          less often; null if A and B have no group in common) and `mix_effect` (the shares of groups changed); the
+          number of `groups`.
         - `by_team`, `by_ci`, `by_task`, `by_package` (one row per group): its name, `hit_rate_a`, `hit_rate_b`,
           `rate_effect`, `mix_effect`, `lookups_a`, `lookups_b`, `effect` (the sum of both).
 

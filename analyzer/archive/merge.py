@@ -19,7 +19,7 @@ SUMMARIES = """
 SELECT session_id, min(first_at) AS first_at, max(last_at) AS last_at, min(context_id) AS context_id,
        sum(events)::BIGINT AS events, count(*) AS lookups, count_if(is_local_hit(kinds)) AS local_hits,
        count_if(is_remote_hit(kinds)) AS remote_hits, count_if(is_miss(kinds)) AS misses,
-       count_if(is_local_only_miss(kinds)) AS local_only_misses, round(fsum(duration_ms), 6) AS time_saved_ms
+       count_if(is_local_only_miss(kinds)) AS local_only_misses, known_sum(duration_ms, is_hit(kinds)) AS time_saved_ms
 FROM {lookups} GROUP BY session_id
 """
 

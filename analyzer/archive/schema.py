@@ -7,6 +7,9 @@ fast to group by. `lookup` and `session_summary` are derived from `event` and up
 bitwise or of the kinds of a lookup's events. The macros below name what the bits mean: a local hit wins, so a lookup
 that hit in both caches `is_local_hit`, although it also `had_remote_hit`.
 
+`known_sum` adds up times over the rows that count, where they are known. It is 0 if no row counts, but null if rows
+count and none of their times is known: an unknown time is never 0.
+
 `run` and `task` hold turbo's run summaries, a second view of the same lookups that is never added to the events.
 `match` links runs to sessions; `name` gives the task of a hash where a run summary names it. `unlisted_task` has the
 tasks that a run attempted but does not list, because it was cut short. Their hashes are unknown: made-up ones, which
@@ -27,6 +30,8 @@ CREATE MACRO asked_remote(kinds) AS (kinds & 12) > 0;
 CREATE MACRO had_local_miss(kinds) AS (kinds & 2) > 0;
 CREATE MACRO had_remote_hit(kinds) AS (kinds & 4) > 0;
 CREATE MACRO event_source(kind) AS CASE WHEN kind <= 2 THEN 'LOCAL' ELSE 'REMOTE' END;
+CREATE MACRO known_sum(ms, is_counted) AS
+    CASE WHEN count(ms) > 0 OR count(*) FILTER (is_counted) = 0 THEN coalesce(round(fsum(ms), 6), 0) END;
 CREATE MACRO event_result(kind) AS CASE WHEN kind IN (1, 4) THEN 'HIT' ELSE 'MISS' END;
 """
 

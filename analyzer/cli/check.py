@@ -10,7 +10,7 @@ from analyzer.cli.options import Rate, Seconds
 from analyzer.cli.output import write
 from analyzer.cli.question import QuestionArguments, question_command
 from analyzer.cli.source import exit_code, open_source
-from analyzer.questions.options import DEFAULT_MIN_LOOKUPS, CheckOptions
+from analyzer.questions.options import DEFAULT_MAX_LOCAL_ONLY, DEFAULT_MIN_LOOKUPS, CheckOptions
 
 if TYPE_CHECKING:
     from analyzer.questions.report import Report
@@ -21,19 +21,24 @@ if TYPE_CHECKING:
     click.option("--min-hit-rate", type=Rate(), help="The lowest acceptable hit rate, from 0 to 1."),
     click.option("--min-remote-hit-rate", type=Rate(), help="The lowest acceptable remote hit rate."),
     click.option(
+        "--max-local-only", type=Rate(),
+        help="The highest acceptable share of misses that never asked the remote cache.  [default: "
+             f"{DEFAULT_MAX_LOCAL_ONLY}, with --min-remote-hit-rate]",
+    ),
+    click.option(
         "--max-drop", type=Rate(), help="How far the hit rate of the last 7 days may be below the 7 days before."
     ),
     click.option("--min-time-saved", type=Seconds(), help="The least acceptable time saved: 30m, 10h, 2d."),
     click.option(
         "--min-lookups", type=int, default=DEFAULT_MIN_LOOKUPS, show_default=True,
-        help="With fewer lookups (misses, where the remote cache was never asked) nothing fails: not enough data.",
+        help="With fewer lookups nothing fails: not enough data. Of --max-local-only, with fewer misses.",
     ),
     exits=exit_help(Exit.THRESHOLD),
     has_costs=False,
 )  # fmt: skip
 def command(
     arguments: QuestionArguments, min_hit_rate: float | None, min_remote_hit_rate: float | None,
-    max_drop: float | None, min_time_saved: float | None, min_lookups: int,
+    max_local_only: float | None, max_drop: float | None, min_time_saved: float | None, min_lookups: int,
 ) -> int:  # fmt: skip
     """Fail with exit code 5 where a threshold is missed, for use in CI.
 
@@ -46,7 +51,7 @@ def command(
     from analyzer.questions.check import check  # noqa: PLC0415
 
     min_time_saved_ms = None if min_time_saved is None else min_time_saved * 1000
-    options = CheckOptions(min_hit_rate, min_remote_hit_rate, max_drop, min_time_saved_ms, min_lookups)
+    options = CheckOptions(min_hit_rate, min_remote_hit_rate, max_drop, min_time_saved_ms, max_local_only, min_lookups)
     target = arguments.output.target(arguments.inputs)
     with open_source(arguments.inputs, arguments.selection.view) as log:
         report = check(log, arguments.selection, options)
@@ -57,7 +62,7 @@ def command(
 
 def _report_verdicts(report: "Report") -> Exit:
     """Write one line on stderr for each threshold that is missed or cannot be judged; return the exit code."""
-    from analyzer.questions.check import FAILED, OK  # noqa: PLC0415
+    from analyzer.questions.check import FAILED, LOCAL_ONLY, OK  # noqa: PLC0415
     from analyzer.render.values import format_value  # noqa: PLC0415
 
     code = Exit.OK
@@ -65,13 +70,14 @@ def _report_verdicts(report: "Report") -> Exit:
         value_text, threshold_text = format_value(value, unit), format_value(threshold, unit)
         if value_text == threshold_text and value != threshold:  # equal only as rounded
             value_text, threshold_text = f"{value:.6g}", f"{threshold:.6g}"
-        text = f"{name.replace('_', ' ')} {value_text}, wanted at least {threshold_text}"
-        never_asked = name == "remote_hit_rate" and value is None
-        text += ": the remote cache was never asked" if never_asked else ""
-        count = f"{lookups:,} {'misses' if never_asked else 'lookups'}"
+        is_local_only = name == LOCAL_ONLY
+        text = (
+            f"{name.replace('_', ' ')} {value_text}, wanted at {'most' if is_local_only else 'least'} {threshold_text}"
+        )
         if verdict == FAILED:
             code = Exit.THRESHOLD
-            console.error(f"{text} by {count}; `analyzer doctor` explains" if never_asked else text)
+            why = ": these misses never asked the remote cache; `analyzer doctor` explains" if is_local_only else ""
+            console.error(f"{text}{why}")
         elif verdict != OK:
-            console.note(f"{text}: not enough data, only {count}")
+            console.note(f"{text}: not enough data ({lookups:,} {'misses' if is_local_only else 'lookups'})")
     return code

@@ -7,19 +7,21 @@ from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import Selection
 from analyzer.questions.compare import SideMeasures, measure_rates, measure_side
 from analyzer.questions.comparison_sides import last_two_weeks, narrow_selection
+from analyzer.questions.doctor.server import outage_notes
 from analyzer.questions.options import CheckOptions
 from analyzer.questions.rates import Rate, rate_change
 from analyzer.questions.report import Report, build_report, select_scope
 from analyzer.table import BY_ROW, COUNT, MS, RATIO, RATIO_CHANGE, TEXT, Column, Table
 
+LOCAL_ONLY = "local_only_misses"
 OK, FAILED, NOT_ENOUGH_DATA = "ok", "failed", "not enough data"
 
 COLUMNS = (
     Column("check", TEXT, "measure that is checked"),
     Column("verdict", TEXT, "ok, failed, or not enough data"),
     Column("found", BY_ROW, "value of the measure"),
-    Column("wanted", BY_ROW, "threshold: the minimum of the measure"),
-    Column("lookups", COUNT, "lookups behind `found`: of a drop, the smaller week's; misses, where none were remote"),
+    Column("wanted", BY_ROW, "threshold: the minimum of the measure, of local-only misses the maximum"),
+    Column("lookups", COUNT, "lookups behind `found`: of a drop, the smaller week's; of local-only misses, all misses"),
     Column("unit", TEXT, "unit of `found` and `wanted`", detail=True),
 )
 
@@ -31,28 +33,33 @@ def check(log: OpenLog, selection: Selection, options: CheckOptions) -> Report:
         measure_rates(select_scope(log, narrow_selection(selection, week)).selected)[0]
         for week in last_two_weeks(log, selection)
     ]
-    rows = list(_rows(options, measure_side(scope), *weeks))
-    return build_report("check", scope, [Table("checks", COLUMNS, rows)])
+    whole = measure_side(scope)
+    rows = list(_rows(options, whole, *weeks))
+    notes = list(outage_notes(log, selection, whole.first_at, whole.last_at))
+    return build_report("check", scope, [Table("checks", COLUMNS, rows)], notes=notes)
 
 
 def _rows(options: CheckOptions, whole: SideMeasures, before: Rate, after: Rate) -> Iterator[tuple[object, ...]]:
-    lookups, remote = whole.rate.lookups, whole.remote_rate
-    # A remote cache that no lookup asked has no hit rate. Misses show that it should have been asked, hits do not.
-    remote_lookups = remote.lookups or lookups - whole.rate.hits
+    lookups, misses = whole.rate.lookups, whole.rate.lookups - whole.rate.hits
     compared_lookups = min(before.lookups, after.lookups)
     min_change = None if options.max_drop is None else -options.max_drop
-    for name, unit, value, minimum, count in (
+    for name, unit, value, threshold, count in (
         ("hit_rate", RATIO, whole.rate.value, options.min_hit_rate, lookups),
-        ("remote_hit_rate", RATIO, remote.value, options.min_remote_hit_rate, remote_lookups),
+        ("remote_hit_rate", RATIO, whole.remote_rate.value, options.min_remote_hit_rate, whole.remote_rate.lookups),
+        # The remote hit rate of the few lookups that asked says nothing about a cache that most misses did not ask.
+        (LOCAL_ONLY, RATIO, whole.local_only_misses / misses if misses else None, options.local_only_limit, misses),
         ("time_saved", MS, whole.time_saved_ms, options.min_time_saved_ms, lookups),
         ("hit_rate_change", RATIO_CHANGE, rate_change(before, after).value, min_change, compared_lookups),
     ):
-        if minimum is not None:
-            verdict = _verdict(value, minimum) if count >= max(options.min_lookups, 1) else NOT_ENOUGH_DATA
-            yield name, verdict, value, minimum, count, unit
+        if threshold is None:
+            continue
+        verdict = NOT_ENOUGH_DATA
+        if value is not None and count >= max(options.min_lookups, 1):
+            verdict = OK if _reaches(value, threshold, is_maximum=name == LOCAL_ONLY) else FAILED
+        yield name, verdict, value, threshold, count, unit
 
 
-def _verdict(value: float | None, minimum: float) -> str:
-    # 0.9 - 0.85 is a little more than 0.05 in binary fractions: a value that rounding put below the minimum is equal.
-    reached = value is not None and (value >= minimum or isclose(value, minimum, rel_tol=1e-9, abs_tol=1e-12))
-    return OK if reached else FAILED
+def _reaches(value: float, threshold: float, *, is_maximum: bool) -> bool:
+    # 0.9 - 0.85 is a little more than 0.05 in binary fractions: rounding must not put a value beyond its threshold.
+    is_equal = isclose(value, threshold, rel_tol=1e-9, abs_tol=1e-12)
+    return is_equal or (value < threshold if is_maximum else value > threshold)

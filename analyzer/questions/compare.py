@@ -14,8 +14,9 @@ from analyzer.archive.selection import LookupsQuery, Selection
 from analyzer.errors import Message, Option, UsageError
 from analyzer.questions.comparison_sides import Sides, last_two_weeks, narrow_selection
 from analyzer.questions.dimensions import DIMENSIONS
+from analyzer.questions.doctor.server import outage_notes
 from analyzer.questions.miss_classes import imputed_durations
-from analyzer.questions.options import CompareOptions
+from analyzer.questions.options import DEFAULT_MAX_LOCAL_ONLY, CompareOptions
 from analyzer.questions.rates import Estimate, Groups, Rate, change_point, group_effects, rate_change
 from analyzer.questions.report import Report, Scope, build_report, select_scope, unknown_name_notes
 from analyzer.table import A_TO_B, BOUNDS, COUNT, MS, MS_CHANGE, RATIO, RATIO_CHANGE, TEXT, TIME, Column, Table
@@ -48,8 +49,12 @@ SIDE_COLUMNS = (
     Column("lookups", COUNT, "distinct (session, hash)"),
     *_bounded("hit_rate", RATIO, "hits / lookups"),
     Column("remote_hit_rate", RATIO, "lookups with a REMOTE HIT / lookups with any REMOTE event"),
+    Column("local_only_misses", COUNT, "misses that never asked the remote cache: disabled, unreachable, or an outage"),
     Column("time_saved_ms", MS, "task time saved by hits, where their duration is known"),
+    Column("duration_coverage", RATIO, "hits with a known duration / hits"),
     Column("time_lost_ms", MS, "task time of misses, where their duration is known or imputed"),
+    Column("imputed_coverage", RATIO, "misses with known or imputed time / misses"),
+    Column("days", COUNT, "days (UTC) with lookups"),
     Column("first_at", TIME, "time of its first lookup", detail=True),
     Column("last_at", TIME, "time of its last lookup", detail=True),
 )
@@ -57,7 +62,9 @@ SIDE_COLUMNS = (
 EFFECT_COLUMNS = (
     Column("by", TEXT, "dimension that lookups are grouped by"),
     Column("hit_rate_change", RATIO_CHANGE, "hit rate of B minus that of A"),
-    Column("rate_effect", RATIO_CHANGE, "part due to changed hit rates of the groups"),
+    Column(
+        "rate_effect", RATIO_CHANGE, "part due to changed hit rates of groups on both sides; null if there are none"
+    ),
     Column("mix_effect", RATIO_CHANGE, "part due to changed shares of the groups in all lookups"),
     Column("groups", COUNT, "groups on either side"),
 )
@@ -81,10 +88,14 @@ class SideMeasures:
 
     rate: Rate
     remote_rate: Rate
+    local_only_misses: int
+    days: int
     first_at: datetime | None
     last_at: datetime | None
-    time_saved_ms: float
-    time_lost_ms: float
+    time_saved_ms: float | None
+    duration_coverage: float | None
+    time_lost_ms: float | None
+    imputed_coverage: float | None
     groups: Mapping[str, Groups]
 
 
@@ -99,10 +110,12 @@ def _rate_struct(lookups: str, hits: str) -> str:
 
 
 RATES = f"""
-SELECT {_rate_struct("lookups", "hits")}, {_rate_struct("remote_lookups", "remote_hits")}
+SELECT {_rate_struct("lookups", "hits")}, {_rate_struct("remote_lookups", "remote_hits")},
+       coalesce(sum(local_only_misses), 0)::BIGINT
 FROM (SELECT count(*) AS lookups, count(*) FILTER (is_hit(kinds)) AS hits,
              count(*) FILTER (asked_remote(kinds)) AS remote_lookups,
-             count(*) FILTER (had_remote_hit(kinds)) AS remote_hits
+             count(*) FILTER (had_remote_hit(kinds)) AS remote_hits,
+             count(*) FILTER (is_local_only_miss(kinds)) AS local_only_misses
       FROM {{selected}} GROUP BY session_id)
 """
 
@@ -114,30 +127,33 @@ GROUP BY day ORDER BY day
 """
 
 TIMES = """
-SELECT min(first_at), max(first_at), coalesce(round(fsum(l.duration_ms), 6), 0),
-       coalesce(round(fsum(d.duration_ms), 6), 0)
+SELECT count(DISTINCT first_at::DATE), min(first_at), max(first_at), known_sum(l.duration_ms, is_hit(kinds)),
+       count(l.duration_ms) / nullif(count(*) FILTER (is_hit(kinds)), 0),
+       known_sum(d.duration_ms, is_miss(kinds)), count(d.duration_ms) / nullif(count(*) FILTER (is_miss(kinds)), 0)
 FROM {selected} l LEFT JOIN {durations} d ON is_miss(kinds) AND d.hash_id = l.hash_id
 """
 
 GROUPS = "SELECT {key}, count(*), count(*) FILTER (is_hit(kinds)) FROM {{selected}} AS x GROUP BY ALL ORDER BY ALL"
 
 
-def measure_rates(selected: LookupsQuery) -> tuple[Rate, Rate]:
-    """Return the hit rate and the remote hit rate of the selected lookups."""
-    ((rate, remote_rate),) = selected.rows(RATES)
-    return Rate(**rate), Rate(**remote_rate)
+def measure_rates(selected: LookupsQuery) -> tuple[Rate, Rate, int]:
+    """Return the hit rate, the remote hit rate and the number of local-only misses of the selected lookups."""
+    ((rate, remote_rate, local_only_misses),) = selected.rows(RATES)
+    return Rate(**rate), Rate(**remote_rate), local_only_misses
 
 
 def measure_side(scope: Scope) -> SideMeasures:
     """Return the measures of the selected lookups."""
     times = TIMES.replace("{durations}", imputed_durations(scope.log))
-    ((first_at, last_at, saved_ms, lost_ms),) = scope.selected.rows(times)
+    ((days, first_at, last_at, saved_ms, saved_coverage, lost_ms, lost_coverage),) = scope.selected.rows(times)
     groups = {}
     for name in COMPARED_DIMENSIONS:
         rows = scope.selected.rows(GROUPS.format(key=DIMENSIONS[name].key_sql()))
         groups[name] = {group: (lookups, hits) for group, lookups, hits in rows}
-    rate, remote_rate = measure_rates(scope.selected)
-    return SideMeasures(rate, remote_rate, first_at, last_at, saved_ms, lost_ms, groups)
+    rate, remote_rate, local_only = measure_rates(scope.selected)
+    return SideMeasures(
+        rate, remote_rate, local_only, days, first_at, last_at, saved_ms, saved_coverage, lost_ms, lost_coverage, groups
+    )  # fmt: skip
 
 
 def comparison_tables(
@@ -171,11 +187,15 @@ def _change_record(a: SideMeasures, b: SideMeasures, began: date | None) -> dict
     return {
         **_bounds_record("hit_rate_change", change),
         **_bounds_record("remote_hit_rate_change", rate_change(a.remote_rate, b.remote_rate)),
-        "time_saved_change_ms": round(b.time_saved_ms - a.time_saved_ms, 6),
-        "time_lost_change_ms": round(b.time_lost_ms - a.time_lost_ms, 6),
+        "time_saved_change_ms": _difference(a.time_saved_ms, b.time_saved_ms),
+        "time_lost_change_ms": _difference(a.time_lost_ms, b.time_lost_ms),
         "change": _verdict(change),
         "change_began": began.isoformat() if began else None,
     }
+
+
+def _difference(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else round(b - a, 6)
 
 
 def _verdict(change: Estimate) -> str:
@@ -187,8 +207,13 @@ def _verdict(change: Estimate) -> str:
 
 
 def _effect_record(dimension: str, groups: Sequence[Mapping[str, Any]]) -> dict[str, object]:
-    sums = {name: sum(group[name] for group in groups) for name in ("rate_effect", "mix_effect")}
-    return {"by": dimension, "hit_rate_change": sum(sums.values()), "groups": len(groups)} | sums
+    rate_effects = [group["rate_effect"] for group in groups if group["rate_effect"] is not None]
+    return {
+        "by": dimension, "hit_rate_change": sum(group["effect"] for group in groups), "groups": len(groups),
+        # Undefined, not 0, where the sides have no group in common.
+        "rate_effect": sum(rate_effects) if rate_effects else None,
+        "mix_effect": sum(group["mix_effect"] for group in groups),
+    }  # fmt: skip
 
 
 def _group_table(dimension: str, groups: Sequence[Mapping[str, Any]]) -> Table:
@@ -217,12 +242,15 @@ def compare(logs: Sequence[OpenLog], selection: Selection, sides: Sides | None, 
     days = counted_scopes[0].selected.rows(DAILY_RATES) if by_time else []
     began = change_point([(day, Rate(**rate)) for day, rate in days])
     tables = comparison_tables((sides[0].name, sides[1].name), (a, b), began, options.limit)
-    notes = _notes(sides, (a, b), options.limit)
+    cautions = _cautions(scopes, sides, (a, b))
+    notes = [*_notes(sides, (a, b), options.limit), *cautions]
     notes += unknown_name_notes(logs[0], scopes[1].selection) if same_log else []
     reports = [build_report("compare", scope, tables, notes=notes) for scope in counted_scopes]
     accounting = sum((report.accounting for report in reports[1:]), reports[0].accounting)
-    unique_notes = dict.fromkeys(note for report in reports for note in report.notes)
-    return replace(reports[0], accounting=accounting, notes=list(unique_notes))
+    unique_notes = list(dict.fromkeys(note for report in reports for note in report.notes))
+    return replace(
+        reports[0], accounting=accounting, notes=unique_notes, facts={**reports[0].facts, "cautions": cautions}
+    )  # fmt: skip
 
 
 def _union_scope(scopes: Sequence[Scope]) -> Scope:
@@ -238,6 +266,22 @@ def _lookups_table(scope: Scope) -> str:
         scope.selected.execute(f"CREATE TEMP TABLE {table} AS SELECT {columns} FROM {{selected}}")
 
     return scope.log.derived_table("side", build, scope.selected)
+
+
+def _cautions(scopes: Sequence[Scope], sides: Sides, measures: Sequence[SideMeasures]) -> list[str]:
+    """Return why the sides may differ although the cache did not change: missing days, or lookups that it never got."""
+    a, b = measures
+    cautions = []
+    if a.rate.lookups and b.rate.lookups and min(a.days, b.days) * 2 <= max(a.days, b.days):
+        days = f"{a.days:,} in {sides[0].name}, but {b.days:,} in {sides[1].name}"
+        cautions.append(f"compare with care: the number of days with lookups is {days}")
+    for side, measured in zip(sides, measures, strict=True):
+        misses, local_only = measured.rate.lookups - measured.rate.hits, measured.local_only_misses
+        if local_only > misses * DEFAULT_MAX_LOCAL_ONLY:
+            cautions.append(f"{side.name}: {local_only:,} of {misses:,} misses never asked the remote cache")
+    outages = [note for scope, one in zip(scopes, measures, strict=True)
+               for note in outage_notes(scope.log, scope.selection, one.first_at, one.last_at)]  # fmt: skip
+    return [*cautions, *dict.fromkeys(outages)]
 
 
 def _notes(sides: Sides, measures: tuple[SideMeasures, SideMeasures], limit: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from analyzer.table import COUNT, MS, RATIO, TIME, Column
+from analyzer.table import COUNT, COVERAGE, MS, RATIO, TIME, Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +24,16 @@ def _count(condition: str) -> str:
 # Added to the measures when the cost of restoring an artifact is given.
 NET_SAVED = Measure(
     "net_saved_ms", MS, "time saved minus the time it took to restore, over hits with a known duration",
-    sql="coalesce(round(fsum(duration_ms"
-        " - CASE WHEN is_local_hit(kinds) THEN $restore_local ELSE $restore_remote END), 6), 0)",
+    sql="known_sum(duration_ms"
+        " - CASE WHEN is_local_hit(kinds) THEN $restore_local ELSE $restore_remote END, is_hit(kinds))",
     caveat="assumes that every local hit, and every remote hit, takes the same time to restore",
 )  # fmt: skip
 
+# The most important first: those at the end are left out where a table is too wide.
 MEASURES = (
     Measure("events", COUNT, "events kept, including those repeated by a client's retry", detail=True,
             sql="coalesce(sum(events), 0)::BIGINT",
             caveat="a lookup has one or two events, so rates over events are wrong"),
-    Measure("sessions", COUNT, "runs of the build client that reported at least one event",
-            sql="count(DISTINCT session_id)",
-            caveat="a session counts in each group in which it has a lookup: groups can add up to more than the total"),
     Measure("lookups", COUNT, "distinct (session, hash) pairs: one task looked up in one run", sql="count(*)"),
     Measure("hits", COUNT, "lookups with a LOCAL HIT or a REMOTE HIT", sql=_count("is_hit(kinds)"), detail=True),
     Measure("local_hits", COUNT, "lookups with a LOCAL HIT", sql=_count("is_local_hit(kinds)"), detail=True),
@@ -47,17 +45,20 @@ MEASURES = (
             caveat="included in misses; the remote cache was disabled or unreachable, or an event was lost"),
     Measure("hit_rate", RATIO, "hits / lookups", sql=f"{_count('is_hit(kinds)')} / nullif(count(*), 0)",
             caveat="turbo prints the same ratio as `Cached: X cached, N total`"),
+    Measure("time_saved_ms", MS, "sum of the known durations of hits, once per lookup",
+            sql="known_sum(duration_ms, is_hit(kinds))",
+            caveat="task time added up, not waiting time; null if there are hits, but no duration is known"),
+    Measure("duration_coverage", RATIO, "hits with a known duration / hits", read_with=COVERAGE,
+            sql=f"count(duration_ms) / nullif({_count('is_hit(kinds)')}, 0)",
+            caveat="below 100 % the time saved is a lower bound: some servers do not return x-artifact-duration"),
     Measure("local_hit_rate", RATIO, "lookups with a LOCAL HIT / lookups with any LOCAL event",
             sql=f"{_count('is_local_hit(kinds)')} / nullif({_count('asked_local(kinds)')}, 0)"),
     Measure("remote_hit_rate", RATIO, "lookups with a REMOTE HIT / lookups with any REMOTE event",
             sql=f"{_count('had_remote_hit(kinds)')} / nullif({_count('asked_remote(kinds)')}, 0)",
             caveat="conditional on a local miss: clients ask the remote cache only then"),
-    Measure("time_saved_ms", MS, "sum of the known durations of hits, once per lookup",
-            sql="coalesce(round(fsum(duration_ms), 6), 0)",
-            caveat="task time added up, not waiting time; a duration of 0 means unknown, see duration_coverage"),
-    Measure("duration_coverage", RATIO, "hits with a known duration / hits",
-            sql=f"count(duration_ms) / nullif({_count('is_hit(kinds)')}, 0)",
-            caveat="below 100 % the time saved is a lower bound: some servers do not return x-artifact-duration"),
+    Measure("sessions", COUNT, "runs of the build client that reported at least one event",
+            sql="count(DISTINCT session_id)",
+            caveat="a session counts in each group in which it has a lookup: groups can add up to more than the total"),
     Measure("first_at", TIME, "time of the first event", sql="min(first_at)", detail=True,
             caveat="clients send events at about the end of a run"),
     Measure("last_at", TIME, "time of the last event", sql="max(last_at)", detail=True,

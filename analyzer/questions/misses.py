@@ -12,9 +12,9 @@ from analyzer.archive.selection import LookupsQuery, Selection
 from analyzer.questions.miss_classes import AVOIDABLE, CLASSES, IS_AVOIDABLE, classified_misses
 from analyzer.questions.options import MissesOptions
 from analyzer.questions.report import Report, build_report, select_scope
-from analyzer.table import COUNT, FLAG, HASH, MS, NAME, RATIO, TEXT, TIME, Column, Table, select_list
+from analyzer.table import COUNT, COVERAGE, FLAG, HASH, MS, NAME, RATIO, TEXT, TIME, Column, Table, select_list
 
-IMPUTED_MS = "coalesce(round(fsum(imputed_ms), 6), 0)"
+IMPUTED_MS = "known_sum(imputed_ms, true)"
 AVOIDABLE_CLASSES = f"{', '.join(AVOIDABLE[:-1])} and {AVOIDABLE[-1]}"
 
 # The columns of `misses`, over the one row of `lookup_totals` and `miss_totals`.
@@ -35,16 +35,18 @@ SUMMARY_COLUMNS = (
 )  # fmt: skip
 
 SUMMARY = f"""
-WITH by_hash AS (SELECT count(*) AS lookups, fsum(duration_ms) AS saved_ms FROM {{selected}} GROUP BY hash_id),
+WITH by_hash AS (
+    SELECT count(*) AS lookups, fsum(duration_ms) AS saved_ms, bool_or(is_hit(kinds)) AS was_hit
+    FROM {{selected}} GROUP BY hash_id),
 lookup_totals AS (
-    SELECT coalesce(sum(lookups), 0)::BIGINT AS lookups, coalesce(round(fsum(saved_ms), 6), 0) AS saved_ms,
+    SELECT coalesce(sum(lookups), 0)::BIGINT AS lookups, known_sum(saved_ms, was_hit) AS saved_ms,
            count(*) FILTER (lookups = 1) AS one_hit_wonders, count(*) AS hashes
     FROM by_hash),
 miss_totals AS (
     SELECT count(*) AS misses, {IMPUTED_MS} AS imputed_ms, count(imputed_ms) AS imputed,
            count(*) FILTER ({IS_AVOIDABLE}) AS avoidable,
            count(imputed_ms) FILTER ({IS_AVOIDABLE}) AS avoidable_imputed,
-           coalesce(round(fsum(imputed_ms) FILTER ({IS_AVOIDABLE}), 6), 0) AS avoidable_ms
+           known_sum(CASE WHEN {IS_AVOIDABLE} THEN imputed_ms END, {IS_AVOIDABLE}) AS avoidable_ms
     FROM {{misses}})
 SELECT {select_list(SUMMARY_COLUMNS)} FROM (SELECT *, saved_ms + imputed_ms AS total_ms FROM lookup_totals, miss_totals)
 """
@@ -54,9 +56,15 @@ CLASS_COLUMNS = (
     Column("class", TEXT, "why the lookup missed: a candidate, not a verdict", sql="class"),
     Column("misses", COUNT, "lookups without a HIT", sql="count(*)"),
     Column("share", RATIO, "misses of the class / all misses", sql="count(*) / sum(count(*)) OVER ()"),
-    Column("sessions", COUNT, "sessions with a miss of the class", sql="count(DISTINCT session_id)"),
     Column("imputed_time_ms", MS, "task time of these misses, where known or imputed", sql=IMPUTED_MS),
-    Column("imputed_coverage", RATIO, "those with known or imputed time / misses", sql="count(imputed_ms) / count(*)"),
+    Column(
+        "imputed_coverage",
+        RATIO,
+        "those with known or imputed time / misses",
+        read_with=COVERAGE,
+        sql="count(imputed_ms) / count(*)",
+    ),
+    Column("sessions", COUNT, "sessions with a miss of the class", sql="count(DISTINCT session_id)"),
     Column("definition", TEXT, "what the class means", detail=True),
     Column("avoidable", FLAG, "would have been a hit if the artifact had still been in the cache"),
 )

@@ -13,6 +13,7 @@ from analyzer.validation import require_choice, require_count, require_number
 
 UTC = "UTC"
 DEFAULT_MIN_LOOKUPS = 100
+DEFAULT_MAX_LOCAL_ONLY = 0.2
 MISSES_BY = ("task", "hash")  # the groupings of the costliest misses
 
 
@@ -105,10 +106,18 @@ class CheckOptions:
     min_remote_hit_rate: float | None = None
     max_drop: float | None = None
     min_time_saved_ms: float | None = None
+    max_local_only: float | None = None
     min_lookups: int = DEFAULT_MIN_LOOKUPS
 
+    @property
+    def local_only_limit(self) -> float | None:
+        """The highest acceptable share of local-only misses; by default it accompanies the remote hit rate."""
+        if self.max_local_only is None and self.min_remote_hit_rate is not None:
+            return DEFAULT_MAX_LOCAL_ONLY
+        return self.max_local_only
+
     def __post_init__(self) -> None:
-        for name in ("min_hit_rate", "min_remote_hit_rate", "max_drop"):
+        for name in ("min_hit_rate", "min_remote_hit_rate", "max_drop", "max_local_only"):
             require_number(name, getattr(self, name), maximum=1)
         require_number("min_time_saved", self.min_time_saved_ms)
         require_count("min_lookups", self.min_lookups)

@@ -119,7 +119,8 @@ def group_effects(a: Groups, b: Groups) -> list[dict[str, Any]]:
 
     The *rate effect* is the change of a group's own rate, weighted by its mean share of the lookups. The *mix effect*
     is the change of its share, weighted by how far its mean rate is from that of all lookups. All effects add up to
-    the difference. The largest effect is first; without lookups on a side there are none.
+    the difference. The largest effect is first; without lookups on a side there are none. The rate effect of a group
+    that only one side has is undefined, None.
     """
     totals = [(sum(n for n, _ in side.values()), sum(h for _, h in side.values())) for side in (a, b)]
     if not all(lookups for lookups, _ in totals):
@@ -132,12 +133,12 @@ def group_effects(a: Groups, b: Groups) -> list[dict[str, Any]]:
         rates = [hits / lookups if lookups else None for lookups, hits in counts]
         # A group that only one side has cannot have changed its rate: all of its effect is mix.
         old, new = (rate if rate is not None else rates[1 - n] or 0.0 for n, rate in enumerate(rates))
-        rate_effect = (shares[0] + shares[1]) / 2 * (new - old)
+        rate_effect = None if None in rates else (shares[0] + shares[1]) / 2 * (new - old)
         mix_effect = (shares[1] - shares[0]) * ((new + old) / 2 - mean_rate)
         effects.append({
             "group": group, "lookups_a": counts[0][0], "lookups_b": counts[1][0], "hit_rate_a": rates[0],
             "hit_rate_b": rates[1], "rate_effect": rate_effect, "mix_effect": mix_effect,
-            "effect": rate_effect + mix_effect,
+            "effect": (rate_effect or 0) + mix_effect,
         })  # fmt: skip
     return sorted(effects, key=lambda record: (-abs(record["effect"]), record["group"] or ""))
 

@@ -16,6 +16,7 @@ OBSERVED_COLUMNS = (
     Column("remote_lookups", COUNT, "lookups that asked the remote cache at a known time"),
     Column("remote_hits", COUNT, "those with a REMOTE HIT"),
     Column("remote_hit_rate", RATIO, "remote_hits / remote_lookups, as in the log"),
+    Column("duration_coverage", RATIO, "remote lookups with known or imputed duration / remote lookups"),
 )
 
 POLICY = Column("policy", TEXT, "absolute: artifacts are kept from their upload; sliding: from their last use")
@@ -57,11 +58,11 @@ def retention(log: OpenLog, selection: Selection, options: RetentionOptions) -> 
 
 def retention_tables(scope: Scope, days: float) -> list[Table]:
     """Return the tables `observed`, `curve` and `steps`; steps start from `days`, the present retention."""
-    observed = observe(scope.selected)
+    observed = observe(scope)
     rates, curve, steps = list[Row](), list[Row](), list[Row]()
     if observed:
         results = replay_policies(scope, observed, sorted({*DAYS, days}))
-        rates = [(observed.lookups, observed.hits, observed.hits / observed.lookups)]
+        rates = [(observed.lookups, observed.hits, observed.hits / observed.lookups, observed.duration_coverage)]
         curve = [_curve_row(observed, policy, day, result) for (policy, day), result in results.items()]
         steps = [
             (policy, *_step_values(observed, days, results[policy, days], day, result))
@@ -76,7 +77,7 @@ def retention_tables(scope: Scope, days: float) -> list[Table]:
 
 
 def _curve_row(observed: Observed, policy: str, day: float, result: PolicyResult) -> Row:
-    rate, saved_ms = result.hits / observed.lookups, round(result.saved_ms, 6)
+    rate, saved_ms = result.hits / observed.lookups, _saved_ms(result, observed)
     artifacts = round(result.stored_us / observed.span_us) if observed.span_us else None
     weekly_ms = _per_week(saved_ms, observed)
     return policy, day, rate, result.hits, saved_ms, weekly_ms, artifacts, _is_extrapolated(day, observed)
@@ -84,14 +85,22 @@ def _curve_row(observed: Observed, policy: str, day: float, result: PolicyResult
 
 def _step_values(observed: Observed, base: float, before: PolicyResult, day: float, after: PolicyResult) -> Row:
     rate_change = (after.hits - before.hits) / observed.lookups
-    weekly_ms = _per_week(round(after.saved_ms - before.saved_ms, 6), observed)
+    saved_ms, before_ms = _saved_ms(after, observed), _saved_ms(before, observed)
+    change_ms = None if saved_ms is None or before_ms is None else round(saved_ms - before_ms, 6)
+    weekly_ms = _per_week(change_ms, observed)
     factor = after.stored_us / before.stored_us if before.stored_us else None
     return f"{base:g} d → {day:g} d", rate_change, weekly_ms, factor, _is_extrapolated(max(day, base), observed)
 
 
-def _per_week(saved_ms: float, observed: Observed) -> float | None:
+def _saved_ms(result: PolicyResult, observed: Observed) -> float | None:
+    """Return the time that the hits save; None if there are hits, but no lookup has a known duration."""
+    return round(result.saved_ms, 6) if observed.duration_coverage or not result.hits else None
+
+
+def _per_week(saved_ms: float | None, observed: Observed) -> float | None:
     """Return the time saved per week; None for a log of less than a week, which is too short for a weekly rate."""
-    return saved_ms * WEEK_US / observed.span_us if observed.span_us >= WEEK_US else None
+    is_long_enough = observed.span_us >= WEEK_US
+    return saved_ms * WEEK_US / observed.span_us if saved_ms is not None and is_long_enough else None
 
 
 def _is_extrapolated(day: float, observed: Observed) -> bool:

@@ -27,7 +27,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analyzer.archive.selection import LookupsQuery
 from analyzer.questions.miss_classes import DAY_US, imputed_durations
 from analyzer.questions.report import Scope
 
@@ -38,8 +37,8 @@ IS_REPLAYED = "asked_remote(kinds) AND first_at IS NOT NULL"
 
 OBSERVED = f"""
 SELECT epoch_us(min(first_at)), epoch_us(max(first_at)), count(*), count(*) FILTER (had_remote_hit(kinds)),
-       bool_and(epoch_us(first_at) % 1000 = 0)
-FROM {{selected}} WHERE {IS_REPLAYED}
+       bool_and(epoch_us(first_at) % 1000 = 0), count(d.duration_ms) / nullif(count(*), 0)
+FROM {{selected}} l LEFT JOIN {{durations}} d USING (hash_id) WHERE {IS_REPLAYED}
 """
 
 TEAM_NUMBERS = "SELECT id AS context_id, dense_rank() OVER (ORDER BY team) - 1 AS team_number FROM store.context"
@@ -92,6 +91,7 @@ class Observed:
     lookups: int
     hits: int
     tick_us: int
+    duration_coverage: float
 
 
 @dataclass(slots=True)
@@ -120,10 +120,11 @@ class Uses:
     last_tick: int
 
 
-def observe(selected: LookupsQuery) -> Observed | None:
+def observe(scope: Scope) -> Observed | None:
     """Return the totals of the lookups that are replayed; None if there are none."""
-    ((start, end, lookups, hits, only_ms),) = selected.rows(OBSERVED)
-    return None if start is None else Observed(start, end - start, lookups, hits, 1000 if only_ms else 1)
+    observed = OBSERVED.replace("{durations}", imputed_durations(scope.log))
+    ((start, end, lookups, hits, only_ms, coverage),) = scope.selected.rows(observed)
+    return None if start is None else Observed(start, end - start, lookups, hits, 1000 if only_ms else 1, coverage)
 
 
 def replay_policies(scope: Scope, observed: Observed, days: Sequence[float]) -> dict[tuple[str, float], PolicyResult]:

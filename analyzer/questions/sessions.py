@@ -14,9 +14,7 @@ from analyzer.questions.report import Report, Scope, build_report, select_scope
 from analyzer.table import COUNT, HASH, MS, NAME, NUMBER, RATIO, TEXT, TIME, Column, Table, select_list
 from analyzer.validation import require_utf8
 
-# A session without hits saved 0; one whose hits all have unknown durations saved an unknown time, null. Likewise lost.
-SAVED_MS = "CASE WHEN count(*) FILTER (is_hit(kinds)) = 0 THEN 0 ELSE round(fsum(l.duration_ms), 6) END"
-LOST_MS = "CASE WHEN count(*) FILTER (is_miss(kinds)) = 0 THEN 0 ELSE round(fsum(m.imputed_ms), 6) END"
+SAVED_MS, LOST_MS = "known_sum(l.duration_ms, is_hit(kinds))", "known_sum(m.imputed_ms, is_miss(kinds))"
 
 TOTALS = f"""
 CREATE TEMP TABLE {{table}} AS
@@ -78,7 +76,7 @@ SCATTER_COLUMNS = (
     Column("lookups", COUNT, "mean number of lookups of these sessions", sql="round(avg(lookups))::BIGINT"),
     Column("hit_rate", RATIO, "their pooled hit rate", sql="sum(hits) / sum(lookups)"),
     Column("sessions", COUNT, "sessions of about this size and hit rate", sql="count(*)"),
-    Column("time_lost_ms", MS, "task time of their misses, where known or imputed", sql="round(fsum(lost_ms), 6)"),
+    Column("time_lost_ms", MS, "task time of their misses, where known or imputed", sql="known_sum(lost_ms, true)"),
     Column("outlier", TEXT, "an outlier's session id; the session is counted in another row too", sql="NULL"),
 )
 
@@ -88,7 +86,7 @@ GROUP BY floor(2 * log2(lookups)), floor(20 * hits / lookups) ORDER BY ALL
 """
 
 DURATION_MS = "coalesce(l.duration_ms, m.imputed_ms)"
-WARM_MS = f"coalesce(round(fsum({DURATION_MS}), 6), 0)"
+WARM_MS = f"known_sum({DURATION_MS}, true)"
 WARM_COVERAGE = f"count({DURATION_MS}) / count(*)"
 
 # The columns of `session`, over its lookups l, misses m, name s and run r.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analyzer.render.values import CELL_FORMATTERS, NO_VALUE, escape_controls
-from analyzer.table import A_TO_B, BY_ROW, COUNT, FLAG, HASH, NAME, TEXT, Column, Table
+from analyzer.table import A_TO_B, BY_ROW, COUNT, COVERAGE, FLAG, HASH, NAME, TEXT, TIMES, Column, Table
 
 # Text columns may be wrapped down to this width; numbers are never wrapped.
 MIN_TEXT_CHARS = 12
@@ -122,7 +122,10 @@ def _fitting_indexes(columns: Sequence[Column], min_widths: dict[int, int], widt
     while width and len(fitting) > 1 and columns[fitting[-1]].unit:
         if table_width([min_widths[index] for index in fitting]) <= width:
             break
-        fitting.pop()
+        dropped = columns[fitting.pop()]
+        # Without its coverage, a time that is known in part would look complete.
+        while dropped.read_with == COVERAGE and columns[fitting[-1]].unit in TIMES:
+            fitting.pop()
     return fitting
 
 

@@ -11,6 +11,7 @@ from analyzer.table import (
     BY_ROW,
     BYTES,
     COUNT,
+    COVERAGE,
     FACTOR,
     MONEY,
     MONEY_CHANGE,
@@ -212,6 +213,7 @@ FORMATTERS: dict[str, Callable[[Any], str]] = {
 # By a column's `read_with`: how many columns share its cell, and the formatter of their values.
 CELL_FORMATTERS: dict[str, tuple[int, Callable[..., str]]] = {
     "": (1, format_value), BOUNDS: (3, format_with_bounds), A_TO_B: (2, format_a_to_b),
+    COVERAGE: (1, format_value),
 }  # fmt: skip
 
 NUMERIC_UNITS = frozenset({*FORMATTERS, NUMBER, BY_ROW})

@@ -58,9 +58,10 @@ def messages(result: Result, kind: str) -> list[str]:
 )  # fmt: skip
 def test_thresholds(cli: Cli, log: Any, options: list[str], code: int, row: tuple[Any, ...]) -> None:
     """A value equal to its threshold is ok."""
-    found_code, (found,) = checked(cli, log(MIXED), *options)
+    found_code, (found, *others) = checked(cli, log(MIXED), *options)
     assert found_code == code
     assert dict(zip(COLUMNS, found, strict=True)) == pytest.approx(dict(zip(COLUMNS, row, strict=True)))
+    assert [one[:2] for one in others] == [("local_only_misses", TOO_FEW)] * (row[0] == "remote_hit_rate")
 
 
 @pytest.mark.parametrize(("limit", "verdict"), [("0.051", "ok"), ("0.05", "ok"), ("0.049", "failed"), ("0", "failed")])
@@ -106,13 +107,13 @@ def test_each_failed_threshold_is_a_line(cli: Cli, log: Any) -> None:
     options = ["--min-hit-rate", "0.9", "--min-remote-hit-rate", "0.5", "--min-time-saved", "1h", "--max-drop", "0.01"]
     result = cli("check", log(FALLING), *options, "--format", "json")
     assert result.code == 5
-    assert [row["verdict"] for row in result.table("checks")] == ["failed", "ok", "failed", "failed"]
+    assert [row["verdict"] for row in result.table("checks")] == ["failed", "ok", TOO_FEW, "failed", "failed"]
     lines = messages(result, "error")
     assert [line.split(", wanted")[0] for line in lines] == [
         "hit rate 87.5 %", "time saved 17.5 s", "hit rate change -5.0 points",
     ]  # fmt: skip
     assert [line.split("wanted ")[1] for line in lines] == ["at least 90.0 %", "at least 1 h", "at least -1.0 points"]
-    assert messages(result, "note") == []
+    assert messages(result, "note") == ["local only misses 0.0 %, wanted at most 20.0 %: not enough data (25 misses)"]
 
 
 def test_not_enough_data_is_a_note(cli: Cli, log: Any) -> None:
@@ -133,8 +134,8 @@ def test_no_lookups_at_all(cli: Cli, log: Any, nothing: list[str]) -> None:
     result = cli("check", log(MIXED), *options, *nothing, "--min-lookups", "1", "--format", "json")
     assert result.code == 0
     rows = result.table("checks")
-    assert [(row["verdict"], row["lookups"]) for row in rows] == [("not enough data", 0)] * 4
-    assert [row["found"] for row in rows if row["check"] != "time_saved"] == [None] * 3
+    assert [(row["verdict"], row["lookups"]) for row in rows] == [("not enough data", 0)] * 5
+    assert [row["found"] for row in rows if row["check"] != "time_saved"] == [None] * 4
     assert "the filters match none" in result.err
 
 
@@ -145,38 +146,44 @@ def test_an_empty_log(cli: Cli, log: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hits", "misses", "code", "verdict", "kind", "words"),
+    ("local_only", "remote", "options", "code", "verdict"),
     [
-        (50, 100, 5, "failed", "error", "the remote cache was never asked by 100 misses"),
-        (50, 99, 0, TOO_FEW, "note", "the remote cache was never asked: not enough data, only 99 misses"),
-        (200, 0, 0, TOO_FEW, "note", "the remote cache was never asked: not enough data, only 0 misses"),
+        (100, 0, [], 5, "failed"),
+        (99, 0, [], 0, TOO_FEW),
+        (0, 100, [], 0, "ok"),
+        (20, 80, [], 0, "ok"),
+        (21, 80, [], 5, "failed"),
+        (980, 20, [], 5, "failed"),
+        (21, 80, ["--max-local-only", "0.3"], 0, "ok"),
+        (10, 90, ["--max-local-only", "0.05"], 5, "failed"),
     ],
 )
-def test_a_remote_cache_that_was_never_asked(
-    cli: Cli, log: Any, hits: int, misses: int, code: int, verdict: str, kind: str, words: str
+def test_misses_that_never_asked_the_remote_cache(
+    cli: Cli, log: Any, local_only: int, remote: int, options: list[str], code: int, verdict: str
 ) -> None:
-    """It has no rate; that misses did not ask it is as bad as none found, that hits did not says nothing."""
-    path = log(lookups("a", hits, misses, source="LOCAL"))
-    result = cli("check", path, "--min-remote-hit-rate", "0.5", "--format", "json")
-    (row,) = result.table("checks")
-    assert (result.code, row["verdict"], row["found"], row["lookups"]) == (code, verdict, None, misses)
-    (line,) = messages(result, kind)
-    assert line.startswith(f"remote hit rate —, wanted at least 50.0 %: {words}")
+    """The remote hit rate of the 1,000 lookups that did ask is above its threshold in each case."""
+    path = log(lookups("a", 50, local_only, source="LOCAL") + lookups("b", 1000, remote))
+    found, rows = checked(cli, path, "--min-remote-hit-rate", "0.5", *options)
+    assert [row[:2] for row in rows] == [("remote_hit_rate", "ok"), ("local_only_misses", verdict)]
+    misses = local_only + remote
+    assert (found, rows[1][2], rows[1][4]) == (code, pytest.approx(local_only / misses), misses)
+    alone = options or ["--max-local-only", "0.2"]
+    assert checked(cli, path, *alone) == (code, [rows[1]])
+    result = cli("check", path, "--min-remote-hit-rate", "0.5", *options)
+    assert ("these misses never asked the remote cache; `analyzer doctor` explains" in result.err) == (code == 5)
 
 
-def test_a_remote_cache_that_was_asked_once_was_asked(cli: Cli, log: Any) -> None:
-    path = log(lookups("a", 0, 150, source="LOCAL") + lookups("a", 0, 1))
-    result = cli("check", path, "--min-remote-hit-rate", "0.5")
-    assert (result.code, messages(result, "error")) == (0, [])
-    assert messages(result, "note") == [
-        "remote hit rate 0.0 %, wanted at least 50.0 %: not enough data, only 1 lookups"
-    ]
+def test_a_remote_cache_that_was_never_asked_has_no_rate(cli: Cli, log: Any) -> None:
+    code, rows = checked(cli, log(lookups("a", 50, 150, source="LOCAL")), "--min-remote-hit-rate", "0.5")
+    assert (code, [row[:3] for row in rows]) == (
+        5, [("remote_hit_rate", TOO_FEW, None), ("local_only_misses", "failed", 1)],
+    )  # fmt: skip
 
 
-def test_unknown_durations_are_not_time_saved(cli: Cli, log: Any) -> None:
+def test_unknown_durations_are_not_enough_to_tell_the_time_saved(cli: Cli, log: Any) -> None:
     rows = [one | {"duration": 0} for one in MIXED]
     code, ((_, verdict, found, *_),) = checked(cli, log(rows), "--min-time-saved", "1s")
-    assert (code, verdict, found) == (5, "failed", 0)
+    assert (code, verdict, found) == (0, TOO_FEW, None)
 
 
 def test_filters(cli: Cli, log: Any) -> None:

@@ -32,4 +32,4 @@ def test_without_streams_files_are_written(log: Any, tmp_path: Path, streams: st
     path, out, archive = log([event()]), tmp_path / "out.csv", tmp_path / "a.duckdb"
     assert shell(streams, "load", path, "--into", archive, "--verbose")[0] == 0
     assert shell(streams, "stats", archive, "-o", out) == (0, "")
-    assert out.read_text().startswith("events,sessions")
+    assert out.read_text().startswith("events,lookups")

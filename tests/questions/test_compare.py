@@ -83,7 +83,7 @@ def test_effects_of_a_log(cli: Cli, log: Any) -> None:
 
 TEAMS: dict[str | None, Run] = {"a-team-of-a-long-name": (98_765, 93_000), None: (2, 1)}
 SIDE = SideMeasures(
-    rate_of([(10, 3), (10, 9)] * 5), rate_of([(9, 3), (9, 5)] * 5), None, None, 9e7, 9e6, {"team": TEAMS}
+    rate_of([(10, 3), (10, 9)] * 5), rate_of([(9, 3), (9, 5)] * 5), 0, 7, None, None, 9e7, 1, 9e6, 0.5, {"team": TEAMS}
 )
 
 
@@ -327,3 +327,54 @@ def test_a_comparison_counts_its_own_sides_alone(log: Any) -> None:
         assert (first.accounting.kept, first.accounting.filtered) == (5, 13 * 5)
         first.compare(b=first, until=at(2))
         assert (first.accounting.read, first.accounting.kept, first.accounting.filtered) == (70, 10, 60)
+
+
+def test_cautions_are_in_each_answer(cli: Cli, log: Any) -> None:
+    """Side A has 4 days and a remote cache, side B a day on which most misses never asked it."""
+    path = log(
+        [one for day in range(4) for one in runs(f"a{day}", day, [(10, 5)], source="REMOTE")]
+        + runs("b", 4, [(10, 5)], source="LOCAL")
+    )
+    sides = (f"..{at(4)}", f"{at(4)}..")
+    result = asked(cli, path, *sides)
+    days = "compare with care: the number of days with lookups is 4 in A"
+    local_only = "5 of 5 misses never asked the remote cache"
+    assert [days in one or local_only in one for one in result.json["cautions"]] == [True, True]
+    assert all(one in result.err for one in result.json["cautions"])
+    rows = {row["side"][0]: (row["days"], row["local_only_misses"]) for row in result.table("sides")}
+    assert rows == {"A": (4, 0), "B": (1, 5)}
+    with analyzer.load(path) as opened:
+        opened.compare(*sides)
+        assert set(result.json["cautions"]) <= set(opened.notes)
+
+
+def test_sides_without_a_common_group_have_no_rate_effect(cli: Cli, log: Any) -> None:
+    path = log(runs("a", 0, [(10, 5)], slug="web") + runs("b", 1, [(10, 9)], slug="data"))
+    (team,) = asked(cli, path, f"..{at(1)}", f"{at(1)}..").table("effects")
+    assert (team["by"], team["rate_effect"], team["mix_effect"]) == ("team", None, pytest.approx(0.4))
+
+
+def test_times_that_are_unknown_on_a_side_have_no_change(cli: Cli, log: Any) -> None:
+    path = log(runs("a", 0, [(4, 2)]) + [one | {"duration": 0} for one in runs("b", 1, [(4, 2)])])
+    result = asked(cli, path, f"..{at(1)}", f"{at(1)}..", "--cost-per-minute", "1")
+    a, b = result.table("sides")
+    assert (a["duration_coverage"], b["duration_coverage"], b["time_saved_ms"], b["time_saved_cost"]) == (
+        1,
+        0,
+        None,
+        None,
+    )
+    change = result.table("change")[0]
+    assert (change["time_saved_change_ms"], change["time_saved_change_cost"]) == (None, None)
+
+
+def test_an_outage_is_named(cli: Cli, sample_archive: Path) -> None:
+    """The sample data has one, from 2026-10-06 to 2026-10-07; it is found whatever the period of the answer."""
+    note = "an outage of the remote cache: from 2026-10-06 10:30 to 2026-10-07 15:58 UTC, 2,577 local misses"
+    during = cli("compare", sample_archive, "2026-10-06..2026-10-07", "2026-10-07..2026-10-08")
+    assert during.err.count(note) == 1
+    assert note not in cli("compare", sample_archive, "2026-10-10..2026-10-12", "2026-10-12..2026-10-14").err
+    options = ["--min-remote-hit-rate", "0.1", "--since", "2026-10-07"]
+    assert note in cli("check", sample_archive, *options).err
+    page = cli("report", sample_archive, "--format", "json", "--since", "2026-10-06", "--until", "2026-10-08")
+    assert note in page.err

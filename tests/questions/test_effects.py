@@ -33,7 +33,7 @@ def test_a_group_on_one_side_only_has_no_rate_effect() -> None:
     found = {
         one["group"]: one for one in group_effects({"old": (10, 4), "both": (10, 8)}, {"new": (10, 1), "both": (10, 8)})
     }
-    assert (found["old"]["rate_effect"], found["new"]["rate_effect"], found["both"]["rate_effect"]) == (0, 0, 0)
+    assert (found["old"]["rate_effect"], found["new"]["rate_effect"], found["both"]["rate_effect"]) == (None, None, 0)
     assert (found["old"]["hit_rate_b"], found["new"]["hit_rate_a"]) == (None, None)
     assert found["old"]["mix_effect"] == pytest.approx(-0.5 * (0.4 - (0.6 + 0.45) / 2))
     assert found["new"]["mix_effect"] == pytest.approx(0.5 * (0.1 - (0.6 + 0.45) / 2))
@@ -59,7 +59,7 @@ GROUPS = st.dictionaries(
 def test_the_effects_add_up_to_the_change(before: Any, after: Any) -> None:
     found = group_effects(before, after)
     rates = [sum(h for _, h in side.values()) / sum(n for n, _ in side.values()) for side in (before, after)]
-    assert math.fsum(one["rate_effect"] + one["mix_effect"] for one in found) == pytest.approx(
+    assert math.fsum((one["rate_effect"] or 0) + one["mix_effect"] for one in found) == pytest.approx(
         rates[1] - rates[0], abs=1e-12
     )
     assert {one["group"] for one in found} == before.keys() | after.keys()
@@ -68,7 +68,8 @@ def test_the_effects_add_up_to_the_change(before: Any, after: Any) -> None:
         pairs = [side.get(one["group"], (0, 0)) for side in (before, after)]
         own = [hits / lookups if lookups else None for lookups, hits in pairs]
         old, new = (rate if rate is not None else own[1 - place] for place, rate in enumerate(own))
-        assert one["rate_effect"] == pytest.approx((new - old) * sum(shares) / 2, abs=1e-12)  # type: ignore[operator]
+        rate_effect = None if None in own else pytest.approx((new - old) * sum(shares) / 2, abs=1e-12)  # type: ignore[operator]
+        assert one["rate_effect"] == rate_effect
         assert [one["effect"] for one in found] == sorted((x["effect"] for x in found), key=abs, reverse=True)
 
 
@@ -77,6 +78,6 @@ def test_the_effects_add_up_to_the_change(before: Any, after: Any) -> None:
 def test_swapping_the_sides_negates_the_effects(before: Any, after: Any) -> None:
     there = {one["group"]: one for one in group_effects(before, after)}
     for back in group_effects(after, before):
-        assert (back["rate_effect"], back["mix_effect"]) == pytest.approx(
-            (-there[back["group"]]["rate_effect"], -there[back["group"]]["mix_effect"]), abs=1e-12
-        )
+        rate_effect, mix_effect = (there[back["group"]][name] for name in ("rate_effect", "mix_effect"))
+        assert back["mix_effect"] == pytest.approx(-mix_effect, abs=1e-12)
+        assert back["rate_effect"] == (None if rate_effect is None else pytest.approx(-rate_effect, abs=1e-12))

@@ -113,7 +113,9 @@ def test_the_rows_by_hand(cli: Cli, log: Any) -> None:
     assert steps["sliding", "7 d → 21 d"] == (1 / 4, 250, 28 / 15, True)
     # 1 day: stored 0 to 1, 5 to 6 and 8 to 9, and never hit.
     assert steps["sliding", "7 d → 1 d"] == (-2 / 4, -500, 3 / 15, False)
-    assert result.table("observed") == [{"remote_lookups": 4, "remote_hits": 2, "remote_hit_rate": 0.5}]
+    assert result.table("observed") == [
+        {"remote_lookups": 4, "remote_hits": 2, "remote_hit_rate": 0.5, "duration_coverage": 1}
+    ]
 
 
 @pytest.mark.parametrize("edge", [MS, US])
@@ -168,7 +170,9 @@ def test_only_lookups_that_asked_the_remote_cache_are_replayed(cli: Cli, log: An
     assert (rows[1]["hits"], rows[1]["remote_hit_rate"]) == (1, 1 / 2)
     # The span is that of these lookups, one day: it shows no week, and a day is over half of it.
     assert (rows[1]["time_saved_ms"], rows[1]["time_saved_a_week_ms"], rows[1]["extrapolated"]) == (40, None, True)
-    assert result.table("observed") == [{"remote_lookups": 2, "remote_hits": 0, "remote_hit_rate": 0}]
+    assert result.table("observed") == [
+        {"remote_lookups": 2, "remote_hits": 0, "remote_hit_rate": 0, "duration_coverage": 1}
+    ]
 
 
 def test_each_team_has_a_cache_of_its_own(cli: Cli, log: Any) -> None:
@@ -266,10 +270,10 @@ def test_a_single_lookup(cli: Cli, log: Any) -> None:
         assert found == {policy: dict.fromkeys(slow.DAYS, expected) for policy in slow.POLICIES}
 
 
-def test_unknown_durations_save_nothing(cli: Cli, log: Any) -> None:
+def test_unknown_durations_save_an_unknown_time(cli: Cli, log: Any) -> None:
     events = [one | {"duration": 0} for one in uses("MHH", 0, 1, 2)] + uses("MM", 0, 1, name="i")
     row = next(row for row in run_retention(cli, log(events)).table("curve") if row["days"] == 7)
-    assert (row["hits"], row["time_saved_ms"]) == (3, 0)
+    assert (row["hits"], row["time_saved_ms"]) == (3, None)
     # What artifacts' metadata says of a hash, each of its hits saves.
     metadata = log('{"hash":"i","duration":250}', "i-meta.json")
     row = next(row for row in run_retention(cli, log(events), metadata).table("curve") if row["days"] == 7)

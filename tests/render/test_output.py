@@ -28,10 +28,10 @@ EVENTS = [
 ]
 
 BY_DAY_TABLE = """
- day            sessions   lookups   hit rate   local hit rate   remote hit rate   time saved   duration coverage
+ day            lookups   hit rate   time saved   duration coverage   local hit rate   remote hit rate   sessions
  ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
- 2026-03-02 *          1         1    100.0 %          100.0 %                 —      1 d 2 h             100.0 %
- 2026-03-03 *          1         1      0.0 %            0.0 %                 —          0 s                   —
+ 2026-03-02 *         1    100.0 %      1 d 2 h             100.0 %          100.0 %                 —          1
+ 2026-03-03 *         1      0.0 %          0 s                   —            0.0 %                 —          1
 """
 
 
@@ -119,7 +119,7 @@ def test_a_pipe_loads_no_rich_console(log: Any) -> None:
 
 def test_markdown_is_escaped(cli: Cli, log: Any) -> None:
     out = cli("stats", log(EVENTS), "--by", "team", "--format", "markdown").out
-    assert "| web\\|\\<b\\> | 1 | 1 | 100.0 % |" in out
+    assert "| web\\|\\<b\\> | 1 | 100.0 % |" in out
     assert "| --- | ---: |" in out
 
 

@@ -1,7 +1,14 @@
 """Findings about the cache server: lookups that never reached it, and durations that it does not return."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from analyzer.archive.open_log import OpenLog
+from analyzer.archive.selection import Selection
 from analyzer.errors import Option
 from analyzer.questions.doctor import TEAM_LABEL, Finding, minute_text
+from analyzer.questions.report import select_scope
 
 # Sessions of one team and one CI vendor share a token, so each such group is examined in the order of time. A session
 # that hardly asked the remote cache is offline. A streak of offline sessions is an outage if it is too long for chance:
@@ -39,7 +46,7 @@ starts AS (
 merged AS (SELECT *, count(*) FILTER (is_new) OVER (ORDER BY since, until, team) AS outage FROM starts),
 outages AS (SELECT min(since) AS since, max(until) AS until FROM merged GROUP BY outage)
 SELECT sum(misses)::BIGINT, count(*), {minute_text("since")}, {minute_text("until")},
-       string_agg(DISTINCT coalesce(team, 'no team'), ', ' ORDER BY coalesce(team, 'no team'))
+       string_agg(DISTINCT coalesce(team, 'no team'), ', ' ORDER BY coalesce(team, 'no team')), since, until
 FROM outages JOIN numbered ON offline AND first_at BETWEEN since AND until
 GROUP BY since, until ORDER BY since
 """,
@@ -48,6 +55,19 @@ GROUP BY since, until ORDER BY since
     " it when you compare hit rates",
     options=(Option("since"), Option("until")),
 )
+
+
+def outage_notes(
+    log: OpenLog, selection: Selection, first_at: datetime | None, last_at: datetime | None
+) -> Iterator[str]:
+    """Yield a note for each outage between two times, for answers that it changes."""
+    # Over the whole log: an outage shows only in contrast to the time before and after it.
+    scope = select_scope(log, replace(selection, since=None, until=None))
+    for row in scope.selected.rows(OUTAGES.sql) if first_at and last_at else ():
+        *_, since, until = row
+        if since <= last_at and until >= first_at:
+            yield f"an outage of the remote cache: {OUTAGES.what.format(*row)}"
+
 
 NEVER_REMOTE = Finding(
     name="never_remote",

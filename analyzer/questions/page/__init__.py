@@ -11,6 +11,7 @@ from typing import Any
 from analyzer.archive.accounting import Accounting
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import LIST_FILTERS, Selection
+from analyzer.questions.doctor.server import outage_notes
 from analyzer.questions.miss_classes import classified_misses
 from analyzer.questions.misses import classes_table, misses_table
 from analyzer.questions.options import PageOptions, StatsOptions
@@ -52,7 +53,10 @@ def build_page(log: OpenLog, selection: Selection, options: PageOptions) -> Repo
     ]
     tables = [Table("answer", ANSWER_COLUMNS, answer_rows), *(table for _, table in parts)]
     findings = next(len(table.rows) for table in tables if table.name == "findings")
-    report = build_report("report", scope, tables, headlines=answer, sections=[section for section, _ in parts])
+    ((first_at, last_at),) = scope.selected.rows("SELECT min(first_at), max(first_at) FROM {selected}")
+    outages = list(outage_notes(log, selection, first_at, last_at))
+    sections = [section for section, _ in parts]
+    report = build_report("report", scope, tables, notes=outages, headlines=answer, sections=sections)
     sentences = _scope_sentences(scope, report.accounting, findings)
     return replace(report, about=describe_filters(selection), summary=sentences)
 

@@ -8,11 +8,11 @@ from typing import Any
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import Selection
 from analyzer.questions.compare import FELL, NOT_SIGNIFICANT, ROSE, TOO_FEW_SESSIONS, compare
-from analyzer.questions.comparison_sides import ComparisonSide, Sides, last_two_weeks, narrow_selection
+from analyzer.questions.comparison_sides import ComparisonSide, Sides, last_two_weeks
 from analyzer.questions.options import CompareOptions
 from analyzer.questions.page.trends import DIMENSION_NAMES
-from analyzer.questions.report import Scope, select_scope
-from analyzer.table import COUNT, MS, POINTS, RATIO, RATIO_CHANGE, TEXT, Section, Sections, Sentence, Table
+from analyzer.questions.report import Scope
+from analyzer.table import MS, POINTS, RATIO, RATIO_CHANGE, TEXT, Section, Sections, Sentence, Table
 from analyzer.times import add_clamped
 
 # How much of a period may lie outside of the log: a log seldom begins or ends at midnight.
@@ -33,7 +33,9 @@ def changes_section(scope: Scope) -> Sections:
     if change["hit_rate_change"] is not None:
         sentences = [WEEKS_INSTEAD] if selection.since and not requested else []
         sentences += [_periods_sentence(periods), _change_sentence(change), *_cause_sentences(change["change"], tables)]
-        sentences += _sparse_sentences(log, without_times, periods)
+        sentences += [
+            Sentence("{}.", [(caution[0].upper() + caution[1:], TEXT)]) for caution in report.facts["cautions"]
+        ]
         yield Section("What changed", sentences, "sides"), tables["sides"]
 
 
@@ -81,8 +83,10 @@ def _change_sentence(change: Mapping[str, Any]) -> Sentence:
     return Sentence(f"{text} The change began about {{}}.", [*values, (change["change_began"], TEXT)])
 
 
-def _describe_change(change: float, unit: str, *, smallest: float) -> tuple[str, list[tuple[Any, str]]]:
+def _describe_change(change: float | None, unit: str, *, smallest: float) -> tuple[str, list[tuple[Any, str]]]:
     """Return a verb with the absolute change; below `smallest` it would be written as 0."""
+    if change is None:
+        return "is unknown", []
     if abs(change) < smallest:
         return "did not change", []
     return f"{'rose' if change > 0 else 'fell'} by {{}}", [(abs(change), unit)]
@@ -94,7 +98,7 @@ def _cause_sentences(verdict: str, tables: Mapping[str, Table]) -> Iterator[Sent
     if not effects or verdict not in (FELL, ROSE):
         return
     widest = _largest(effects, "mix_effect")
-    mix_effect, rate_effect = widest["mix_effect"], widest["rate_effect"]
+    mix_effect, rate_effect = widest["mix_effect"], widest["rate_effect"] or 0
     top = _largest([{"by": one["by"], **tables[f"by_{one['by']}"].records()[0]} for one in effects], "effect")
     group = top[top["by"]]
     if abs(mix_effect) > abs(rate_effect):
@@ -111,15 +115,3 @@ def _cause_sentences(verdict: str, tables: Mapping[str, Table]) -> Iterator[Sent
 def _largest(records: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
     """Return the record with the largest absolute value; of equal ones the last: teams explain more than tasks."""
     return max(reversed(records), key=lambda record: abs(record[name]))
-
-
-def _sparse_sentences(log: OpenLog, selection: Selection, periods: Sides) -> Iterator[Sentence]:
-    """Yield a warning if one period has lookups on at most half as many days as the other."""
-    days = []
-    for side in periods:
-        selected = select_scope(log, narrow_selection(selection, side)).selected
-        days += [count for (count,) in selected.rows("SELECT count(DISTINCT first_at::DATE) FROM {selected}")]
-    if min(days) * 2 <= max(days):
-        text = "Compare with care: the number of days with lookups is {} in {}, but {} in {}."
-        pairs = zip(days, periods, strict=True)
-        yield Sentence(text, [value for count, side in pairs for value in ((count, COUNT), (side.name, TEXT))])

@@ -59,7 +59,7 @@ def _longer_retention(curve: Table, steps: Table, days: float) -> Iterator[Sente
     # `steps` has a row for each retention of the curve except the present one, in the same order: absolute ones first.
     others = [row["days"] for row in curve.records() if row["days"] != days]
     step = next((row for row, other in zip(steps.records(), others, strict=True) if other >= 2 * days), None)
-    if step and (step["extrapolated"] or step["saved_a_week_change_ms"] is None):
+    if step and step["extrapolated"]:
         yield Sentence("The log is too short to estimate the effect of retention {}.", [(step["step"], TEXT)])
     elif step:
         text = "Changing retention {} (from upload): remote hit rate {}, time saved per week {}, {} as many artifacts."

@@ -86,7 +86,7 @@ def _hit_rate_section(bucket: str, table: Table) -> tuple[Section, Table]:
 
 
 def _time_saved_section(bucket: str, table: Table) -> tuple[Section, Table]:
-    sums = accumulate(row["time_saved_ms"] for row in table.records())
+    sums = accumulate((row["time_saved_ms"] for row in table.records()), _add_known)
     records = [row | {CUMULATIVE.name: total} for row, total in zip(table.records(), sums, strict=True)]
     names = [bucket, "time_saved_ms", CUMULATIVE.name, "duration_coverage", "partial"]
     saved = Table.from_records(table.name, [*table.columns, CUMULATIVE], records).select(names, "time_saved_over_time")
@@ -100,6 +100,10 @@ def _time_saved_section(bucket: str, table: Table) -> tuple[Section, Table]:
         text = f"The duration is known for {{}} to {{}} of the hits of a {bucket}; below 100 % this is a lower bound."
         sentences.append(Sentence(text, [(min(known), RATIO), (max(known), RATIO)]))
     return Section("Time saved", sentences, saved.name, charts), saved
+
+
+def _add_known(total: float | None, value: float | None) -> float | None:
+    return total if value is None else (total or 0) + value
 
 
 def sessions_section(scope: Scope) -> Sections:
