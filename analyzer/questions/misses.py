@@ -99,9 +99,19 @@ KEY_COLUMNS = {
 }
 KEYS = {"hash": "hash_id", "task": "coalesce(n.name, '')"}
 
+# A run is selected with its session. One that matches no session has a time, but no team, CI or session to filter by.
+SELECTED_RUNS = """
+SELECT id FROM run LEFT JOIN match ON match.run_id = run.id
+WHERE CASE WHEN match.session_id IS NOT NULL THEN match.session_id IN (SELECT session_id FROM {selected})
+           ELSE ($since::TIMESTAMP IS NULL OR ended_at >= $since) AND ($until::TIMESTAMP IS NULL OR ended_at < $until)
+                AND len($team::VARCHAR[]) + len($ci::VARCHAR[]) + len($session::VARCHAR[]) = 0
+                AND $interactive::BOOLEAN IS NULL END
+"""
+
 TOP = """
 WITH failed AS (
-    SELECT {key} AS key, count(*) AS failures FROM task LEFT JOIN name n USING (hash_id) WHERE exit_code <> 0
+    SELECT {key} AS key, count(*) AS failures FROM task LEFT JOIN name n USING (hash_id)
+    WHERE exit_code <> 0 AND run_id IN ({selected_runs})
     GROUP BY ALL),
 avoidable AS (
     SELECT m.*, {key} AS key, n.name FROM {misses} m LEFT JOIN name n USING (hash_id) WHERE {is_avoidable})
@@ -141,7 +151,10 @@ def classes_table(selected: LookupsQuery, relation: str) -> Table:
 def top_misses_table(selected: LookupsQuery, relation: str, by: str, limit: int) -> Table:
     """Return the table `top`: the `limit` hashes or tasks with the most avoidable time."""
     columns = (*KEY_COLUMNS[by], *TOP_COLUMNS)
-    sql = TOP.format(key=KEYS[by], misses=relation, is_avoidable=IS_AVOIDABLE, columns=select_list(columns))
+    sql = TOP.format(
+        key=KEYS[by], misses=relation, is_avoidable=IS_AVOIDABLE, columns=select_list(columns),
+        selected_runs=SELECTED_RUNS,
+    )  # fmt: skip
     rows = selected.rows(sql, limit=limit)
     return Table("top", columns, [(*values, _describe_causes(causes)) for *values, causes in rows])
 

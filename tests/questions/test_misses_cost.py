@@ -1,5 +1,6 @@
 """Tests of the cost of misses: imputed durations, the costliest misses, likely causes, run summaries alone."""
 
+from datetime import datetime
 from typing import Any
 
 from conftest import Cli
@@ -111,6 +112,23 @@ def test_a_failed_task_is_a_likely_cause(cli: Cli, log: Any) -> None:
     by_task = {row["task"]: row["likely_causes"] for row in run_misses(cli, path, *runs, "--by", "task").table("top")}
     assert "failed in" not in by_task["docs#build"]
     assert by_task["web#build"].startswith("the task failed in 3 of its runs; ")
+
+
+def test_failures_of_runs_outside_the_filters_do_not_count(cli: Cli, log: Any) -> None:
+    """Run 1 is session a and run 2 session b, which missed a day later; runs 3 and 4 match no session."""
+    rows = [*missed("a", "h", at(10)), *missed("b", "h", at(11))]
+    ended_ms = [round(datetime.fromisoformat(time).timestamp() * 1000) for time in (at(10), at(11))]
+    failed = [task("h", "web", exit_code=1)]
+    runs = [log(run_of(n, failed, ended_ms[(n - 1) % 2] + (n > 2) * 60_000), f"run{n}.json") for n in (1, 2, 3, 4)]
+    sources = (log([BEGIN, *rows]), *runs)
+    for options, failures in (
+        ([], 4),
+        (["--since", at(11)], 2),
+        (["--until", at(12), "--since", at(11), "--session", "b"], 1),
+        (["--session", "b"], 1),
+    ):
+        (row,) = run_misses(cli, *sources, "--by", "hash", *options).table("top")
+        assert row["likely_causes"].startswith(f"the task failed in {failures} of its runs; repeat (1)"), options
 
 
 def test_run_summaries_alone(cli: Cli, log: Any) -> None:
