@@ -112,6 +112,15 @@ UNLISTED = """
 SELECT count(*), count(DISTINCT run_id), count(*) FILTER (WHERE NOT is_known) FROM run_lookup WHERE is_unlisted
 """
 
+# HIT and MISS events that were kept, and rejected lines that name just one of the two.
+OUTCOMES = """
+SELECT coalesce(sum(bit_count(kinds & 5)), 0)::BIGINT, coalesce(sum(bit_count(kinds & 10)), 0)::BIGINT,
+       (SELECT count(*) FROM reject WHERE regexp_matches(text, '\\bHIT\\b') AND NOT regexp_matches(text, '\\bMISS\\b')),
+       (SELECT count(*) FROM reject WHERE regexp_matches(text, '\\bMISS\\b') AND NOT regexp_matches(text, '\\bHIT\\b'))
+FROM store.lookup
+"""
+MIN_BIAS, MIN_REJECT_SHARE = 0.2, 0.01  # of the hit share, and of all events, for rejects to change a rate visibly
+
 # The filters by a name, each with a noun for messages and the query of the names in the log.
 NAMED_FILTERS = {
     "team": ("team", "SELECT DISTINCT unnest([team, team_id]) FROM store.context"),
@@ -135,12 +144,27 @@ def _scope_notes(scope: Scope, total: int, kept: int) -> Iterator[str]:
         yield f"{files} give durations of tasks but no lookups: add an event log or run summaries"
     if total:
         yield from unknown_name_notes(log, selection)
+    if total and log.counts().rejected:
+        yield from _bias_notes(log)
     if total and not kept:
         yield _no_match_note(log, selection, total)
     elif selection.chooses_events:
         filters = (Option("source"), ", ", Option("event"), ", ", Option("status"), " and ", Option("where"))
         yield Message(*filters, " select single events, not whole lookups: rates are of the selected events")
     yield from _view_notes(log)
+
+
+def _bias_notes(log: OpenLog) -> Iterator[str]:
+    """Yield a note if the rejected events were hits more often, or less often, than the kept ones."""
+    ((hits, misses, rejected_hits, rejected_misses),) = fetch_rows(log.connection, OUTCOMES, {})
+    rejected = rejected_hits + rejected_misses
+    if not rejected or rejected < MIN_REJECT_SHARE * log.counts().read:
+        return
+    rejected_share, kept_share = rejected_hits / rejected, hits / (hits + misses)
+    if abs(rejected_share - kept_share) >= MIN_BIAS:
+        direction = "low" if rejected_share > kept_share else "high"
+        hits_text = f"{rejected_share:.0%} of the rejected events are HITs, but {kept_share:.0%} of the others"
+        yield f"{hits_text}: hit rates are too {direction}"
 
 
 def unknown_name_notes(log: OpenLog, selection: Selection) -> list[str]:

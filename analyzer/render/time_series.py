@@ -1,6 +1,7 @@
 """Order the time buckets of a table, including empty ones, and draw them as sparklines."""
 
 import re
+from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from analyzer.table import RATIO, Chart, Table
 
 STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
 LABEL_FORMATS = {"hour": "%b %d %H:%M", "day": "%b %d", "week": "%Y-%m-%d", "month": "%b %Y"}
-LABEL = re.compile(r"\d{4}-\d{2}(-\d{2}.*)?")
+LABEL = re.compile(r"(?!0000)\d{4}-\d{2}(-\d{2}.*)?")  # a time zone may put the first day into year 0
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 EMPTY_BUCKET = "·"
@@ -38,7 +39,7 @@ class Buckets:
         # One offset for all: where the clock is set back, two hours of the same label follow each other.
         offset = timed[0][0].utcoffset() or timedelta(0)
         starts = [(start.astimezone(UTC) + offset, row) for start, row in timed]
-        return cls(name, [(_epoch_ms(start), _epoch_ms(_next_start(start, name)), row) for start, row in starts])
+        return cls(name, [(_epoch_ms(start), _end_ms(start, name), row) for start, row in starts])
 
     @property
     def span(self) -> tuple[int, int]:
@@ -55,7 +56,7 @@ class Buckets:
         starts, (start, end) = [], self.span
         while start < end:
             starts.append(start)
-            start = _epoch_ms(_next_start(datetime.fromtimestamp(start / 1000, UTC), self.name))
+            start = _end_ms(datetime.fromtimestamp(start / 1000, UTC), self.name)
         return starts
 
     def ticks(self, max_count: int) -> list[int]:
@@ -70,10 +71,10 @@ def _parse_start(label: str) -> datetime:
     return start if start.tzinfo else start.replace(tzinfo=UTC)
 
 
-def _next_start(start: datetime, name: str) -> datetime:
-    if name in STEPS:
-        return start + STEPS[name]
-    return (start.replace(day=1) + timedelta(days=31)).replace(day=1)  # 31 days later is always the next month
+def _end_ms(start: datetime, name: str) -> int:
+    """Return the end of a bucket, as a number: the last month of the calendar ends after the last datetime."""
+    length = STEPS.get(name) or timedelta(days=monthrange(start.year, start.month)[1])
+    return _epoch_ms(start) + round(length.total_seconds() * 1000)
 
 
 def _epoch_ms(moment: datetime) -> int:

@@ -560,3 +560,28 @@ def test_a_log_of_rejects_alone_is_not_readable(cli: Cli, log: Any, tmp_path: Pa
         assert (result.code, result.json["input"]["rejected"]) == (3, 2)
     assert cli("stats", bad, good).code == 0
     assert cli("stats", log("", "empty.ndjson")).code == 0
+
+
+def outcomes(hits: int, misses: int, **changes: Any) -> list[dict[str, Any]]:
+    kinds = ["HIT"] * hits + ["MISS"] * misses
+    return [event(source="REMOTE", event=kind, hash=f"{changes}-{n}", **changes) for n, kind in enumerate(kinds)]
+
+
+@pytest.mark.parametrize(
+    ("kept", "rejected", "note"),
+    [
+        ((50, 50), (10, 0), "100% of the rejected events are HITs, but 50% of the others: hit rates are too low"),
+        ((60, 40), (1, 9), "10% of the rejected events are HITs, but 60% of the others: hit rates are too high"),
+        ((50, 50), (5, 5), None),
+        ((100, 0), (10, 0), None),
+        ((500, 500), (9, 0), None),  # too few to change the rate visibly
+    ],
+)
+def test_rejects_of_one_outcome_bias_the_rate(
+    cli: Cli, log: Any, kept: tuple[int, int], rejected: tuple[int, int], note: str | None
+) -> None:
+    path = log(outcomes(*kept) + outcomes(*rejected, duration="fast"))
+    for command in (["stats"], ["stats", "--by", "team"], ["misses"], ["check", "--min-hit-rate", "0"]):
+        found = cli(command[0], path, *command[1:]).err
+        assert ("of the rejected events are HITs" in found) == bool(note)
+        assert note is None or f"note: {note}\n" in found
