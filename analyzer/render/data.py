@@ -7,7 +7,6 @@ import csv
 import dataclasses
 import io
 import json
-import math
 from collections.abc import Iterator
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -15,7 +14,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from analyzer.questions.report import Report
-from analyzer.render.values import escape_controls, to_plain_value
+from analyzer.render.values import escape_controls, to_json_value, to_plain_value
 from analyzer.table import BYTES, COUNT, FLAG, FRACTIONS, TIME, Table
 
 if TYPE_CHECKING:
@@ -30,20 +29,7 @@ POLARS_TYPES = (bool, int, float, str, date, time, timedelta, Decimal, bytes, li
 def _records(table: Table) -> Iterator[dict[str, Any]]:
     # Not `table.records()`: rows may be streamed.
     names = [column.name for column in table.columns]
-    return (dict(zip(names, map(_json_value, row), strict=True)) for row in table.rows)
-
-
-def _json_value(value: Any) -> Any:
-    """Return a value as JSON has it: null for NaN and infinity, a number for a decimal that a double can hold."""
-    if isinstance(value, list | tuple):
-        return [_json_value(item) for item in value]
-    if isinstance(value, dict):
-        return {str(to_plain_value(key)): _json_value(item) for key, item in value.items()}
-    if isinstance(value, Decimal):
-        number = int(value) if value == value.to_integral_value() else float(value)
-        return number if Decimal(str(number)) == value else str(value)
-    plain = to_plain_value(value)
-    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
+    return (dict(zip(names, map(to_json_value, row), strict=True)) for row in table.rows)
 
 
 def write_json(report: Report, stream: BinaryIO) -> None:
@@ -86,7 +72,7 @@ def write_csv(report: Report, stream: BinaryIO) -> None:
 
 
 def _field(value: Any) -> Any:
-    return json.dumps(_json_value(value)) if isinstance(value, bool | list | tuple | dict) else to_plain_value(value)
+    return json.dumps(to_json_value(value)) if isinstance(value, bool | list | tuple | dict) else to_plain_value(value)
 
 
 def write_parquet(report: Report, stream: BinaryIO) -> None:

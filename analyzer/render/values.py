@@ -1,7 +1,9 @@
 """Format values: for people by their unit, and for data formats as plain JSON types."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from math import isfinite
 from typing import Any
 
@@ -40,7 +42,9 @@ def format_value(value: Any, unit: str) -> str:
         return "yes" if value else "no"
     if unit in FORMATTERS:
         return FORMATTERS[unit](value)
-    if isinstance(value, list | tuple | dict | bytes):
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(to_json_value(value), ensure_ascii=False)
+    if isinstance(value, bytes):
         return str(to_plain_value(value))
     return f"{value:%Y-%m-%d %H:%M:%S} UTC" if isinstance(value, datetime) else str(value)
 
@@ -180,7 +184,7 @@ def _without_unit(value: Any, unit: str) -> str:
 
 
 def to_plain_value(value: Any) -> Any:
-    """Convert a value to what JSON and CSV can hold: times become ISO 8601 in UTC, whole floats integers.
+    """Convert a single value to what JSON and CSV can hold: times become ISO 8601 in UTC, whole floats integers.
 
     >>> to_plain_value(47614.0), to_plain_value(datetime(2026, 11, 23, 4, 33, 23, 12000))
     (47614, '2026-11-23T04:33:23.012Z')
@@ -192,14 +196,23 @@ def to_plain_value(value: Any) -> Any:
         return moment.isoformat(timespec="milliseconds" if moment.microsecond % 1000 == 0 else "microseconds") + "Z"
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, list | tuple):
-        return [to_plain_value(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): to_plain_value(item) for key, item in value.items()}
     if isinstance(value, bytes):
         printable = range(32, 127)
         return "".join(chr(byte) if byte in printable else f"\\x{byte:02X}" for byte in value)
     return str(value)
+
+
+def to_json_value(value: Any) -> Any:
+    """Return a value as JSON has it: null for NaN and infinity, a number for a decimal that a double can hold."""
+    if isinstance(value, list | tuple):
+        return [to_json_value(item) for item in value]
+    if isinstance(value, dict):
+        return {str(to_plain_value(key)): to_json_value(item) for key, item in value.items()}
+    if isinstance(value, Decimal):
+        number = int(value) if value == value.to_integral_value() else float(value)
+        return number if Decimal(str(number)) == value else str(value)
+    plain = to_plain_value(value)
+    return None if isinstance(plain, float) and not isfinite(plain) else plain
 
 
 # The formatter of a number, by its unit.

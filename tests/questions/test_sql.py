@@ -91,6 +91,12 @@ def test_types_in_tables(name: str, path: Path, cli: Cli) -> None:
     assert found.removesuffix("end").strip() == special.get(name, text) or nested
 
 
+@pytest.mark.parametrize("output", ["table", "markdown"])
+def test_nested_values_in_tables_are_json(output: str, path: Path, cli: Cli) -> None:
+    found = cli("sql", path, "SELECT {'a': 1.50::DECIMAL(5, 2), 'b': ['x']} AS s", "--format", output).out
+    assert '{"a": 1.5, "b": ["x"]}' in found.replace("\\[", "[").replace("\\]", "]")
+
+
 def test_types_in_data_frames(path: Path, tmp_path: Path, cli: Cli) -> None:
     with analyzer.load(path) as log:
         frame = log.sql(QUERY)
