@@ -13,7 +13,7 @@ JSON text is a string if it is `< '#'`: strings start with a quote, and all othe
 """
 
 from analyzer.event import MAX_CI_LENGTH
-from analyzer.readers.item import MAX_REJECT_CHARS
+from analyzer.readers.item import MAX_DEPTH, MAX_REJECT_CHARS, TOO_DEEP
 
 # Validated rows of a batch of files, one for each raw row and in their order; `kind` is NULL where it is rejected. The
 # columns from `session` to `interactive` are JSON text. The keys are hashes of that text, to join by within a load.
@@ -61,15 +61,19 @@ SELECT *, CASE event WHEN '"HIT"' THEN 1::UTINYINT WHEN '"MISS"' THEN 2::UTINYIN
 FROM ({{raw}})
 """
 
-# DuckDB takes the first of duplicate keys and accepts trailing commas. The pattern empties strings, to look past them.
+# DuckDB takes the first of duplicate keys, and accepts trailing commas, NaN and infinity. The patterns look for these
+# in `tokens`, the text with its strings emptied. `is_nested`: inner keys are left to REJECT_INNER_DUPLICATES.
 _KEYS_CHECKED = f"""
-SELECT * EXCLUDE (keys), CASE WHEN keys IS NOT NULL THEN {{
+SELECT * EXCLUDE (keys, tokens), CASE WHEN keys IS NOT NULL THEN {{
            'duplicate': CASE WHEN len(list_distinct(keys)) < len(keys)
                              THEN list_filter(keys, lambda k, i: list_position(keys, k) < i)[1] END,
            'unknown': list_filter(keys, lambda k: NOT list_contains($known_keys, k)),
-           'trailing_comma': regexp_matches(regexp_replace(text, '"(\\\\.|[^"\\\\])*"', '""', 'g'), ',\\s*[}}\\]]')
+           'not_json': regexp_matches(tokens, ',\\s*[}}\\]]|(?i)nan|inf'),
+           'too_deep': regexp_matches(tokens, '([{{\\[][^{{}}\\[\\]]*){{{MAX_DEPTH + 1}}}'),
+           'is_nested': regexp_matches(tokens, '\\{{[^{{]*\\{{')
        }} END AS key_issues
-FROM ({_PARSED})
+FROM (SELECT *, CASE WHEN keys IS NOT NULL THEN regexp_replace(text, '"(\\\\.|[^"\\\\])*"', '""', 'g') END AS tokens
+      FROM ({_PARSED}))
 """
 
 # Lengths include the quotes. The CASEs spare the rows without a value, and `ci` is only unescaped if it is long.
@@ -85,8 +89,8 @@ AND CASE WHEN status IS NOT NULL THEN regexp_full_match(status, '\\d{{1,9}}') EL
 """
 
 _VALIDATED = f"""
-SELECT *, CASE WHEN problem IS NULL AND key_issues.duplicate IS NULL AND key_issues.trailing_comma IS NOT TRUE
-                    AND {_VALID} THEN parsed_kind END AS kind
+SELECT *, CASE WHEN problem IS NULL AND key_issues.duplicate IS NULL AND key_issues.not_json IS NOT TRUE
+                    AND key_issues.too_deep IS NOT TRUE AND {_VALID} THEN parsed_kind END AS kind
 FROM ({_KEYS_CHECKED})
 """
 
@@ -104,7 +108,8 @@ def _check_required(name: str) -> str:
 _REASON = f"""
        CASE WHEN problem IS NOT NULL THEN problem
             WHEN key_issues.duplicate IS NOT NULL THEN 'duplicate key "' || key_issues.duplicate || '"'
-            WHEN key_issues.trailing_comma THEN 'not JSON'
+            WHEN key_issues.not_json AND isfinite(duration_ms) IS NOT FALSE THEN 'not JSON'
+            WHEN key_issues.too_deep THEN '{TOO_DEEP}'
             WHEN text IS NOT NULL AND json_type(text::JSON) <> 'OBJECT' THEN 'not a JSON object'
             {_check_required("sessionId")} {_check_required("hash")}
             WHEN source IS NULL THEN 'source is missing'
@@ -127,7 +132,8 @@ _ISSUES = f"""
 CASE WHEN kind IS NULL OR len(key_issues.unknown) > 0 OR in_seconds
      THEN {{'line': line, 'item': item, 'reason': CASE WHEN kind IS NULL THEN {_REASON} END,
              'unknown_keys': key_issues.unknown, 'in_seconds': in_seconds,
-             'text': CASE WHEN kind IS NULL THEN left(display_text, {MAX_REJECT_CHARS}) END}}::JSON::VARCHAR END
+             'text': CASE WHEN kind IS NULL THEN left(display_text, {MAX_REJECT_CHARS})
+                          WHEN key_issues.is_nested THEN text END}}::JSON::VARCHAR END
 """
 
 # The columns of `staged`, but for `file_id`, from the rows of `{raw}`. `$known_keys` are the keys of an event.
@@ -136,6 +142,21 @@ SELECT kind, duration_ms, happened_at, hash("sessionId") AS session_key, hash(ha
        hash("teamId", slug, ci, interactive) AS context_key, "sessionId" AS session, hash, "teamId" AS team_id, slug,
        ci, interactive, try_cast(status AS INTEGER) AS status, {_ISSUES} AS issues
 FROM ({_VALIDATED})
+"""
+
+# Rejects the valid rows of a file with a duplicate key in an inner object.
+REJECT_INNER_DUPLICATES = f"""
+UPDATE staged SET kind = NULL, issues = d.issues FROM (
+    SELECT row_id, json_merge_patch(
+               issues, {{'reason': 'duplicate key "' || min(key) || '"', 'text': left(text, {MAX_REJECT_CHARS})}}::JSON
+           )::VARCHAR AS issues
+    FROM (SELECT row_id, s.issues, text, key FROM (
+              SELECT rowid AS row_id, issues, from_json(issues, '{ISSUES_TYPE}').text AS text
+              FROM staged WHERE file_id = $file_id AND kind IS NOT NULL AND issues IS NOT NULL) s,
+              json_tree(text::JSON)
+          GROUP BY row_id, s.issues, text, key, fullkey HAVING count(*) > 1)
+    GROUP BY row_id, issues, text) d
+WHERE staged.rowid = d.row_id
 """
 
 STAGE_EVENTS = f"INSERT INTO staged BY NAME SELECT $file_id::INTEGER AS file_id, * FROM ({VALIDATED_EVENTS})"

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from analyzer.archive.accounting import FileReport
-from analyzer.archive.event_validation import STAGE_EVENTS
+from analyzer.archive.event_validation import REJECT_INNER_DUPLICATES, STAGE_EVENTS
 from analyzer.errors import Option, UnreadableError, UsageError
 from analyzer.event import DERIVED_FIELDS, ENVELOPE_FIELDS, FIELD_NAMES
 from analyzer.readers.formats import FORMATS
@@ -120,6 +120,7 @@ class Stager:
             self._stage_parquet(report.name, plain, file_id)
         elif not self.read_lines(STAGE_EVENTS, plain, {"file_id": file_id}):
             self._stage_items((Item(number, 1, text) for number, text in decoded_lines(plain.chunks())), file_id)
+        self._connection.execute(REJECT_INNER_DUPLICATES, {"file_id": file_id})
 
     def plain_stream(self, report: FileReport, stream: Stream, head: bytes) -> Stream:
         """Return the stream, or a copy of its plain bytes if DuckDB reads the format but not the file as it is."""
@@ -129,7 +130,9 @@ class Stager:
             return stream
         with NamedTemporaryFile(dir=self._workspace, delete=False) as file:
             for number, chunk in enumerate(stream.chunks()):
-                file.write(chunk.removeprefix(BOM) if number == 0 else chunk)
+                # DuckDB skips a second byte order mark too, but not after a space: JSON allows none there.
+                text = chunk.removeprefix(BOM) if number == 0 else chunk
+                file.write(b" " + text if number == 0 and text.startswith(BOM) else text)
         return Stream(Path(file.name))
 
     def read_lines(self, sql: str, plain: Stream, parameters: dict[str, Any]) -> bool:

@@ -1,9 +1,10 @@
 """The format of a file is detected by its beginning; the order of the entries decides between several that match."""
 
 import json
+from typing import Any
 
 import pytest
-from conftest import event
+from conftest import Cli, event, ndjson
 
 from analyzer.readers.formats import FORMATS, detect_format
 
@@ -57,3 +58,11 @@ def test_detection_by_renamed_columns() -> None:
 def test_one_reader_per_format() -> None:
     for entry in FORMATS.values():
         assert [entry.items, entry.duckdb, entry.document].count(None) == 2, entry.name
+
+
+def test_a_second_byte_order_mark_is_no_json(cli: Cli, log: Any) -> None:
+    result = cli(
+        "stats", log(b"\xef\xbb\xbf\xef\xbb\xbf" + ndjson([event(), event(hash="h2")]).encode()), "--format", "json"
+    )
+    assert (result.json["input"]["kept"], result.json["input"]["rejected"]) == (1, 1)
+    assert "log.ndjson:1: not JSON" in result.err
