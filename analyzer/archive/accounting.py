@@ -44,6 +44,7 @@ class FileReport:
     read: int = 0
     kept: int = 0
     rejected: int = 0
+    other_traffic: int = 0  # requests of a request log that report no events; not counted as read
     tasks: int = 0  # of a run summary; the other counts are of events
     duplicate_of: str | None = None  # the name of the file with the same content that was loaded before
     notes: list[str] = field(default_factory=list)

@@ -11,7 +11,7 @@ from analyzer.archive.run_summaries import DocumentLoader
 from analyzer.archive.staging import ReadOptions, Stager
 from analyzer.errors import InputError, Message, NotALogError, Option, UnreadableError, unreadable_error
 from analyzer.readers.documents import DocumentReader, parse_document
-from analyzer.readers.formats import FORMATS, HEAD_BYTES, detect_format
+from analyzer.readers.formats import FORMATS, HEAD_BYTES, detect_format, logged_keys
 from analyzer.readers.item import CUT_OFF
 from analyzer.readers.source import LogFile
 from analyzer.readers.stream import Stream
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 BATCH_EVENTS = 1_000_000  # files are merged in batches of this size, so that a thousand small files cost one merge
+
+FIND_CONTEXT = """
+SELECT count(kind), count(happened_at), count(slug) + count(team_id) + count(ci) FROM staged WHERE file_id = $file_id
+"""
 
 INSERT_FILES = """
 INSERT INTO store.file BY NAME SELECT unnest($files::STRUCT(
@@ -108,6 +112,8 @@ class Loader:
         self._load_events(report, stream, self._stager.plain_stream(report, stream, head), file_id)
         if format_.duckdb != "parquet":
             report.notes += self._missing_column_notes(head)
+        if format_.has_context:
+            report.notes += self._missing_context_notes(head, file_id)
         return report
 
     def _skip(self, file: LogFile, head: bytes) -> None:
@@ -170,6 +176,8 @@ class Loader:
         in_seconds = rejects.count_times_in_seconds(self.connection, file_id)
         if in_seconds:
             report.notes.append(f"times below 1e11 are read as seconds since 1970 (events: {in_seconds:,})")
+        if report.other_traffic:
+            report.notes.append(f"other traffic (no events reported): {report.other_traffic:,} requests")
         if not report.read:
             report.notes.append("it contains no events")
         self._add_to_batch(report, file_id, sum(unknown_keys.values()), stream.damage)
@@ -177,6 +185,13 @@ class Loader:
     def _missing_column_notes(self, head: bytes) -> list[str]:
         missing = [column for column in self._options.columns.values() if column.encode() not in head]
         return [Message(f"no {name} in its first lines, although ", Option("columns"), " maps it") for name in missing]
+
+    def _missing_context_notes(self, head: bytes, file_id: int) -> Iterator[str]:
+        """Yield a note if no event of a request log has a time, or none a team or CI: other keys may name them."""
+        ((events, times, teams),) = self._rows(FIND_CONTEXT, {"file_id": file_id})
+        missing = [name for name, count in (("time", times), ("team or CI", teams)) if not count]
+        if events and missing:
+            yield f"no {' and no '.join(missing)} found; keys present: {', '.join(logged_keys(head))}"
 
     def _add_to_batch(self, report: FileReport, file_id: int, unknown_keys: int, damage: str | None) -> None:
         self._new_files.append({

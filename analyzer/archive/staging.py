@@ -18,7 +18,7 @@ from analyzer.archive.event_validation import REJECT_INNER_DUPLICATES, STAGE_EVE
 from analyzer.errors import Option, UnreadableError, UsageError
 from analyzer.event import DERIVED_FIELDS, ENVELOPE_FIELDS, FIELD_NAMES
 from analyzer.readers.formats import FORMATS
-from analyzer.readers.item import BOM, CUT_OFF, MAX_REJECT_CHARS, NOT_UTF8, Item, decoded_lines
+from analyzer.readers.item import BOM, CUT_OFF, MAX_REJECT_CHARS, NOT_UTF8, OTHER_TRAFFIC, Item, decoded_lines
 from analyzer.readers.stream import Stream
 from analyzer.text import replace_surrogates
 from analyzer.validation import require_utf8
@@ -115,7 +115,8 @@ class Stager:
         if format_.items:
             items = format_.items(stream.chunks(), self._options.renamed)
             truncated = stream.damage and not report.ends_in_newline and format_.hides_cuts
-            self._stage_items(_reject_last(items) if truncated else items, file_id)
+            items = _reject_last(items) if truncated else items
+            self._stage_items(_count_other_traffic(items, report), file_id)
         elif format_.duckdb == "parquet":
             self._stage_parquet(report.name, plain, file_id)
         elif not self.read_lines(STAGE_EVENTS, plain, {"file_id": file_id}):
@@ -244,6 +245,15 @@ def _item_line(item: Item) -> bytes:
         return data + b"\n"
     beginning = (item.text if item.raw is None else item.raw)[:MAX_REJECT_CHARS]
     return _item_line(Item(item.line, item.item, "", problem=TOO_LONG, raw=beginning))
+
+
+def _count_other_traffic(items: Iterator[Item], report: FileReport) -> Iterator[Item]:
+    """Yield the items that are events or rejects; count the other requests in `report`."""
+    for item in items:
+        if item.problem == OTHER_TRAFFIC:
+            report.other_traffic += 1
+        else:
+            yield item
 
 
 def _reject_last(items: Iterator[Item]) -> Iterator[Item]:

@@ -142,6 +142,16 @@ class Window:
             if not self.fill():
                 return False
 
+    def is_at(self, pattern: re.Pattern[str]) -> bool:
+        """Return whether `pattern`, of a few characters, matches at `position`."""
+        if len(self.text) - self.position < _SEEK_OVERLAP_CHARS:
+            self.fill()
+        return pattern.match(self.text, self.position) is not None
+
+    def take_character(self) -> str:
+        """Return the character at `position`, and move past it."""
+        return self._take_to(self.position + 1)
+
     def take_line(self) -> str:
         """Return the text before the next array or line break, at most about `MAX_VALUE_CHARS`, and move past it."""
         while not (match := _LINE_OR_ARRAY.search(self.text, self.position)):

@@ -6,7 +6,7 @@ To add a format, write a module with its reader, and add an entry to `FORMATS` w
 import csv
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -90,7 +90,7 @@ class Sample:
 
 
 def _is_request(value: Any) -> bool:
-    return isinstance(value, dict) and any(key in value for key in requests.BODY_KEYS)
+    return isinstance(value, dict) and requests.has_body(value)
 
 
 def _is_har_document(value: Any) -> bool:
@@ -121,9 +121,9 @@ def _is_delimited(delimiter: str, sample: Sample) -> bool:
 
 
 def _is_har(sample: Sample) -> bool:
-    if sample.first_record is not None:
+    if sample.first_record is not None and not har.HAR_START.match(sample.text):
         return _is_har_document(sample.first_record)
-    # A document that spans lines, or is longer than the head.
+    # A document that spans lines, is longer than the head, or is followed by other text.
     return sample.text.startswith("{") and '"log"' in sample.text and bool(har.ENTRIES.search(sample.text))
 
 
@@ -170,6 +170,7 @@ class Format:
     duckdb: Literal["ndjson", "parquet"] | None = None  # how DuckDB reads a log of events itself
     document: documents.DocumentReader | None = None  # reads one JSON document that holds no events
     reports_cuts: bool = False  # its reader notices that a file is cut off; elsewhere a missing last line end shows it
+    has_context: bool = False  # the time, team and CI of events stand around them, in the request that reported them
     in_arrival_order: bool = False  # events are in the order in which the server received them
     hides_cuts: bool = False  # an item that is cut off can look complete, like a number without its last digits
 
@@ -184,8 +185,8 @@ FORMATS = {
         Format("metadata", _is_artifact_metadata, document=documents.read_artifact_metadata),
         Format("csv", partial(_is_delimited, ","), delimited.reader(","), hides_cuts=True),
         Format("tsv", partial(_is_delimited, "\t"), delimited.reader("\t"), hides_cuts=True),
-        Format("har", _is_har, har.read_har, reports_cuts=True, in_arrival_order=True),
-        Format("requests", _is_request_log, requests.read_requests, in_arrival_order=True),
+        Format("har", _is_har, har.read_har, has_context=True, reports_cuts=True, in_arrival_order=True),
+        Format("requests", _is_request_log, requests.read_requests, has_context=True, in_arrival_order=True),
         Format("batches", _is_batches, array.read_batches),
         Format("array", _is_array, array.read_array, reports_cuts=True),
         Format("ndjson", _is_ndjson, duckdb="ndjson"),
@@ -194,6 +195,22 @@ FORMATS = {
 FORMAT_NAMES = tuple(FORMATS)
 IN_ARRIVAL_ORDER = tuple(entry.name for entry in FORMATS.values() if entry.in_arrival_order)
 DOCUMENT_FORMATS = tuple(entry.name for entry in FORMATS.values() if entry.document)  # they hold no events
+
+
+def logged_keys(head: bytes) -> list[str]:
+    """Return the keys of the first JSON object in a file that starts with `head`, as paths into inner objects.
+
+    >>> logged_keys(b'{"at": 1, "request": {"method": "POST"}}')
+    ['at', 'request.method']
+    """
+    record = Sample(head, {}).first_record
+    return list(_paths(record)) if isinstance(record, dict) else []
+
+
+def _paths(fields: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in fields.items():
+        inner = _paths(value) if isinstance(value, dict) and value else ()
+        yield from (f"{key}.{path}" for path in inner) if inner else (key,)
 
 
 def detect_format(head: bytes, renamed: Mapping[str, str]) -> str | None:

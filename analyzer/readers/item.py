@@ -11,6 +11,7 @@ MAX_LINE_BYTES = 1 << 26  # only the beginning of a longer line is read
 MAX_DEPTH = 200  # of nested JSON objects and arrays, well below the limit of Python's parser
 MAX_REJECT_CHARS = 200  # the text of a reject is shortened to this
 
+OTHER_TRAFFIC = "other traffic"  # the problem of an item that is no reject: a logged request that reports no events
 CUT_OFF = "cut off: the file ends inside this item"
 NOT_JSON = "not JSON"
 NOT_UTF8 = "not valid UTF-8"
@@ -46,6 +47,32 @@ def value_end(text: str, start: int) -> int:
         raise
     except (RecursionError, ValueError) as error:  # nested too deeply, or an integer of too many digits
         raise json.JSONDecodeError(f"beyond what is read ({error})", text, start) from None
+
+
+def parse_strictly(text: str) -> Any:
+    """Return the value of a JSON text, without NaN, infinity and duplicate keys.
+
+    Raises:
+        ValueError: it is not such JSON, or nested too deeply.
+    """
+    try:
+        return _STRICT_DECODER.decode(text)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("duplicate key")
+    return members
+
+
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+_STRICT_DECODER = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_reject_constant)
 
 
 def skip_space(text: str, start: int) -> int:

@@ -1,34 +1,69 @@
 """Reads request logs, as recorders and reverse proxies write them: a JSON object per line, the events in its body.
 
-Programs differ in how they name and nest what they log, so each part of a request is looked up under several keys.
-HAR shares what does not depend on the file: which requests report events, and what these take from their request.
+Programs differ in how they name and nest what they log, so each part of a request is looked up in several places: see
+`PLACES`. HAR shares what does not depend on the file: which requests report events, and what these take from them.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from analyzer.readers.array import array_items
-from analyzer.readers.item import NOT_JSON, WHITESPACE, Item, decoded_lines, numbered, skip_space, value_end
+from analyzer.readers.item import (
+    NOT_JSON,
+    OTHER_TRAFFIC,
+    WHITESPACE,
+    Item,
+    decoded_lines,
+    numbered,
+    parse_strictly,
+    skip_space,
+    value_end,
+)
 
 EVENTS_PATH = "/artifacts/events"
 CI_HEADER = "x-artifact-client-ci"
 INTERACTIVE_HEADER = "x-artifact-client-interactive"
 
-BODY_KEYS = ("body", "request_body")
-_URL_KEYS = ("path", "url", "request_uri", "uri")
-_METHOD_KEYS = ("method", "request_method")
-_TIME_KEYS = ("timestamp", "received_at", "time_iso8601", "time")
-_QUERY_KEYS = ("query", "args", "query_string")
-_FLAT_HEADERS = {CI_HEADER: "ci", INTERACTIVE_HEADER: "interactive"}
+# Where each part of a request stands, as paths into nested objects; the first that has a value counts. In this order:
+# our own recorder and nginx; Caddy, Express and pino (`request.…`, `req.…`); AWS API Gateway, ALB and Lambda; Traefik;
+# Envoy; WSGI; Google Cloud; the Elastic Common Schema.
+PLACES: dict[str, Sequence[str]] = {
+    "body": ("body", "request_body", "requestBody", "request.body", "req.body", "http.request.body.content"),
+    "method": ("method", "request_method", "request.method", "req.method", "httpMethod", "requestContext.http.method",
+               "RequestMethod", "REQUEST_METHOD", "requestMethod", "httpRequest.requestMethod", "http.request.method"),
+    "url": ("path", "url", "request_uri", "uri", "originalUrl", "request.uri", "request.url", "request.path", "req.url",
+            "req.originalUrl", "rawPath", "requestContext.http.path", "RequestPath", "PATH_INFO",
+            "httpRequest.requestUrl", "url.original", "url.path", "url.full"),
+    "query": ("query", "args", "query_string", "request.query", "req.query", "queryStringParameters",
+              "multiValueQueryStringParameters", "rawQueryString", "QUERY_STRING", "url.query"),
+    "headers": ("headers", "request.headers", "req.headers", "multiValueHeaders", "request_headers", "requestHeaders",
+                "http.request.headers"),
+    "status": ("status", "statusCode", "response.status", "res.statusCode", "res.status", "response.statusCode",
+               "DownstreamStatus", "response_code", "elb_status_code", "httpRequest.status",
+               "http.response.status_code"),
+    "time": ("timestamp", "received_at", "time_iso8601", "time", "ts", "requestContext.requestTimeEpoch",
+             "requestContext.timeEpoch", "requestContext.requestTime", "StartUTC", "StartLocal", "start_time", "msec",
+             "time_local", "@timestamp", "datetime"),
+}  # fmt: skip
+REQUEST_LINES = ("request", "req", "request_line")  # the method and URL in one text, such as `POST /path HTTP/1.1`
+BODY_KEYS = {place.rpartition(".")[2] for place in PLACES["body"]}
+BASE64_FLAG = "isBase64Encoded"  # of AWS
 
-_BODY_NOT_LOGGED = "the request's body was not logged (nginx: raise client_body_buffer_size)"
+_BODY_NOT_LOGGED = "the request's body was not logged"
+_NGINX_REMEDY = " (nginx: raise client_body_buffer_size)"
+_NGINX_ESCAPES = " (nginx: log_format needs escape=json)"
 _BODY_NOT_ARRAY = "the request's body is not a JSON array"
+_REQUEST_LINE = re.compile(r"([A-Z]+) (\S+)( HTTP/[0-9.]+)?")
 _KEY = re.compile(r'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
 _OBJECT_END = re.compile(r"[ \t\r\n]*\}[ \t\r\n]*")
 _STATUS = re.compile(r"[0-9]{1,9}")
+_CLF_TIME = "%d/%b/%Y:%H:%M:%S %z"  # of the common log format: 20/Nov/2026:10:00:00 +0000
 
 
 class RequestError(ValueError):
@@ -36,27 +71,72 @@ class RequestError(ValueError):
 
 
 def read_requests(chunks: Iterator[bytes], renamed: Mapping[str, str]) -> Iterator[Item]:
-    """Yield each event of each logged request; requests that report no events are skipped."""
+    """Yield each event of each logged request; requests that report no events are other traffic."""
     return numbered(item for number, text in decoded_lines(chunks) for item in _line_items(number, text, renamed))
 
 
 def _line_items(number: int, text: str, renamed: Mapping[str, str]) -> Iterator[Item]:
     try:
-        raw = _object_members(text)
-        fields = {renamed.get(key, key): json.loads(value) for key, value in raw.items() if key not in BODY_KEYS}
-        body = next((raw[key] for key in BODY_KEYS if key in raw), "")
-        body = json.loads(body) if body.startswith('"') else body  # nginx logs the array as a string
-        url = _first_text(fields, _URL_KEYS)
-        reports_events = is_events_request(_first_text(fields, _METHOD_KEYS), url)
-        query, headers = _query(fields, url), _headers(fields)
-        context = request_context(query, headers, fields.get("status"), _first(fields, _TIME_KEYS))
+        logged, bodies = _parse_line(text, PLACES["body"])
+        fields = {renamed.get(key, key): value for key, value in logged.items()}
+        place = next((place for place in PLACES["body"] if place in bodies), None)
+        method, url = method_and_url(fields)
+        reports_events = is_events_request(method, url)
+        context = _context(fields, url)
+        body = decode_body(bodies.get(place or "", ""), is_base64=fields.get(BASE64_FLAG) is True)
     except (ValueError, RecursionError) as error:
-        yield Item(number, None, text, problem=str(error) if isinstance(error, RequestError) else NOT_JSON)
+        problem = NOT_JSON + (_NGINX_ESCAPES if "\\x22" in text else "")
+        yield Item(number, None, text, problem=str(error) if isinstance(error, RequestError) else problem)
         return
-    if not any(key in raw for key in BODY_KEYS) and {"sessionId", "hash"} <= fields.keys():
+    if place is None and {"sessionId", "hash"} <= fields.keys():
         yield Item(number, None, text, problem="an event where a request is expected")
-    elif reports_events:
-        yield from body_items(number, body, context)
+    elif not reports_events or (place is None and url is None):
+        yield Item(number, None, "", problem=OTHER_TRAFFIC)
+    else:
+        yield from body_items(number, body, context, _NGINX_REMEDY if place == "request_body" else "")
+
+
+def _parse_line(text: str, places: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values of an object, except those at `places`, and the JSON text of these: rejects quote it as logged.
+
+    Raises:
+        ValueError: the text is not strict JSON.
+    """
+    fields: dict[str, Any] = {}
+    texts: dict[str, str] = {}
+    for key, value in _object_members(text).items():
+        inner_places = [place.removeprefix(f"{key}.") for place in places if place.startswith(f"{key}.")]
+        if key in places:
+            texts[key] = value
+        elif inner_places and value.startswith("{"):
+            fields[key], inner_texts = _parse_line(value, inner_places)
+            texts |= {f"{key}.{place}": inner for place, inner in inner_texts.items()}
+        else:
+            fields[key] = parse_strictly(value)
+    return fields, texts
+
+
+def find(fields: Mapping[str, Any], places: Sequence[str]) -> Any:
+    """Return the first value at `places` that is neither absent nor empty.
+
+    >>> find({"req": {"url": "/a"}, "path": ""}, ("path", "req.url"))
+    '/a'
+    """
+    values = (_value_at(fields, place) for place in places)
+    return next((value for value in values if value not in (None, "", "-")), None)
+
+
+def has_body(fields: Mapping[str, Any]) -> bool:
+    """Return whether a logged object has a body, which may be empty."""
+    return any(_value_at(fields, place) is not None for place in PLACES["body"])
+
+
+def _value_at(fields: Any, place: str) -> Any:
+    if not isinstance(fields, Mapping):
+        return None
+    key, _, rest = place.partition(".")
+    # The Elastic Common Schema is logged nested, or flat with dots in its keys.
+    return _value_at(fields.get(key), rest) if rest and place not in fields else fields.get(place)
 
 
 def _object_members(text: str) -> dict[str, str]:
@@ -79,36 +159,57 @@ def _object_members(text: str) -> dict[str, str]:
     return members
 
 
-def _first(fields: dict[str, Any], keys: tuple[str, ...]) -> Any:
-    return next((fields[key] for key in keys if fields.get(key) not in (None, "")), None)
+def method_and_url(fields: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the method and URL of a logged request, as far as they were logged."""
+    method, url = find(fields, PLACES["method"]), find(fields, PLACES["url"])
+    match = _REQUEST_LINE.fullmatch(str(find(fields, REQUEST_LINES)))
+    method, url = (method or match[1], url or match[2]) if match else (method, url)
+    return method if isinstance(method, str) else None, url if isinstance(url, str) else None
 
 
-def _first_text(fields: dict[str, Any], keys: tuple[str, ...]) -> str | None:
-    value = _first(fields, keys)
-    return value if isinstance(value, str) else None
-
-
-def _query(fields: dict[str, Any], url: str | None) -> dict[str, Any]:
-    logged = _first(fields, _QUERY_KEYS)
+def _context(fields: Mapping[str, Any], url: str | None) -> dict[str, Any]:
+    """Return the envelope that a logged request gives its events."""
+    logged = find(fields, PLACES["query"])
     named = parse_query(f"?{logged.lstrip('?')}") if isinstance(logged, str) else named_values(logged)
     flat = {key: fields[key] for key in ("teamId", "slug") if key in fields}
-    return flat | parse_query(url or "") | {key: _first_value(value) for key, value in named.items()}
+    query = flat | parse_query(url or "") | {key: _first_value(value) for key, value in named.items()}
+    # nginx logs a header as http_x_artifact_client_ci, Traefik as request_X-Artifact-Client-Ci, and so on.
+    by_name = {key.lower().replace("_", "-"): value for key, value in fields.items()}
+    by_name |= {key.lower(): value for key, value in named_values(find(fields, PLACES["headers"])).items()}
+    headers = {
+        header: _first_value(value)
+        for header, key in ((CI_HEADER, "ci"), (INTERACTIVE_HEADER, "interactive"))
+        for name, value in ((key, fields.get(key)), *by_name.items())
+        if name == key or name.endswith(header)
+    }
+    return request_context(query, headers, find(fields, PLACES["status"]), _time(find(fields, PLACES["time"])))
 
 
-def _headers(fields: dict[str, Any]) -> dict[str, Any]:
-    flat = {header: fields[key] for header, key in _FLAT_HEADERS.items() if key in fields}
-    # nginx logs a header as http_x_artifact_client_ci.
-    nginx = {key.removeprefix("http_").replace("_", "-"): value for key, value in fields.items()}
-    named = named_values(fields.get("headers"))
-    return flat | {key.lower(): _first_value(value) for key, value in {**nginx, **named}.items()}
+def _time(value: Any) -> Any:
+    """Return a time as the archive reads it; a time of the common log format becomes ISO 8601."""
+    with suppress(ValueError):
+        if isinstance(value, str) and "/" in value:
+            return datetime.strptime(value, _CLF_TIME).astimezone(UTC).isoformat()
+    return value
 
 
 def _first_value(value: Any) -> Any:
     return value[0] if isinstance(value, list) and value else value
 
 
+def decode_body(body: str, *, is_base64: bool) -> str:
+    """Return the JSON text of a body that was logged as JSON, as a string, or as a string in base64.
+
+    Raises:
+        ValueError: it is said to be base64, but is neither that nor JSON.
+    """
+    text = parse_strictly(body) if body.startswith('"') else body
+    # Some recorders say base64 of a body that they log as it is.
+    return b64decode(text, validate=True).decode() if is_base64 and not text.lstrip().startswith("[") else text
+
+
 def named_values(value: Any) -> dict[str, Any]:
-    """Return headers or a query by name; empty if `value` is neither an object nor a list.
+    """Return headers or a query by name; empty if `value` lists them in no known way: they must never cost an event.
 
     A list may consist of pairs, of objects with name and value, of alternating names and values, or of header lines.
 
@@ -126,10 +227,7 @@ def named_values(value: Any) -> dict[str, Any]:
         entries = [list(pair) for pair in zip(entries[::2], entries[1::2], strict=True)]
     pairs: list[Any] = [[e.get("name"), e.get("value")] if isinstance(e, dict) else e for e in entries]
     is_pairs = all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs)  # noqa: PLR2004
-    # The names of HTTP/2 begin with a colon, such as `:path`; no other name has one.
-    if not is_pairs or any(set(": ") & set(name[1:]) for name, _ in pairs):
-        raise RequestError("headers or query are listed in a way that is not supported")
-    return dict(pairs)
+    return dict(pairs) if is_pairs else {}
 
 
 def parse_query(url: str) -> dict[str, str]:
@@ -161,11 +259,15 @@ def request_context(query: Mapping[str, Any], headers: Mapping[str, Any], status
     return {key: value for key, value in context.items() if value not in (None, "", "-")}
 
 
-def body_items(line: int, body: str, context: dict[str, Any]) -> Iterator[Item]:
-    """Yield the events of a request body, the JSON text of an array, each with the context of the request."""
+def body_items(line: int, body: str, context: dict[str, Any], remedy: str = "") -> Iterator[Item]:
+    """Yield the events of a request body, the JSON text of an array, each with the context of the request.
+
+    `remedy` is what to do if the body was not logged.
+    """
     text = body.strip(WHITESPACE)
     if not text.startswith("["):
-        yield Item(line, None, body, context, _BODY_NOT_LOGGED if text in ("", "-", "null") else _BODY_NOT_ARRAY)
+        problem = _BODY_NOT_LOGGED + remedy if text in ("", "-", "null") else _BODY_NOT_ARRAY
+        yield Item(line, None, body, context, problem)
         return
-    for event, problem in array_items(text):
-        yield Item(line, 1, event, context, problem)
+    for event, problem_of_item in array_items(text):
+        yield Item(line, 1, event, context, problem_of_item)
