@@ -34,16 +34,17 @@ def find_server(
     paths = (parent / ".turbo" / "config.json" for parent in (directory, *directory.parents))
     repository = next((_read_config(path) for path in paths if path.is_file()), {})
     user = _read_config(user_directory / "config.json")
-    # Vercel's CI variables count as a pair: the token is valid for this team only.
+    turbo_token, team_id, slug = map(variables.get, ("TURBO_TOKEN", "TURBO_TEAMID", "TURBO_TEAM"))
     pair = (variables.get("VERCEL_ARTIFACTS_TOKEN"), variables.get("VERCEL_ARTIFACTS_OWNER"))
-    pair_token, pair_team_id = pair if all(pair) else (None, None)
-    team_id, slug = variables.get("TURBO_TEAMID") or pair_team_id, variables.get("TURBO_TEAM")
+    # As in turbo, a token goes with the team of its own set of variables: it is valid for that team only. Vercel's pair
+    # counts unless the TURBO_ variables are a set, too.
+    if all(pair) and not token and not (turbo_token and (team_id or slug)):
+        turbo_token, team_id, slug = *pair, None
     if not (team_id or slug):
         team_id, slug = _first_value("teamId", repository, user), _first_value("teamSlug", repository, user)
     require_request_text({"team_id": team_id, "slug": slug})
     api = api or variables.get("TURBO_API") or _first_value("apiUrl", repository, user) or DEFAULT_API
-    token = token or variables.get("TURBO_TOKEN") or pair_token
-    token = token or _first_value("token", _read_config(user_directory / "auth.json"), user)
+    token = token or turbo_token or _first_value("token", _read_config(user_directory / "auth.json"), user)
     return Server(normalize_api(api), require_token_text(token or ""), team=(team_id or "", slug or ""))
 
 

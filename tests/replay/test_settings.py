@@ -26,6 +26,7 @@ def around(tmp_path: Path, environment: dict[str, str], **files: Any) -> tuple[d
     return (environment, tmp_path / "repo" / "packages", tmp_path / "user")
 
 
+PAIR = {"VERCEL_ARTIFACTS_TOKEN": "pair", "VERCEL_ARTIFACTS_OWNER": "team_pair"}
 CONFIG = {"teamId": "team_repo", "teamSlug": "repo", "apiUrl": "https://repo.example.com"}
 USER = {"teamid": "team_user", "apiurl": "https://user.example.com", "token": "old"}
 
@@ -54,6 +55,23 @@ USER = {"teamid": "team_user", "apiurl": "https://user.example.com", "token": "o
             ("https://api.vercel.com", "pair", "team_pair", None),
         ),
         ({"VERCEL_ARTIFACTS_TOKEN": "alone"}, {}, ("https://api.vercel.com", "", None, None)),
+        ({"VERCEL_ARTIFACTS_OWNER": "alone"}, {}, ("https://api.vercel.com", "", None, None)),
+        *(
+            (PAIR | more, {"repository_config": {"teamSlug": "repo"}}, ("https://api.vercel.com", *expected))
+            for more, expected in (
+                ({"TURBO_TOKEN": "t"}, ("pair", "team_pair", None)),
+                ({"TURBO_TEAM": "s"}, ("pair", "team_pair", None)),
+                ({"TURBO_TEAMID": "i"}, ("pair", "team_pair", None)),
+                ({"TURBO_TEAM": "s", "TURBO_TEAMID": "i"}, ("pair", "team_pair", None)),
+                ({"TURBO_TOKEN": "t", "TURBO_TEAM": "s"}, ("t", None, "s")),
+                ({"TURBO_TOKEN": "t", "TURBO_TEAMID": "i"}, ("t", "i", None)),
+                ({"TURBO_TOKEN": "t", "TURBO_TEAM": "s", "TURBO_TEAMID": "i"}, ("t", "i", "s")),
+            )
+        ),
+        (
+            {"TURBO_TOKEN": "t"}, {"repository_config": {"teamSlug": "repo"}},
+            ("https://api.vercel.com", "t", None, "repo"),
+        ),
     ],
 )  # fmt: skip
 def test_precedence(environment: dict[str, str], files: Any, expected: tuple[Any, ...], tmp_path: Path) -> None:
