@@ -7,9 +7,8 @@ import click
 from analyzer.archive.selection import Selection
 from analyzer.cli import console
 from analyzer.cli.console import Exit, exit_help
-from analyzer.cli.files import require_writable
 from analyzer.cli.filters import event_filter_options
-from analyzer.cli.options import Command, titled_option
+from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.replay import DEFAULT_JOURNAL, FILE, configured_server, default_journal
 from analyzer.cli.source import SourceOptions, open_source, source_options
@@ -20,7 +19,7 @@ from analyzer.replayer.options import ReplayOptions
 from analyzer.replayer.pending import ReplayRequest
 from analyzer.replayer.replay import Replay
 from analyzer.replayer.settings import normalize_api
-from analyzer.replayer.tables import DESTINATIONS, uncertain_table
+from analyzer.replayer.tables import DESTINATIONS, selection_table, uncertain_table, verification_table
 from analyzer.table import Table
 
 _JOURNAL = click.option(
@@ -110,42 +109,49 @@ def resolve(
     console.note(f"{events:,} events: {effect}" if chunks else none)
 
 
-@command.command("verify", cls=Command, epilog=exit_help())
+@command.command("verify", cls=Command, epilog=exit_help(Exit.UNCERTAIN))
 @source_options()
 @click.option("--journal", "journal_path", type=FILE, help="The journal; by default as for replay.")
 @click.option("--api", metavar="URL", help="The server that SOURCE was sent to. [env: TURBO_API]")
 @click.option("--team-id", metavar="ID", help="The team id that replay was given.")
 @click.option("--slug", metavar="SLUG", help="The team slug that replay was given.")
-@titled_option("Input")("--force", is_flag=True, help="Overwrite the file of --rejects.")
+@output_options
 @event_filter_options
 def verify(
     inputs: SourceOptions, journal_path: Path | None, api: str | None, team_id: str | None, slug: str | None,
-    force: bool, selection: Selection,
+    output: OutputOptions, selection: Selection,
 ) -> int:  # fmt: skip
     """Check that the journal is sound, and compare it with SOURCE.
+
+    Exits with 1 if the journal is damaged, and with 8 if events are uncertain.
 
     \b
     Examples, once something has been sent:
       analyzer journal verify
-      analyzer journal verify cache.duckdb
+      analyzer journal verify cache.duckdb --format json
     """
+    from analyzer.archive.accounting import Accounting  # noqa: PLC0415
+    from analyzer.questions.report import Report  # noqa: PLC0415
+
     journal_path = journal_path or default_journal(inputs.sources)
-    require_writable([inputs.rejects] if inputs.rejects else [], inputs.includes, [journal_path], force=force)
+    target = output.target(inputs, *journal_files(journal_path))
     with _open(journal_path) as journal:
         faults = list(journal.faults())
-        for fault in faults:
-            console.error(f"{journal_path}: {fault}")
+        tables, notes = [verification_table(journal_path, faults, journal.summary())], list[str]()
         if inputs.sources:
-            _compare(inputs, journal, api, ReplayOptions(team_id=team_id, slug=slug), selection)
-    if not faults:
-        console.note(f"{journal_path}: sound")
-    return Exit.FAILED if faults else Exit.OK
+            table, notes = _compare(inputs, journal, api, ReplayOptions(team_id=team_id, slug=slug), selection)
+            tables.append(table)
+    write(Report("journal", Accounting(), tables, tables[0], notes), target)
+    for fault in faults:
+        console.error(f"{journal_path}: {fault}")
+    uncertain = tables[0].records()[0]["uncertain"]
+    return Exit.FAILED if faults else Exit.UNCERTAIN if uncertain else Exit.OK
 
 
 def _compare(
     inputs: SourceOptions, journal: Journal, api: str | None, options: ReplayOptions, selection: Selection
-) -> None:
-    """Note the states of the events of SOURCE in the journal, and how many other events it has."""
+) -> tuple[Table, list[str]]:
+    """Return the states of the events of SOURCE in the journal, and notes on what the journal has beside them."""
     from analyzer.questions.report import unknown_name_notes  # noqa: PLC0415
 
     server = configured_server(api)
@@ -153,16 +159,8 @@ def _compare(
         notes = unknown_name_notes(log, selection)
         replay = Replay(log.connection, ReplayRequest(selection, options, server.team), server.api, journal)
         outside = replay.events_outside_selection()
-    states = replay.states
-    notes.append(
-        f"for {server.api}: {states.selected:,} events selected = {states.confirmed:,} confirmed"
-        f" + {states.dead_lettered:,} dead-lettered + {states.uncertain:,} uncertain + {states.unsent:,} unsent"
-    )
     notes += replay.unclear_team_notes()
-    if outside:
-        notes.append(f"{outside:,} more events were sent there that SOURCE and the filters do not select")
     others = sorted({row[0] for row in journal.summary()} - {server.api})
     if others:
         notes.append(f"the journal also knows {', '.join(others)}: --api names the server to compare with")
-    for note in notes:
-        console.note(note)
+    return selection_table(server.api, replay.states, outside), notes

@@ -5,6 +5,7 @@ are uncertain: the server may have recorded them.
 """
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -75,21 +76,42 @@ def classify_status(status: int) -> Kind:
     return Kind.FORBIDDEN if 300 <= status <= 499 else Kind.AMBIGUOUS  # noqa: PLR2004  (redirects and client errors)
 
 
+_SECONDS = re.compile(r"[0-9]+([.][0-9]*)?")
+MIN_EPOCH_SECONDS, MAX_EPOCH_SECONDS = 1e9, 1e11  # smaller numbers are a duration, larger ones milliseconds
+
+
 def parse_retry_after(value: str | None, server_date: str | None) -> float | None:
     """Return the seconds to wait by a `Retry-After` header, a number of seconds or a date; None if it is neither.
 
-    A date is relative to the server's clock, the answer's `Date` header.
+    A date is relative to the server's clock, the answer's `Date` header. Some servers send fractions of a second.
 
-    >>> parse_retry_after("120", None)
-    120.0
+    >>> parse_retry_after("120", None), parse_retry_after("0.5", None)
+    (120.0, 0.5)
     >>> parse_retry_after("Thu, 01 Jan 2026 00:01:00 GMT", "Thu, 01 Jan 2026 00:00:00 GMT")
     60.0
     """
     text = (value or "").strip()
-    if text.isdecimal() and text.isascii():
+    if _SECONDS.fullmatch(text):
         return float(text[:9])
     date, now = _parse_date(text), _parse_date(server_date) or datetime.now(UTC)
     return max(0.0, (date - now).total_seconds()) if date else None
+
+
+def parse_rate_reset(value: str | None, server_date: str | None) -> float | None:
+    """Return the seconds to wait by an `X-RateLimit-Reset` header: seconds since 1970, or from now if it is small.
+
+    >>> parse_rate_reset("1767225660", "Thu, 01 Jan 2026 00:00:00 GMT"), parse_rate_reset("30", None)
+    (60.0, 30.0)
+    """
+    text = (value or "").strip()
+    if not _SECONDS.fullmatch(text):
+        return None
+    seconds = float(text)
+    if seconds < MIN_EPOCH_SECONDS:
+        return seconds
+    seconds = seconds / 1000 if seconds > MAX_EPOCH_SECONDS else seconds
+    now = _parse_date(server_date) or datetime.now(UTC)
+    return max(0.0, seconds - now.timestamp())
 
 
 def _parse_date(text: str | None) -> datetime | None:

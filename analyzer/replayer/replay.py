@@ -96,6 +96,7 @@ class Replay:
         if self.options.resend and self.options.execute:
             journal.allow_resend(self._teams)
         self._recorded_before = self._recorded()
+        self.run_notes: list[str] = []
 
     def _load_journal(self) -> None:
         """Load the journal's events of the selected teams, by all names that these teams have."""
@@ -138,7 +139,7 @@ class Replay:
         if self.pending.arrived_events:
             arrived = f"{self.pending.arrived_events:,} events of failed requests arrived with another request"
             notes.append(f"{arrived} and are not sent")
-        return [*notes, *self.unclear_team_notes()]
+        return [*notes, *self.unclear_team_notes(), *self.run_notes]
 
     def unclear_team_notes(self) -> list[str]:
         """Return the note on events that are uncertain because their team is unclear, if there are any."""
@@ -254,6 +255,7 @@ def execute(
         else:
             try:
                 follow(sender.run(replay.pending.chunks()), replay, sender)
+                replay.run_notes += sender.notes()
             except (JournalError, OSError) as error:
                 is_journal_sound = False
                 problem = error.message if isinstance(error, JournalError) else error.strerror or str(error)

@@ -17,6 +17,7 @@ THROTTLED_INTERVAL_SECONDS = 0.1  # after the first 429, where no rate is set
 NEGLIGIBLE_SECONDS = 0.001
 PREPARED_CHUNKS = 200
 POLL_SECONDS = 0.05
+FIRST_PATIENCE = 10  # requests to confirm before larger bodies are tried again
 
 
 class RateLimiter:
@@ -81,6 +82,8 @@ class WorkQueue:
         self._returned: deque[Job] = deque()
         self._lock = threading.Lock()
         self._in_progress, self._exhausted, self._max_bytes = 0, False, sys.maxsize
+        self._confirmed, self._patience, self._sizes = 0, FIRST_PATIENCE, list[int]()
+        self._was_raised = False
         self._producer = threading.Thread(target=self._prepare, daemon=True)
         self._producer.start()
 
@@ -153,9 +156,12 @@ class WorkQueue:
 
     def _fit(self, job: Job) -> Job:
         """Cut a job down to the body size that the server accepts, as far as that is known."""
-        first, *rest = job.chunk.split_to_fit(self._max_bytes)
-        self._returned.extendleft(Job(chunk) for chunk in reversed(rest))
-        return Job(first, job.attempts, job.first_failed_at, job.probe) if rest else job
+        first, *others = job.chunk.split_to_fit(self._max_bytes)
+        if not others:
+            return job
+        # The rest stays in one piece: by the time it is sent, larger bodies may be tried again.
+        self._returned.appendleft(Job(job.chunk.split(first.events)[1]))
+        return Job(first, job.attempts, job.first_failed_at, job.probe)
 
     def finish(self, *replacements: Job) -> None:
         """End a job that was taken; `replacements` are sent next, in its place."""
@@ -168,3 +174,26 @@ class WorkQueue:
         """Send bodies of at most half the size that the server refused as too large."""
         with self._lock:
             self._max_bytes = min(self._max_bytes, (refused_bytes + 1) // 2)
+            self._sizes.append(self._max_bytes)
+            # A refusal of a size that was tried again shows that the limit is a lasting one.
+            self._patience *= 2 if self._was_raised else 1
+            self._confirmed, self._was_raised = 0, False
+
+    def record_confirmed(self) -> None:
+        """Count a confirmed request; after some of them, allow bodies of twice the size again.
+
+        A refusal may concern one moment or one event only. Each refusal of the larger size doubles the wait.
+        """
+        with self._lock:
+            self._confirmed += 1
+            if self._sizes and self._confirmed >= self._patience:
+                self._max_bytes, self._confirmed, self._was_raised = self._max_bytes * 2, 0, True
+                self._sizes.append(self._max_bytes)
+
+    def size_notes(self) -> list[str]:
+        """Return a note if the server refused bodies as too large."""
+        if not self._sizes:
+            return []
+        least, last = min(self._sizes), self._sizes[-1]
+        grown = f", and raised again to {last:,}" if last > least else ""
+        return [f"the server refused requests as too large (413): the size was cut to {least:,} bytes{grown}"]

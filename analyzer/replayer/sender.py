@@ -60,6 +60,10 @@ class Sender:
             raise self._failure
         self._record_dead_letters(self.outcomes.take_dead_letters(at_the_end=True))
 
+    def notes(self) -> list[str]:
+        """Return what to know about the run beside its outcomes."""
+        return self._queue.size_notes()
+
     def _run_thread(self) -> None:
         # Outcomes wait here to share a transaction with the next chunk's start: that halves the disk flushes.
         unrecorded: list[FinishedChunk] = []
@@ -108,6 +112,8 @@ class Sender:
         outcome = self._transport.send(chunk)
         if outcome.kind is Kind.TOO_BIG and chunk.events > 1:
             self._queue.limit_body(size_bytes)
+        if outcome.kind is Kind.CONFIRMED:
+            self._queue.record_confirmed()
         if outcome.kind not in (Kind.CONFIRMED, Kind.AMBIGUOUS):
             # The server did not record these events. The journal must say so before another thread may send them again.
             message = f"uncertain by an earlier request; resent: {outcome}"

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from analyzer.replayer.options import ReplayOptions
@@ -136,3 +137,34 @@ def uncertain_table(rows: Sequence[tuple[Any, ...]]) -> Table:
         for chunk_id, api, team, events, sent_at_ms, status, message in rows
     ]  # fmt: skip
     return Table("uncertain", UNCERTAIN_CHUNKS, chunks)
+
+
+VERIFICATION = (
+    JOURNAL,
+    Column("faults", COUNT, "faults of the journal; 0 if it is sound"),
+    Column("confirmed", COUNT, "events delivered, to all destinations"),
+    Column("dead_lettered", COUNT, "events the server refused"),
+    Column("uncertain", COUNT, "events that may or may not have been delivered"),
+)
+
+
+def verification_table(path: Path, faults: Sequence[str], destinations: Sequence[Sequence[Any]]) -> Table:
+    """Return the table `journal`: whether the journal, with this summary of `destinations`, is sound."""
+    states = [sum(row[place] for row in destinations) for place in (2, 3, 4)]
+    return Table("journal", VERIFICATION, [(str(path), len(faults), *states)], upright=True)
+
+
+SELECTION = (
+    API, SELECTED,
+    Column("confirmed", COUNT, "selected events that were delivered"),
+    Column("dead_lettered", COUNT, "selected events that the server refused"),
+    Column("uncertain", COUNT, "selected events that may or may not have been delivered"),
+    Column("unsent", COUNT, "selected events that were never sent"),
+    Column("others", COUNT, "events sent to the server that SOURCE and the filters do not select"),
+)  # fmt: skip
+
+
+def selection_table(api: str, states: StateCounts, others: int) -> Table:
+    """Return the table `selection`: the selected events by their state in the journal."""
+    counts = (states.selected, states.confirmed, states.dead_lettered, states.uncertain, states.unsent)
+    return Table("selection", SELECTION, [(api, *counts, others)], upright=True)

@@ -13,7 +13,15 @@ import httpx
 
 from analyzer.errors import Option, UsageError
 from analyzer.replayer.chunk import Chunk
-from analyzer.replayer.outcome import TIMED_OUT, UNTRUSTED, Kind, Outcome, classify_status, parse_retry_after
+from analyzer.replayer.outcome import (
+    TIMED_OUT,
+    UNTRUSTED,
+    Kind,
+    Outcome,
+    classify_status,
+    parse_rate_reset,
+    parse_retry_after,
+)
 from analyzer.replayer.settings import Server
 from analyzer.replayer.teams import Context
 
@@ -110,7 +118,10 @@ class Transport:
             return Outcome(kind, response.status_code, status[:MAX_STATUS_CHARS])
         if LOCATION in response.extensions:
             message = f"redirected to {response.extensions[LOCATION]}"
-        wait = parse_retry_after(response.headers.get("retry-after"), response.headers.get("date"))
+        headers, date = response.headers, response.headers.get("date")
+        wait = parse_retry_after(headers.get("retry-after"), date)
+        if wait is None and kind is Kind.THROTTLED:
+            wait = parse_rate_reset(headers.get("x-ratelimit-reset"), date)
         return Outcome(kind, response.status_code, self._clean(message), self._clean(code), wait)
 
     def _describe(self, error: Exception) -> str:

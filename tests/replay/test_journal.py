@@ -104,7 +104,12 @@ def test_a_copy_of_the_file_alone_knows_all_that_was_sent(
     shutil.copy(path, elsewhere)
     copy = elsewhere / path.name
     assert cli("journal", "status", "--journal", copy).code == 0
-    assert cli("journal", "verify", source, "--journal", copy).code == 0
+    verified = cli("journal", "verify", source, "--journal", copy, "--api", strict.url, "--format", "json")
+    (journal,), (selection,) = verified.table("journal"), verified.table("selection")
+    assert (verified.code, journal["faults"]) == (8 if journal["uncertain"] else 0, 0)
+    states = [selection[name] for name in ("confirmed", "dead_lettered", "uncertain", "unsent")]
+    assert (sum(states), selection["selected"], selection["others"]) == (50, 50, 0)
+    assert states[:3] == [journal[name] for name in ("confirmed", "dead_lettered", "uncertain")]
     assert [one.name for one in elsewhere.iterdir()] == [path.name]
     path.unlink()
     copy.rename(path)
