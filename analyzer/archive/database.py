@@ -2,17 +2,18 @@
 
 import errno
 import os
-import shutil
-import tempfile
+import signal
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
-from threading import Lock
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
 from analyzer.archive import schema
+from analyzer.archive.leftovers import temp_directory, unfinished_path
 from analyzer.errors import ArchiveError
 from analyzer.readers.source import is_archive
 from analyzer.text import is_utf8
@@ -25,10 +26,37 @@ ROWS_PER_GROUP = 65_536  # of a Parquet file; a group is held in memory until it
 
 
 @contextmanager
-def temp_directory() -> Iterator[Path]:
-    """Create a directory for temporary files; it is deleted on exit."""
-    with tempfile.TemporaryDirectory(prefix="analyzer-") as path:
-        yield Path(path)
+def interrupted_by_signals(connection: DuckDBPyConnection, *, exit_on_second: bool = False) -> Iterator[None]:
+    """Interrupt the connection on Ctrl-C; with `exit_on_second`, a second Ctrl-C ends the process.
+
+    Python runs signal handlers in the main thread only, which a long step of a query blocks.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # other threads get no signals
+        return
+    watched, woken = socket.socketpair()
+    woken.settimeout(0)  # signal.set_wakeup_fd requires a socket that does not block
+    previous = signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+    watcher = threading.Thread(target=_watch_signals, args=(watched, connection, exit_on_second), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(previous)
+        woken.close()
+        watcher.join()
+        watched.close()
+
+
+def _watch_signals(watched: socket.socket, connection: DuckDBPyConnection, exit_on_second: bool) -> None:  # noqa: FBT001
+    """Read the numbers of signals until the socket is closed."""
+    count = 0
+    while data := watched.recv(1):
+        if data[0] == signal.SIGINT:
+            count += 1
+            if count > 1 and exit_on_second:
+                os._exit(128 + signal.SIGINT)
+            connection.interrupt()
 
 
 def write_parquet(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
@@ -98,7 +126,7 @@ def _prepare_file(path: Path, workspace: Path, *, read_only: bool) -> None:
 def _create_file(path: Path, workspace: Path) -> None:
     """Create an empty archive under a temporary name, then link it to `path`: it is there complete, or not at all."""
     target = path.resolve()
-    part = target.with_name(f".{os.urandom(8).hex()}.part")
+    part = unfinished_path(target)
     try:
         with closing(_connect(part, workspace, read_only=False)) as connection:
             _create_relations(connection)
@@ -136,7 +164,10 @@ def _connect(path: Path | None, directory: Path, *, read_only: bool) -> DuckDBPy
         "memory_limit": f"{BASE_MEMORY_MB + MEMORY_MB_PER_THREAD * (os.cpu_count() or 1)}MB",
         "temp_directory": str(directory / "duckdb"),
     }
-    connection = duckdb.connect(str(path or ":memory:"), read_only=read_only and path is not None, config=config)
+    # An absolute path has no prefix, such as `md:` or `sqlite:`, by which DuckDB would choose an extension.
+    connection = duckdb.connect(
+        str(path.absolute()) if path else ":memory:", read_only=read_only and path is not None, config=config
+    )
     connection.execute("SET TimeZone = 'UTC'")
     # DuckDB turns its own progress bar on in terminals and notebooks.
     if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()[0][0]:
@@ -173,8 +204,8 @@ def _check_version(connection: DuckDBPyConnection, path: Path) -> None:
         )
 
 
-_shared_directories: dict[Path, tuple[Path, int]] = {}  # the directory and its users, by archive
-_shared_directories_lock = Lock()
+_shared_directories: dict[Path, tuple[ExitStack, Path, int]] = {}  # the directory and its users, by archive
+_shared_directories_lock = threading.Lock()
 
 
 @contextmanager
@@ -185,14 +216,17 @@ def _shared_temp_directory(archive: Path) -> Iterator[Path]:
     """
     archive = archive.resolve()
     with _shared_directories_lock:
-        directory, users = _shared_directories.get(archive) or (Path(tempfile.mkdtemp(prefix="analyzer-")), 0)
-        _shared_directories[archive] = (directory, users + 1)
+        if archive not in _shared_directories:
+            stack = ExitStack()
+            _shared_directories[archive] = (stack, stack.enter_context(temp_directory()), 0)
+        stack, directory, users = _shared_directories[archive]
+        _shared_directories[archive] = (stack, directory, users + 1)
     try:
         yield directory
     finally:
         with _shared_directories_lock:
-            _, users = _shared_directories.pop(archive)
+            stack, _, users = _shared_directories.pop(archive)
             if users > 1:
-                _shared_directories[archive] = (directory, users - 1)
+                _shared_directories[archive] = (stack, directory, users - 1)
             else:
-                shutil.rmtree(directory, ignore_errors=True)
+                stack.close()

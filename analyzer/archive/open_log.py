@@ -6,6 +6,7 @@ DuckDB finds temporary tables first. In these, each task that a run looked up be
 for it, all at the end of the run.
 """
 
+import re
 import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from analyzer.archive.accounting import Accounting, FileReport, LoadResult
-from analyzer.archive.database import checkpoint, open_archive, temp_directory
+from analyzer.archive.database import checkpoint, open_archive
+from analyzer.archive.leftovers import temp_directory
 from analyzer.archive.load import Loader
 from analyzer.archive.lookups_only import LookupsLoader
 from analyzer.archive.merge import LOOKUPS, SUMMARIES
@@ -28,6 +30,8 @@ from analyzer.readers.stream import Stream
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+REMOTE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # such as s3:// or md:; a single letter is a drive
 
 EMPTY_CONTEXT = "(SELECT min(id) FROM store.context WHERE team IS NULL AND ci IS NULL AND interactive IS NULL)"
 
@@ -201,6 +205,10 @@ def load_into(sources: Sequence[str], into: Path, reading: ReadOptions, observer
     Raises:
         AnalyzerError: as for `open_log`.
     """
+    if REMOTE_NAME.match(str(into)) and not into.exists():
+        raise UsageError(
+            Option("into", str(into)), ": an archive is a local file; name one without a prefix and a colon"
+        )
     with temp_directory() as scratch:
         expanded = _expand(sources, scratch)
         if expanded.archive:

@@ -4,9 +4,14 @@ A command, and the libraries under it, are imported only when it runs.
 """
 
 import os
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -122,9 +127,34 @@ def run(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
     console.set_verbosity(console.Verbosity.NORMAL)
     started = time.monotonic()
-    code = _run(arguments)
+    with _cleaning_up_on_signals() as received:
+        code = _run(arguments)
+    # As a shell reports a process that a signal ended; its work was undone on the way out.
+    code = 128 + received[0] if received and code == Exit.INTERRUPTED else code
     console.detail(f"took {time.monotonic() - started:.2f} s")
     return code
+
+
+@contextmanager
+def _cleaning_up_on_signals() -> Iterator[list[int]]:
+    """Let signals to terminate interrupt the command as Ctrl-C does; yield the list of those received."""
+    received: list[int] = []
+
+    def interrupt(number: int, _frame: Any) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None))]
+    is_main = threading.current_thread() is threading.main_thread()
+    # A signal that is ignored from outside stays ignored: nohup relies on that.
+    defaults = [number for number in numbers if is_main and signal.getsignal(number) is signal.SIG_DFL]
+    for number in defaults:
+        signal.signal(number, interrupt)
+    try:
+        yield received
+    finally:
+        for number in defaults:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _run(arguments: list[str]) -> int:  # noqa: C901  (one branch for each kind of error)

@@ -55,7 +55,8 @@ def complete_dimensions(_ctx: click.Context, _param: click.Parameter, incomplete
 
 def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return the teams, or CI vendors, of the archive on the command line; plain logs are too slow to read for this."""
-    from analyzer.archive.database import open_archive, temp_directory  # noqa: PLC0415
+    from analyzer.archive.database import open_archive  # noqa: PLC0415
+    from analyzer.archive.leftovers import temp_directory  # noqa: PLC0415
     from analyzer.errors import AnalyzerError  # noqa: PLC0415
     from analyzer.readers.source import is_archive  # noqa: PLC0415
 

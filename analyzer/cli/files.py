@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from analyzer.archive.leftovers import unfinished_path
 from analyzer.errors import UsageError
 
 # Returns whether the command reads a file as SOURCE or as a part of it.
@@ -55,9 +56,13 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             yield file
         return
     target = Path(os.path.realpath(path))
-    unfinished = target.with_name(f".{os.urandom(8).hex()}.part")
+    unfinished = unfinished_path(target)
     try:
-        with unfinished.open("xb") as file:
+        try:
+            file = unfinished.open("xb")
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None  # not the temporary name
+        with file:
             yield file
         if target.exists():
             unfinished.chmod(target.stat().st_mode)

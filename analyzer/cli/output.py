@@ -1,5 +1,6 @@
 """The output options, and the one place that writes a report: to stdout or a file, with its notes on stderr."""
 
+import errno
 import os
 import sys
 from dataclasses import dataclass, replace
@@ -124,6 +125,8 @@ def _spell_cells(table: "Table") -> "Table":
 
 
 def _print(report: "Report", output: "Output") -> None:
+    if getattr(sys.stdout.buffer, "name", None) == os.devnull:  # see console.reopen_closed_streams
+        raise OSError(errno.EBADF, "it is closed; write to a file with -o", "standard output")
     try:
         output.write(report, sys.stdout.buffer)
         sys.stdout.flush()

@@ -35,6 +35,6 @@ def command(inputs: SourceOptions, output: OutputOptions) -> int:
     target = output.target(inputs)
     with open_source(inputs) as log:
         query = prepare_query(log, text)
-        with query.errors():
+        with query.errors(exit_on_second_interrupt=True):
             write(query.report(), target)
         return exit_code(log.load_result)

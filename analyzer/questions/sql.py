@@ -8,12 +8,13 @@ Parquet is written by DuckDB: Polars reads so far ahead that a million rows take
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from analyzer.archive.database import temp_directory, write_parquet
+from analyzer.archive.database import interrupted_by_signals, write_parquet
+from analyzer.archive.leftovers import temp_directory
 from analyzer.archive.open_log import OpenLog
 from analyzer.errors import QueryError
 from analyzer.questions.report import Report, account_for
@@ -106,12 +107,22 @@ class Query:
                 shutil.copyfileobj(file, stream)
 
     @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Convert errors that occur while the query runs to QueryError."""
+    def errors(self, *, exit_on_second_interrupt: bool = False) -> Iterator[None]:
+        """Allow the query to run, and convert its errors to QueryError.
+
+        Ctrl-C raises KeyboardInterrupt, also within a step of the query that takes long.
+        """
         import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
 
+        connection = self.log.connection
         try:
-            yield
+            with (
+                _read_only_transaction(connection),
+                interrupted_by_signals(connection, exit_on_second=exit_on_second_interrupt),
+            ):
+                yield
+        except duckdb.InterruptException:
+            raise KeyboardInterrupt from None
         except duckdb.Error as error:
             raise QueryError(self._message(str(error).removeprefix(ARROW_ERROR))) from None
         except Exception as error:
@@ -139,7 +150,11 @@ def prepare_query(log: OpenLog, sql: str) -> Query:
     import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
 
     try:
-        relation = log.connection.sql(_parse_query(log.connection, sql))
+        text = _parse_query(log.connection, sql)
+        with _read_only_transaction(log.connection):
+            relation = log.connection.sql(text)
+    except duckdb.TransactionException:
+        raise QueryError("a query only reads the log; this one would change it") from None
     except duckdb.Error as error:
         raise QueryError(str(error)) from None
     names = relation.columns
@@ -148,17 +163,37 @@ def prepare_query(log: OpenLog, sql: str) -> Query:
     return Query(log, relation)
 
 
+@contextmanager
+def _read_only_transaction(connection: "DuckDBPyConnection") -> Iterator[None]:
+    """Open a transaction for one query: statements that change data may hide in it, as in WITH x AS (DELETE …)."""
+    import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
+
+    connection.execute("BEGIN TRANSACTION READ ONLY")
+    try:
+        yield
+    finally:
+        with suppress(duckdb.Error):  # after an interrupt, the connection may be closed already
+            connection.execute("ROLLBACK")
+
+
 def _parse_query(connection: "DuckDBPyConnection", sql: str) -> str:
     """Return the single query in `sql`, and lock the configuration, so that no query changes what it may access."""
     if not is_utf8(sql):
         raise QueryError("the SQL is not valid UTF-8; write it as UTF-8")
     statements = connection.extract_statements(sql)
-    # DuckDB gives FROM, WITH, DESCRIBE, SUMMARIZE and SHOW the same type as SELECT.
-    if len(statements) != 1 or statements[0].type.name != "SELECT":
+    if len(statements) != 1 or not _is_query(statements[0]):
         raise QueryError("exactly one query is expected: SELECT, WITH, FROM, DESCRIBE, SUMMARIZE or SHOW")
     if not connection.execute("SELECT current_setting('lock_configuration')").fetchall()[0][0]:
         connection.execute("SET lock_configuration = true")
     return _without_end(statements[0].query)
+
+
+def _is_query(statement: Any) -> bool:
+    """Return whether a statement is a SELECT; DuckDB gives FROM, WITH, DESCRIBE, SUMMARIZE and SHOW the same type."""
+    try:
+        return bool(statement.type.name == "SELECT")
+    except ValueError:  # a statement of a type that DuckDB's Python module does not know
+        return False
 
 
 def _without_end(query: str) -> str:

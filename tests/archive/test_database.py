@@ -59,7 +59,7 @@ def test_a_reader_spills_when_the_first_has_gone(
     assert float(limit.removesuffix(" MiB")) == pytest.approx(60e6 / 2**20, abs=0.1)
     sort = "SELECT max(n) AS it FROM (SELECT row_number() OVER (ORDER BY hash(i)) AS n FROM range(4_000_000) r(i))"
     assert again.sql(sort)["it"].item() == 4_000_000
-    assert [path.name for path in temporary.glob("*/*")] == ["duckdb"]
+    assert {path.name for path in temporary.glob("*/*")} == {"duckdb", "lock"}
     again.close()
     assert list(temporary.iterdir()) == []
 

@@ -30,6 +30,7 @@ def test_without_stderr_the_answer_is_the_same(log: Any, command: str) -> None:
 @pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_without_streams_files_are_written(log: Any, tmp_path: Path, streams: str) -> None:
     path, out, archive = log([event()]), tmp_path / "out.csv", tmp_path / "a.duckdb"
-    assert shell(streams, "load", path, "--into", archive, "--verbose")[0] == 0
+    # The archive is written, but not the table that says what was loaded.
+    assert shell(streams, "load", path, "--into", archive, "--verbose")[0] == (1 if ">&-" in streams.split() else 0)
     assert shell(streams, "stats", archive, "-o", out) == (0, "")
     assert out.read_text().startswith("events,lookups")

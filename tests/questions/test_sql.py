@@ -181,3 +181,26 @@ def test_an_export_needs_no_memory_for_its_rows(
     code, peak_mb = map(int, done.stdout.split())
     assert code == 0
     assert peak_mb < max_mb
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "WITH x AS (DELETE FROM store.event RETURNING *) SELECT count(*) FROM x",
+        "WITH x AS (INSERT INTO store.event FROM store.event RETURNING 1) FROM x",
+        "WITH x AS (UPDATE store.event SET kind = 1 RETURNING 1) FROM x",
+        "UPDATE EXTENSIONS",
+        "CONNECT 'x'",
+    ],
+)
+@pytest.mark.parametrize("as_archive", [False, True])
+def test_no_query_changes_the_log(query: str, as_archive: bool, path: Path, cli: Cli) -> None:  # noqa: FBT001
+    if as_archive:
+        assert cli("load", path, "--into", path.with_name("a.duckdb")).code == 0
+        path = path.with_name("a.duckdb")
+    result = cli("sql", path, query)
+    assert (result.code, result.err.startswith("error: "), "Traceback" in result.err) == (1, True, False)
+    with analyzer.load(path) as log:
+        with pytest.raises(analyzer.QueryError):
+            log.sql(query)
+        assert log.sql("SELECT count(*) AS n FROM events")["n"].item() == 1
