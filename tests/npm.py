@@ -32,6 +32,11 @@ def free_port() -> int:
         return port
 
 
+def server_log(storage: Path) -> Path:
+    """Where the cache server that stores into a directory logs."""
+    return storage.with_name(f"{storage.name}.log")
+
+
 @contextmanager
 def running(program: Path, storage: Path, **more: str) -> Iterator[str]:
     """Run the cache server; its address."""
@@ -40,7 +45,8 @@ def running(program: Path, storage: Path, **more: str) -> Iterator[str]:
         **os.environ, "HOST": "127.0.0.1", "PORT": str(port), "AUTH_MODE": "static", "TURBO_TOKEN": TOKEN,
         "STORAGE_PROVIDER": "local", "STORAGE_PATH": str(storage), "STORAGE_PATH_USE_TMP_FOLDER": "false", **more,
     }  # fmt: skip
-    process = subprocess.Popen([program], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with server_log(storage).open("wb") as log:
+        process = subprocess.Popen([program], env=environment, stdout=log, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(300):

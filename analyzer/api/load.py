@@ -22,6 +22,7 @@ from analyzer.validation import require_choice
 def load(
     *sources: str | Path, into: str | Path | None = None, format: str | None = None,  # noqa: A002  (the option's name)
     columns: Mapping[str, str] | None = None, strict: bool = False, view: View = "auto",
+    session_gap: float = 600,
 ) -> Log:  # fmt: skip
     """Open logs, or one archive, for questions. With `into`, load the logs into that archive first.
 
@@ -31,6 +32,7 @@ def load(
         format: read every file as this format (`--from`), instead of detecting it from the content.
         columns: the names that the files have for columns of events (`--map`), such as `{"timestamp": "created_at"}`.
         strict: raise an error for the first invalid event, instead of counting it as rejected.
+        session_gap: of access logs: the pause of a client, in seconds, after which another session begins.
         view: what answers questions: `events`, `runs` (turbo's run summaries), or `auto`: events if there are any.
 
     Raises:
@@ -48,7 +50,7 @@ def load(
     require_choice("view", view, get_args(View))
     for name in columns or {}:
         require_choice("columns", name, FIELD_NAMES)
-    reading = ReadOptions(format, dict(columns or {}), strict)
+    reading = ReadOptions(format, dict(columns or {}), strict, session_gap)
     if into is None:
         return _open(names, reading, view)
     if not Path(into).parent.is_dir():

@@ -64,6 +64,7 @@ class LoadResult:
     errors: list[InputError] = field(default_factory=list)  # of sources that could not be read
     skipped: list[str] = field(default_factory=list)  # files of a directory or glob that are not event logs
     dry_runs: list[str] = field(default_factory=list)  # run summaries of dry runs, which are not loaded
+    covered_lookups: int = 0  # derived from access logs, and removed because events report the same team and time
     duplicate_runs: int = 0  # run summaries not loaded because another summary of the same run was
 
     @property

@@ -24,7 +24,7 @@ from analyzer.archive.schema import EVENT_VIEWS
 from analyzer.archive.selection import SELECTION_PREFIX, LookupsQuery, View, new_table_number
 from analyzer.archive.staging import ReadOptions
 from analyzer.errors import Option, UsageError
-from analyzer.readers.formats import DOCUMENT_FORMATS, HEAD_BYTES, detect_format
+from analyzer.readers.formats import DERIVED_FORMATS, DOCUMENT_FORMATS, HEAD_BYTES, detect_format
 from analyzer.readers.source import LogFile, Sources, expand_sources
 from analyzer.readers.stream import Stream
 
@@ -190,7 +190,7 @@ def open_log(
         with open_archive(expanded.archive, scratch, read_only=True) as connection:
             load_result = LoadResult()
             if not expanded.archive:
-                is_fast = lookups_only and not any(map(_is_document, expanded.files))
+                is_fast = lookups_only and not any(map(_needs_names, expanded.files))
                 loader = (LookupsLoader if is_fast else Loader)(connection, scratch, reading)
                 load_result = _load_files(loader, expanded, observer)
             # All files are read: from here on, SQL of users (`sql`, `where`) reaches neither files nor the network.
@@ -231,10 +231,10 @@ def _expand(sources: Sequence[str], scratch: Path) -> Sources:
     return expand_sources(sources, sys.stdin.buffer if sys.stdin else None, scratch)
 
 
-def _is_document(file: LogFile) -> bool:
-    """Return whether a file is a run summary or artifact metadata. An unreadable file is not; loading reports it."""
+def _needs_names(file: LogFile) -> bool:
+    """Return whether a file holds no reported events, but what is related to them by names of hashes and sessions."""
     try:
-        return detect_format(Stream(file.path).head(HEAD_BYTES), {}) in DOCUMENT_FORMATS
+        return detect_format(Stream(file.path).head(HEAD_BYTES), {}) in (*DOCUMENT_FORMATS, *DERIVED_FORMATS)
     except OSError:
         return False
 

@@ -18,10 +18,19 @@ from analyzer.archive.event_validation import REJECT_INNER_DUPLICATES, STAGE_EVE
 from analyzer.errors import Option, UnreadableError, UsageError
 from analyzer.event import DERIVED_FIELDS, ENVELOPE_FIELDS, FIELD_NAMES
 from analyzer.readers.formats import FORMATS
-from analyzer.readers.item import BOM, CUT_OFF, MAX_REJECT_CHARS, NOT_UTF8, OTHER_TRAFFIC, Item, decoded_lines
+from analyzer.readers.item import (
+    BOM,
+    CUT_OFF,
+    MAX_REJECT_CHARS,
+    NOT_UTF8,
+    OTHER_TRAFFIC,
+    Item,
+    ReaderOptions,
+    decoded_lines,
+)
 from analyzer.readers.stream import Stream
 from analyzer.text import replace_surrogates
-from analyzer.validation import require_utf8
+from analyzer.validation import require_number, require_utf8
 
 MIN_PIECE_BYTES = 1 << 22
 MAX_ITEM_BYTES = 1 << 23  # DuckDB holds several items in memory at once, for each thread
@@ -68,17 +77,20 @@ class ReadOptions:
     """How log files are read.
 
     `format` overrides the detected format. `columns` maps field names of the event schema to the names used in the
-    files. With `strict`, the first rejected event is an error.
+    files. With `strict`, the first rejected event is an error. In access logs, a pause of `session_gap_seconds` ends a
+    client's session.
 
     Raises:
-        UsageError: a name in `columns` is empty, not valid UTF-8, or used for two fields.
+        UsageError: a name in `columns` is empty, not valid UTF-8, or used for two fields; the gap is negative.
     """
 
     format: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     strict: bool = False
+    session_gap_seconds: float = 600
 
     def __post_init__(self) -> None:
+        require_number("session_gap", self.session_gap_seconds)
         require_utf8("columns", *self.columns.values())
         # DuckDB compares column names without regard to case.
         names = [column.lower() for column in self.all_columns]
@@ -113,7 +125,8 @@ class Stager:
         """Stage all events of a file. `plain` is the stream in the form that DuckDB reads (see `plain_stream`)."""
         format_ = FORMATS[report.format]
         if format_.items:
-            items = format_.items(stream.chunks(), self._options.renamed)
+            options = ReaderOptions(self._options.renamed, self._options.session_gap_seconds)
+            items = format_.items(stream.chunks(), options)
             truncated = stream.damage and not report.ends_in_newline and format_.hides_cuts
             items = _reject_last(items) if truncated else items
             self._stage_items(_count_other_traffic(items, report), file_id)

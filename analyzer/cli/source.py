@@ -15,7 +15,7 @@ from analyzer.cli import console
 from analyzer.cli.completion import complete_files
 from analyzer.cli.console import Exit
 from analyzer.cli.files import atomic_write
-from analyzer.cli.options import Decorator, option_group, titled_option
+from analyzer.cli.options import Decorator, Seconds, option_group, titled_option
 from analyzer.errors import UsageError
 from analyzer.event import FIELD_NAMES
 from analyzer.readers.formats import FORMAT_NAMES
@@ -40,6 +40,10 @@ _OPTIONS = (
     ),
     _option("--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Write rejects to this NDJSON file."),
     _option("--strict", is_flag=True, help="Fail on the first reject."),
+    _option(
+        "--session-gap", type=Seconds(), default="10m", show_default=True,
+        help="Of access logs: the pause of a client after which another session begins.",
+    ),
 )  # fmt: skip
 
 
@@ -52,6 +56,7 @@ class SourceOptions:
     columns: tuple[str, ...]
     rejects: Path | None
     strict: bool
+    session_gap: float
 
     def read_options(self) -> "ReadOptions":
         """Return how files are to be read; raises UsageError for a bad --map."""
@@ -60,7 +65,7 @@ class SourceOptions:
         pairs = [_column_pair(text) for text in self.columns]
         if len(dict(pairs)) < len(pairs):
             raise UsageError(f"--map {' --map '.join(self.columns)}: a column is given twice; name each once")
-        return ReadOptions(self.format, dict(pairs), self.strict)
+        return ReadOptions(self.format, dict(pairs), self.strict, self.session_gap)
 
     def includes(self, path: Path) -> bool:
         """Return whether `path` is one of the sources, or a log in a directory or pattern among them."""

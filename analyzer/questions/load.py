@@ -85,6 +85,9 @@ def load_notes(log: OpenLog) -> list[str]:
         notes.append(f"ignored (a dry run, which runs no task): {_first_name(result.dry_runs)}")
     if result.duplicate_runs:
         notes.append(f"ignored {result.duplicate_runs:,} run summaries: another summary has the same run id")
+    if result.covered_lookups:
+        derived = f"{result.covered_lookups:,} lookups derived from access logs are left out"
+        notes.append(f"{derived}: events report the same team and time")
     return [*notes, *_reject_notes(log)]
 
 

@@ -8,6 +8,7 @@ from analyzer.archive.accounting import Accounting
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import LookupsQuery, Selection, fetch_rows, select_lookups
 from analyzer.errors import Message, Option, UsageError
+from analyzer.readers.formats import DERIVED_FORMATS_SQL
 from analyzer.table import MONEY, MONEY_CHANGE, MS, MS_CHANGE, Column, Headline, Section, Sentence, Table
 from analyzer.text import closest_match
 from analyzer.times import FIRST_CLIENT_AT
@@ -119,6 +120,7 @@ SELECT coalesce(sum(bit_count(kinds & 5)), 0)::BIGINT, coalesce(sum(bit_count(ki
        (SELECT count(*) FROM reject WHERE regexp_matches(text, '\\bMISS\\b') AND NOT regexp_matches(text, '\\bHIT\\b'))
 FROM store.lookup
 """
+HAS_ACCESS_LOGS = f"SELECT EXISTS (FROM store.file WHERE format IN ({DERIVED_FORMATS_SQL}))"
 MIN_BIAS, MIN_REJECT_SHARE = 0.2, 0.01  # of the hit share, and of all events, for rejects to change a rate visibly
 
 # The filters by a name, each with a noun for messages and the query of the names in the log.
@@ -144,6 +146,11 @@ def _scope_notes(scope: Scope, total: int, kept: int) -> Iterator[str]:
         yield f"{files} give durations of tasks but no lookups: add an event log or run summaries"
     if total:
         yield from unknown_name_notes(log, selection)
+    if fetch_rows(log.connection, HAS_ACCESS_LOGS, {})[0][0]:
+        yield (
+            "lookups from access logs are derived from requests for artifacts: sessions are those of a client address,"
+            " and there is no local cache and no duration"
+        )
     if total and log.counts().rejected:
         yield from _bias_notes(log)
     if total and not kept:

@@ -8,9 +8,19 @@ cannot do this: both give up at the first error.
 import codecs
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-from analyzer.readers.item import CUT_OFF, NOT_JSON, WHITESPACE, Item, decoded_lines, numbered, skip_space, value_end
+from analyzer.readers.item import (
+    CUT_OFF,
+    NOT_JSON,
+    WHITESPACE,
+    Item,
+    ReaderOptions,
+    decoded_lines,
+    numbered,
+    skip_space,
+    value_end,
+)
 
 WINDOW_CHARS = 1 << 20  # text in memory, unless an item is longer
 MAX_VALUE_CHARS = 1 << 26  # only the beginning of a longer item is read
@@ -25,7 +35,7 @@ _NEAR_END_CHARS = 8
 _SEEK_OVERLAP_CHARS = 256
 
 
-def read_batches(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
+def read_batches(chunks: Iterator[bytes], _options: ReaderOptions) -> Iterator[Item]:
     """Yield each event of each line: of an array, or a single event."""
     return numbered(item for number, text in decoded_lines(chunks) for item in _line_items(number, text))
 
@@ -51,7 +61,7 @@ def array_items(text: str) -> Iterator[tuple[str, str | None]]:
         yield rest, TEXT_OUTSIDE_ARRAY
 
 
-def read_array(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
+def read_array(chunks: Iterator[bytes], _options: ReaderOptions) -> Iterator[Item]:
     """Yield each item of an array, or of several arrays in a row; text outside them is an item with a problem."""
     return numbered(_file_items(Window(chunks)))
 

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from analyzer.event import FIELD_NAMES
-from analyzer.readers.item import CUT_OFF, MAX_LINE_BYTES, Item, ItemReader, decode_line, raw_lines
+from analyzer.readers.item import CUT_OFF, MAX_LINE_BYTES, Item, ItemReader, ReaderOptions, decode_line, raw_lines
 from analyzer.text import replace_surrogates
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -32,9 +32,9 @@ _ERROR_REASONS = {
 def reader(delimiter: str) -> ItemReader:
     """Return a reader of files whose fields are separated by `delimiter`."""
 
-    def items(chunks: Iterator[bytes], renamed: Mapping[str, str]) -> Iterator[Item]:
+    def items(chunks: Iterator[bytes], options: ReaderOptions) -> Iterator[Item]:
         with _long_fields():
-            yield from _items(Rows(chunks, delimiter), renamed)
+            yield from _items(Rows(chunks, delimiter), options.renamed)
 
     return items
 

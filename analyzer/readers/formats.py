@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import Any, Literal
 
-from analyzer.readers import array, delimited, documents, har, requests
+from analyzer.readers import access, array, delimited, documents, har, requests
 from analyzer.readers.item import BOM, ItemReader, decoded_lines
 
 HEAD_BYTES = 1 << 20  # decompressed; enough for detection
@@ -160,6 +160,10 @@ def _is_ndjson(sample: Sample) -> bool:
     return not sample.head.strip() or sample.is_event(sample.first_record)
 
 
+def _is_access_log(sample: Sample) -> bool:
+    return sample.first_record is None and access.has_artifact_requests(sample.lines)
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """Everything the package knows about an input format. One of `items`, `duckdb` and `document` reads it."""
@@ -171,6 +175,7 @@ class Format:
     document: documents.DocumentReader | None = None  # reads one JSON document that holds no events
     reports_cuts: bool = False  # its reader notices that a file is cut off; elsewhere a missing last line end shows it
     has_context: bool = False  # the time, team and CI of events stand around them, in the request that reported them
+    is_derived: bool = False  # no client reported its events: they follow from requests for artifacts
     in_arrival_order: bool = False  # events are in the order in which the server received them
     hides_cuts: bool = False  # an item that is cut off can look complete, like a number without its last digits
 
@@ -190,10 +195,13 @@ FORMATS = {
         Format("batches", _is_batches, array.read_batches),
         Format("array", _is_array, array.read_array, reports_cuts=True),
         Format("ndjson", _is_ndjson, duckdb="ndjson"),
+        Format("access", _is_access_log, access.read_access, is_derived=True),
     )
 }
 FORMAT_NAMES = tuple(FORMATS)
 IN_ARRIVAL_ORDER = tuple(entry.name for entry in FORMATS.values() if entry.in_arrival_order)
+DERIVED_FORMATS = tuple(entry.name for entry in FORMATS.values() if entry.is_derived)
+DERIVED_FORMATS_SQL = ", ".join(f"'{name}'" for name in DERIVED_FORMATS)
 DOCUMENT_FORMATS = tuple(entry.name for entry in FORMATS.values() if entry.document)  # they hold no events
 
 

@@ -5,11 +5,11 @@ A HAR of a build also holds the artifacts themselves, so entries are taken from 
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from analyzer.readers import requests
 from analyzer.readers.array import TOO_LONG, Window
-from analyzer.readers.item import CUT_OFF, NOT_JSON, OTHER_TRAFFIC, Item, numbered, parse_strictly
+from analyzer.readers.item import CUT_OFF, NOT_JSON, OTHER_TRAFFIC, Item, ReaderOptions, numbered, parse_strictly
 
 _METHOD_AND_URL = re.compile(r'"method"\s*:\s*"[A-Z]+"\s*,\s*"url"\s*:\s*"[^"\\]*"')
 HAR_START = re.compile(r'\{\s*"log"\s*:')
@@ -23,7 +23,7 @@ class _DamageError(Exception):
     """The structure around the entries is damaged; the message is the problem."""
 
 
-def read_har(chunks: Iterator[bytes], _renamed: Mapping[str, str]) -> Iterator[Item]:
+def read_har(chunks: Iterator[bytes], _options: ReaderOptions) -> Iterator[Item]:
     """Yield each event of each POST to `…/artifacts/events`, of one or several HARs."""
     return numbered(_items(Window(chunks)))
 

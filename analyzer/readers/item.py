@@ -35,8 +35,15 @@ class Item(NamedTuple):
     raw: str | None = None  # the source text, if the file does not contain the event as JSON (a CSV row)
 
 
-# Yields the items of a file, given its decompressed chunks and the schema's name for each renamed column.
-ItemReader = Callable[[Iterator[bytes], Mapping[str, str]], Iterator[Item]]
+class ReaderOptions(NamedTuple):
+    """Options of readers: the schema's name for each renamed column, and the pause that ends a derived session."""
+
+    renamed: Mapping[str, str]
+    session_gap_seconds: float
+
+
+# Yields the items of a file, given its decompressed chunks.
+ItemReader = Callable[[Iterator[bytes], ReaderOptions], Iterator[Item]]
 
 
 def value_end(text: str, start: int) -> int:

@@ -19,6 +19,7 @@ from analyzer.readers.item import (
     OTHER_TRAFFIC,
     WHITESPACE,
     Item,
+    ReaderOptions,
     decoded_lines,
     numbered,
     parse_strictly,
@@ -70,9 +71,10 @@ class RequestError(ValueError):
     """A logged request is JSON but cannot be read; the message is the reason for its reject."""
 
 
-def read_requests(chunks: Iterator[bytes], renamed: Mapping[str, str]) -> Iterator[Item]:
+def read_requests(chunks: Iterator[bytes], options: ReaderOptions) -> Iterator[Item]:
     """Yield each event of each logged request; requests that report no events are other traffic."""
-    return numbered(item for number, text in decoded_lines(chunks) for item in _line_items(number, text, renamed))
+    lines = decoded_lines(chunks)
+    return numbered(item for number, text in lines for item in _line_items(number, text, options.renamed))
 
 
 def _line_items(number: int, text: str, renamed: Mapping[str, str]) -> Iterator[Item]:
@@ -82,7 +84,7 @@ def _line_items(number: int, text: str, renamed: Mapping[str, str]) -> Iterator[
         place = next((place for place in PLACES["body"] if place in bodies), None)
         method, url = method_and_url(fields)
         reports_events = is_events_request(method, url)
-        context = _context(fields, url)
+        context = context_of(fields, url)
         body = decode_body(bodies.get(place or "", ""), is_base64=fields.get(BASE64_FLAG) is True)
     except (ValueError, RecursionError) as error:
         problem = NOT_JSON + (_NGINX_ESCAPES if "\\x22" in text else "")
@@ -167,7 +169,7 @@ def method_and_url(fields: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return method if isinstance(method, str) else None, url if isinstance(url, str) else None
 
 
-def _context(fields: Mapping[str, Any], url: str | None) -> dict[str, Any]:
+def context_of(fields: Mapping[str, Any], url: str | None) -> dict[str, Any]:
     """Return the envelope that a logged request gives its events."""
     logged = find(fields, PLACES["query"])
     named = parse_query(f"?{logged.lstrip('?')}") if isinstance(logged, str) else named_values(logged)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analyzer.errors import AccountingError, JournalError, Message, Option, UsageError
+from analyzer.readers.formats import DERIVED_FORMATS_SQL
 from analyzer.replayer.dead_letters import DeadLetters, dead_letters_path
 from analyzer.replayer.journal import DEAD_LETTERED, STATES, Journal
 from analyzer.replayer.outcome import TIMED_OUT, Counts, Kind, Stopped, StopReason, remedy_for
@@ -26,8 +27,14 @@ if TYPE_CHECKING:
 # DuckDB runs beside the sender's threads; what does not fit into this it spills to disk.
 SET_MEMORY_LIMIT = "SET memory_limit = '250MB'"
 
+# No client reported the events that are derived from access logs, so they are never sent.
+REPORTED_EVENTS = f"""
+CREATE OR REPLACE TEMP VIEW event AS
+FROM store.event WHERE file_id NOT IN (SELECT id FROM store.file WHERE format IN ({DERIVED_FORMATS_SQL}))
+"""
+
 COUNT_SOURCES = """
-SELECT (SELECT count(*) FROM store.event), (SELECT count(*) FROM store.run),
+SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM store.event), (SELECT count(*) FROM store.run),
        (SELECT count(*) FROM store.run WHERE id NOT IN (SELECT run_id FROM store.match))
 """
 
@@ -75,11 +82,12 @@ class Account:
 
 
 def require_events(connection: "DuckDBPyConnection") -> int:
-    """Return how many run summaries match no session; raise UsageError if the log has run summaries and no events."""
-    events, runs, unmatched_runs = connection.execute(COUNT_SOURCES).fetchall()[0]
-    if runs and not events:
+    """Return how many run summaries match no session; raise UsageError if the log has other things but no events."""
+    connection.execute(REPORTED_EVENTS)
+    events, all_events, runs, unmatched_runs = connection.execute(COUNT_SOURCES).fetchall()[0]
+    if (runs or all_events) and not events:
         problem = "replay sends events that clients reported, and there are none"
-        raise UsageError(f"the input holds run summaries only; {problem}")
+        raise UsageError(f"the input holds {'access logs' if all_events else 'run summaries'} only; {problem}")
     return int(unmatched_runs)
 
 

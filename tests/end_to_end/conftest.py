@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from npm import running
+from npm import running, server_log
 
 from end_to_end import monorepo, nginx, scenarios
 from end_to_end.scenarios import Scenario, World
@@ -15,8 +15,9 @@ def world(npm_commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     if not nginx.program():
         pytest.skip("nginx is not installed")
     repository = monorepo.create(tmp_path_factory.mktemp("repository"))
-    with running(npm_commands / "turborepo-remote-cache", tmp_path_factory.mktemp("storage")) as cache:
-        yield World(npm_commands / "turbo", repository, cache)
+    storage = tmp_path_factory.mktemp("storage")
+    with running(npm_commands / "turborepo-remote-cache", storage) as cache:
+        yield World(npm_commands / "turbo", repository, cache, server_log(storage))
 
 
 def _played(play: Callable[[World, Path], Scenario]) -> Callable[..., Scenario]:

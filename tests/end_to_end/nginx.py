@@ -67,6 +67,7 @@ def adapted(cache: str, proxy: Proxy, directory: Path, authorities: Path | None)
         "listen 8080;": f"listen {proxy.url.removeprefix('http://')};",
         "/var/log/nginx/turbo-events.ndjson": str(proxy.log),
         "/etc/ssl/certs/ca-certificates.crt": str(authorities or "/etc/ssl/certs/ca-certificates.crt"),
+        "access_log off;": f"access_log {directory}/access.log combined;",
         "\nhttp {": f"\nhttp {{{temporary}",
     }.items():
         assert shipped in text, shipped

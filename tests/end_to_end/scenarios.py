@@ -31,6 +31,7 @@ class World:
     turbo: Path
     repository: Path
     cache: str
+    server_log: Path
 
 
 @dataclass(frozen=True)

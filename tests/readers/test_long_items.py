@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from analyzer.readers import array, delimited, har, item
 from analyzer.readers.array import BracketCounter, read_array
+from analyzer.readers.item import ReaderOptions
 
 GOOD, COMPACT = json.dumps(event()), ndjson([event()]).strip()
 TOKEN = "secret-token-of-the-team"  # noqa: S105  (of nobody)
@@ -91,6 +92,7 @@ def test_a_long_item_of_an_array_is_one_item(indent: int | None, log: Any, cli: 
     assert (result.json["input"]["kept"], result.json["input"]["rejected"]) == (4, 0)
 
 
+OPTIONS = ReaderOptions({}, 600)
 TEXTS = st.text(st.sampled_from('ab"\\{}[],:\n é😀'), max_size=30)
 VALUES = st.recursive(
     st.none() | st.integers() | TEXTS,
@@ -108,7 +110,7 @@ def test_windows_of_any_size_give_the_same_items(
     pieces = iter([content[start : start + piece] for start in range(0, len(content), piece)])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(array, "WINDOW_CHARS", window)
-        found = list(read_array(pieces, {}))
+        found = list(read_array(pieces, OPTIONS))
     assert [one.problem for one in found] == [None] * len(values)
     assert [json.loads(one.text) for one in found] == values
 
@@ -147,7 +149,7 @@ def test_reading_csv_restores_the_field_size_limit(cli: Cli, log: Any) -> None:
 def test_concurrent_csv_readers_restore_the_field_size_limit() -> None:
     before = csv.field_size_limit()
     long = f"s,{'h' * (before + 1)}\n".encode()
-    first, second = (delimited.reader(",")(iter([b"sessionId,hash\n", long, long]), {}) for _ in range(2))
+    first, second = (delimited.reader(",")(iter([b"sessionId,hash\n", long, long]), OPTIONS) for _ in range(2))
     assert [next(first).problem, next(second).problem] == [None, None]
     assert [item.problem for item in first] == [item.problem for item in second] == [None]
     assert csv.field_size_limit() == before
