@@ -10,9 +10,8 @@ from analyzer.api.lifetime import LogHandle
 from analyzer.api.log import Log
 from analyzer.archive.open_log import LoadObserver, OpenLog, load_into, open_log
 from analyzer.archive.selection import View
-from analyzer.archive.staging import ReadOptions
+from analyzer.archive.staging import MAPPED_NAMES, ReadOptions
 from analyzer.errors import Option, UsageError
-from analyzer.event import FIELD_NAMES
 from analyzer.questions.load import load_notes, require_logs
 from analyzer.readers.formats import FORMATS
 from analyzer.readers.source import is_archive
@@ -30,7 +29,8 @@ def load(
         sources: files, directories (searched recursively) and globs, plain, gzip or zstd; or one archive (`*.duckdb`).
         into: an archive, created if it does not exist. A file that it already has is not added again.
         format: read every file as this format (`--from`), instead of detecting it from the content.
-        columns: the names that the files have for columns of events (`--map`), such as `{"timestamp": "created_at"}`.
+        columns: the names that the files have for columns of events (`--map`), such as `{"timestamp": "created_at"}`;
+            `body` is the field, or the end of the prefix, with a log that stands inside of another one.
         strict: raise an error for the first invalid event, instead of counting it as rejected.
         session_gap: of access logs: the pause of a client, in seconds, after which another session begins.
         view: what answers questions: `events`, `runs` (turbo's run summaries), or `auto`: events if there are any.
@@ -49,7 +49,7 @@ def load(
     require_choice("format", format, FORMATS)
     require_choice("view", view, get_args(View))
     for name in columns or {}:
-        require_choice("columns", name, FIELD_NAMES)
+        require_choice("columns", name, MAPPED_NAMES)
     reading = ReadOptions(format, dict(columns or {}), strict, session_gap)
     if into is None:
         return _open(names, reading, view)

@@ -1,7 +1,9 @@
 """Loads log files into an archive: each content once, and each file completely or not at all."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from analyzer.archive import merge, rejects
@@ -12,10 +14,11 @@ from analyzer.archive.staging import ReadOptions, Stager
 from analyzer.errors import InputError, Message, NotALogError, Option, UnreadableError, unreadable_error
 from analyzer.readers.access import SESSION_PREFIX
 from analyzer.readers.documents import DocumentReader, parse_document
-from analyzer.readers.formats import DERIVED_FORMATS_SQL, FORMATS, HEAD_BYTES, detect_format, logged_keys
+from analyzer.readers.formats import DERIVED_FORMATS_SQL, FORMATS, HEAD_BYTES, detect_format, find_wrapped, logged_keys
 from analyzer.readers.item import CUT_OFF
 from analyzer.readers.source import LogFile
 from analyzer.readers.stream import Stream
+from analyzer.readers.wrapped import Unwrapper
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -118,7 +121,9 @@ class Loader:
     def _load_file(self, file: LogFile) -> FileReport | None:
         """Stage a file for the batch; return its report, or None for a file that is skipped."""
         try:
-            stream = Stream(file.path)
+            stream, unwrapper = Stream(file.path), Unwrapper(self._options.body_place or "")
+            if self._options.body_place:
+                stream = self._unwrap(stream, unwrapper)
             head = stream.head(HEAD_BYTES)
             if not head and stream.damage:
                 raise UnreadableError(f"{file.name}: {stream.damage}, from its first byte; fetch the file again")
@@ -131,6 +136,8 @@ class Loader:
         except OSError as error:
             raise unreadable_error(file.name, error) from None
         report = FileReport(file.name, format_name, stream.compression, *content)
+        if unwrapper.others:
+            report.notes.append(f"lines without {self._options.body_place!r}: {unwrapper.others:,}")
         if report.digest in self._loaded:
             report.duplicate_of, report.read = self._loaded[report.digest]
             return report
@@ -145,15 +152,27 @@ class Loader:
             report.notes += self._missing_context_notes(head, file_id)
         return report
 
+    def _unwrap(self, stream: Stream, unwrapper: Unwrapper) -> Stream:
+        with NamedTemporaryFile(dir=self._workspace, delete=False) as file:
+            file.writelines(unwrapper.lines(stream.chunks()))
+        unwrapped = Stream(Path(file.name))
+        unwrapped.damage = stream.damage
+        return unwrapped
+
     def _skip(self, file: LogFile, head: bytes) -> None:
         """Note a file that is not an event log; raise NotALogError if the user named it rather than its directory."""
         if not file.named:
             self.load_result.skipped.append(file.name)
             return
+        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+            convert = f"iconv -f UTF-16 -t UTF-8 {file.name} > {file.name}.utf8"
+            raise NotALogError(f"{file.name}: UTF-16 text, which is not read; convert it: {convert}")
         start = head[:60].decode("utf-8", "replace").split("\n")[0]
-        nginx = " (nginx needs escape=json in log_format)" if b"\\x22" in head else ""
+        if place := find_wrapped(head):
+            wrapped = f"{file.name}: a log that stands inside of another one; "
+            raise NotALogError(wrapped, Option("columns", shlex.quote(f"body={place}")), " reaches it")
         raise NotALogError(
-            f"{file.name}: not an event log: it starts with {start!r}{nginx}; events have sessionId, source, event",
+            f"{file.name}: not an event log: it starts with {start!r}; events have sessionId, source, event",
             " and hash. Set ",
             Option("columns"),
             " if the keys have other names, or ",
@@ -212,7 +231,7 @@ class Loader:
         self._add_to_batch(report, file_id, sum(unknown_keys.values()), stream.damage)
 
     def _missing_column_notes(self, head: bytes) -> list[str]:
-        missing = [column for column in self._options.columns.values() if column.encode() not in head]
+        missing = [column for column in self._options.renamed if column.encode() not in head]
         return [Message(f"no {name} in its first lines, although ", Option("columns"), " maps it") for name in missing]
 
     def _missing_context_notes(self, head: bytes, file_id: int) -> Iterator[str]:

@@ -36,6 +36,8 @@ MIN_PIECE_BYTES = 1 << 22
 MAX_ITEM_BYTES = 1 << 23  # DuckDB holds several items in memory at once, for each thread
 TOO_LONG = f"longer than {MAX_ITEM_BYTES >> 20} MiB, which is not read"
 
+BODY = "body"  # in `columns`: where a wrapped log stands
+MAPPED_NAMES = (*FIELD_NAMES, BODY)
 _ENVELOPE_NAMES = {column.name for column in ENVELOPE_FIELDS}
 _CONTEXT_TYPE = "STRUCT(" + ", ".join(f'"{name}" JSON' for name in sorted(_ENVELOPE_NAMES)) + ")"
 
@@ -107,9 +109,14 @@ class ReadOptions:
         return [self.columns.get(name, name) for name in FIELD_NAMES]
 
     @property
+    def body_place(self) -> str | None:
+        """Where each line has the log that is read: a path into its JSON, or the end of a prefix."""
+        return self.columns.get(BODY)
+
+    @property
     def renamed(self) -> dict[str, str]:
         """The field names by the column names of `columns`."""
-        return {column: field_name for field_name, column in self.columns.items()}
+        return {column: field_name for field_name, column in self.columns.items() if field_name != BODY}
 
 
 class Stager:

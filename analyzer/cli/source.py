@@ -36,7 +36,8 @@ _OPTIONS = (
     _option("--from", "format", type=click.Choice(FORMAT_NAMES), help="Read every file as this format."),
     _option(
         "--map", "columns", multiple=True, metavar="COLUMN=THEIRS",
-        help="What the files call a column: --map timestamp=created_at. Repeatable.",
+        help="What the files call a column: --map timestamp=created_at. Repeatable. --map body=log unwraps a log that"
+             " stands in a field of another one, or behind a prefix.",
     ),
     _option("--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Write rejects to this NDJSON file."),
     _option("--strict", is_flag=True, help="Fail on the first reject."),
@@ -95,8 +96,9 @@ def source_options(metavar: str = "[SOURCE]...", help_text: str = SOURCE_HELP) -
 
 def _column_pair(text: str) -> tuple[str, str]:
     column, equals, theirs = text.partition("=")
-    if not equals or not theirs or column not in FIELD_NAMES:
-        raise UsageError(f"--map {text}: expected COLUMN=THEIRS, where COLUMN is one of {', '.join(FIELD_NAMES)}")
+    names = (*FIELD_NAMES, "body")
+    if not equals or not theirs or column not in names:
+        raise UsageError(f"--map {text}: expected COLUMN=THEIRS, where COLUMN is one of {', '.join(names)}")
     return column, theirs
 
 

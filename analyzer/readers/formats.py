@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import Any, Literal
 
-from analyzer.readers import access, array, delimited, documents, har, requests
+from analyzer.readers import access, array, delimited, documents, har, requests, wrapped
 from analyzer.readers.item import BOM, ItemReader, decoded_lines
 
 HEAD_BYTES = 1 << 20  # decompressed; enough for detection
@@ -203,6 +203,15 @@ IN_ARRIVAL_ORDER = tuple(entry.name for entry in FORMATS.values() if entry.in_ar
 DERIVED_FORMATS = tuple(entry.name for entry in FORMATS.values() if entry.is_derived)
 DERIVED_FORMATS_SQL = ", ".join(f"'{name}'" for name in DERIVED_FORMATS)
 DOCUMENT_FORMATS = tuple(entry.name for entry in FORMATS.values() if entry.document)  # they hold no events
+
+
+def find_wrapped(head: bytes) -> str | None:
+    """Return the place at which a file that starts with `head` has another log in each line; None if there is none."""
+    for place in wrapped.possible_places(Sample(head, {}).lines):
+        unwrapped = b"".join(wrapped.Unwrapper(place).lines(iter([head])))
+        if unwrapped.strip() and detect_format(unwrapped, {}):
+            return place
+    return None
 
 
 def logged_keys(head: bytes) -> list[str]:
