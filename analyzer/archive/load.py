@@ -13,7 +13,7 @@ from analyzer.archive.run_summaries import DocumentLoader
 from analyzer.archive.staging import ReadOptions, Stager
 from analyzer.errors import InputError, Message, NotALogError, Option, UnreadableError, unreadable_error
 from analyzer.readers.access import SESSION_PREFIX
-from analyzer.readers.documents import DocumentReader, parse_document
+from analyzer.readers.documents import DocumentReader, parse_documents
 from analyzer.readers.formats import DERIVED_FORMATS_SQL, FORMATS, HEAD_BYTES, detect_format, find_wrapped, logged_keys
 from analyzer.readers.item import CUT_OFF
 from analyzer.readers.source import LogFile
@@ -183,16 +183,23 @@ class Loader:
     def _load_document(
         self, document: DocumentReader, report: FileReport, stream: Stream, file_id: int
     ) -> FileReport | None:
-        """Add a run summary or artifact metadata to the batch; return None for the summary of a dry run."""
+        """Add run summaries or artifact metadata to the batch; return None for summaries of dry runs."""
+        records, line = list[dict[str, Any] | None](), 1
         try:
-            record = document(parse_document(b"".join(stream.chunks())))
+            for line, value in parse_documents(stream.chunks()):  # noqa: B007  (the error names it)
+                records.append(document(value))
         except UnreadableError as error:
-            raise UnreadableError(f"{report.name}: {error}") from None
-        if record is None:
+            failure = UnreadableError(f"{report.name}{f':{line}' if records else ''}: {error}")
+            if not records:
+                raise failure from None
+            self.load_result.errors.append(failure)  # the documents before it count
+        runs = [record for record in records if record is not None]
+        if not runs:
             self.load_result.dry_runs.append(report.name)
             return None
-        report.tasks = len(record.get("tasks", ()))
-        self._documents.add(file_id, record)
+        for record in runs:
+            report.tasks += len(record.get("tasks", ()))
+            self._documents.add(file_id, record)
         self._add_to_batch(report, file_id, 0, None)
         return report
 

@@ -6,11 +6,12 @@ Readers raise UnreadableError for an unsupported document; the caller adds the n
 import json
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from analyzer.errors import UnreadableError
-from analyzer.readers.item import BOM
+from analyzer.readers.array import Window
+from analyzer.readers.item import parse_strictly
 
 # Returns the archive's row for a parsed document; None if the document records no run (a dry run).
 DocumentReader = Callable[[Any], dict[str, Any] | None]
@@ -26,19 +27,32 @@ KINDS: dict[tuple[Any, Any], int] = {("HIT", "LOCAL"): 1, ("HIT", "REMOTE"): 6, 
 _FORCE = re.compile(r"(^|\s)--force(=true)?(\s|$)")
 
 
-def parse_document(data: bytes) -> Any:
-    """Return the JSON value of a document."""
-    try:
-        return json.loads(data.removeprefix(BOM))
-    except (ValueError, RecursionError) as error:
-        if "Extra data" in str(error):
-            raise UnreadableError("several JSON documents in one file; store each in its own file") from None
-        raise UnreadableError(f"not a complete JSON document ({error}); fetch the file again") from None
+def parse_documents(chunks: Iterator[bytes]) -> Iterator[tuple[int, Any]]:
+    """Yield (line, value) of each JSON document of a file: one, several in a row, or an array of them.
+
+    Raises:
+        UnreadableError: the next document is not complete, or too long; those before were yielded.
+    """
+    window = Window(chunks)
+    if window.peek() == "[":
+        window.advance(window.position + 1)
+    while window.peek(",") not in ("", "]"):
+        line, (text, problem) = window.line, window.take()
+        value = None
+        try:
+            value = None if problem else parse_strictly(text)
+        except ValueError as error:
+            problem = str(error)
+        if problem:
+            raise UnreadableError(f"not a complete JSON document ({problem}); fetch the file again")
+        yield line, value
 
 
 def read_run_summary(document: Any) -> dict[str, Any] | None:
     """Return a run with its tasks; None for a dry run."""
     try:
+        if document.get("version") == "0" or "executionSummary" in document:
+            raise UnreadableError("a run summary of turbo 1.8 (version 0), which is not read; turbo 1.9.9 or later is")
         execution = document.get("execution")
         return _run_row(document, execution) if execution else None
     except (AttributeError, KeyError, TypeError) as error:

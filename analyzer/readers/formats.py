@@ -99,8 +99,8 @@ def _is_har_document(value: Any) -> bool:
 
 def _is_run_summary(sample: Sample) -> bool:
     # The output of a dry run (`--dry=json`) matches too; its reader skips it.
-    is_object = sample.head.removeprefix(BOM).lstrip().startswith(b"{")
-    return is_object and b'"turboVersion"' in sample.head and any(key in sample.head for key in _RUN_SUMMARY_KEYS)
+    is_json = sample.head.removeprefix(BOM).lstrip().startswith((b"{", b"["))
+    return is_json and b'"turboVersion"' in sample.head and any(key in sample.head for key in _RUN_SUMMARY_KEYS)
 
 
 def _is_artifact_metadata(sample: Sample) -> bool:

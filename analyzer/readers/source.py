@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from analyzer.errors import UnreadableError, UsageError, unreadable_error
+from analyzer.readers.containers import is_container, unpack
 from analyzer.text import replace_surrogates
 
 ARCHIVE_MAGIC, ARCHIVE_MAGIC_OFFSET = b"DUCK", 8
@@ -54,7 +55,9 @@ def expand_sources(sources: Sequence[str], stdin: BinaryIO | None, workspace: Pa
     errors: list[UnreadableError] = []
     for source in sources:
         try:
-            files.extend(_expand(source, stdin, workspace))
+            # One by one: files found before an error count.
+            for file in _expand(source, stdin, workspace):
+                files.append(file)  # noqa: PERF402
         except UnreadableError as error:
             errors.append(error)
         except OSError as error:
@@ -72,16 +75,31 @@ def _expand(source: str, stdin: BinaryIO | None, workspace: Path) -> Iterator[Lo
         with path.open("rb") as pipe:
             yield _copy_stream(pipe, workspace, source)
     elif path.is_dir():
-        yield from (LogFile(file, replace_surrogates(str(file)), named=False) for file in _walk(path))
+        for file in _walk(path):
+            yield from _unpacked(LogFile(file, replace_surrogates(str(file)), named=False), workspace)
     elif path.exists():
-        yield LogFile(path, replace_surrogates(source), named=True)
+        yield from _unpacked(LogFile(path, replace_surrogates(source), named=True), workspace)
     elif glob.has_magic(source):
         names = sorted(filter(os.path.isfile, glob.iglob(source, recursive=True)))  # noqa: PTH207  (absolute patterns)
         if not names:
             raise UnreadableError(f"{source}: no file matches this pattern")
-        yield from (LogFile(Path(name), replace_surrogates(name), named=False) for name in names)
+        for name in names:
+            yield from _unpacked(LogFile(Path(name), replace_surrogates(name), named=False), workspace)
     else:
         raise UnreadableError(f"{source}: no such file or directory; name a log, a directory, a glob or - for stdin")
+
+
+def _unpacked(file: LogFile, workspace: Path) -> Iterator[LogFile]:
+    """Yield the file, or the files in it if it is a zip or tar."""
+    try:
+        is_packed = is_container(file.path)
+    except OSError:
+        is_packed = False  # reading it reports the error
+    if not is_packed:
+        yield file
+        return
+    for member, path in unpack(file.path, file.name, workspace):
+        yield LogFile(path, f"{file.name}/{replace_surrogates(member)}", named=False)
 
 
 def _walk(directory: Path) -> Iterator[Path]:

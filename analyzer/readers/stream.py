@@ -12,6 +12,7 @@ else:
     from backports.zstd import ZstdDecompressor, ZstdError
 
 READ_BYTES = 1 << 18
+MAX_PLAIN_BYTES = 1 << 22  # at once: a few bytes may unpack to gigabytes
 MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # bytes 2 to 4 of a frame without data; the first is 0x50 to 0x5f
 DECOMPRESSORS: dict[str, Callable[[], Any]] = {"gzip": lambda: zlib.decompressobj(wbits=31), "zstd": ZstdDecompressor}
@@ -76,12 +77,10 @@ class Stream:
                 if decompressor is None or decompressor.eof:
                     decompressor = DECOMPRESSORS[self.compression]()
                 try:
-                    plain = decompressor.decompress(rest)
+                    yield from _plain_pieces(decompressor, rest)
                 except (zlib.error, ZstdError) as error:
                     self.damage, self._damaged_at = f"its {self.compression} data is damaged ({error})", begin
                     return
-                if plain:
-                    yield plain
                 rest = decompressor.unused_data if decompressor.eof else b""
         if decompressor is None or not decompressor.eof:
             self.damage = f"its {self.compression} data is cut off"
@@ -95,3 +94,14 @@ class Stream:
                 for place in range(0, len(data), step):
                     yield begin, data[place : place + step]
                 begin += len(data)
+
+
+def _plain_pieces(decompressor: Any, data: bytes) -> Iterator[bytes]:
+    """Yield what `data` decompresses to, in pieces of at most `MAX_PLAIN_BYTES`."""
+    while True:
+        plain = decompressor.decompress(data, MAX_PLAIN_BYTES)
+        if plain:
+            yield plain
+        data = getattr(decompressor, "unconsumed_tail", b"")  # of zlib; Zstandard keeps its input
+        if decompressor.eof or (len(plain) < MAX_PLAIN_BYTES and not data):
+            return
