@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 CALENDAR_BUCKETS = ("day", "week", "month")
 
 
-def scan_relation(relation: str, key: str, step: int, connect: Callable[[], "DuckDBPyConnection"]) -> pl.LazyFrame:
-    """Return a relation as a lazy frame, read in windows of `step` values of its integer column `key`.
+def scan_relation(sql: str, table: str, step: int, connect: Callable[[], "DuckDBPyConnection"]) -> pl.LazyFrame:
+    """Return the rows of `sql`, one for each row of `table`, as a lazy frame that is read in windows of `step` rows.
 
-    Only the columns that the query needs are read, and no more windows than it asks for.
+    `sql` reads `{table}` where it reads the table. Only the columns that the query needs are read, and no more windows
+    than it asks for.
     """
+    window = f"(SELECT * FROM {table} WHERE rowid >= $start AND rowid < $end)"
+    rows = sql.replace("{table}", window)
 
     def batches(
         columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
         names = ", ".join(f'"{name}"' for name in columns) if columns else "*"
-        query = f"SELECT {names} FROM {relation} WHERE {key} >= $start AND {key} < $end"
+        query = f"SELECT {names} FROM ({rows})"
         with connect() as cursor:
-            for start in range(0, _maximum(cursor, relation, key) + 1, step):
+            for start in range(0, _last_row(cursor, table) + 1, step):
                 frame = pl.DataFrame(cursor.sql(query, params={"start": start, "end": start + step}))
                 # Polars' contract for sources: `n_rows` counts rows before the predicate.
                 if n_rows is not None:
@@ -38,14 +41,14 @@ def scan_relation(relation: str, key: str, step: int, connect: Callable[[], "Duc
                     return
 
     with connect() as cursor:
-        schema = pl.DataFrame(cursor.sql(f"FROM {relation} LIMIT 0")).schema
-    return register_io_source(batches, schema=schema, is_pure=True, explain_name=f"analyzer {relation}")
+        schema = pl.DataFrame(cursor.sql(rows, params={"start": 0, "end": 0})).schema
+    return register_io_source(batches, schema=schema, is_pure=True, explain_name=f"analyzer {table}")
 
 
-def _maximum(connection: "DuckDBPyConnection", relation: str, key: str) -> int:
-    """Return the largest value of `key`, or -1 where the relation is empty."""
-    ((maximum,),) = connection.execute(f"SELECT max({key}) FROM {relation}").fetchall()
-    return -1 if maximum is None else int(maximum)
+def _last_row(connection: "DuckDBPyConnection", table: str) -> int:
+    """Return the number of the last row, or -1 where the table is empty."""
+    ((last,),) = connection.execute(f"SELECT max(rowid) FROM {table}").fetchall()
+    return -1 if last is None else int(last)
 
 
 def with_bucket_types(frame: pl.DataFrame, tz: str) -> pl.DataFrame:

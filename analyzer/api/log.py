@@ -12,6 +12,7 @@ import polars as pl
 from analyzer.api.filters import Filters, as_tuple, selection_of
 from analyzer.api.frames import report_table, scan_relation, with_bucket_types
 from analyzer.api.lifetime import LogHandle
+from analyzer.archive.schema import NAMED_EVENTS, NAMED_LOOKUPS
 from analyzer.archive.selection import View
 from analyzer.errors import Option, UsageError
 from analyzer.questions.compare import compare
@@ -25,9 +26,7 @@ from analyzer.questions.sessions import one_session, sessions
 from analyzer.questions.sql import prepare_query
 from analyzer.questions.stats import stats
 
-# Lazy frames read the log in batches: this many positions in files, or sessions with all their lookups.
-EVENTS_PER_BATCH = 1_000_000
-SESSIONS_PER_BATCH = 20_000
+ROWS_PER_BATCH = 500_000  # that lazy frames read at once
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -318,7 +317,8 @@ class Log:
         Raises:
             UsageError: the log is closed; also when the frame is collected.
         """
-        return scan_relation("events", "position", EVENTS_PER_BATCH, self._handle.cursor)
+        sql = NAMED_EVENTS.format(more_columns="", event="{table}")
+        return scan_relation(sql, self._table("event"), ROWS_PER_BATCH, self._handle.cursor)
 
     def lookups(self) -> pl.LazyFrame:
         """Return all lookups as a lazy frame, read from the log while it is collected: it may be larger than memory.
@@ -336,8 +336,13 @@ class Log:
         ...     log.lookups().select((pl.col("outcome") != "miss").mean().round(2)).collect().item()
         0.87
         """
-        frame = scan_relation("lookups", "session_id", SESSIONS_PER_BATCH, self._handle.cursor)
+        sql = NAMED_LOOKUPS.format(lookup="{table}")
+        frame = scan_relation(sql, self._table("lookup"), ROWS_PER_BATCH, self._handle.cursor)
         return frame.drop("kinds", "session_id", "hash_id")
+
+    def _table(self, name: str) -> str:
+        """Return the name of a table of the view that answers questions."""
+        return name if self._handle.log().view == "runs" else f"store.{name}"
 
     def _answer(self, report: Report, cost_per_minute: float | None, table: str | None) -> pl.DataFrame:
         self._remember(report)

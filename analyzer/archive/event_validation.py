@@ -7,13 +7,14 @@ NULL where it is absent or null, and these columns:
     problem             why the reader found no event here, or NULL
     text                the JSON text of the event
     display_text        the text that a reject shows
+    is_too_long         whether `text` is longer than an event may be
     may_have_more_keys  whether `text` may hold anything beside the fields
 
 JSON text is a string if it is `< '#'`: strings start with a quote, and all other JSON values with a greater character.
 """
 
 from analyzer.event import MAX_CI_LENGTH
-from analyzer.readers.item import MAX_DEPTH, MAX_REJECT_CHARS, TOO_DEEP
+from analyzer.readers.item import MAX_DEPTH, MAX_REJECT_CHARS, TOO_DEEP, TOO_LONG
 
 # Validated rows of a batch of files, one for each raw row and in their order; `kind` is NULL where it is rejected. The
 # columns from `session` to `interactive` are JSON text. The keys are hashes of that text, to join by within a load.
@@ -90,7 +91,8 @@ AND CASE WHEN status IS NOT NULL THEN regexp_full_match(status, '\\d{{1,9}}') EL
 
 _VALIDATED = f"""
 SELECT *, CASE WHEN problem IS NULL AND key_issues.duplicate IS NULL AND key_issues.not_json IS NOT TRUE
-                    AND key_issues.too_deep IS NOT TRUE AND {_VALID} THEN parsed_kind END AS kind
+                    AND key_issues.too_deep IS NOT TRUE AND NOT is_too_long
+                    AND {_VALID} THEN parsed_kind END AS kind
 FROM ({_KEYS_CHECKED})
 """
 
@@ -109,7 +111,7 @@ _REASON = f"""
        CASE WHEN problem IS NOT NULL THEN problem
             WHEN key_issues.duplicate IS NOT NULL THEN 'duplicate key "' || key_issues.duplicate || '"'
             WHEN key_issues.not_json AND isfinite(duration_ms) IS NOT FALSE THEN 'not JSON'
-            WHEN key_issues.too_deep THEN '{TOO_DEEP}'
+            WHEN is_too_long THEN '{TOO_LONG}' WHEN key_issues.too_deep THEN '{TOO_DEEP}'
             WHEN text IS NOT NULL AND json_type(text::JSON) <> 'OBJECT' THEN 'not a JSON object'
             {_check_required("sessionId")} {_check_required("hash")}
             WHEN source IS NULL THEN 'source is missing'

@@ -78,22 +78,24 @@ JOIN store.context c ON c.id = e.context_id
 JOIN store.file f ON f.id = e.file_id
 """
 
-# The views over `{schema}.event` and `{schema}.lookup`, which are the archive's tables or temporary ones.
-EVENT_VIEWS = f"""
-CREATE {{view}} events AS {NAMED_EVENTS.format(more_columns="", event="{schema}.event")};
-
-CREATE {{view}} lookups AS
+NAMED_LOOKUPS = """
 SELECT s.session, h.hash,
        CASE WHEN is_local_hit(l.kinds) THEN 'local_hit' WHEN is_remote_hit(l.kinds) THEN 'remote_hit' ELSE 'miss'
             END AS outcome,
        is_local_only_miss(l.kinds) AS local_only_miss, l.duration_ms,
        l.first_at, l.last_at, c.team_id, c.slug, c.team, c.ci, c.interactive, n.task, n.package, l.events, l.kinds,
        l.session_id, l.hash_id
-FROM {{schema}}.lookup l
+FROM {lookup} l
 JOIN store.session s ON s.id = l.session_id
 JOIN store.hash h ON h.id = l.hash_id
 JOIN store.context c ON c.id = l.context_id
-LEFT JOIN store.name n ON n.hash_id = l.hash_id;
+LEFT JOIN store.name n ON n.hash_id = l.hash_id
+"""
+
+# The views over `{schema}.event` and `{schema}.lookup`, which are the archive's tables or temporary ones.
+EVENT_VIEWS = f"""
+CREATE {{view}} events AS {NAMED_EVENTS.format(more_columns="", event="{schema}.event")};
+CREATE {{view}} lookups AS {NAMED_LOOKUPS.format(lookup="{schema}.lookup")};
 """
 
 VIEWS = f"""

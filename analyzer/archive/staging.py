@@ -21,9 +21,11 @@ from analyzer.readers.formats import FORMATS
 from analyzer.readers.item import (
     BOM,
     CUT_OFF,
+    MAX_ITEM_BYTES,
     MAX_REJECT_CHARS,
     NOT_UTF8,
     OTHER_TRAFFIC,
+    TOO_LONG,
     Item,
     ReaderOptions,
     decoded_lines,
@@ -33,8 +35,6 @@ from analyzer.text import replace_surrogates
 from analyzer.validation import require_number, require_utf8
 
 MIN_PIECE_BYTES = 1 << 22
-MAX_ITEM_BYTES = 1 << 23  # DuckDB holds several items in memory at once, for each thread
-TOO_LONG = f"longer than {MAX_ITEM_BYTES >> 20} MiB, which is not read"
 
 BODY = "body"  # in `columns`: where a wrapped log stands
 MAPPED_NAMES = (*FIELD_NAMES, BODY)
@@ -61,7 +61,7 @@ FROM (SELECT *, CASE WHEN problem IS NULL THEN try_cast(text AS JSON) END AS jso
 
 # DuckDB may write a fractional number longer than it is in the file (1e3 as 1000.0): then the length proves nothing.
 _FROM_JSON = """
-SELECT line, item, problem, text, display_text, {fields},
+SELECT line, item, problem, text, display_text, {fields}, strlen(text) > {max_bytes} AS is_too_long,
        strlen(text) <> {compact_bytes} OR contains(duration, '.') OR (timestamp >= '#' AND contains(timestamp, '.'))
            AS may_have_more_keys
 FROM (SELECT *, json_transform(json, $structure) AS record FROM ({source}))
@@ -69,7 +69,7 @@ FROM (SELECT *, json_transform(json, $structure) AS record FROM ({source}))
 
 _PARQUET = """
 SELECT file_row_number + 1 AS line, 1::BIGINT AS item, NULL::VARCHAR AS problem, to_json(row)::VARCHAR AS text,
-       to_json(row)::VARCHAR AS display_text, {fields}, false AS may_have_more_keys
+       to_json(row)::VARCHAR AS display_text, {fields}, false AS is_too_long, false AS may_have_more_keys
 FROM read_parquet($path, file_row_number=true, hive_partitioning=false) AS row
 """
 
@@ -225,7 +225,10 @@ def _json_rows(source: str, keys: Iterable[str]) -> str:
         members.append(f"coalesce(strlen({value}::VARCHAR) + {len(key.encode()) + 4}, 0)")
     # If the text is exactly as long as its known members written without white space, it has no other key, and the slow
     # search for unknown keys is skipped. The braces add one, as the last member has no comma.
-    return _FROM_JSON.format(source=source, fields=", ".join(fields), compact_bytes=f"(1 + {' + '.join(members)})")
+    compact_bytes = f"(1 + {' + '.join(members)})"
+    return _FROM_JSON.format(
+        source=source, fields=", ".join(fields), compact_bytes=compact_bytes, max_bytes=MAX_ITEM_BYTES
+    )  # fmt: skip
 
 
 def _parquet_rows(columns: Mapping[str, str], floats: Collection[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 BOM = b"\xef\xbb\xbf"
 WHITESPACE = " \t\r\n"  # of JSON; `str.strip()` without it would also remove characters that JSON does not allow
 MAX_LINE_BYTES = 1 << 26  # only the beginning of a longer line is read
+MAX_ITEM_BYTES = 1 << 20  # of an event: DuckDB holds several in memory at once, for each thread
 MAX_DEPTH = 200  # of nested JSON objects and arrays, well below the limit of Python's parser
 MAX_REJECT_CHARS = 200  # the text of a reject is shortened to this
 
@@ -15,6 +16,7 @@ OTHER_TRAFFIC = "other traffic"  # the problem of an item that is no reject: a l
 CUT_OFF = "cut off: the file ends inside this item"
 NOT_JSON = "not JSON"
 NOT_UTF8 = "not valid UTF-8"
+TOO_LONG = f"longer than {MAX_ITEM_BYTES >> 20} MiB, which is not read"
 TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep, which is not read"
 
 _DECODER = json.JSONDecoder()

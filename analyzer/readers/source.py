@@ -2,6 +2,7 @@
 
 import glob
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -115,11 +116,23 @@ def _raise_unreadable(error: OSError) -> None:
     raise UnreadableError(f"{error.filename}: {error.strerror}; check its permissions")
 
 
+def _is_endless(stream: BinaryIO) -> bool:
+    """Return whether a stream is a device such as /dev/zero, not a terminal or /dev/null."""
+    try:
+        status = os.fstat(stream.fileno())
+        is_null = os.path.samestat(status, Path(os.devnull).stat())
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISCHR(status.st_mode) and not stream.isatty() and not is_null
+
+
 def _copy_stream(stream: BinaryIO, workspace: Path, name: str) -> LogFile:
     """Copy a stream into a file: a log is read several times."""
     import shutil  # noqa: PLC0415  (4 ms with the next, and rarely needed)
     import tempfile  # noqa: PLC0415
 
+    if _is_endless(stream):
+        raise UnreadableError(f"{name}: a device that may never end; name a file or a pipe")
     with tempfile.NamedTemporaryFile(dir=workspace, delete=False) as file:
         shutil.copyfileobj(stream, file)
     return LogFile(Path(file.name), name, named=True)

@@ -110,8 +110,7 @@ def _notes(log: analyzer.Log) -> list[str]:
 
 
 def test_lazy_frames_stream_the_whole_log(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analyzer.api.log.EVENTS_PER_BATCH", 1000)
-    monkeypatch.setattr("analyzer.api.log.SESSIONS_PER_BATCH", 77)
+    monkeypatch.setattr("analyzer.api.log.ROWS_PER_BATCH", 1000)
     with analyzer.load(archive) as log:
         for name, lazy in (("events", log.events()), ("lookups", log.lookups())):
             whole = log.sql(f"FROM {name}")
@@ -130,7 +129,7 @@ def test_lazy_frames_read_no_more_than_is_asked(archive: Path, monkeypatch: pyte
 
     read: list[int] = []
     real = frames.pl.DataFrame
-    monkeypatch.setattr("analyzer.api.log.EVENTS_PER_BATCH", 1000)
+    monkeypatch.setattr("analyzer.api.log.ROWS_PER_BATCH", 1000)
     with analyzer.load(archive) as log:
         lazy = log.events()
         monkeypatch.setattr(frames.pl, "DataFrame", lambda relation: read.append(1) or real(relation))

@@ -34,3 +34,14 @@ def test_without_streams_files_are_written(log: Any, tmp_path: Path, streams: st
     assert shell(streams, "load", path, "--into", archive, "--verbose")[0] == (1 if ">&-" in streams.split() else 0)
     assert shell(streams, "stats", archive, "-o", out) == (0, "")
     assert out.read_text().startswith("events,lookups")
+
+
+@pytest.mark.parametrize("source", ["/dev/zero", "- < /dev/zero", "/dev/urandom"])
+def test_a_device_that_never_ends_is_refused(source: str) -> None:
+    command = f"{sys.executable} -m analyzer stats {source}"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, "a device that may never end; name a file or a pipe" in done.stderr) == (3, True)
+
+
+def test_an_empty_device_is_an_empty_log(log: Any) -> None:
+    assert shell("", "stats", "/dev/null")[0] == 0

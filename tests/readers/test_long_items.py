@@ -89,7 +89,18 @@ def test_an_entry_that_is_too_long_is_one_reject_if_it_may_report_events(
 def test_a_long_item_of_an_array_is_one_item(indent: int | None, log: Any, cli: Cli) -> None:
     events = [event(hash="a"), event(hash="b" * 3_000_000), {**event(hash="c"), "more": [FILLERS["base64"]]}, event()]
     result = cli("stats", log(json.dumps(events, indent=indent)), "--format", "json")
-    assert (result.json["input"]["kept"], result.json["input"]["rejected"]) == (4, 0)
+    assert (result.json["input"]["kept"], result.json["input"]["rejected"]) == (2, 2)
+    assert result.err.count("longer than 1 MiB, which is not read") == 2
+    lines = cli("stats", log(ndjson(events)), "--format", "json")
+    assert (lines.json["input"], lines.err.count("longer than 1 MiB")) == (result.json["input"], 2)
+
+
+def test_a_line_of_many_nested_objects_is_a_reject(log: Any, cli: Cli) -> None:
+    """It takes more memory than the database may use."""
+    deep = event(hash="deep") | {"x": [{"a": {"b": {}}}] * 300_000}
+    for text in (ndjson([event(), deep, event(hash="h2")]), json.dumps([event(), deep, event(hash="h2")])):
+        result = cli("stats", log(text), "--format", "json")
+        assert (result.json["input"]["kept"], result.json["input"]["rejected"]) == (2, 1), result.err
 
 
 OPTIONS = ReaderOptions({}, 600)
@@ -175,7 +186,7 @@ def test_an_item_that_is_too_long_is_a_reject_and_the_rest_is_loaded(kind: str, 
             result = cli("stats", path, *options, "--rejects", path.with_name("r"), "--force", "--format", "json")
             assert (result.code, result.json["input"]["kept"]) == (0, 2), result.err
             found = [json.loads(line) for line in path.with_name("r").read_text().splitlines()]
-            assert {one["reason"] for one in found} <= {"longer than 8 MiB, which is not read", "not JSON"}
+            assert {one["reason"] for one in found} <= {"longer than 1 MiB, which is not read", "not JSON"}
             assert all(len(one["text"]) <= 200 for one in found)
             assert len(found) == result.json["input"]["rejected"] > 0
 
