@@ -43,5 +43,5 @@ def test_a_device_that_never_ends_is_refused(source: str) -> None:
     assert (done.returncode, "a device that may never end; name a file or a pipe" in done.stderr) == (3, True)
 
 
-def test_an_empty_device_is_an_empty_log(log: Any) -> None:
+def test_an_empty_device_is_an_empty_log() -> None:
     assert shell("", "stats", "/dev/null")[0] == 0
