@@ -170,7 +170,7 @@ class _Sessions:
         now = (session.last_seconds if session else 0.0) if seconds is None else seconds
         if session is None or now - session.last_seconds > self._gap_seconds or hash_ in session.hashes:
             # A digest instead of the address, which is personal data.
-            key = hashlib.sha256(f"{client}\0{team}\0{now}\0{hash_}".encode()).hexdigest()
+            key = hashlib.sha256(f"{client}\0{team}\0{now}\0{hash_}".encode("utf-8", "replace")).hexdigest()
             session = _Session(f"{SESSION_PREFIX}{key[:16]}", now)
             self._sessions[client, team] = session
         session.hashes.add(hash_)

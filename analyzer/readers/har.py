@@ -13,6 +13,8 @@ from analyzer.readers.item import CUT_OFF, NOT_JSON, OTHER_TRAFFIC, Item, Reader
 
 _METHOD_AND_URL = re.compile(r'"method"\s*:\s*"[A-Z]+"\s*,\s*"url"\s*:\s*"[^"\\]*"')
 HAR_START = re.compile(r'\{\s*"log"\s*:')
+# The keys that an entry may begin with; no object inside of an entry begins with one of them.
+_NEXT_ENTRY = re.compile(r',\s*(?=\{\s*"(startedDateTime|pageref|connection|serverIPAddress|request|cache|_\w+)"\s*:)')
 ENTRIES = re.compile(r'"entries"\s*:\s*\[')
 _ENTRIES_OR_HAR = re.compile(rf"{ENTRIES.pattern}|(?={HAR_START.pattern})")  # where reading resumes after damage
 
@@ -20,7 +22,7 @@ TEXT_OUTSIDE_HAR = "text outside the HAR"
 
 
 class _DamageError(Exception):
-    """The structure around the entries is damaged; the message is the problem."""
+    """The structure around the entries is damaged; the message is the problem, if it is not reported yet."""
 
 
 def read_har(chunks: Iterator[bytes], _options: ReaderOptions) -> Iterator[Item]:
@@ -36,7 +38,8 @@ def _items(window: Window) -> Iterator[Item]:
             try:
                 yield from _document_items(window)
             except _DamageError as damage:
-                yield Item(line if is_first else window.line, None, "", problem=str(damage))
+                if damage.args:
+                    yield Item(line if is_first else window.line, None, "", problem=str(damage))
                 yield from _later_entries(window)
         else:
             text = window.take()[0] if character in '{["' else window.take_line()
@@ -52,7 +55,8 @@ def _later_entries(window: Window) -> Iterator[Item]:
         try:
             yield from _entries_items(window)
         except _DamageError as damage:
-            yield Item(window.line, None, "", problem=str(damage))
+            if damage.args:
+                yield Item(window.line, None, "", problem=str(damage))
     window.advance(len(window.text))
 
 
@@ -106,8 +110,15 @@ def _entries_items(window: Window) -> Iterator[Item]:
             yield from _entry_items(line, text)
             continue
         redacted = _redacted(text)
+        if problem != TOO_LONG:
+            # The broken entry goes on to where the next one begins: objects in between are parts of it.
+            has_next = window.seek(_NEXT_ENTRY)
+            is_cut = not has_next and not window.text.rstrip().endswith("}")
+            yield Item(line, None, redacted, problem=CUT_OFF if is_cut else NOT_JSON)
+            if not has_next:
+                raise _DamageError
         # A transfer of an artifact that is too long to read loses no events, and is not a reject.
-        if problem != TOO_LONG or not redacted or requests.EVENTS_PATH in redacted:
+        elif not redacted or requests.EVENTS_PATH in redacted:
             yield Item(line, None, redacted, problem=problem)
         else:
             yield Item(line, None, "", problem=OTHER_TRAFFIC)

@@ -170,3 +170,19 @@ def test_damage_before_the_entries_costs_no_entry(cli: Cli, log: Any) -> None:
     text = json.dumps(har_of(entry(event(hash="a")), creator={})).replace('"version": "1.2",', '"version": 1.2.3,')
     result = cli("stats", log(text, "log.har"), "--format", "json")
     assert (result.json["input"]["kept"], result.json["input"]["rejected"]) == (1, 1)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.55, 0.9])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_har_that_is_cut_off_is_named(share: float, indent: int | None, cli: Cli, log: Any) -> None:
+    entries = [entry(event(hash=f"h{n}")) for n in range(20)]
+    for one in entries:
+        one["request"]["headers"] = [{"name": "a", "value": "b"}, {"name": "c", "value": "d"}]
+    text = json.dumps(har_of(*entries), indent=indent)
+    cut = text[: text.index("startedDateTime", int(len(text) * share)) + 120]
+    path = log(cut, "log.har")
+    result = cli("stats", path, "--format", "json")
+    assert (result.json["input"]["kept"], result.json["input"]["rejected"]) == (cut.count("startedDateTime") - 1, 1)
+    assert "it ends in the middle of an item" in result.err
+    findings = {row["finding"] for row in report_of(cli, "doctor", path).table("findings")}
+    assert "cut_files" in findings

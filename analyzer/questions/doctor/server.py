@@ -51,8 +51,8 @@ FROM outages JOIN numbered ON offline AND first_at BETWEEN since AND until
 GROUP BY since, until ORDER BY since
 """,
     what="from {2} to {3} UTC, {0:,} local misses of {1:,} sessions were not looked up in the remote cache (team: {4})",
-    remedy="the remote cache was unreachable, or a token had expired: check the server's log of that time, and exclude"
-    " it when you compare hit rates",
+    remedy="the remote cache was unreachable, it limited the rate of requests (429 on artifacts), or a token had"
+    " expired: check the server's log of that time, and exclude it when you compare hit rates",
     options=(Option("since"), Option("until")),
 )
 
