@@ -8,6 +8,7 @@ from typing import get_args
 from analyzer.api.filters import require_sources
 from analyzer.api.lifetime import LogHandle
 from analyzer.api.log import Log
+from analyzer.archive.database import database_errors
 from analyzer.archive.open_log import LoadObserver, OpenLog, load_into, open_log
 from analyzer.archive.selection import View
 from analyzer.archive.staging import MAPPED_NAMES, ReadOptions
@@ -18,6 +19,7 @@ from analyzer.readers.source import is_archive
 from analyzer.validation import require_choice
 
 
+@database_errors()
 def load(
     *sources: str | Path, into: str | Path | None = None, format: str | None = None,  # noqa: A002  (the option's name)
     columns: Mapping[str, str] | None = None, strict: bool = False, view: View = "auto",

@@ -12,6 +12,7 @@ import polars as pl
 from analyzer.api.filters import Filters, as_tuple, selection_of
 from analyzer.api.frames import report_table, scan_relation, with_bucket_types
 from analyzer.api.lifetime import LogHandle
+from analyzer.archive.database import database_errors
 from analyzer.archive.schema import NAMED_EVENTS, NAMED_LOOKUPS
 from analyzer.archive.selection import View
 from analyzer.errors import Option, UsageError
@@ -43,7 +44,8 @@ def _question(method: "Callable[Concatenate[Log, P], R]") -> "Callable[Concatena
             for handle in sorted(handles, key=id):
                 locks.enter_context(handle.lock)
                 locks.callback(handle.drop_selections)
-            return method(log, *args, **kwargs)
+            with database_errors():
+                return method(log, *args, **kwargs)
 
     return locked
 

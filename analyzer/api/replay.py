@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Unpack
 
 from analyzer.api.filters import Filters, require_sources, selection_of
+from analyzer.archive.database import database_errors
 from analyzer.archive.open_log import LoadObserver, open_log
 from analyzer.archive.staging import ReadOptions
 from analyzer.errors import Option, UsageError
@@ -39,6 +40,7 @@ class Outcome:
     notes: Sequence[str] = ()
 
 
+@database_errors()
 def replay(
     *sources: str | Path,
     api: str,

@@ -26,6 +26,20 @@ ROWS_PER_GROUP = 65_536  # of a Parquet file; a group is held in memory until it
 
 
 @contextmanager
+def database_errors() -> Iterator[None]:
+    """Convert errors of the database that nothing else handles, such as a full disk, to ArchiveError."""
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise KeyboardInterrupt from None
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise ArchiveError(
+            f"the database failed: {reason}; free memory or disk space, or load the logs again"
+        ) from None
+
+
+@contextmanager
 def interrupted_by_signals(connection: DuckDBPyConnection, *, exit_on_second: bool = False) -> Iterator[None]:
     """Interrupt the connection on Ctrl-C; with `exit_on_second`, a second Ctrl-C ends the process.
 

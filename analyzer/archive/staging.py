@@ -129,7 +129,21 @@ class Stager:
         self._json_parameters = {"structure": structure, "known_keys": [*self._columns, *DERIVED_FIELDS]}
 
     def stage(self, report: FileReport, stream: Stream, plain: Stream, file_id: int) -> None:
-        """Stage all events of a file. `plain` is the stream in the form that DuckDB reads (see `plain_stream`)."""
+        """Stage all events of a file. `plain` is the stream in the form that DuckDB reads (see `plain_stream`).
+
+        Raises:
+            UnreadableError: the database failed on this file, of which nothing is staged.
+        """
+        try:
+            self._stage(report, stream, plain, file_id)
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error as error:
+            self._connection.execute("DELETE FROM staged WHERE file_id = $file_id", {"file_id": file_id})
+            reason = str(error).splitlines()[0]
+            raise UnreadableError(f"{report.name}: the database failed ({reason}); split or repair the file") from None
+
+    def _stage(self, report: FileReport, stream: Stream, plain: Stream, file_id: int) -> None:
         format_ = FORMATS[report.format]
         if format_.items:
             options = ReaderOptions(self._options.renamed, self._options.session_gap_seconds)
@@ -157,16 +171,15 @@ class Stager:
         return Stream(Path(file.name))
 
     def read_lines(self, sql: str, plain: Stream, parameters: dict[str, Any]) -> bool:
-        """Execute `sql` over the `{raw}` rows of NDJSON; return False if its lines are too long for DuckDB."""
+        """Execute `sql` over the `{raw}` rows of NDJSON; return False if DuckDB cannot read the file."""
         file = {"path": self._literal_path(plain.path), "compression": plain.compression}
         try:
             rows = _json_rows(_LINES, self._columns)
             self._connection.execute(sql.replace("{raw}", rows), file | self._json_parameters | parameters)
-        except duckdb.OutOfMemoryException:
-            return False
-        except duckdb.InvalidInputException as error:
-            if "maximum_object_size" not in str(error):
-                raise
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error:
+            # Such as lines that are too long, or that take too much memory. The reader in Python takes one at a time.
             return False
         return True
 

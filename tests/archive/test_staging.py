@@ -10,6 +10,7 @@ import duckdb
 import pytest
 from conftest import Cli, event, ndjson
 
+import analyzer
 from analyzer.archive import database, staging
 
 QUERIES = (
@@ -140,3 +141,30 @@ def test_lines_that_fill_the_memory_are_read_in_pieces(
     assert [reject[:3] for reject in rejects] == [(8, 1, "not JSON")]
     assert files == [(100, 99, 1, 99)]
     assert calls
+
+
+@pytest.mark.parametrize("name", ["bad.ndjson", "bad.csv"])
+def test_a_database_error_costs_one_file_alone(name: str, log: Any, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database fails after it has staged events of the file; such as with a full disk."""
+    content = ndjson([event()]) if name == "bad.ndjson" else "sessionId,source,event,hash\ns,LOCAL,HIT,h\n"
+    bad, good = log(content, name), log([event(hash="h2")], "good.ndjson")
+    stage = staging.Stager._stage  # noqa: SLF001  (the place where the database may fail)
+
+    def failing(self: Any, report: Any, *arguments: Any) -> None:
+        stage(self, report, *arguments)
+        if report.name == str(bad):
+            raise duckdb.IOException("IO Error: no space left")
+
+    monkeypatch.setattr(staging.Stager, "_stage", failing)
+    result = cli("stats", bad, good, "--by", "hash", "--format", "json")
+    assert (result.code, f"{bad}: the database failed (IO Error: no space left)" in result.err) == (3, True)
+    assert [row["hash"] for row in result.table("by_hash")] == ["h2"]
+    with pytest.raises(analyzer.InputError, match="the database failed"):
+        analyzer.load(bad)
+
+
+def test_python_users_get_no_error_of_the_database(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with analyzer.load(log([event()])) as opened:
+        monkeypatch.setattr("analyzer.questions.stats.COVERED_PERIOD", "SELECT error('no space left') FROM {selected}")
+        with pytest.raises(analyzer.ArchiveError, match=r"^the database failed: .*no space left"):
+            opened.stats(by="day")
