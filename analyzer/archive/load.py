@@ -10,7 +10,7 @@ from analyzer.archive import merge, rejects
 from analyzer.archive.accounting import FileReport, LoadResult
 from analyzer.archive.event_validation import STAGED
 from analyzer.archive.run_summaries import DocumentLoader
-from analyzer.archive.staging import ReadOptions, Stager
+from analyzer.archive.staging import NEW_UPLOADS, ReadOptions, Stager
 from analyzer.errors import InputError, Message, NotALogError, Option, UnreadableError, unreadable_error
 from analyzer.readers.access import SESSION_PREFIX
 from analyzer.readers.documents import DocumentReader, parse_documents
@@ -47,6 +47,13 @@ DELETE FROM store.lookup WHERE session_id IN (FROM covered);
 DELETE FROM store.event WHERE session_id IN (FROM covered);
 DELETE FROM store.session_summary WHERE session_id IN (FROM covered);
 DROP TABLE covered;
+"""
+
+MERGE_UPLOADS = """
+INSERT INTO store.hash
+SELECT (SELECT coalesce(max(id), 0) FROM store.hash) + row_number() OVER (ORDER BY hash), hash
+FROM (SELECT hash FROM new_upload EXCEPT SELECT hash FROM store.hash);
+INSERT INTO store.upload SELECT h.id, team, uploaded_at FROM new_upload JOIN store.hash h USING (hash);
 """
 
 INSERT_FILES = """
@@ -99,7 +106,9 @@ class Loader:
 
     def _start_batch(self) -> None:
         self._batch_events, self._new_files = 0, list[dict[str, Any]]()
-        self.connection.execute(f"SET VARIABLE first_file_id = {self.next_id}; {STAGED} {rejects.NEW_REJECTS}")
+        self.connection.execute(
+            f"SET VARIABLE first_file_id = {self.next_id}; {STAGED} {rejects.NEW_REJECTS} {NEW_UPLOADS}"
+        )
 
     def _merge_batch(self) -> None:
         # Files and their events are one transaction, so a load that is killed can simply be run again.
@@ -107,9 +116,10 @@ class Loader:
         if self._new_files:
             self.connection.execute(INSERT_FILES, {"files": self._new_files})
         self.connection.execute(self.merge_sql)
+        self.connection.execute(MERGE_UPLOADS)
         self.load_result.duplicate_runs += self._documents.merge()
         self.connection.execute("COMMIT")
-        self.connection.execute("DROP TABLE staged; DROP TABLE new_reject")
+        self.connection.execute("DROP TABLE staged; DROP TABLE new_reject; DROP TABLE new_upload")
 
     def _remove_covered_sessions(self) -> None:
         """Remove lookups derived from access logs where events report the same team and time."""

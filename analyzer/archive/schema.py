@@ -10,14 +10,14 @@ that hit in both caches `is_local_hit`, although it also `had_remote_hit`.
 `known_sum` adds up times over the rows that count, where they are known. It is 0 if no row counts, but null if rows
 count and none of their times is known: an unknown time is never 0.
 
-`run` and `task` hold turbo's run summaries, a second view of the same lookups that is never added to the events.
-`match` links runs to sessions; `name` gives the task of a hash where a run summary names it. `unlisted_task` has the
-tasks that a run attempted but does not list, because it was cut short. Their hashes are unknown: made-up ones, which
-name the run, stand for them.
+`upload` has the uploads that access logs show. `run` and `task` hold turbo's run summaries, a second view of the same
+lookups that is never added to the events. `match` links runs to sessions; `name` gives the task of a hash where a run
+summary names it. `unlisted_task` has the tasks that a run attempted but does not list, because it was cut short.
+Their hashes are unknown: made-up ones, which name the run, stand for them.
 """
 
 # Archives of another version are refused. It changes with any table, and with the digest of `file`.
-VERSION = 4
+VERSION = 5
 
 MACROS = """
 CREATE MACRO is_hit(kinds) AS (kinds & 5) > 0;
@@ -63,6 +63,7 @@ CREATE TABLE store.task (
     time_saved_ms DOUBLE, execution_ms DOUBLE, cacheable BOOLEAN, exit_code BIGINT);
 CREATE TABLE store.unlisted_task (run_id INTEGER, position INTEGER, number BIGINT, hash_id INTEGER);
 CREATE TABLE store.artifact (file_id INTEGER, hash_id INTEGER, duration_ms DOUBLE);
+CREATE TABLE store.upload (hash_id INTEGER, team VARCHAR, uploaded_at TIMESTAMP);
 CREATE TABLE store.match (run_id INTEGER, session_id INTEGER);
 CREATE TABLE store.name (hash_id INTEGER, name VARCHAR, task VARCHAR, package VARCHAR);
 """

@@ -26,6 +26,7 @@ from analyzer.readers.item import (
     NOT_UTF8,
     OTHER_TRAFFIC,
     TOO_LONG,
+    UPLOAD,
     Item,
     ReaderOptions,
     decoded_lines,
@@ -71,6 +72,16 @@ _PARQUET = """
 SELECT file_row_number + 1 AS line, 1::BIGINT AS item, NULL::VARCHAR AS problem, to_json(row)::VARCHAR AS text,
        to_json(row)::VARCHAR AS display_text, {fields}, false AS is_too_long, false AS may_have_more_keys
 FROM read_parquet($path, file_row_number=true, hive_partitioning=false) AS row
+"""
+
+
+NEW_UPLOADS = "CREATE OR REPLACE TEMP TABLE new_upload (hash VARCHAR, team VARCHAR, uploaded_at TIMESTAMP);"
+STAGE_UPLOADS = """
+INSERT INTO new_upload
+SELECT hash, team, make_timestamp((seconds * 1e6)::BIGINT)
+FROM read_json($path, format='newline_delimited', auto_detect=false, ignore_errors=true,
+               columns={hash: 'VARCHAR', seconds: 'DOUBLE', team: 'VARCHAR'})
+WHERE seconds IS NOT NULL
 """
 
 
@@ -150,7 +161,7 @@ class Stager:
             items = format_.items(stream.chunks(), options)
             truncated = stream.damage and not report.ends_in_newline and format_.hides_cuts
             items = _reject_last(items) if truncated else items
-            self._stage_items(_count_other_traffic(items, report), file_id)
+            self._stage_items(self._without_other_requests(items, report), file_id)
         elif format_.duckdb == "parquet":
             self._stage_parquet(report.name, plain, file_id)
         elif not self.read_lines(STAGE_EVENTS, plain, {"file_id": file_id}):
@@ -195,6 +206,20 @@ class Stager:
                 piece.write_bytes(lines)
                 self._stage_item_file(piece, file_id)
             piece.unlink()
+        path.unlink()
+
+    def _without_other_requests(self, items: Iterator[Item], report: FileReport) -> Iterator[Item]:
+        """Yield the items that are events or rejects; store uploads, and count the other requests in `report`."""
+        path = self._workspace / "uploads.ndjson"
+        with path.open("w", encoding="ascii") as uploads:
+            for item in items:
+                if item.problem == UPLOAD:
+                    uploads.write(json.dumps({"hash": item.text, **(item.context or {})}) + "\n")
+                elif item.problem == OTHER_TRAFFIC:
+                    report.other_traffic += 1
+                else:
+                    yield item
+        self._connection.execute(STAGE_UPLOADS, {"path": str(path)})
         path.unlink()
 
     def _stage_item_file(self, path: Path, file_id: int) -> None:
@@ -281,15 +306,6 @@ def _item_line(item: Item) -> bytes:
         return data + b"\n"
     beginning = (item.text if item.raw is None else item.raw)[:MAX_REJECT_CHARS]
     return _item_line(Item(item.line, item.item, "", problem=TOO_LONG, raw=beginning))
-
-
-def _count_other_traffic(items: Iterator[Item], report: FileReport) -> Iterator[Item]:
-    """Yield the items that are events or rejects; count the other requests in `report`."""
-    for item in items:
-        if item.problem == OTHER_TRAFFIC:
-            report.other_traffic += 1
-        else:
-            yield item
 
 
 def _reject_last(items: Iterator[Item]) -> Iterator[Item]:

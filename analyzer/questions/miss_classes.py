@@ -78,10 +78,10 @@ CLASSES = (
               "missed again before the earlier session can have finished the task: both ran it at the same time",
               "the same commit built twice at the same time", avoidable=True),
     MissClass("expired", "previous = 'hit' AND gap_us > $retention_us",
-              "the previous lookup was a remote hit, longer ago than the retention",
+              "the previous lookup was a remote hit, or an upload arrived since, longer ago than the retention",
               "retention too short", avoidable=True),
     MissClass("evicted", "previous = 'hit' AND gap_us <= $retention_us",
-              "the previous lookup was a remote hit, within the retention",
+              "the previous lookup was a remote hit, or an upload arrived since, within the retention",
               "storage too small, cache purged, or expired by the age of its upload", avoidable=True),
     MissClass("local_only", "is_local_only_miss(kinds)",
               "a local miss without any request to the remote cache",
@@ -116,14 +116,20 @@ remote_miss AS (
     WHERE asked_remote(kinds) AND l.first_at <= last_miss_at
     WINDOW earlier AS (PARTITION BY hash_id, c.team ORDER BY l.first_at, had_remote_hit(kinds), o.place)
     QUALIFY is_miss(kinds)),
+uploaded AS (
+    SELECT session_id, hash_id, max(uploaded_at) AS uploaded_at
+    FROM {{selected}} m JOIN store.upload u USING (hash_id)
+    WHERE is_miss(kinds) AND u.team IS NOT DISTINCT FROM m.team AND uploaded_at < first_at GROUP BY ALL),
 evidence AS (
-    SELECT m.*, d.duration_ms AS imputed_ms, epoch_us(m.first_at) - epoch_us(b.before_at) AS gap_us,
+    SELECT m.*, d.duration_ms AS imputed_ms,
+           epoch_us(m.first_at) - epoch_us(greatest(b.before_at, uploaded_at)) AS gap_us,
            epoch_us(m.first_at) - (SELECT epoch_us(min(first_at)) FROM {{lookup}}) AS log_age_us,
            u.hash_id IS NOT NULL AS is_unlisted,
            CASE WHEN m.first_at IS NULL OR is_local_only_miss(kinds) OR u.hash_id IS NOT NULL THEN NULL
-                WHEN b.before_at IS NULL THEN 'none' WHEN b.before_was_hit THEN 'hit' ELSE 'miss' END AS previous
+                WHEN b.before_was_hit OR uploaded_at >= coalesce(b.before_at, uploaded_at) THEN 'hit'
+                WHEN b.before_at IS NULL THEN 'none' ELSE 'miss' END AS previous
     FROM (FROM {{selected}} WHERE is_miss(kinds)) m
-    LEFT JOIN remote_miss b USING (session_id, hash_id)
+    LEFT JOIN remote_miss b USING (session_id, hash_id) LEFT JOIN uploaded USING (session_id, hash_id)
     LEFT JOIN {{durations}} d USING (hash_id) LEFT JOIN store.unlisted_task u USING (hash_id))
 SELECT session_id, hash_id, first_at, imputed_ms, CASE {CLASS} END AS class FROM evidence
 """

@@ -2,7 +2,7 @@
 
 A GET that is answered with 200 is a REMOTE HIT, one with 404 a REMOTE MISS. There is no session: requests of one client
 address and team belong together until the client pauses, or asks for a hash again, which no run does. There is no local
-cache and no duration.
+cache and no duration. A PUT is an upload, which tells why a later lookup misses.
 """
 
 import hashlib
@@ -16,10 +16,20 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from analyzer.readers import requests
-from analyzer.readers.item import NOT_JSON, OTHER_TRAFFIC, Item, ReaderOptions, decoded_lines, numbered, parse_strictly
+from analyzer.readers.item import (
+    NOT_JSON,
+    OTHER_TRAFFIC,
+    UPLOAD,
+    Item,
+    ReaderOptions,
+    decoded_lines,
+    numbered,
+    parse_strictly,
+)
 
 SESSION_PREFIX = "derived-"  # of sessions that no client reported
 RESULTS = {200: "HIT", 404: "MISS"}
+UPLOADED = (200, 201, 202)
 MAX_UNANSWERED = 10_000  # requests whose answer is logged on a later line
 MAX_EPOCH_SECONDS = 1e11  # larger numbers are milliseconds
 NOT_A_LINE = "not a line of an access log"
@@ -73,11 +83,15 @@ def _items(chunks: Iterator[bytes], options: ReaderOptions) -> Iterator[Item]:
                 yield Item(number, None, text, problem=request)
             continue
         hash_ = artifact_hash(request)
+        team = request.context.get("slug") or request.context.get("teamId")
+        seconds = _epoch_seconds(request.context.get("timestamp"))
+        if hash_ is not None and request.method == "PUT" and request.status in UPLOADED:
+            yield Item(number, None, hash_, {"seconds": seconds, "team": team}, UPLOAD)
+            continue
         if hash_ is None or request.method != "GET" or request.status not in RESULTS:
             yield Item(number, None, "", problem=OTHER_TRAFFIC)
             continue
-        team = str(request.context.get("slug") or request.context.get("teamId") or "")
-        session = sessions.of(request.client, team, hash_, _epoch_seconds(request.context.get("timestamp")))
+        session = sessions.of(request.client, str(team or ""), hash_, seconds)
         lookup = {"sessionId": session, "source": "REMOTE", "event": RESULTS[request.status], "hash": hash_}
         yield Item(number, 1, json.dumps(lookup, separators=(",", ":")), request.context, raw=text)
     yield from (Item(number, None, "", problem=OTHER_TRAFFIC) for _ in parser.unanswered)

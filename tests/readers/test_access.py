@@ -82,7 +82,7 @@ def test_lookups_of_every_format(name: str, cli: Cli, log: Any) -> None:
     assert (totals["remote_hit_rate"], totals["local_hit_rate"], totals["time_saved_ms"]) == (0.75, None, None)
     assert all(row["session"].startswith("derived-") for row in result.table("by_session"))
     assert "lookups from access logs are derived from requests for artifacts" in result.err
-    assert "other traffic (no events reported): 3 requests or lines" in result.err
+    assert "other traffic (no events reported): 2 requests or lines" in result.err
     query = "SELECT hash, outcome, first_at, team FROM lookups ORDER BY first_at"
     rows = [tuple(row.values()) for row in report_of(cli, "sql", path, query).table("result")]
     assert rows == [
@@ -140,3 +140,18 @@ def test_replay_never_sends_derived_events(cli: Cli, log: Any) -> None:
     reported = log(ndjson([event(slug="elsewhere")]))
     both = report_of(cli, "replay", access, reported, "--api", "https://cache.example.com")
     assert both.json["tables"][0]["rows"][0]["selected"] == 1
+
+
+def test_uploads_tell_why_a_lookup_missed_again(cli: Cli, log: Any) -> None:
+    """Of a and b, both missed twice: a was uploaded, and is gone; b never arrived. c was only uploaded."""
+    requests = [
+        ("GET", "a1", 404, 0), ("GET", "b1", 404, 1), ("PUT", "a1", 202, 2), ("PUT", "b1", 403, 3),
+        ("PUT", "c1", 202, 4), ("GET", "a1", 404, 30), ("GET", "b1", 404, 31), ("GET", "c1", 404, 32),
+    ]  # fmt: skip
+    path = log("\n".join(combined(*one, "10.0.0.1") for one in requests), "access.log")
+    result = report_of(cli, "misses", path, "--by", "hash", "--retention", "1")
+    classes = {row["class"]: row["misses"] for row in result.table("classes")}
+    assert classes == {"unknown_cold": 2, "evicted": 2, "repeat": 1}
+    assert {row["hash"]: (row["evicted"], row["repeat"]) for row in result.table("top")} == {
+        "a1": (1, 0), "b1": (0, 1), "c1": (1, 0),
+    }  # fmt: skip
