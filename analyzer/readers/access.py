@@ -38,14 +38,14 @@ CLIENT_PLACES = (
     "http_x_forwarded_for", "x_forwarded_for", "remote_addr", "client_ip", "clientIp", "remote_ip", "request.client_ip",
     "request.remote_ip", "req.remoteAddress", "req.ip", "remoteAddress", "ClientHost", "REMOTE_ADDR", "ip",
     "requestContext.identity.sourceIp", "requestContext.http.sourceIp", "downstream_remote_address",
-    "httpRequest.remoteIp", "client.ip",
+    "httpRequest.remoteIp", "client.ip", "ClientIP", "clientIP", "c-ip", "realip_remote_addr",
 )  # fmt: skip
 REQUEST_ID_PLACES = ("reqId", "requestId", "request_id")
 
 _ARTIFACT = re.compile(r"/artifacts/([^/?#]+)/?")
 _NOT_HASHES = ("events", "status")
-# The common and combined formats of nginx and Apache: address, time, request line and status.
-_COMBINED = re.compile(r'(\S+) \S+ .*?\[([^\]]+)\] "([A-Z]+ \S+[^"]*)" (\d{3})( |$)')
+# The common and combined formats of nginx and Apache: virtual host, address, identity, user, time, request and status.
+_COMBINED = re.compile(r'(?:\S+:\d+ )?(\S+) \S+ \S+ \[([^\]]+)\] "([A-Z]+ \S+[^"]*)" (\d{3})( |$)')
 # AWS Application Load Balancer: type, time, load balancer, client:port, target:port, three times, status, …
 _LOAD_BALANCER = re.compile(
     r"(?:https?|h2|grpcs|wss?) (\S+Z) \S+ (\S+):\d+ \S+ \S+ \S+ \S+ (\d{3}|-) \S+ \d+ \d+ \"([A-Z]+ \S+[^\"]*)\""

@@ -19,6 +19,7 @@ HEAD_BYTES = 1 << 20  # decompressed; enough for detection
 MAX_LINES = 50  # of the head, that detection looks at
 EVENT_KEYS = frozenset({"sessionId", "hash", "source", "event"})
 _EMPTY_ARRAY = re.compile(r"\[\s*\]")
+_ARRAY_START = re.compile(r"\[(?!\w+[/\]:])")  # not a prefix such as `[pod/cache/nginx]`
 _FLAT_OBJECT = re.compile(rb"\s*\{[^{}]*\}\s*")
 _RUN_SUMMARY_KEYS = (b'"execution"', b'"globalCacheInputs"', b'"tasks"')
 
@@ -61,7 +62,7 @@ class Sample:
     @property
     def starts_with_array(self) -> bool:
         """Whether an array begins in the first line that is not an empty array."""
-        return bool(self.content) and self.content[0].startswith("[")
+        return bool(self.content) and _ARRAY_START.match(self.content[0]) is not None
 
     @cached_property
     def records(self) -> list[Any]:
@@ -189,6 +190,7 @@ FORMATS = {
         Format("runs", _is_run_summary, document=documents.read_run_summary),
         Format("metadata", _is_artifact_metadata, document=documents.read_artifact_metadata),
         Format("csv", partial(_is_delimited, ","), delimited.reader(","), hides_cuts=True),
+        Format("ssv", partial(_is_delimited, ";"), delimited.reader(";"), hides_cuts=True),
         Format("tsv", partial(_is_delimited, "\t"), delimited.reader("\t"), hides_cuts=True),
         Format("har", _is_har, har.read_har, has_context=True, reports_cuts=True, in_arrival_order=True),
         Format("requests", _is_request_log, requests.read_requests, has_context=True, in_arrival_order=True),

@@ -33,24 +33,27 @@ INTERACTIVE_HEADER = "x-artifact-client-interactive"
 
 # Where each part of a request stands, as paths into nested objects; the first that has a value counts. In this order:
 # our own recorder and nginx; Caddy, Express and pino (`request.…`, `req.…`); AWS API Gateway, ALB and Lambda; Traefik;
-# Envoy; WSGI; Google Cloud; the Elastic Common Schema.
+# Envoy; WSGI; Google Cloud; the Elastic Common Schema; Fastly; Cloudflare; CloudFront.
 PLACES: dict[str, Sequence[str]] = {
     "body": ("body", "request_body", "requestBody", "request.body", "req.body", "http.request.body.content"),
     "method": ("method", "request_method", "request.method", "req.method", "httpMethod", "requestContext.http.method",
-               "RequestMethod", "REQUEST_METHOD", "requestMethod", "httpRequest.requestMethod", "http.request.method"),
+               "RequestMethod", "REQUEST_METHOD", "requestMethod", "httpRequest.requestMethod", "http.request.method",
+               "ClientRequestMethod", "cs-method"),
     "url": ("path", "url", "request_uri", "uri", "originalUrl", "request.uri", "request.url", "request.path", "req.url",
             "req.originalUrl", "rawPath", "requestContext.http.path", "RequestPath", "PATH_INFO",
-            "httpRequest.requestUrl", "url.original", "url.path", "url.full"),
+            "httpRequest.requestUrl", "url.original", "url.path", "url.full", "ClientRequestURI",
+            "ClientRequestPath", "originalRequestUriWithArgs", "cs-uri-stem"),
     "query": ("query", "args", "query_string", "request.query", "req.query", "queryStringParameters",
               "multiValueQueryStringParameters", "rawQueryString", "QUERY_STRING", "url.query"),
     "headers": ("headers", "request.headers", "req.headers", "multiValueHeaders", "request_headers", "requestHeaders",
                 "http.request.headers"),
     "status": ("status", "statusCode", "response.status", "res.statusCode", "res.status", "response.statusCode",
                "DownstreamStatus", "response_code", "elb_status_code", "httpRequest.status",
-               "http.response.status_code"),
+               "http.response.status_code", "response_status", "status_code", "http_status", "httpStatus",
+               "EdgeResponseStatus", "sc-status"),
     "time": ("timestamp", "received_at", "time_iso8601", "time", "ts", "requestContext.requestTimeEpoch",
              "requestContext.timeEpoch", "requestContext.requestTime", "StartUTC", "StartLocal", "start_time", "msec",
-             "time_local", "@timestamp", "datetime"),
+             "time_local", "@timestamp", "datetime", "EdgeStartTimestamp"),
 }  # fmt: skip
 REQUEST_LINES = ("request", "req", "request_line")  # the method and URL in one text, such as `POST /path HTTP/1.1`
 BODY_KEYS = {place.rpartition(".")[2] for place in PLACES["body"]}

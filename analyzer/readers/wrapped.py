@@ -7,6 +7,7 @@ Docker Compose and syslog are unwrapped line by line: line numbers stay those of
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from analyzer.readers import requests
@@ -15,8 +16,12 @@ from analyzer.readers.item import decoded_lines, parse_strictly
 # Docker and CRI split lines at 16 KiB, into pieces of at least this many characters.
 MIN_PIECE_CHARS = 4_000
 MAX_PREFIX_CHARS = 200
+MIN_COMMON_SHARE = 0.9  # of the lines that must have the text that ends their prefix
+_ACCESS_START = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "[A-Z]+ ')
 _JSON_START = re.compile(r"\{\s*\"|\[\s*\{")
-TIME_KEYS = ("timestamp", "time", "ts", "@timestamp")
+TIME_KEYS = ("timestamp", "time", "ts", "@timestamp", "_time", "date", "__REALTIME_TIMESTAMP")
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)")
+_CRI = re.compile(r"\S+ (?:stdout|stderr) ([FP]) (.*)", re.DOTALL)  # P marks a piece of a line, F its last one
 
 
 class Unwrapper:
@@ -48,8 +53,15 @@ class Unwrapper:
                 return text  # rejected as what it is
             content = requests.find(fields, [self._place])
         else:
-            _, found, rest = text.partition(self._place)
+            prefix, found, rest = text.partition(self._place)
             content = rest if found else None
+            if time := _ISO_TIME.match(prefix + found):
+                fields = {"timestamp": time[0]}
+            if (piece := _CRI.fullmatch(text)) and self._place == "F":
+                content = piece[2]
+                if piece[1] == "P":
+                    self._pieces.append(content)
+                    return ""
         if content is None:
             self.others += 1
             return ""
@@ -70,29 +82,47 @@ class Unwrapper:
                 return ""
             return text.replace("\n", " ")
         is_event = isinstance(value, dict) and {"sessionId", "hash"} <= value.keys()
-        times = {key: fields[key] for key in TIME_KEYS if key in fields}
-        if times and (is_event or isinstance(value, list)) and not _has_time(value):
-            return json.dumps({**times, "body": f"[{text}]" if is_event else text})
-        return text.replace("\n", " ")
+        time = requests.find(fields, TIME_KEYS)
+        if time is None or _has_time(value):
+            return text.replace("\n", " ")
+        if is_event or isinstance(value, list):
+            return json.dumps({"timestamp": time, "body": f"[{text}]" if is_event else text})
+        # In front of the other members, whose text stays as it is.
+        rest = text[1:].lstrip()
+        return f'{{"timestamp":{json.dumps(time)}{"" if rest.startswith("}") else ","}{rest}'.replace("\n", " ")
 
 
 def _has_time(value: Any) -> bool:
-    return any(isinstance(one, dict) and "timestamp" in one for one in (value if isinstance(value, list) else [value]))
+    """Return whether an event, some of a list of events, or a request has a time of its own."""
+    ones = value if isinstance(value, list) else [value]
+    return any(isinstance(one, dict) and requests.find(one, requests.PLACES["time"]) is not None for one in ones)
 
 
 def possible_places(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the places at which the lines may have content to unwrap."""
-    for line in lines[:1]:
+    """Yield the places at which most of the lines may have content to unwrap, found in the first that has some."""
+    places: list[str] = []
+    if lines and all(map(_CRI.match, lines)):
+        yield "F"
+    for line in lines:
         if line.startswith("{"):
-            try:
-                yield from _places(parse_strictly(line))
-            except ValueError:
-                return
-        else:
-            # The last word before the JSON, such as `F` of CRI and `|` of Docker Compose.
-            start = _JSON_START.search(line)
-            words = line[: start.start()].split() if start and start.start() <= MAX_PREFIX_CHARS else []
-            yield from (" ".join(words[-count:]) for count in (1, 2) if len(words) >= count)
+            with suppress(ValueError):
+                places += _places(parse_strictly(line))
+        elif prefix := _prefix(line):
+            # The last word before the content, such as `F` of CRI and `|` of Docker Compose, or its last character.
+            words = prefix.split()
+            places += [words[-1], " ".join(words[-2:]), words[-1][-1]]
+        if places:
+            break
+    is_json = any(line.startswith("{") for line in lines)
+    for place in dict.fromkeys(places):
+        if is_json or sum(place in line for line in lines) > len(lines) * MIN_COMMON_SHARE:
+            yield place
+
+
+def _prefix(line: str) -> str:
+    """Return what stands before JSON, or before a line of an access log; empty if nothing does."""
+    start = _JSON_START.search(line) or _ACCESS_START.search(line)
+    return line[: start.start()].rstrip() if start and start.start() <= MAX_PREFIX_CHARS else ""
 
 
 def _places(fields: Any, prefix: str = "") -> Iterator[str]:

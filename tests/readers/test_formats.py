@@ -66,3 +66,9 @@ def test_a_second_byte_order_mark_is_no_json(cli: Cli, log: Any) -> None:
     )
     assert (result.json["input"]["kept"], result.json["input"]["rejected"]) == (1, 1)
     assert "log.ndjson:1: not JSON" in result.err
+
+
+def test_csv_of_a_spreadsheet_with_semicolons(cli: Cli, log: Any) -> None:
+    text = "\ufeffsessionId;source;event;hash;duration;slug\r\ns;LOCAL;HIT;h;1200;acme\r\ns;REMOTE;MISS;i;;\r\n"
+    result = cli("stats", log(text, "log.csv"), "--format", "json")
+    assert (result.json["input"]["kept"], result.table("totals")[0]["time_saved_ms"]) == (2, 1200)

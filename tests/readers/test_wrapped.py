@@ -80,3 +80,67 @@ def test_utf16_is_refused_with_the_command_that_converts_it(cli: Cli, log: Any) 
     path = log(ndjson([event()]).encode("utf-16"), "log.ndjson")
     result = cli("stats", path)
     assert (result.code, f"iconv -f UTF-16 -t UTF-8 {path} > {path}.utf8" in result.err) == (3, True)
+
+
+def get(client: str, name: str, second: int) -> str:
+    stamp = f"20/Nov/2026:10:00:{second:02} +0000"
+    return f'{client} - - [{stamp}] "GET /v8/artifacts/{name}?slug=acme HTTP/1.1" 200 5 "-" "turbo"'
+
+
+# Two clients in turn: two sessions, if the prefix is not taken for the client.
+ACCESS = [get("198.51.100.7", "a1", 1), get("203.0.113.9", "a1", 2), get("198.51.100.7", "b1", 3),
+          get("203.0.113.9", "b1", 4)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("prefix", "place"),
+    [
+        ("2026-11-20T10:00:0{n}.123456789Z stdout F ", "F"),
+        ("2026-11-20T10:00:0{n}.123456789Z ", "Z"),
+        ("[pod/cache-7d/nginx] ", "[pod/cache-7d/nginx]"),
+        ("Nov 20 10:00:0{n} host nginx[7]: ", "nginx[7]:"),
+        ("nginx-1  | ", "|"),
+    ],
+)
+def test_a_prefix_is_no_client_address(prefix: str, place: str, cli: Cli, log: Any) -> None:
+    lines = [prefix.format(n=number) + line for number, line in enumerate(ACCESS)]
+    path = log("\n".join([prefix.format(n=0) + "starting", *lines]) + "\n", "out.log")
+    refused = cli("stats", path)
+    (suggested,) = shlex.split(refused.err.partition("--map ")[2].partition(" reaches it")[0])
+    assert (refused.code, suggested) == (3, f"body={place}")
+    totals = report_of(cli, "stats", path, "--map", suggested).table("totals")[0]
+    assert (totals["lookups"], totals["sessions"]) == (4, 2)
+
+
+def test_apache_may_log_the_virtual_host_first(cli: Cli, log: Any) -> None:
+    path = log("\n".join(f"cache.acme.dev:443 {line}" for line in ACCESS) + "\n", "access.log")
+    assert report_of(cli, "stats", path).table("totals")[0]["sessions"] == 2
+
+
+def test_a_prefix_of_each_line_alone_is_not_suggested(cli: Cli, log: Any) -> None:
+    """Time and pod differ from line to line: only what all prefixes have reaches all lines."""
+    lines = [f"[pod/cache-{number}/nginx] 2026-11-20T10:00:0{number}.250Z {REQUEST}" for number in range(4)]
+    path = log("\n".join(lines) + "\n", "out.log")
+    (suggested,) = shlex.split(cli("stats", path).err.partition("--map ")[2].partition(" reaches it")[0])
+    assert report_of(cli, "stats", path, "--map", suggested).table("totals")[0]["events"] == 4
+
+
+def test_pieces_of_a_cri_log_are_joined(cli: Cli, log: Any) -> None:
+    pieces = [REQUEST[:40], REQUEST[40:90], REQUEST[90:]]
+    marks = ["P", "P", "F"]
+    lines = [f"{AT} stdout {mark} {piece}" for mark, piece in zip(marks, pieces, strict=True)] * 2
+    path = log("\n".join(lines) + "\n", "out.log")
+    assert "--map body=F reaches it" in cli("stats", path).err
+    result = report_of(cli, "stats", path, "--map", "body=F")
+    assert (result.json["input"]["kept"], result.json["input"]["rejected"]) == (2, 0)
+
+
+@pytest.mark.parametrize("name", ["docker", "CloudWatch", "Loki", "CRI"])
+def test_a_request_without_a_time_takes_that_of_the_wrapper(name: str, cli: Cli, log: Any) -> None:
+    inner = json.dumps({"path": "/v8/artifacts/events?slug=acme", "body": [event()]})
+    place, wrap = WRAPPERS[name]
+    path = log(wrap(inner) + "\n", "out.log")
+    query = "SELECT timestamp, team FROM events"
+    assert report_of(cli, "sql", path, "--map", f"body={place}", query).table("result") == [
+        {"timestamp": AT, "team": "acme"}
+    ]
