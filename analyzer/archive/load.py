@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.archive import merge, rejects
 from analyzer.archive.accounting import FileReport, LoadResult
+from analyzer.archive.derived import complete_derived_sessions
 from analyzer.archive.event_validation import STAGED
 from analyzer.archive.run_summaries import DocumentLoader
 from analyzer.archive.staging import NEW_UPLOADS, ReadOptions, Stager
 from analyzer.errors import InputError, Message, NotALogError, Option, UnreadableError, unreadable_error
-from analyzer.readers.access import SESSION_PREFIX
 from analyzer.readers.documents import DocumentReader, parse_documents
-from analyzer.readers.formats import DERIVED_FORMATS_SQL, FORMATS, HEAD_BYTES, detect_format, find_wrapped, logged_keys
+from analyzer.readers.formats import FORMATS, HEAD_BYTES, detect_format, find_wrapped, logged_keys
 from analyzer.readers.item import CUT_OFF
 from analyzer.readers.source import LogFile
 from analyzer.readers.stream import Stream
@@ -27,26 +27,6 @@ BATCH_EVENTS = 1_000_000  # files are merged in batches of this size, so that a 
 
 FIND_CONTEXT = """
 SELECT count(kind), count(happened_at), count(slug) + count(team_id) + count(ci) FROM staged WHERE file_id = $file_id
-"""
-
-# Clients report events at the end of a run, up to an hour after its first lookup.
-COVERED_SESSIONS = f"""
-CREATE TEMP TABLE covered AS
-WITH timed AS (
-    SELECT session_id, first_at, last_at, team, starts_with(session, '{SESSION_PREFIX}') AS is_derived
-    FROM store.session_summary m JOIN store.session s ON s.id = m.session_id
-    JOIN store.context c ON c.id = m.context_id),
-reported AS (
-    SELECT team, min(first_at) AS since, max(last_at) AS until FROM timed WHERE NOT is_derived GROUP BY team)
-SELECT session_id FROM timed t JOIN reported r ON r.team IS NOT DISTINCT FROM t.team
-WHERE is_derived AND t.last_at >= since - INTERVAL 1 HOUR AND t.first_at <= until + INTERVAL 1 HOUR
-"""
-COUNT_COVERED = "SELECT count(*) FROM store.lookup WHERE session_id IN (FROM covered)"
-REMOVE_COVERED = """
-DELETE FROM store.lookup WHERE session_id IN (FROM covered);
-DELETE FROM store.event WHERE session_id IN (FROM covered);
-DELETE FROM store.session_summary WHERE session_id IN (FROM covered);
-DROP TABLE covered;
 """
 
 MERGE_UPLOADS = """
@@ -102,7 +82,7 @@ class Loader:
                 self._merge_batch()
                 self._start_batch()
         self._merge_batch()
-        self._remove_covered_sessions()
+        self.load_result.covered_lookups = complete_derived_sessions(self.connection)
 
     def _start_batch(self) -> None:
         self._batch_events, self._new_files = 0, list[dict[str, Any]]()
@@ -120,13 +100,6 @@ class Loader:
         self.load_result.duplicate_runs += self._documents.merge()
         self.connection.execute("COMMIT")
         self.connection.execute("DROP TABLE staged; DROP TABLE new_reject; DROP TABLE new_upload")
-
-    def _remove_covered_sessions(self) -> None:
-        """Remove lookups derived from access logs where events report the same team and time."""
-        if self._rows(f"FROM store.file WHERE format IN ({DERIVED_FORMATS_SQL}) LIMIT 1"):
-            self.connection.execute(COVERED_SESSIONS)
-            ((self.load_result.covered_lookups,),) = self._rows(COUNT_COVERED)
-            self.connection.execute(REMOVE_COVERED)
 
     def _load_file(self, file: LogFile) -> FileReport | None:
         """Stage a file for the batch; return its report, or None for a file that is skipped."""

@@ -148,8 +148,8 @@ def _scope_notes(scope: Scope, total: int, kept: int) -> Iterator[str]:
         yield from unknown_name_notes(log, selection)
     if fetch_rows(log.connection, HAS_ACCESS_LOGS, {})[0][0]:
         yield (
-            "lookups from access logs are derived from requests for artifacts: sessions are those of a client address,"
-            " and there is no local cache and no duration"
+            "lookups from access logs are derived from requests for artifacts: sessions are those of a client address;"
+            " there is no local cache, and durations are those of run summaries and artifact metadata"
         )
     if total and log.counts().rejected:
         yield from _bias_notes(log)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from conftest import Cli, event, ndjson, report_of
+from log_of_misses import run_of, task
 
 import analyzer
 
@@ -155,3 +156,17 @@ def test_uploads_tell_why_a_lookup_missed_again(cli: Cli, log: Any) -> None:
     assert {row["hash"]: (row["evicted"], row["repeat"]) for row in result.table("top")} == {
         "a1": (1, 0), "b1": (0, 1), "c1": (1, 0),
     }  # fmt: skip
+
+
+def test_metadata_and_summaries_give_durations(cli: Cli, log: Any, tmp_path: Any) -> None:
+    access = log("\n".join(combined(*one, "10.0.0.5") for one in REQUESTS), "access.log")
+    metadata = log('{"hash":"aaaa1111","duration":1500}', "aaaa1111-meta.json")
+    run = log(run_of(1, [task("bbbb2222", "web", saved=200)]), "run.json")
+    for order in ((access, metadata, run), (run, metadata, access)):
+        (totals,) = report_of(cli, "stats", *order, "--view", "events").table("totals")
+        assert (totals["remote_hits"], totals["time_saved_ms"], totals["duration_coverage"]) == (3, 3200, 1)
+        for source in order:
+            assert cli("load", source, "--into", tmp_path / f"{order[0].stem}.duckdb").code == 0
+        archive = tmp_path / f"{order[0].stem}.duckdb"
+        rows = report_of(cli, "sessions", archive).table("percentiles")
+        assert [row["time_saved_ms"] for row in rows if row["percentile"] in ("p5", "p95")] == [1510, 1690]
