@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,21 @@ def temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
-def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "analyzer", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd)
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command line; it is killed at the end, also of a test that fails."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "analyzer", *map(str, arguments)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def wait_for(directory: Path) -> None:
@@ -37,7 +50,7 @@ def wait_for(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_leaves_nothing(number: signal.Signals, temp: Path, tmp_path: Path) -> None:
+def test_a_signal_leaves_nothing(number: signal.Signals, temp: Path, tmp_path: Path, start: Any) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     process = start("stats", fifo, "-o", tmp_path / "x.csv")  # reads the pipe, which nobody closes
@@ -51,7 +64,7 @@ def test_a_signal_leaves_nothing(number: signal.Signals, temp: Path, tmp_path: P
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fifo", "temp"]
 
 
-def test_ctrl_c_ends_a_step_of_a_query_that_never_ends(temp: Path, log: Any) -> None:
+def test_ctrl_c_ends_a_step_of_a_query_that_never_ends(temp: Path, log: Any, start: Any) -> None:
     process = start("sql", log([event()]), ENDLESS)
     wait_for(temp)
     time.sleep(1.5)
@@ -61,7 +74,7 @@ def test_ctrl_c_ends_a_step_of_a_query_that_never_ends(temp: Path, log: Any) -> 
     assert list(temp.iterdir()) == []
 
 
-def test_the_directory_of_a_killed_process_is_removed_by_the_next(temp: Path, log: Any, cli: Cli) -> None:
+def test_the_directory_of_a_killed_process_is_removed_by_the_next(temp: Path, log: Any, cli: Cli, start: Any) -> None:
     process = start("sql", path := log([event()]), ENDLESS)
     wait_for(temp)
     time.sleep(1)
