@@ -4,7 +4,7 @@
 >>> with analyzer.load("sample_data") as log:
 ...     by_team = log.stats(by="team", until="2026-10-01")
 >>> by_team.columns[:4]
-['team', 'events', 'sessions', 'lookups']
+['team', 'events', 'lookups', 'hits']
 
 `load` opens logs or an archive and returns a `Log`, which has a method for each question of the command line; `replay`
 uploads events. Errors are subclasses of `AnalyzerError`. The package prints nothing and does not read the environment.

@@ -219,8 +219,8 @@ def find_wrapped(head: bytes) -> str | None:
 def logged_keys(head: bytes) -> list[str]:
     """Return the keys of the first JSON object in a file that starts with `head`, as paths into inner objects.
 
-    >>> logged_keys(b'{"at": 1, "request": {"method": "POST"}}')
-    ['at', 'request.method']
+    >>> logged_keys(b'{"at": 1, "request": {"method": "POST"}, "body": []}')
+    ['at', 'request.method', 'body']
     """
     record = Sample(head, {}).first_record
     return list(_paths(record)) if isinstance(record, dict) else []

@@ -45,7 +45,7 @@ def report(proxy: Proxy, content: bytes | Iterable[bytes], **headers: str) -> in
 
 def test_artifacts_stream_through(proxy: Proxy) -> None:
     """Neither an upload nor a download that the client is slow to take is written to a file on the way."""
-    artifact, url = os.urandom(24_000_000), f"{proxy.url}/v8/artifacts/{7:016x}?slug=acme"
+    artifact, url = os.urandom(24_000_000), f"{proxy.url}/v8/artifacts/{7:016x}?slug=stream"
     sent = httpx.put(url, content=artifact, headers=BYTES, timeout=30)
     with httpx.stream("GET", url, headers=AUTHORIZATION, timeout=30) as answer:
         time.sleep(0.5)
