@@ -133,7 +133,7 @@ def test_lines_that_fill_the_memory_are_read_in_pieces(
     )
     monkeypatch.setattr(database, "BASE_MEMORY_MB", 250)
     monkeypatch.setattr(database, "MEMORY_MB_PER_THREAD", 0)
-    long = [event(hash=f"h{n}", note="x" * (n and 1 << 20)) for n in range(100)]
+    long = [event(hash=f"h{n}", note="x" * (n and (1 << 20) - 1000)) for n in range(100)]
     lines = [json.dumps([one] if "batch" in gathered else one) for one in long]
     lines[7] = lines[7][:30]
     events, _, rejects, files = relations(cli, log("\n".join(lines)), tmp_path / "a.duckdb")
