@@ -12,7 +12,6 @@ from analyzer.archive.database import database_errors
 from analyzer.archive.open_log import LoadObserver, OpenLog, load_into, open_log
 from analyzer.archive.selection import View
 from analyzer.archive.staging import MAPPED_NAMES, ReadOptions
-from analyzer.errors import Option, UsageError
 from analyzer.questions.load import load_notes, require_logs
 from analyzer.readers.formats import FORMATS
 from analyzer.readers.source import is_archive
@@ -55,8 +54,6 @@ def load(
     reading = ReadOptions(format, dict(columns or {}), strict, session_gap)
     if into is None:
         return _open(names, reading, view)
-    if not Path(into).parent.is_dir():
-        raise UsageError(Option("into", str(into)), f": there is no directory {Path(into).parent}; create it first")
     with load_into(names, Path(into), reading, LoadObserver()) as loaded:
         _require_complete(loaded, names)
         notes = load_notes(loaded)

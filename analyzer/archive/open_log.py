@@ -209,6 +209,8 @@ def load_into(sources: Sequence[str], into: Path, reading: ReadOptions, observer
         raise UsageError(
             Option("into", str(into)), ": an archive is a local file; name one without a prefix and a colon"
         )
+    if not into.parent.is_dir():
+        raise UsageError(Option("into", str(into)), f": there is no directory {into.parent}; create it first")
     with temp_directory() as scratch:
         expanded = _expand(sources, scratch)
         if expanded.archive:

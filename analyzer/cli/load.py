@@ -34,8 +34,6 @@ def command(inputs: SourceOptions, into: Path, output: OutputOptions) -> int:
 
     if not inputs.sources:
         raise UsageError("no LOG: name files, directories or globs, or - for stdin")
-    if not into.parent.is_dir():
-        raise UsageError(f"--into {into}: there is no directory {into.parent}; create it first")
     target = output.target(inputs, into)
     with load_into(inputs.sources, into, inputs.read_options(), load_progress()) as log:
         report_input(log, inputs.rejects)

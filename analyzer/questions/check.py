@@ -35,7 +35,7 @@ def check(log: OpenLog, selection: Selection, options: CheckOptions) -> Report:
     ]
     whole = measure_side(scope)
     rows = list(_rows(options, whole, *weeks))
-    notes = list(outage_notes(log, selection, whole.first_at, whole.last_at))
+    notes = list(outage_notes(log, selection, [(whole.first_at, whole.last_at)]))
     return build_report("check", scope, [Table("checks", COLUMNS, rows)], notes=notes)
 
 

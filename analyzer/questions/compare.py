@@ -7,6 +7,7 @@ before (rate effect), or groups with another hit rate now make more of the looku
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
+from itertools import chain
 from typing import Any
 
 from analyzer.archive.open_log import OpenLog
@@ -242,7 +243,7 @@ def compare(logs: Sequence[OpenLog], selection: Selection, sides: Sides | None, 
     days = counted_scopes[0].selected.rows(DAILY_RATES) if by_time else []
     began = change_point([(day, Rate(**rate)) for day, rate in days])
     tables = comparison_tables((sides[0].name, sides[1].name), (a, b), began, options.limit)
-    cautions = _cautions(scopes, sides, (a, b))
+    cautions = [*_cautions(sides, (a, b)), *_outages(scopes, (a, b), by_time=by_time)]
     notes = [*_notes(sides, (a, b), options.limit), *cautions]
     notes += unknown_name_notes(logs[0], scopes[1].selection) if same_log else []
     reports = [build_report("compare", scope, tables, notes=notes) for scope in counted_scopes]
@@ -268,7 +269,7 @@ def _lookups_table(scope: Scope) -> str:
     return scope.log.derived_table("side", build, scope.selected)
 
 
-def _cautions(scopes: Sequence[Scope], sides: Sides, measures: Sequence[SideMeasures]) -> list[str]:
+def _cautions(sides: Sides, measures: Sequence[SideMeasures]) -> list[str]:
     """Return why the sides may differ although the cache did not change: missing days, or lookups that it never got."""
     a, b = measures
     cautions = []
@@ -279,9 +280,16 @@ def _cautions(scopes: Sequence[Scope], sides: Sides, measures: Sequence[SideMeas
         misses, local_only = measured.rate.lookups - measured.rate.hits, measured.local_only_misses
         if local_only > misses * DEFAULT_MAX_LOCAL_ONLY:
             cautions.append(f"{side.name}: {local_only:,} of {misses:,} misses never asked the remote cache")
-    outages = [note for scope, one in zip(scopes, measures, strict=True)
-               for note in outage_notes(scope.log, scope.selection, one.first_at, one.last_at)]  # fmt: skip
-    return [*cautions, *dict.fromkeys(outages)]
+    return cautions
+
+
+def _outages(scopes: Sequence[Scope], measures: Sequence[SideMeasures], *, by_time: bool) -> list[str]:
+    """Return a note for each outage on a side; sides that differ in time alone share one search for them."""
+    periods = [(measured.first_at, measured.last_at) for measured in measures]
+    if by_time:
+        return list(outage_notes(scopes[0].log, scopes[0].selection, periods))
+    sides = [outage_notes(scope.log, scope.selection, [period]) for scope, period in zip(scopes, periods, strict=True)]
+    return list(dict.fromkeys(chain(*sides)))
 
 
 def _notes(sides: Sides, measures: tuple[SideMeasures, SideMeasures], limit: int) -> list[str]:

@@ -84,7 +84,7 @@ def load_notes(log: OpenLog) -> list[str]:
     if result.dry_runs:
         notes.append(f"ignored (a dry run, which runs no task): {_first_name(result.dry_runs)}")
     if result.duplicate_runs:
-        notes.append(f"ignored {result.duplicate_runs:,} run summaries: another summary has the same run id")
+        notes.append(f"run summaries ignored (another has the same run id): {result.duplicate_runs:,}")
     if result.covered_lookups:
         derived = f"{result.covered_lookups:,} lookups derived from access logs are left out"
         notes.append(f"{derived}: events report the same team and time")

@@ -224,7 +224,7 @@ def _view_notes(log: OpenLog) -> Iterator[str]:
         if unlisted:
             uncacheable = f"; whether {unclear:,} of them could be cached at all is unknown" if unclear else ""
             yield (
-                f"{unlisted:,} tasks of {cut:,} runs that were cut short are not listed in the summaries; they count as"
+                f"runs that were cut short: {cut:,}; their summaries do not list {unlisted:,} tasks, which count as"
                 f" misses, named (unlisted){uncacheable}"
             )
 

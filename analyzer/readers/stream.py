@@ -35,18 +35,18 @@ class Stream:
         with path.open("rb") as file:
             self.compression = compression_of(file.read(4))
 
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the decompressed bytes in order."""
+    def chunks(self, max_bytes: int = MAX_PLAIN_BYTES) -> Iterator[bytes]:
+        """Yield the decompressed bytes in order, in chunks of at most `max_bytes`."""
         if self.compression == "none":
             with self.path.open("rb") as file:
-                yield from iter(lambda: file.read(READ_BYTES), b"")
+                yield from iter(lambda: file.read(min(READ_BYTES, max_bytes)), b"")
             return
         size_bytes, self._damaged_at = 0, None
-        for chunk in self._decompress():
+        for chunk in self._decompress(max_bytes):
             size_bytes += len(chunk)
             yield chunk
         if self._damaged_at is not None:
-            for chunk in self._decompress(bytewise_at=self._damaged_at):
+            for chunk in self._decompress(max_bytes, bytewise_at=self._damaged_at):
                 # The first pass has yielded the first `size_bytes` of these already.
                 if size_bytes < len(chunk):
                     yield chunk[size_bytes:]
@@ -55,13 +55,13 @@ class Stream:
     def head(self, size: int) -> bytes:
         """Return the first `size` decompressed bytes, or fewer."""
         head = b""
-        for chunk in self.chunks():
+        for chunk in self.chunks(size):
             head += chunk
             if len(head) >= size:
                 break
         return head[:size]
 
-    def _decompress(self, bytewise_at: int | None = None) -> Iterator[bytes]:
+    def _decompress(self, max_bytes: int, bytewise_at: int | None = None) -> Iterator[bytes]:
         """Yield decompressed bytes up to the first damage, and set `damage`.
 
         An error loses all output of the call that raises it. The piece of the file that begins at `bytewise_at` is
@@ -77,7 +77,7 @@ class Stream:
                 if decompressor is None or decompressor.eof:
                     decompressor = DECOMPRESSORS[self.compression]()
                 try:
-                    yield from _plain_pieces(decompressor, rest)
+                    yield from _plain_pieces(decompressor, rest, max_bytes)
                 except (zlib.error, ZstdError) as error:
                     self.damage, self._damaged_at = f"its {self.compression} data is damaged ({error})", begin
                     return
@@ -96,12 +96,12 @@ class Stream:
                 begin += len(data)
 
 
-def _plain_pieces(decompressor: Any, data: bytes) -> Iterator[bytes]:
-    """Yield what `data` decompresses to, in pieces of at most `MAX_PLAIN_BYTES`."""
+def _plain_pieces(decompressor: Any, data: bytes, max_bytes: int) -> Iterator[bytes]:
+    """Yield what `data` decompresses to, in pieces of at most `max_bytes`."""
     while True:
-        plain = decompressor.decompress(data, MAX_PLAIN_BYTES)
+        plain = decompressor.decompress(data, max_bytes)
         if plain:
             yield plain
         data = getattr(decompressor, "unconsumed_tail", b"")  # of zlib; Zstandard keeps its input
-        if decompressor.eof or (len(plain) < MAX_PLAIN_BYTES and not data):
+        if decompressor.eof or (len(plain) < max_bytes and not data):
             return

@@ -1,6 +1,6 @@
 """Findings about the cache server: lookups that never reached it, and durations that it does not return."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -57,15 +57,20 @@ GROUP BY since, until ORDER BY since
 )
 
 
-def outage_notes(
-    log: OpenLog, selection: Selection, first_at: datetime | None, last_at: datetime | None
-) -> Iterator[str]:
-    """Yield a note for each outage between two times, for answers that it changes."""
+# From the first to the last lookup of an answer; None without lookups.
+Period = tuple[datetime | None, datetime | None]
+
+
+def outage_notes(log: OpenLog, selection: Selection, periods: Sequence[Period]) -> Iterator[str]:
+    """Yield a note for each outage in at least one of `periods`, for answers that it changes.
+
+    The times of `selection` are ignored.
+    """
     # Over the whole log: an outage shows only in contrast to the time before and after it.
     scope = select_scope(log, replace(selection, since=None, until=None))
-    for row in scope.selected.rows(OUTAGES.sql) if first_at and last_at else ():
+    for row in scope.selected.rows(OUTAGES.sql):
         *_, since, until = row
-        if since <= last_at and until >= first_at:
+        if any(first and last and since <= last and until >= first for first, last in periods):
             yield f"an outage of the remote cache: {OUTAGES.what.format(*row)}"
 
 

@@ -53,8 +53,8 @@ def build_page(log: OpenLog, selection: Selection, options: PageOptions) -> Repo
     ]
     tables = [Table("answer", ANSWER_COLUMNS, answer_rows), *(table for _, table in parts)]
     findings = next(len(table.rows) for table in tables if table.name == "findings")
-    ((first_at, last_at),) = scope.selected.rows("SELECT min(first_at), max(first_at) FROM {selected}")
-    outages = list(outage_notes(log, selection, first_at, last_at))
+    (period,) = scope.selected.rows("SELECT min(first_at), max(first_at) FROM {selected}")
+    outages = list(outage_notes(log, selection, [period]))
     sections = [section for section, _ in parts]
     report = build_report("report", scope, tables, notes=outages, headlines=answer, sections=sections)
     sentences = _scope_sentences(scope, report.accounting, findings)
