@@ -73,7 +73,10 @@ class Loader:
             try:
                 report = self._load_file(file)
             except InputError as error:
-                self.load_result.errors.append(error)
+                if isinstance(error, NotALogError) and not file.named:
+                    self.load_result.skipped.append(file.name)  # the user named its directory
+                else:
+                    self.load_result.errors.append(error)
                 continue
             if report:
                 self.load_result.files.append(report)
@@ -104,23 +107,20 @@ class Loader:
     def _load_file(self, file: LogFile) -> FileReport | None:
         """Stage a file for the batch; return its report, or None for a file that is skipped."""
         try:
-            stream, unwrapper = Stream(file.path), Unwrapper(self._options.body_place or "")
+            stream, notes = Stream(file.path), list[str]()
             if self._options.body_place:
-                stream = self._unwrap(stream, unwrapper)
+                stream, notes = self._unwrap(file, stream, self._options.body_place)
             head = stream.head(HEAD_BYTES)
             if not head and stream.damage:
                 raise UnreadableError(f"{file.name}: {stream.damage}, from its first byte; fetch the file again")
             format_name = self._options.format or detect_format(head, self._options.renamed)
             if format_name is None:
-                self._skip(file, head)
-                return None
+                raise NotALogError(f"{file.name}: ", _why_not_a_log(file.name, head))
             # The file is read twice: what follows depends on its digest and damage.
             content = _read_content(stream)
         except OSError as error:
             raise unreadable_error(file.name, error) from None
-        report = FileReport(file.name, format_name, stream.compression, *content)
-        if unwrapper.others:
-            report.notes.append(f"lines without {self._options.body_place!r}: {unwrapper.others:,}")
+        report = FileReport(file.name, format_name, stream.compression, *content, notes=notes)
         if report.digest in self._loaded:
             report.duplicate_of, report.read = self._loaded[report.digest]
             return report
@@ -135,33 +135,19 @@ class Loader:
             report.notes += self._missing_context_notes(head, file_id)
         return report
 
-    def _unwrap(self, stream: Stream, unwrapper: Unwrapper) -> Stream:
-        with NamedTemporaryFile(dir=self._workspace, delete=False) as file:
-            file.writelines(unwrapper.lines(stream.chunks()))
-        unwrapped = Stream(Path(file.name))
+    def _unwrap(self, file: LogFile, stream: Stream, place: str) -> tuple[Stream, list[str]]:
+        """Return the log that stands in `file` at `place`, and notes on it."""
+        unwrapper = Unwrapper(place)
+        with NamedTemporaryFile(dir=self._workspace, delete=False) as target:
+            target.writelines(unwrapper.lines(stream.chunks()))
+        if unwrapper.others and not unwrapper.found:
+            raise NotALogError(f"{file.name}: no entry has what ", Option("columns", f"body={place}"), " names")
+        unwrapped = Stream(Path(target.name))
         unwrapped.damage = stream.damage
-        return unwrapped
-
-    def _skip(self, file: LogFile, head: bytes) -> None:
-        """Note a file that is not an event log; raise NotALogError if the user named it rather than its directory."""
-        if not file.named:
-            self.load_result.skipped.append(file.name)
-            return
-        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-            convert = f"iconv -f UTF-16 -t UTF-8 {file.name} > {file.name}.utf8"
-            raise NotALogError(f"{file.name}: UTF-16 text, which is not read; convert it: {convert}")
-        start = head[:60].decode("utf-8", "replace").split("\n")[0]
-        if place := find_wrapped(head):
-            wrapped = f"{file.name}: a log that stands inside of another one; "
-            raise NotALogError(wrapped, Option("columns", shlex.quote(f"body={place}")), " reaches it")
-        raise NotALogError(
-            f"{file.name}: not an event log: it starts with {start!r}; events have sessionId, source, event",
-            " and hash. Set ",
-            Option("columns"),
-            " if the keys have other names, or ",
-            Option("format"),
-            f" to one of {', '.join(FORMATS)}",
-        )
+        notes = [f"lines or entries without {place!r}: {unwrapper.others:,}"] if unwrapper.others else []
+        if unwrapper.counts_entries:
+            notes.append(f"line numbers count its entries ({unwrapper.found:,})")
+        return unwrapped, notes
 
     def _load_document(
         self, document: DocumentReader, report: FileReport, stream: Stream, file_id: int
@@ -215,7 +201,7 @@ class Loader:
         if in_seconds:
             report.notes.append(f"times below 1e11 are read as seconds since 1970 (events: {in_seconds:,})")
         if report.other_traffic:
-            report.notes.append(f"other traffic (no events reported): {report.other_traffic:,} requests or lines")
+            report.notes.append(f"requests or lines that report no events: {report.other_traffic:,}")
         if not report.read:
             report.notes.append("it contains no events")
         self._add_to_batch(report, file_id, sum(unknown_keys.values()), stream.damage)
@@ -243,6 +229,23 @@ class Loader:
 
     def _rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql, parameters).fetchall()
+
+
+def _why_not_a_log(name: str, head: bytes) -> Message:
+    """Return why a file that begins with `head` is not an event log, and what to do."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return Message(f"UTF-16 text, which is not read; convert it: iconv -f UTF-16 -t UTF-8 {name} > {name}.utf8")
+    if place := find_wrapped(head):
+        option = Option("columns", shlex.quote(f"body={place}"))
+        return Message("a log that stands inside of another one; ", option, " reaches it")
+    start = head[:60].decode("utf-8", "replace").split("\n")[0]
+    return Message(
+        f"not an event log: it starts with {start!r}; events have sessionId, source, event and hash. Set ",
+        Option("columns"),
+        " if the keys have other names, or ",
+        Option("format"),
+        f" to one of {', '.join(FORMATS)}",
+    )
 
 
 def _read_content(stream: Stream) -> tuple[str, int, bool]:

@@ -184,6 +184,10 @@ class Window:
                 long_value = self._take_long() if self._is_unfinished(error) else None
                 return long_value or self._take_broken()
 
+    def take_document(self) -> tuple[str, str | None]:
+        """Like `take`, for a document of which a part is of no use: a broken one ends at its closing bracket."""
+        return self._take_long() or self._take_broken()
+
     def _is_unfinished(self, error: json.JSONDecodeError) -> bool:
         """Return whether the end of the window may be what caused the error."""
         is_near_end = error.pos >= len(self.text) - _NEAR_END_CHARS

@@ -7,13 +7,14 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
 from typing import Any, Literal
 
 from analyzer.readers import access, array, delimited, documents, har, requests, wrapped
-from analyzer.readers.item import BOM, ItemReader, decoded_lines
+from analyzer.readers.item import BOM, ItemReader, close_cut_json, decoded_lines, parse_strictly, value_end
 
 HEAD_BYTES = 1 << 20  # decompressed; enough for detection
 MAX_LINES = 50  # of the head, that detection looks at
@@ -132,8 +133,13 @@ def _is_request_log(sample: Sample) -> bool:
     if sample.first_record is not None:
         return _is_request(sample.first_record)
     # The first request may be longer than the head.
-    is_one_line = sample.text.startswith("{") and "\n" not in sample.text.rstrip()
-    return is_one_line and any(f'"{key}"' in sample.text for key in requests.BODY_KEYS)
+    if not sample.text.startswith("{") or "\n" in sample.text.rstrip():
+        return False
+    with suppress(ValueError):
+        return _is_request(parse_strictly(sample.text[: value_end(sample.text, 0)]))
+    with suppress(ValueError):
+        return _is_request(close_cut_json(sample.text, keep_last=True))
+    return any(f'"{key}"' in sample.text for key in requests.BODY_KEYS)
 
 
 def _is_batches(sample: Sample) -> bool:
@@ -209,7 +215,7 @@ DOCUMENT_FORMATS = tuple(entry.name for entry in FORMATS.values() if entry.docum
 
 def find_wrapped(head: bytes) -> str | None:
     """Return the place at which a file that starts with `head` has another log in each line; None if there is none."""
-    for place in wrapped.possible_places(Sample(head, {}).lines):
+    for place in wrapped.possible_places(head):
         unwrapped = b"".join(wrapped.Unwrapper(place).lines(iter([head])))
         if unwrapped.strip() and detect_format(unwrapped, {}):
             return place

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 BOM = b"\xef\xbb\xbf"
@@ -21,6 +22,7 @@ TOO_LONG = f"longer than {MAX_ITEM_BYTES >> 20} MiB, which is not read"
 TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep, which is not read"
 
 _DECODER = json.JSONDecoder()
+_STRING_OR_MARK = re.compile(r'"(?:[^"\\]|\\.)*+("|\Z)|[\[\]{},]', re.DOTALL)
 _WHITESPACE_RUN = re.compile(r"[ \t\r\n]*")
 
 
@@ -69,6 +71,37 @@ def parse_strictly(text: str) -> Any:
         return _STRICT_DECODER.decode(text)
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
+
+
+def close_cut_json(text: str, *, keep_last: bool = False) -> Any:
+    """Return the value of a JSON text that is cut off, without its last member or item unless `keep_last` is set.
+
+    >>> close_cut_json('{"a": [1, 2], "b": [{"c": "d"}, "ef')
+    {'a': [1, 2], 'b': [{'c': 'd'}]}
+    >>> close_cut_json('{"a": 1, "b": [{"c": "de', keep_last=True)
+    {'a': 1, 'b': [{'c': 'de'}]}
+
+    Raises:
+        ValueError: it is not cut off, or no JSON up to there.
+    """
+    closers, cut = list[str](), ""
+    last_comma, closers_there = 0, list[str]()
+    for match in _STRING_OR_MARK.finditer(text):
+        mark = match[0]
+        if mark in "{[":
+            closers.append("}" if mark == "{" else "]")
+        elif mark in "}]" and closers:
+            closers.pop()
+        elif mark == ",":
+            last_comma, closers_there = match.start(), closers.copy()
+        elif not match[1]:
+            cut = '"'
+    if not closers and not cut:
+        return parse_strictly(text)  # raises: it is not cut off
+    if keep_last:
+        with suppress(ValueError):
+            return parse_strictly(text + cut + "".join(reversed(closers)))
+    return parse_strictly(text[:last_comma] + "".join(reversed(closers_there)))
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -55,6 +55,7 @@ PLACES: dict[str, Sequence[str]] = {
              "requestContext.timeEpoch", "requestContext.requestTime", "StartUTC", "StartLocal", "start_time", "msec",
              "time_local", "@timestamp", "datetime", "EdgeStartTimestamp"),
 }  # fmt: skip
+_NAME_KEYS = ("name", "key", "field")
 REQUEST_LINES = ("request", "req", "request_line")  # the method and URL in one text, such as `POST /path HTTP/1.1`
 BODY_KEYS = {place.rpartition(".")[2] for place in PLACES["body"]}
 BASE64_FLAG = "isBase64Encoded"  # of AWS
@@ -217,6 +218,7 @@ def named_values(value: Any) -> dict[str, Any]:
     """Return headers or a query by name; empty if `value` lists them in no known way: they must never cost an event.
 
     A list may consist of pairs, of objects with name and value, of alternating names and values, or of header lines.
+    The name may also be called `key` (OpenTelemetry, Envoy) or `field` (CloudWatch).
 
     >>> named_values([{"name": "A", "value": "1"}]), named_values([["A", "1"]]), named_values(["A", "1", "B", "2"])
     ({'A': '1'}, {'A': '1'}, {'A': '1', 'B': '2'})
@@ -230,7 +232,7 @@ def named_values(value: Any) -> dict[str, Any]:
         entries = [entry.split(": ", 1) for entry in entries]
     elif entries and all(isinstance(entry, str) for entry in entries) and len(entries) % 2 == 0:
         entries = [list(pair) for pair in zip(entries[::2], entries[1::2], strict=True)]
-    pairs: list[Any] = [[e.get("name"), e.get("value")] if isinstance(e, dict) else e for e in entries]
+    pairs: list[Any] = [[find(e, _NAME_KEYS), e.get("value")] if isinstance(e, dict) else e for e in entries]
     is_pairs = all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs)  # noqa: PLR2004
     return dict(pairs) if is_pairs else {}
 

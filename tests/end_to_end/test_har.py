@@ -119,4 +119,4 @@ def test_artifacts_in_the_file_hide_no_report(
     assert [answer.is_success for answer in sent] == [True, True]
     result = cli("stats", proxy.log, "--format", "json")
     assert (result.json["input"]["kept"], result.json["input"]["rejected"]) == (1, 0)
-    assert result.err.endswith("events.har: other traffic (no events reported): 1 requests or lines\n")
+    assert result.err.endswith("events.har: requests or lines that report no events: 1\n")

@@ -83,7 +83,7 @@ def test_lookups_of_every_format(name: str, cli: Cli, log: Any) -> None:
     assert (totals["remote_hit_rate"], totals["local_hit_rate"], totals["time_saved_ms"]) == (0.75, None, None)
     assert all(row["session"].startswith("derived-") for row in result.table("by_session"))
     assert "lookups from access logs are derived from requests for artifacts" in result.err
-    assert "other traffic (no events reported): 2 requests or lines" in result.err
+    assert "requests or lines that report no events: 2" in result.err
     query = "SELECT hash, outcome, first_at, team FROM lookups ORDER BY first_at"
     rows = [tuple(row.values()) for row in report_of(cli, "sql", path, query).table("result")]
     assert rows == [

@@ -53,7 +53,7 @@ def test_long_entries_of_a_har_hide_no_events(
     (path := tmp_path / "log.har").write_bytes(gzip.compress(content, 1) if packed == "gzip" else content)
     result = cli("sql", path, "SELECT hash, ci FROM events ORDER BY hash", "--format", "csv")
     assert result.out == "hash,ci\nh1,DRONE\nh3,DRONE\nh4,DRONE\n"
-    assert result.err == f"note: {path}: other traffic (no events reported): 3 requests or lines\n"
+    assert result.err == f"note: {path}: requests or lines that report no events: 3\n"
 
 
 @pytest.mark.parametrize("broken", ["cut", "a comma less", "a quote less"])

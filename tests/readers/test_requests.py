@@ -104,7 +104,7 @@ def test_lines_that_report_no_events_are_other_traffic(cli: Cli, log: Any) -> No
     ]
     result = cli("stats", log("\n".join(map(json.dumps, lines))), "--format", "json")
     assert result.json["input"]["read"] == result.json["input"]["kept"] == 2
-    assert "other traffic (no events reported): 3 requests or lines" in result.err
+    assert "requests or lines that report no events: 3" in result.err
 
 
 def test_a_request_log_without_known_keys_says_so(cli: Cli, log: Any) -> None:

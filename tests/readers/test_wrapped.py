@@ -67,7 +67,15 @@ def test_long_lines_that_a_runtime_split_are_joined(cli: Cli, log: Any) -> None:
 
 def test_lines_without_the_field_are_counted(cli: Cli, log: Any) -> None:
     path = log(f"{WRAPPERS['docker'][1](EVENT)}\n{json.dumps({'other': 1})}\n", "out.log")
-    assert "lines without 'log': 1" in cli("stats", path, "--map", "body=log").err
+    assert "lines or entries without 'log': 1" in cli("stats", path, "--map", "body=log").err
+
+
+def test_a_field_that_no_line_has_is_an_error(cli: Cli, log: Any) -> None:
+    path = log(f"{WRAPPERS['docker'][1](EVENT)}\n", "out.log")
+    result = cli("stats", path, "--map", "body=lgo")
+    assert result.code == 3
+    assert f"{path}: no entry has what --map body=lgo names" in result.err
+    assert cli("load", path.parent, "--into", path.with_name("a.duckdb"), "--map", "body=lgo").code == 3
 
 
 def test_cases(cli: Cli) -> None:
@@ -144,3 +152,86 @@ def test_a_request_without_a_time_takes_that_of_the_wrapper(name: str, cli: Cli,
     assert report_of(cli, "sql", path, "--map", f"body={place}", query).table("result") == [
         {"timestamp": AT, "team": "acme"}
     ]
+
+
+NS, MS = 1795168800000000000, 1795168800000  # the time AT, as nanoseconds and milliseconds since 1970
+
+
+def otlp(texts: list[str]) -> Any:
+    records = [{"timeUnixNano": str(NS), "severityText": "INFO", "body": {"stringValue": text}} for text in texts]
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "cache"}}]}
+    return {"resourceLogs": [{"resource": resource, "scopeLogs": [{"scope": {}, "logRecords": records}]}]}
+
+
+def rows_of_csv(texts: list[str]) -> str:
+    quoted = ('"' + text.replace('"', '""') + '"' for text in texts)
+    return "@timestamp,@message\n" + "".join(f"2026-11-20 10:00:00.000,{text}\n" for text in quoted)
+
+
+# What the APIs and exports of log stores return: one document with many entries.
+DOCUMENTS = {
+    "OTLP": ("resourceLogs.scopeLogs.logRecords.body.stringValue", otlp),
+    "CloudWatch": ("events.message", lambda texts: {"events": [{"timestamp": MS, "message": t} for t in texts]}),
+    "CloudWatch export": (
+        "logEvents.message", lambda texts: {"logEvents": [{"timestamp": MS, "message": t} for t in texts]}),
+    "CloudWatch query": (
+        "results.@message",
+        lambda texts: {"results": [
+            [{"field": "@timestamp", "value": AT}, {"field": "@message", "value": text}] for text in texts]}),
+    "Loki": (
+        "data.result.values.1",
+        lambda texts: {"status": "success", "data": {"resultType": "streams", "result": [
+            {"stream": {"app": "cache"}, "values": [[str(NS), text] for text in texts]}]}}),
+    "Datadog": (
+        "data.attributes.message",
+        lambda texts: {"data": [{"id": "A", "attributes": {"timestamp": AT, "message": text}} for text in texts]}),
+    "Google Cloud": ("textPayload", lambda texts: [{"timestamp": AT, "textPayload": text} for text in texts]),
+    "Elasticsearch": (
+        "hits.hits._source.message",
+        lambda texts: {"hits": {"hits": [{"_source": {"@timestamp": AT, "message": text}} for text in texts]}}),
+    "two levels": ("message.log", lambda texts: [{"message": json.dumps({"log": t, "time": AT})} for t in texts]),
+}  # fmt: skip
+TEXTS = ["server started", *(json.dumps(event(hash=f"h{number}")) for number in range(3)), "{broken", REQUEST]
+
+
+@pytest.mark.parametrize("layout", ["line", "indented", "two in a line", "two lines"])
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_with_many_entries(name: str, layout: str, cli: Cli, log: Any) -> None:
+    place, wrap = DOCUMENTS[name]
+    document = json.dumps(wrap(TEXTS), indent=2 if layout == "indented" else None)
+    second = json.dumps(wrap([json.dumps(event(hash="second"))]))
+    path = log(document + {"two in a line": second, "two lines": f"\n{second}\n"}.get(layout, ""), "out.json")
+    refused = cli("stats", path)
+    assert (refused.code, f"--map body={place} reaches it" in refused.err) == (3, True)
+    result = report_of(cli, "sql", path, "--map", f"body={place}", "SELECT hash, timestamp FROM events")
+    hashes = ["h0", "h1", "h1", "h2", *(["second"] if layout.startswith("two") else [])]
+    assert sorted(tuple(row.values()) for row in result.table("result")) == [(hash_, AT) for hash_ in hashes]
+    assert f"line numbers count its entries ({len(TEXTS) + layout.startswith('two')})" in result.err
+    assert "out.json:5: " in result.err, "the entry of the broken one"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_document_that_is_cut_off_gives_its_complete_entries(name: str, cli: Cli, log: Any) -> None:
+    place, wrap = DOCUMENTS[name]
+    document = json.dumps(wrap([json.dumps(event(hash=f"h{number}")) for number in range(4)]))
+    path = log(document[: document.index("h3")], "out.json")
+    result = report_of(cli, "stats", path, "--map", f"body={place}")
+    assert (result.json["input"]["kept"], result.json["input"]["rejected"]) == (3, 1)
+
+
+def test_a_column_of_csv(cli: Cli, log: Any) -> None:
+    path = log(rows_of_csv(TEXTS), "out.csv")
+    assert "--map body=@message reaches it" in cli("stats", path).err
+    result = report_of(cli, "sql", path, "--map", "body=@message", "SELECT hash, timestamp FROM events")
+    assert [tuple(row.values()) for row in result.table("result")] == [
+        (hash_, AT) for hash_ in ("h0", "h1", "h2", "h1")
+    ]
+    assert "out.csv:6: " in result.err, "the line of the broken one"
+
+
+def test_documents_of_other_kinds_take_no_time(log: Any, cli: Cli) -> None:
+    """Thousands of keys are not tried one by one."""
+    path = log(
+        json.dumps({f"package-{number}": {"integrity": "x" * 90} for number in range(9000)}, indent=1), "lock.json"
+    )
+    assert "not an event log" in cli("stats", path).err
