@@ -213,15 +213,17 @@ class Log:
         """Return outliers among the sessions, one row per session; with `id`, the lookups of one, a row per lookup.
 
         - `low_hit_rate` (main table) and `time_lost`: `session`, `hit_rate`, `lookups`, `time_lost_ms` (durations of
-          the tasks that missed), `time_saved_ms`, `first_at`, `team`, `ci`, `branch`, `command`, `deviation` (of its
-          hit rate from the pooled one, in standard errors).
+          the tasks that missed) and its `imputed_coverage` (the ratio of misses that have one), `time_saved_ms` and
+          its `duration_coverage` (the same of hits), `first_at`, `team`, `ci`, `branch`, `command`, `deviation` (of
+          its hit rate from the pooled one, in standard errors).
         - `percentiles` (rows `p5` to `p95`): `percentile`, `lookups`, `hit_rate`, `time_saved_ms`, `time_lost_ms`.
         - `lookups` (main table with `id`): `hash`, `name` (its task), `outcome` (`local_hit`, `remote_hit`, `miss`),
           `class` (of a miss, see `misses`), `duration_ms` (of a hit the time saved, of a miss the duration of its
           task), `first_at`.
         - `session` (one row, with `id`): `session`, `run`, `command`, `branch`, `sha`, `user`, `team`, `ci`,
-          `first_at`, `last_at`, `lookups`, `hits`, `hit_rate`, `time_saved_ms`, `time_lost_ms`, `warm_cache_saves_ms`
-          (time saved if all lookups hit), `warm_cache_coverage` (the ratio of lookups with a known duration).
+          `first_at`, `last_at`, `lookups`, `hits`, `hit_rate`, `time_saved_ms`, `duration_coverage`, `time_lost_ms`,
+          `imputed_coverage`, `warm_cache_saves_ms` (time saved if all lookups hit), `warm_cache_coverage` (the ratio of
+          lookups with a known duration).
 
         Args:
             id: the id of a session or a run, or a unique prefix of it.
@@ -287,11 +289,12 @@ class Log:
 
     @_question
     def sql(self, query: str) -> pl.DataFrame:
-        """Run a DuckDB SQL query on `events`, `lookups`, `sessions`, `runs`, `tasks`, `files` and `rejects`.
+        """Run a DuckDB SQL query on the relations of an archive.
 
-        The first three relations hold the events, whichever view answers other questions. `DESCRIBE lookups` returns
-        the columns and types of a relation. Times with a time zone become naive UTC; types that data frames lack, such
-        as `INTERVAL`, become the text that DuckDB writes; `HUGEINT` becomes `Decimal`.
+        They are `events`, `lookups`, `sessions`, `runs`, `tasks`, `artifacts`, `files` and `rejects`. The first three
+        hold the events, whichever view answers other questions. `DESCRIBE lookups` returns the columns and types of a
+        relation. Times with a time zone become naive UTC; types that data frames lack, such as `INTERVAL`, become the
+        text that DuckDB writes; `HUGEINT` becomes `Decimal`.
 
         Raises:
             QueryError: the SQL does not run, is not a single query, or returns integers of more than 38 digits.

@@ -1,1 +1,1 @@
-"""The DuckDB archive of loaded logs, with the relations events, lookups, sessions, runs, tasks, files and rejects."""
+"""The DuckDB archive of loaded logs, whose relations are views of `schema`."""

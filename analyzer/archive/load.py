@@ -11,7 +11,7 @@ from analyzer.archive.accounting import FileReport, LoadResult
 from analyzer.archive.derived import complete_derived_sessions
 from analyzer.archive.event_validation import STAGED
 from analyzer.archive.run_summaries import DocumentLoader
-from analyzer.archive.staging import NEW_UPLOADS, ReadOptions, Stager
+from analyzer.archive.staging import NEW_TRANSFERS, ReadOptions, Stager
 from analyzer.errors import InputError, Message, NotALogError, Option, UnreadableError, unreadable_error
 from analyzer.readers.documents import DocumentReader, parse_documents
 from analyzer.readers.formats import FORMATS, HEAD_BYTES, detect_format, find_wrapped, logged_keys
@@ -29,11 +29,16 @@ FIND_CONTEXT = """
 SELECT count(kind), count(happened_at), count(slug) + count(team_id) + count(ci) FROM staged WHERE file_id = $file_id
 """
 
-MERGE_UPLOADS = """
+# Downloads are events too: of each artifact, one is enough to know its size.
+MERGE_TRANSFERS = """
 INSERT INTO store.hash
 SELECT (SELECT coalesce(max(id), 0) FROM store.hash) + row_number() OVER (ORDER BY hash), hash
-FROM (SELECT hash FROM new_upload EXCEPT SELECT hash FROM store.hash);
-INSERT INTO store.upload SELECT h.id, team, uploaded_at FROM new_upload JOIN store.hash h USING (hash);
+FROM (SELECT hash FROM new_transfer EXCEPT SELECT hash FROM store.hash);
+INSERT INTO store.transfer
+SELECT h.id, team, happened_at, is_upload, size_bytes FROM new_transfer JOIN store.hash h USING (hash) WHERE is_upload
+UNION ALL
+SELECT h.id, team, max(happened_at), false, max(size_bytes)
+FROM new_transfer JOIN store.hash h USING (hash) WHERE NOT is_upload GROUP BY h.id, team;
 """
 
 INSERT_FILES = """
@@ -90,7 +95,7 @@ class Loader:
     def _start_batch(self) -> None:
         self._batch_events, self._new_files = 0, list[dict[str, Any]]()
         self.connection.execute(
-            f"SET VARIABLE first_file_id = {self.next_id}; {STAGED} {rejects.NEW_REJECTS} {NEW_UPLOADS}"
+            f"SET VARIABLE first_file_id = {self.next_id}; {STAGED} {rejects.NEW_REJECTS} {NEW_TRANSFERS}"
         )
 
     def _merge_batch(self) -> None:
@@ -99,10 +104,10 @@ class Loader:
         if self._new_files:
             self.connection.execute(INSERT_FILES, {"files": self._new_files})
         self.connection.execute(self.merge_sql)
-        self.connection.execute(MERGE_UPLOADS)
+        self.connection.execute(MERGE_TRANSFERS)
         self.load_result.duplicate_runs += self._documents.merge()
         self.connection.execute("COMMIT")
-        self.connection.execute("DROP TABLE staged; DROP TABLE new_reject; DROP TABLE new_upload")
+        self.connection.execute("DROP TABLE staged; DROP TABLE new_reject; DROP TABLE new_transfer")
 
     def _load_file(self, file: LogFile) -> FileReport | None:
         """Stage a file for the batch; return its report, or None for a file that is skipped."""
@@ -238,6 +243,12 @@ def _why_not_a_log(name: str, head: bytes) -> Message:
     if place := find_wrapped(head):
         option = Option("columns", shlex.quote(f"body={place}"))
         return Message("a log that stands inside of another one; ", option, " reaches it")
+    if b"/artifacts/" in head:
+        return Message(
+            "requests in a form that is not read; convert them to JSON lines such as "
+            '{"time": "2026-11-20T10:00:00Z", "remote_addr": "10.0.0.5", "method": "GET", '
+            '"url": "/v8/artifacts/HASH?slug=TEAM", "status": 200}'
+        )
     start = head[:60].decode("utf-8", "replace").split("\n")[0]
     return Message(
         f"not an event log: it starts with {start!r}; events have sessionId, source, event and hash. Set ",

@@ -10,14 +10,15 @@ that hit in both caches `is_local_hit`, although it also `had_remote_hit`.
 `known_sum` adds up times over the rows that count, where they are known. It is 0 if no row counts, but null if rows
 count and none of their times is known: an unknown time is never 0.
 
-`upload` has the uploads that access logs show. `run` and `task` hold turbo's run summaries, a second view of the same
-lookups that is never added to the events. `match` links runs to sessions; `name` gives the task of a hash where a run
-summary names it. `unlisted_task` has the tasks that a run attempted but does not list, because it was cut short.
-Their hashes are unknown: made-up ones, which name the run, stand for them.
+`transfer` has the uploads that access logs show, and for each artifact one download with its size. `run` and `task`
+hold turbo's run summaries, a second view of the same lookups that is never added to the events. `match` links runs to
+sessions; `name` gives the task of a hash where a run summary names it. `unlisted_task` has the tasks that a run
+attempted but does not list, because it was cut short. Their hashes are unknown: made-up ones, which name the run, stand
+for them.
 """
 
 # Archives of another version are refused. It changes with any table, and with the digest of `file`.
-VERSION = 5
+VERSION = 6
 
 MACROS = """
 CREATE MACRO is_hit(kinds) AS (kinds & 5) > 0;
@@ -63,7 +64,8 @@ CREATE TABLE store.task (
     time_saved_ms DOUBLE, execution_ms DOUBLE, cacheable BOOLEAN, exit_code BIGINT);
 CREATE TABLE store.unlisted_task (run_id INTEGER, position INTEGER, number BIGINT, hash_id INTEGER);
 CREATE TABLE store.artifact (file_id INTEGER, hash_id INTEGER, duration_ms DOUBLE);
-CREATE TABLE store.upload (hash_id INTEGER, team VARCHAR, uploaded_at TIMESTAMP);
+CREATE TABLE store.transfer (
+    hash_id INTEGER, team VARCHAR, happened_at TIMESTAMP, is_upload BOOLEAN, size_bytes BIGINT);
 CREATE TABLE store.match (run_id INTEGER, session_id INTEGER);
 CREATE TABLE store.name (hash_id INTEGER, name VARCHAR, task VARCHAR, package VARCHAR);
 """
@@ -131,6 +133,15 @@ SELECT r.run, t.task, t.package, h.hash,
 FROM store.task t
 JOIN store.run r ON r.id = t.run_id
 JOIN store.hash h ON h.id = t.hash_id;
+
+CREATE VIEW artifacts AS
+SELECT h.hash, n.task, n.package, t.size_bytes, m.duration_ms, coalesce(t.uploads, 0) AS uploads, t.last_uploaded_at
+FROM (SELECT hash_id, max(size_bytes) AS size_bytes, count(*) FILTER (is_upload) AS uploads,
+             max(happened_at) FILTER (is_upload) AS last_uploaded_at
+      FROM store.transfer GROUP BY hash_id) t
+FULL JOIN (SELECT hash_id, max(duration_ms) AS duration_ms FROM store.artifact GROUP BY hash_id) m USING (hash_id)
+JOIN store.hash h ON h.id = hash_id
+LEFT JOIN store.name n USING (hash_id);
 
 CREATE VIEW files AS
 SELECT name AS file, format, compression, digest, size_bytes, read, kept, rejected, unknown_keys, damage, loaded_at

@@ -26,7 +26,7 @@ from analyzer.readers.item import (
     NOT_UTF8,
     OTHER_TRAFFIC,
     TOO_LONG,
-    UPLOAD,
+    TRANSFER,
     Item,
     ReaderOptions,
     decoded_lines,
@@ -75,13 +75,17 @@ FROM read_parquet($path, file_row_number=true, hive_partitioning=false) AS row
 """
 
 
-NEW_UPLOADS = "CREATE OR REPLACE TEMP TABLE new_upload (hash VARCHAR, team VARCHAR, uploaded_at TIMESTAMP);"
-STAGE_UPLOADS = """
-INSERT INTO new_upload
-SELECT hash, team, make_timestamp((seconds * 1e6)::BIGINT)
+NEW_TRANSFERS = """
+CREATE OR REPLACE TEMP TABLE new_transfer (
+    hash VARCHAR, team VARCHAR, happened_at TIMESTAMP, is_upload BOOLEAN, size_bytes BIGINT);
+"""
+STAGE_TRANSFERS = """
+INSERT INTO new_transfer
+SELECT hash, team, make_timestamp((seconds * 1e6)::BIGINT), is_upload, size_bytes
 FROM read_json($path, format='newline_delimited', auto_detect=false, ignore_errors=true,
-               columns={hash: 'VARCHAR', seconds: 'DOUBLE', team: 'VARCHAR'})
-WHERE seconds IS NOT NULL
+               columns={hash: 'VARCHAR', seconds: 'DOUBLE', team: 'VARCHAR', is_upload: 'BOOLEAN',
+                        size_bytes: 'BIGINT'})
+WHERE seconds IS NOT NULL OR NOT is_upload
 """
 
 
@@ -209,17 +213,17 @@ class Stager:
         path.unlink()
 
     def _without_other_requests(self, items: Iterator[Item], report: FileReport) -> Iterator[Item]:
-        """Yield the items that are events or rejects; store uploads, and count the other requests in `report`."""
-        path = self._workspace / "uploads.ndjson"
-        with path.open("w", encoding="ascii") as uploads:
+        """Yield the items that are events or rejects; stage transfers, and count the other requests in `report`."""
+        path = self._workspace / "transfers.ndjson"
+        with path.open("w", encoding="ascii") as transfers:
             for item in items:
-                if item.problem == UPLOAD:
-                    uploads.write(json.dumps({"hash": item.text, **(item.context or {})}) + "\n")
+                if item.problem == TRANSFER:
+                    transfers.write(json.dumps({"hash": item.text, **(item.context or {})}) + "\n")
                 elif item.problem == OTHER_TRAFFIC:
                     report.other_traffic += 1
                 else:
                     yield item
-        self._connection.execute(STAGE_UPLOADS, {"path": str(path)})
+        self._connection.execute(STAGE_TRANSFERS, {"path": str(path)})
         path.unlink()
 
     def _stage_item_file(self, path: Path, file_id: int) -> None:

@@ -117,9 +117,10 @@ remote_miss AS (
     WINDOW earlier AS (PARTITION BY hash_id, c.team ORDER BY l.first_at, had_remote_hit(kinds), o.place)
     QUALIFY is_miss(kinds)),
 uploaded AS (
-    SELECT session_id, hash_id, max(uploaded_at) AS uploaded_at
-    FROM {{selected}} m JOIN store.upload u USING (hash_id)
-    WHERE is_miss(kinds) AND u.team IS NOT DISTINCT FROM m.team AND uploaded_at < first_at GROUP BY ALL),
+    SELECT session_id, hash_id, max(u.happened_at) AS uploaded_at
+    FROM {{selected}} m JOIN store.transfer u USING (hash_id)
+    WHERE is_miss(kinds) AND is_upload AND u.team IS NOT DISTINCT FROM m.team AND u.happened_at < first_at
+    GROUP BY ALL),
 evidence AS (
     SELECT m.*, d.duration_ms AS imputed_ms,
            epoch_us(m.first_at) - epoch_us(greatest(b.before_at, uploaded_at)) AS gap_us,

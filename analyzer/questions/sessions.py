@@ -11,15 +11,18 @@ from analyzer.errors import Option, UsageError
 from analyzer.questions.miss_classes import classified_misses, imputed_durations
 from analyzer.questions.options import SessionsOptions
 from analyzer.questions.report import Report, Scope, build_report, select_scope
-from analyzer.table import COUNT, HASH, MS, NAME, NUMBER, RATIO, TEXT, TIME, Column, Table, select_list
+from analyzer.table import COUNT, COVERAGE, HASH, MS, NAME, NUMBER, RATIO, TEXT, TIME, Column, Table, select_list
 from analyzer.validation import require_utf8
 
 SAVED_MS, LOST_MS = "known_sum(l.duration_ms, is_hit(kinds))", "known_sum(m.imputed_ms, is_miss(kinds))"
+SAVED_COVERAGE = "count(l.duration_ms) FILTER (is_hit(kinds)) / nullif(count(*) FILTER (is_hit(kinds)), 0)"
+LOST_COVERAGE = "count(m.imputed_ms) / nullif(count(*) FILTER (is_miss(kinds)), 0)"
 
 TOTALS = f"""
 CREATE TEMP TABLE {{table}} AS
 SELECT session_id, count(*) AS lookups, count(*) FILTER (is_hit(kinds)) AS hits, min(first_at) AS first_at,
-       {SAVED_MS} AS saved_ms, {LOST_MS} AS lost_ms
+       {SAVED_MS} AS saved_ms, {LOST_MS} AS lost_ms,
+       {SAVED_COVERAGE} AS saved_coverage, {LOST_COVERAGE} AS lost_coverage
 FROM {{selected}} l
 LEFT JOIN (SELECT hash_id, duration_ms AS imputed_ms FROM {{durations}}) m ON is_miss(kinds) AND m.hash_id = l.hash_id
 GROUP BY session_id
@@ -31,7 +34,11 @@ OUTLIER_COLUMNS = (
     Column("hit_rate", RATIO, "hit rate of the session", sql="hits / o.lookups"),
     Column("lookups", COUNT, "lookups of the session", sql="o.lookups"),
     Column("time_lost_ms", MS, "task time of its misses, where known or imputed", sql="lost_ms"),
+    Column(
+        "imputed_coverage", RATIO, "misses with known or imputed time / misses", read_with=COVERAGE, sql="lost_coverage"
+    ),
     Column("time_saved_ms", MS, "durations of its hits, where known", sql="saved_ms"),
+    Column("duration_coverage", RATIO, "hits with a known duration / hits", read_with=COVERAGE, sql="saved_coverage"),
     Column("first_at", TIME, "time of its first event", sql="o.first_at"),
     Column("team", TEXT, "slug, else teamId", sql="c.team"),
     Column("ci", TEXT, "CI vendor the client detected", sql="c.ci"),
@@ -105,7 +112,9 @@ SESSION_COLUMNS = (
     Column("hits", COUNT, "lookups with a HIT", sql="count(*) FILTER (is_hit(kinds))"),
     Column("hit_rate", RATIO, "hits / lookups", sql="count(*) FILTER (is_hit(kinds)) / count(*)"),
     Column("time_saved_ms", MS, "durations of its hits, where known", sql=SAVED_MS),
+    Column("duration_coverage", RATIO, "hits with a known duration / hits", sql=SAVED_COVERAGE),
     Column("time_lost_ms", MS, "task time of its misses, where known or imputed", sql=LOST_MS),
+    Column("imputed_coverage", RATIO, "misses with known or imputed time / misses", sql=LOST_COVERAGE),
     Column("warm_cache_saves_ms", MS, "time saved if all had been hits: time saved + time lost", sql=WARM_MS),
     Column("warm_cache_coverage", RATIO, "lookups with known or imputed duration / lookups", sql=WARM_COVERAGE),
 )

@@ -2,7 +2,7 @@
 
 A GET that is answered with 200 is a REMOTE HIT, one with 404 a REMOTE MISS. There is no session: requests of one client
 address and team belong together until the client pauses, or asks for a hash again, which no run does. There is no local
-cache and no duration. A PUT is an upload, which tells why a later lookup misses.
+cache and no duration. A PUT is an upload, which tells why a later lookup misses. Both may show the artifact's size.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from analyzer.readers import requests
 from analyzer.readers.item import (
     NOT_JSON,
     OTHER_TRAFFIC,
-    UPLOAD,
+    TRANSFER,
     Item,
     ReaderOptions,
     decoded_lines,
@@ -28,9 +28,11 @@ from analyzer.readers.item import (
 )
 
 SESSION_PREFIX = "derived-"  # of sessions that no client reported
-RESULTS = {200: "HIT", 404: "MISS"}
+DOWNLOADED = 200
+RESULTS = {DOWNLOADED: "HIT", 404: "MISS"}
 UPLOADED = (200, 201, 202)
 MAX_UNANSWERED = 10_000  # requests whose answer is logged on a later line
+MAX_DIGITS = 15  # of a size in bytes
 MAX_EPOCH_SECONDS = 1e11  # larger numbers are milliseconds
 NOT_A_LINE = "not a line of an access log"
 
@@ -40,15 +42,29 @@ CLIENT_PLACES = (
     "requestContext.identity.sourceIp", "requestContext.http.sourceIp", "downstream_remote_address",
     "httpRequest.remoteIp", "client.ip", "ClientIP", "clientIP", "c-ip", "realip_remote_addr",
 )  # fmt: skip
+# How many bytes a request or its answer has: of the body where that is logged, else with the headers.
+SIZE_PLACES = {
+    "GET": (
+        "body_bytes_sent", "size", "DownstreamContentSize", "http.response.body.bytes", "EdgeResponseBodyBytes",
+        "httpRequest.responseSize", "bytes_sent", "sc-bytes", "responseLength", "res.headers.content-length",
+        "resp_headers.Content-Length",
+    ),
+    "PUT": (
+        "bytes_read", "RequestContentSize", "http.request.body.bytes", "httpRequest.requestSize", "bytes_received",
+        "req.headers.content-length", "request.headers.Content-Length", "http_content_length", "content_length",
+        "request_length", "ClientRequestBytes", "cs-bytes",
+    ),
+}  # fmt: skip
 REQUEST_ID_PLACES = ("reqId", "requestId", "request_id")
 
 _ARTIFACT = re.compile(r"/artifacts/([^/?#]+)/?")
 _NOT_HASHES = ("events", "status")
-# The common and combined formats of nginx and Apache: virtual host, address, identity, user, time, request and status.
-_COMBINED = re.compile(r'(?:\S+:\d+ )?(\S+) \S+ \S+ \[([^\]]+)\] "([A-Z]+ \S+[^"]*)" (\d{3})( |$)')
+# The common and combined formats of nginx and Apache: host, address, identity, user, time, request, status, bytes.
+_COMBINED = re.compile(r'(?:\S+:\d+ )?(\S+) \S+ \S+ \[([^\]]+)\] "([A-Z]+ \S+[^"]*)" (\d{3})(?: (\S+)|$)')
 # AWS Application Load Balancer: type, time, load balancer, client:port, target:port, three times, status, …
 _LOAD_BALANCER = re.compile(
-    r"(?:https?|h2|grpcs|wss?) (\S+Z) \S+ (\S+):\d+ \S+ \S+ \S+ \S+ (\d{3}|-) \S+ \d+ \d+ \"([A-Z]+ \S+[^\"]*)\""
+    r"(?:https?|h2|grpcs|wss?) (\S+Z) \S+ (\S+):\d+ \S+ \S+ \S+ \S+ (\d{3}|-) \S+ (\d+) (\d+)"
+    r" \"([A-Z]+ \S+[^\"]*)\""
 )
 
 
@@ -66,6 +82,7 @@ class Request(NamedTuple):
     url: str
     status: int | None
     client: str
+    size_bytes: int | None
     context: dict[str, Any]
 
 
@@ -85,8 +102,10 @@ def _items(chunks: Iterator[bytes], options: ReaderOptions) -> Iterator[Item]:
         hash_ = artifact_hash(request)
         team = request.context.get("slug") or request.context.get("teamId")
         seconds = _epoch_seconds(request.context.get("timestamp"))
-        if hash_ is not None and request.method == "PUT" and request.status in UPLOADED:
-            yield Item(number, None, hash_, {"seconds": seconds, "team": team}, UPLOAD)
+        is_upload = request.method == "PUT"
+        transfer = {"seconds": seconds, "team": team, "is_upload": is_upload, "size_bytes": request.size_bytes}
+        if hash_ is not None and is_upload and request.status in UPLOADED:
+            yield Item(number, None, hash_, transfer, TRANSFER)
             continue
         if hash_ is None or request.method != "GET" or request.status not in RESULTS:
             yield Item(number, None, "", problem=OTHER_TRAFFIC)
@@ -94,6 +113,8 @@ def _items(chunks: Iterator[bytes], options: ReaderOptions) -> Iterator[Item]:
         session = sessions.of(request.client, str(team or ""), hash_, seconds)
         lookup = {"sessionId": session, "source": "REMOTE", "event": RESULTS[request.status], "hash": hash_}
         yield Item(number, 1, json.dumps(lookup, separators=(",", ":")), request.context, raw=text)
+        if request.status == DOWNLOADED and request.size_bytes:
+            yield Item(number, None, hash_, transfer, TRANSFER)
     yield from (Item(number, None, "", problem=OTHER_TRAFFIC) for _ in parser.unanswered)
 
 
@@ -107,7 +128,7 @@ class LineParser:
     """Parses the lines of an access log in any supported format; `unanswered` are requests without an answer yet."""
 
     def __init__(self) -> None:
-        self._columns: Sequence[str] = ()  # of CloudFront's tab-separated lines
+        self._columns: Sequence[str] = ()  # of CloudFront's and IIS' lines
         self.unanswered: dict[str, dict[str, Any]] = {}
 
     def parse(self, text: str) -> Request | str:
@@ -121,20 +142,25 @@ class LineParser:
         if self._columns:
             return self._parse_columns(text)
         if match := _LOAD_BALANCER.match(text):
-            time, client, status, line = match.groups()
-            return _request({"timestamp": time, "remote_addr": client, "request": line, "status": status})
+            time, client, status, received, sent, line = match.groups()
+            return _request({
+                "timestamp": time, "remote_addr": client, "request": line, "status": status, "bytes_sent": sent,
+                "bytes_received": received,
+            })  # fmt: skip
         if match := _COMBINED.match(text):
-            client, time, line, status, _ = match.groups()
-            return _request({"time_local": time, "remote_addr": client, "request": line, "status": status})
+            client, time, line, status, sent = match.groups()
+            return _request({
+                "time_local": time, "remote_addr": client, "request": line, "status": status, "body_bytes_sent": sent,
+            })  # fmt: skip
         return NOT_A_LINE
 
     def _parse_columns(self, text: str) -> Request | str:
-        values = dict(zip(self._columns, text.split("\t"), strict=False))
+        values = dict(zip(self._columns, text.split(), strict=False))
         query = values.get("cs-uri-query", "-").removeprefix("-")
         return _request({
             "timestamp": f"{values.get('date')}T{values.get('time')}Z", "remote_addr": values.get("c-ip"),
             "method": values.get("cs-method"), "url": f"{values.get('cs-uri-stem', '')}?{query}",
-            "status": values.get("sc-status"),
+            "status": values.get("sc-status"), "sc-bytes": values.get("sc-bytes"), "cs-bytes": values.get("cs-bytes"),
         })  # fmt: skip
 
     def _parse_json(self, text: str) -> Request | str:
@@ -162,7 +188,11 @@ def _request(fields: Mapping[str, Any]) -> Request | str:
     context = requests.context_of(fields, url)
     status = context.get("status")
     client = str(requests.find(fields, CLIENT_PLACES) or "").split(",")[0].strip()
-    return Request(method, url, status if isinstance(status, int) else None, client, context)
+    size = requests.find(fields, SIZE_PLACES.get(method, ()))
+    size_bytes = (
+        int(text) if (text := str(requests.first_value(size))).isdecimal() and len(text) <= MAX_DIGITS else None
+    )
+    return Request(method, url, status if isinstance(status, int) else None, client, size_bytes, context)
 
 
 @dataclass(slots=True)

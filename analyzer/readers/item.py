@@ -14,7 +14,8 @@ MAX_DEPTH = 200  # of nested JSON objects and arrays, well below the limit of Py
 MAX_REJECT_CHARS = 200  # the text of a reject is shortened to this
 
 OTHER_TRAFFIC = "other traffic"  # the problem of an item that is no reject: a logged request that reports no events
-UPLOAD = "upload"  # the problem of an item that is an upload: `text` is the hash, `context` has seconds and team
+# The problem of an item that is the upload or download of an artifact: `text` is the hash, `context` the rest.
+TRANSFER = "transfer"
 CUT_OFF = "cut off: the file ends inside this item"
 NOT_JSON = "not JSON"
 NOT_UTF8 = "not valid UTF-8"

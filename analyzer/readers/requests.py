@@ -133,8 +133,10 @@ def find(fields: Mapping[str, Any], places: Sequence[str]) -> Any:
 
 
 def has_body(fields: Mapping[str, Any]) -> bool:
-    """Return whether a logged object has a body, which may be empty."""
-    return any(_value_at(fields, place) is not None for place in PLACES["body"])
+    """Return whether a logged object has a body, which may be empty. Log records have objects that they call `body`."""
+    bodies = [_value_at(fields, place) for place in PLACES["body"]]
+    has_url = find(fields, PLACES["url"]) is not None
+    return any(body is not None and (has_url or isinstance(body, str | list)) for body in bodies)
 
 
 def _value_at(fields: Any, place: str) -> Any:
@@ -178,12 +180,12 @@ def context_of(fields: Mapping[str, Any], url: str | None) -> dict[str, Any]:
     logged = find(fields, PLACES["query"])
     named = parse_query(f"?{logged.lstrip('?')}") if isinstance(logged, str) else named_values(logged)
     flat = {key: fields[key] for key in ("teamId", "slug") if key in fields}
-    query = flat | parse_query(url or "") | {key: _first_value(value) for key, value in named.items()}
+    query = flat | parse_query(url or "") | {key: first_value(value) for key, value in named.items()}
     # nginx logs a header as http_x_artifact_client_ci, Traefik as request_X-Artifact-Client-Ci, and so on.
     by_name = {key.lower().replace("_", "-"): value for key, value in fields.items()}
     by_name |= {key.lower(): value for key, value in named_values(find(fields, PLACES["headers"])).items()}
     headers = {
-        header: _first_value(value)
+        header: first_value(value)
         for header, key in ((CI_HEADER, "ci"), (INTERACTIVE_HEADER, "interactive"))
         for name, value in ((key, fields.get(key)), *by_name.items())
         if name == key or name.endswith(header)
@@ -199,7 +201,8 @@ def _time(value: Any) -> Any:
     return value
 
 
-def _first_value(value: Any) -> Any:
+def first_value(value: Any) -> Any:
+    """Return the first of a list of values, else the value itself."""
     return value[0] if isinstance(value, list) and value else value
 
 

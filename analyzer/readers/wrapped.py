@@ -22,6 +22,7 @@ MIN_PIECE_CHARS = 4_000
 MAX_PREFIX_CHARS = 200
 MIN_COMMON_SHARE = 0.9  # of the lines that must have the text that ends their prefix
 MAX_SAMPLES = 50  # lines or documents that show what a file consists of
+ITSELF = "."  # the place of an entry that is not wrapped, but stands in a document
 DELIMITERS = (",", ";", "\t")
 TIME_KEYS = (
     "timestamp",
@@ -125,7 +126,7 @@ class Unwrapper:
 def _contents(value: Any, place: str, time: Any) -> Iterator[tuple[Any, Any]]:
     """Yield what stands at a path, with the time of the innermost object around it.
 
-    A list on the path stands for each of its items. A list of plain values has their numbers for keys, from 0.
+    A list on the path or at its end stands for each of its items. A list of plain values has their numbers as keys.
 
     >>> list(_contents({"values": [["17", "a"], ["18", "b"]]}, "values.1", None))
     [('a', '17'), ('b', '18')]
@@ -136,8 +137,11 @@ def _contents(value: Any, place: str, time: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(value, dict):
         time = requests.find(value, TIME_KEYS) or time
         key, _, rest = place.partition(".")
-        if value.get(place) is not None:
-            yield value[place], time
+        if place == ITSELF:
+            yield value, time
+        elif value.get(place) is not None:
+            found = value[place]
+            yield from ((one, time) for one in found) if isinstance(found, list) else [(found, time)]
         elif rest:
             yield from _contents(value.get(key), rest, time)
 
@@ -224,6 +228,8 @@ def possible_places(head: bytes) -> Iterator[str]:
     lines = [record.text for record in records]
     if lines and all(map(_CRI.match, lines)):
         yield "F"
+    if any(record.line is None for record in records):
+        yield ITSELF
     fields = (place for record in records if record.value is not None for place in _places(record.value))
     yield from dict.fromkeys(fields)
     prefixed = [line for line in lines if not line.startswith("{")]

@@ -38,11 +38,13 @@ def test_outliers_by_hand(cli: Cli, log: Any) -> None:
     assert [row["deviation"] for row in low] == pytest.approx([-1, (1 / 3 - 1 / 2) / math.sqrt(1 / 12)])
     lost = result.table("time_lost")
     b = {
-        "session": "b", "hit_rate": 1 / 3, "lookups": 3, "time_lost_ms": 100, "time_saved_ms": 250,
+        "session": "b", "hit_rate": 1 / 3, "lookups": 3, "time_lost_ms": 100, "imputed_coverage": 1 / 2,
+        "time_saved_ms": 250, "duration_coverage": 1,
         "first_at": "2026-03-02T09:00:10.000Z", "team": "web", "ci": "GITLAB", "branch": None, "command": None,
     }  # fmt: skip
     c = {
-        "session": "c", "hit_rate": 0, "lookups": 1, "time_lost_ms": 300, "time_saved_ms": 0,
+        "session": "c", "hit_rate": 0, "lookups": 1, "time_lost_ms": 300, "imputed_coverage": 1,
+        "time_saved_ms": 0, "duration_coverage": None,
         "first_at": "2026-03-02T09:00:20.000Z", "team": None, "ci": None, "branch": None, "command": None,
     }  # fmt: skip
     assert [{key: value for key, value in row.items() if key != "deviation"} for row in lost] == [c, b]
@@ -148,7 +150,8 @@ def test_one_session_by_hand(cli: Cli, log: Any) -> None:
         {
             "session": "b", "run": None, "command": None, "branch": None, "sha": None, "user": None, "team": "web",
             "ci": "GITLAB", "first_at": "2026-03-02T09:00:10.000Z", "last_at": "2026-03-02T09:00:14.000Z",
-            "lookups": 3, "hits": 1, "hit_rate": 1 / 3, "time_saved_ms": 250, "time_lost_ms": 100,
+            "lookups": 3, "hits": 1, "hit_rate": 1 / 3, "time_saved_ms": 250,
+            "duration_coverage": 1, "time_lost_ms": 100, "imputed_coverage": 1 / 2,
             "warm_cache_saves_ms": 350, "warm_cache_coverage": 2 / 3,
         }
     ]  # fmt: skip

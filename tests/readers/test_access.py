@@ -23,30 +23,38 @@ def combined(method: str, name: str, status: int, second: int, client: str) -> s
 
 def nginx_json(method: str, name: str, status: int, second: int, client: str) -> str:
     line = {"time_iso8601": AT.format(second), "remote_addr": client, "request": f"{method} {path_of(name)} HTTP/1.1",
-            "status": str(status), "http_x_artifact_client_ci": "JENKINS"}  # fmt: skip
+            "status": str(status), "http_x_artifact_client_ci": "JENKINS", "body_bytes_sent": "512",
+            "request_length": "700"}  # fmt: skip
     return json.dumps(line)
 
 
 def caddy(method: str, name: str, status: int, second: int, client: str) -> str:
     headers = {"X-Artifact-Client-Ci": ["JENKINS"]}
     request = {"remote_ip": client, "method": method, "uri": path_of(name), "headers": headers}
-    return json.dumps({"ts": 1795168800 + second, "request": request, "status": status, "size": 512})
+    return json.dumps({"ts": 1795168800 + second, "request": request, "status": status, "size": 512, "bytes_read": 700})
 
 
 def traefik(method: str, name: str, status: int, second: int, client: str) -> str:
     return json.dumps({"ClientHost": client, "RequestMethod": method, "RequestPath": path_of(name),
-                       "DownstreamStatus": status, "StartUTC": AT.format(second)})  # fmt: skip
+                       "DownstreamStatus": status, "DownstreamContentSize": 512,
+                       "RequestContentSize": 700, "StartUTC": AT.format(second)})  # fmt: skip
 
 
 def load_balancer(method: str, name: str, status: int, second: int, client: str) -> str:
     return (
         f"https {AT.format(second)} app/lb/50dc6c495c0c9188 {client}:2817 10.0.0.1:80 0.086 0.048 0.037 {status}"
-        f' {status} 0 57 "{method} https://cache.example.com:443{path_of(name)} HTTP/1.1" "turbo 2.5.8" ECDHE TLSv1.2'
+        f' {status} 700 512 "{method} https://cache.example.com:443{path_of(name)} HTTP/1.1" "turbo" ECDHE TLSv1.2'
     )
 
 
 def cloudfront(method: str, name: str, status: int, second: int, client: str) -> str:
-    return f"2026-11-20\t10:00:{second:02}\t{client}\t{method}\t/v8/artifacts/{name}\t{status}\tslug=acme"
+    return f"2026-11-20\t10:00:{second:02}\t{client}\t{method}\t/v8/artifacts/{name}\t{status}\tslug=acme\t512\t700"
+
+
+def iis(method: str, name: str, status: int, second: int, client: str) -> str:
+    return (
+        f"2026-11-20 10:00:{second:02} 10.0.0.1 {method} /v8/artifacts/{name} slug=acme 443 - {client} turbo {status}"
+    )
 
 
 def pino(method: str, name: str, status: int, second: int, client: str) -> str:
@@ -60,10 +68,15 @@ def pino(method: str, name: str, status: int, second: int, client: str) -> str:
     )
 
 
-FIELDS = "#Version: 1.0\n#Fields: date time c-ip cs-method cs-uri-stem sc-status cs-uri-query\n"
+IIS_FIELDS = (
+    "#Software: Microsoft Internet Information Services 10.0\n#Fields: date time s-ip cs-method cs-uri-stem"
+    " cs-uri-query s-port cs-username c-ip cs(User-Agent) sc-status\n"
+)
+FIELDS = "#Version: 1.0\n#Fields: date time c-ip cs-method cs-uri-stem sc-status cs-uri-query sc-bytes cs-bytes\n"
 WRITERS = {
     "combined": ("", combined), "nginx JSON": ("", nginx_json), "Caddy": ("", caddy), "Traefik": ("", traefik),
-    "load balancer": ("", load_balancer), "CloudFront": (FIELDS, cloudfront), "pino": ("", pino),
+    "load balancer": ("", load_balancer), "CloudFront": (FIELDS, cloudfront), "IIS": (IIS_FIELDS, iis),
+    "pino": ("", pino),
 }  # fmt: skip
 
 # A run that hits a and misses b and uploads it; then another that hits both; a request that failed.
@@ -90,6 +103,18 @@ def test_lookups_of_every_format(name: str, cli: Cli, log: Any) -> None:
         ("aaaa1111", "remote_hit", AT.format(1), "acme"), ("bbbb2222", "miss", AT.format(2), "acme"),
         ("aaaa1111", "remote_hit", AT.format(10), "acme"), ("bbbb2222", "remote_hit", AT.format(11), "acme"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_sizes_of_artifacts(name: str, cli: Cli, log: Any) -> None:
+    """Of a, downloaded only; of b, uploaded too; combined logs have no size of uploads, pino and IIS here none."""
+    head, write = WRITERS[name]
+    path = log(head + "\n".join(write(*one, "10.0.0.5") for one in REQUESTS) + "\n", "access.log")
+    rows = report_of(cli, "sql", path, "FROM artifacts ORDER BY hash").table("result")
+    found = {row["hash"]: (row["size_bytes"], row["uploads"], row["last_uploaded_at"]) for row in rows}
+    a, b = {"pino": (None, None), "IIS": (None, None), "combined": (512, 512)}.get(name, (512, 700))
+    expected = {"aaaa1111": (a, 0, None), "bbbb2222": (b, 1, AT.format(3))}
+    assert found == {hash_: values for hash_, values in expected.items() if values[0] or values[1]}
 
 
 def test_a_pause_or_another_client_is_another_session(cli: Cli, log: Any) -> None:

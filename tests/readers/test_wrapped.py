@@ -235,3 +235,33 @@ def test_documents_of_other_kinds_take_no_time(log: Any, cli: Cli) -> None:
         json.dumps({f"package-{number}": {"integrity": "x" * 90} for number in range(9000)}, indent=1), "lock.json"
     )
     assert "not an event log" in cli("stats", path).err
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_logged_requests_in_a_document(indent: int | None, cli: Cli, log: Any) -> None:
+    """Google Cloud returns the entries of a load balancer as an array, Azure below `records`."""
+    entries = [
+        {"timestamp": AT, "httpRequest": {
+            "requestMethod": "GET", "requestUrl": f"https://cache.example.com/v8/artifacts/h{number}?slug=acme",
+            "status": status, "remoteIp": "10.0.0.5", "responseSize": "512"}}
+        for number, status in enumerate([200, 404])
+    ]  # fmt: skip
+    for place, document in ((".", entries), ("records", {"records": entries})):
+        path = log(json.dumps(document, indent=indent), "entries.json")
+        assert f"--map body={place} reaches it" in cli("stats", path).err
+        totals = report_of(cli, "stats", path, "--map", f"body={place}").table("totals")[0]
+        assert (totals["remote_hits"], totals["misses"], totals["sessions"]) == (1, 1, 1)
+
+
+def test_a_document_of_events(cli: Cli, log: Any) -> None:
+    path = log(json.dumps({"page": 1, "events": [event(hash=f"h{n}") for n in range(3)]}, indent=1), "page.json")
+    assert "--map body=events reaches it" in cli("stats", path).err
+    assert report_of(cli, "stats", path, "--map", "body=events").table("totals")[0]["events"] == 3
+
+
+def test_an_access_log_of_an_unknown_form_is_refused_with_a_form_that_is_read(cli: Cli, log: Any) -> None:
+    line = '2026-11-20T10:00:00Z app[router]: at=info method=GET path="/v8/artifacts/h1?slug=acme" status=200'
+    refused = cli("stats", log(line + "\n", "router.log"))
+    assert (refused.code, "requests in a form that is not read" in refused.err) == (3, True)
+    example = refused.err[refused.err.index("{") : refused.err.rindex("}") + 1]
+    assert report_of(cli, "stats", log(example, "example.ndjson")).table("totals")[0]["remote_hits"] == 1

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from analyzer.cli import main
@@ -10,6 +12,24 @@ from analyzer.replayer.journal import Journal
 from analyzer.replayer.transport import Transport
 
 STEPS = ("before the journal", "after it", "during the request", "after the answer", "after the outcome")
+
+
+DIE_IN_COMMIT = """
+import os, pathlib, sqlite3, sys
+path = pathlib.Path(sys.argv[1])
+database = sqlite3.connect(path, isolation_level=None)
+# Pages that do not fit into the cache are written before the commit, so that the file is half new.
+database.executescript("PRAGMA cache_size = 1; PRAGMA synchronous = FULL; BEGIN")
+for _ in range(int(sys.argv[2])):
+    database.execute("INSERT INTO chunk (destination_id, sent_at_ms, digests) VALUES (1, 0, zeroblob(160000))")
+os._exit(9)
+"""
+
+
+def die_in_commit(path: Path, rows: int = 200) -> bytes:
+    """Leave a journal as a kill in the middle of a large transaction does; return its rollback journal."""
+    assert subprocess.run([sys.executable, "-c", DIE_IN_COMMIT, str(path), str(rows)], check=False).returncode == 9
+    return path.with_name(f"{path.name}-journal").read_bytes()
 
 
 class KillAt:

@@ -123,6 +123,8 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(float(step.split()[1]))
         self.answer(int(step) if step.isdecimal() else 200, "{}")
         self.close_connection = step == "close after"
+        if step == "stray":
+            self.answer(200, "{}")
 
     def refusal(self, body: bytes) -> tuple[int, str] | None:
         strict = self.strict

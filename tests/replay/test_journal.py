@@ -19,6 +19,7 @@ from conftest import RECORDED, Cli, event
 from analyzer.errors import JournalError
 from analyzer.replayer.journal import CONFIRMED, UNCERTAIN, FinishedChunk, Journal
 from replay.conftest import Replay
+from replay.killed import die_in_commit
 from replay.server import TOKEN, Strict
 
 LOG = RECORDED / "requests.ndjson"
@@ -117,24 +118,6 @@ def test_a_copy_of_the_file_alone_knows_all_that_was_sent(
     copy.rename(path)
     assert replay(source, "--chunk-size", 10).code == 8
     assert len(strict.taken) == len(set(strict.taken)) == 50
-
-
-DIE_IN_COMMIT = """
-import os, pathlib, sqlite3, sys
-path = pathlib.Path(sys.argv[1])
-database = sqlite3.connect(path, isolation_level=None)
-# Pages that do not fit into the cache are written before the commit, so that the file is half new.
-database.executescript("PRAGMA cache_size = 1; PRAGMA synchronous = FULL; BEGIN")
-for _ in range(200):
-    database.execute("INSERT INTO chunk (destination_id, sent_at_ms, digests) VALUES (1, 0, zeroblob(160000))")
-os._exit(9)
-"""
-
-
-def die_in_commit(path: Path) -> bytes:
-    """Leave a journal as a kill in the middle of a large transaction does; return its rollback journal."""
-    assert subprocess.run([sys.executable, "-c", DIE_IN_COMMIT, str(path)], check=False).returncode == 9
-    return path.with_name(f"{path.name}-journal").read_bytes()
 
 
 @pytest.mark.parametrize("read", [{"read_only": True}, {}])
