@@ -241,7 +241,7 @@ def possible_places(head: bytes) -> Iterator[str]:
             if sum(place in line for line in prefixed) > len(prefixed) * MIN_COMMON_SHARE:
                 yield place
     if lines and not lines[0].startswith("{"):
-        yield from dict.fromkeys(name for mark in DELIMITERS for name in _header(lines[0], mark))
+        yield from dict.fromkeys(name for mark in DELIMITERS for name in _header(lines[0], mark) if name)
 
 
 def _prefix(line: str) -> str:
@@ -256,6 +256,6 @@ def _places(value: Any, prefix: str = "") -> Iterator[str]:
     for item in value if isinstance(value, list) else ():
         yield from _places(item, prefix)
     for key, inner in value.items() if isinstance(value, dict) else ():
-        if isinstance(inner, str | dict | list) and _MENTION.search(str(inner)):
+        if key and isinstance(inner, str | dict | list) and _MENTION.search(str(inner)):
             yield f"{prefix}{key}"
             yield from _places(inner, f"{prefix}{key}.")

@@ -265,3 +265,9 @@ def test_an_access_log_of_an_unknown_form_is_refused_with_a_form_that_is_read(cl
     assert (refused.code, "requests in a form that is not read" in refused.err) == (3, True)
     example = refused.err[refused.err.index("{") : refused.err.rindex("}") + 1]
     assert report_of(cli, "stats", log(example, "example.ndjson")).table("totals")[0]["remote_hits"] == 1
+
+
+def test_an_empty_key_is_no_place(cli: Cli, log: Any) -> None:
+    line = json.dumps({"": EVENT})
+    refused = cli("stats", log(f"{line}\nhash {EVENT}\n", "out.log"))
+    assert (refused.code, "Traceback" in refused.err) == (3, False)
