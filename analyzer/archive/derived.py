@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from analyzer.archive.counts import SESSION_QUARTERS
 from analyzer.readers.access import SESSION_PREFIX
 from analyzer.readers.formats import DERIVED_FORMATS_SQL
 
@@ -27,6 +28,7 @@ REMOVE_COVERED = """
 DELETE FROM store.lookup WHERE session_id IN (FROM covered);
 DELETE FROM store.event WHERE session_id IN (FROM covered);
 DELETE FROM store.session_summary WHERE session_id IN (FROM covered);
+DELETE FROM store.session_quarter WHERE session_id IN (FROM covered);
 DROP TABLE covered;
 """
 
@@ -47,6 +49,9 @@ UPDATE store.session_summary AS s SET time_saved_ms = t.saved_ms FROM (
     SELECT session_id, known_sum(duration_ms, is_hit(kinds)) AS saved_ms
     FROM store.lookup WHERE session_id IN (FROM derived_session) GROUP BY session_id) t
 WHERE t.session_id = s.session_id;
+DELETE FROM store.session_quarter WHERE session_id IN (FROM derived_session);
+INSERT INTO store.session_quarter
+{SESSION_QUARTERS.format(lookups="store.lookup WHERE session_id IN (FROM derived_session)")};
 DROP TABLE derived_session;
 """
 

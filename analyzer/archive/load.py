@@ -90,7 +90,6 @@ class Loader:
                 self._merge_batch()
                 self._start_batch()
         self._merge_batch()
-        self.load_result.covered_lookups = complete_derived_sessions(self.connection)
 
     def _start_batch(self) -> None:
         self._batch_events, self._new_files = 0, list[dict[str, Any]]()
@@ -106,6 +105,7 @@ class Loader:
         self.connection.execute(self.merge_sql)
         self.connection.execute(MERGE_TRANSFERS)
         self.load_result.duplicate_runs += self._documents.merge()
+        self.load_result.covered_lookups += complete_derived_sessions(self.connection)
         self.connection.execute("COMMIT")
         self.connection.execute("DROP TABLE staged; DROP TABLE new_reject; DROP TABLE new_transfer")
 

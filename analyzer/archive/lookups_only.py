@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from analyzer.archive.accounting import FileReport
+from analyzer.archive.counts import LOOKUP_COUNTS
 from analyzer.archive.event_validation import VALIDATED_EVENTS
 from analyzer.archive.load import Loader
 from analyzer.archive.merge import LOOKUPS, MERGE_REJECTS
@@ -36,9 +37,11 @@ FROM ({parts}) GROUP BY session_id, hash_id
 
 _COUNTS = "SELECT coalesce(sum(events), 0)::BIGINT, count(*) FILTER (WHERE session_id IS NULL) FROM {part}"
 
-_FINISH = """
+_FINISH = f"""
 INSERT INTO store.context (id) VALUES (0);
 INSERT INTO store.session_summary (first_at, last_at) SELECT min(first_at), max(last_at) FROM store.lookup;
+DROP TABLE store.session_quarter;
+CREATE VIEW store.session_quarter AS SELECT {LOOKUP_COUNTS} FROM store.lookup;
 """
 
 

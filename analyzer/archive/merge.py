@@ -4,8 +4,11 @@ Rows are joined by content, so the result does not depend on the order in which 
 session that a batch adds events to are derived again from all its events, as a lookup may be split over several files.
 """
 
-# The duration of a lookup, over its events: the known duration of a hit, once even if two caches report it.
-DURATION = "max(CASE WHEN is_hit(kind) AND duration_ms > 0 THEN duration_ms END) AS duration_ms"
+from analyzer.archive.counts import SESSION_QUARTERS
+
+# The duration of a lookup, over its events: the known duration of a hit, once even if two caches report it. Clients
+# count in 64-bit integers. A larger number is no duration, and sums of decimals would overflow with it.
+DURATION = "max(CASE WHEN is_hit(kind) AND duration_ms > 0 AND duration_ms < 1e24 THEN duration_ms END) AS duration_ms"
 
 # The lookups of the relation `{events}`.
 LOOKUPS = f"""
@@ -99,6 +102,9 @@ WHERE l.session_id = f.session_id AND l.hash_id = f.hash_id;
 
 UPDATE store.session_summary s SET context_id = f.context_id FROM ({_FIRST_CONTEXT.format(keys="session_id")}) f
 WHERE s.session_id = f.session_id;
+
+DELETE FROM store.session_quarter WHERE {_KNOWN_SESSIONS};
+INSERT INTO store.session_quarter {SESSION_QUARTERS.format(lookups=_TOUCHED_LOOKUPS)};
 
 DROP TABLE staged_context; DROP TABLE context_key; DROP TABLE session_key; DROP TABLE hash_key; DROP TABLE mixed;
 """

@@ -1,9 +1,9 @@
 """Opens SOURCE for questions: an archive directly, or log files by loading them into a database in memory.
 
-Questions read the relations `event`, `lookup` and `session_summary` without a schema. By default these are the tables
-of the archive's schema `store`. For the view `runs`, temporary tables of the same names and columns replace them:
-DuckDB finds temporary tables first. In these, each task that a run looked up becomes the events that a client reports
-for it, all at the end of the run.
+Questions read `event`, `lookup`, `session_summary` and `session_quarter` without a schema. By default these are the
+tables of the archive's schema `store`. For the view `runs`, temporary tables of the same names and columns replace
+them: DuckDB finds temporary tables first. In these, each task that a run looked up becomes the events that a client
+reports for it, all at the end of the run.
 """
 
 import re
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from analyzer.archive.accounting import Accounting, FileReport, LoadResult
+from analyzer.archive.counts import LOOKUP_COUNTS
 from analyzer.archive.database import checkpoint, open_archive
 from analyzer.archive.leftovers import temp_directory
 from analyzer.archive.load import Loader
@@ -101,6 +102,7 @@ SELECT file_id, (position * 2 - (event_source(kind) = 'LOCAL')::INTEGER)::BIGINT
 FROM run_lookup JOIN (SELECT unnest([1, 2, 4, 8]::UTINYINT[]) AS kind) ON kinds & kind > 0;
 CREATE OR REPLACE TEMP TABLE lookup AS {LOOKUPS.format(events="event")};
 CREATE OR REPLACE TEMP TABLE session_summary AS {SUMMARIES.format(lookups="lookup")};
+CREATE OR REPLACE TEMP VIEW session_quarter AS SELECT {LOOKUP_COUNTS} FROM temp.lookup;
 """
 
 # The accounting of each view, without duplicates: the events of run summaries are all kept.

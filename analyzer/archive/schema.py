@@ -1,7 +1,8 @@
 """Defines the archive's relations: tables in the schema `store`, and the views that questions and users read.
 
 Sessions and hashes are stored as integers that refer to tables of names: a fifth of the size of strings, and twice as
-fast to group by. `lookup` and `session_summary` are derived from `event` and updated with every load.
+fast to group by. `lookup`, `session_summary` and `session_quarter` (see `counts`) are derived from `event` and updated
+with every load.
 
 `kind` is the source and result of one event: 1 LOCAL HIT, 2 LOCAL MISS, 4 REMOTE HIT, 8 REMOTE MISS. `kinds` is the
 bitwise or of the kinds of a lookup's events. The macros below name what the bits mean: a local hit wins, so a lookup
@@ -16,6 +17,8 @@ sessions; `name` gives the task of a hash where a run summary names it. `unliste
 attempted but does not list, because it was cut short. Their hashes are unknown: made-up ones, which name the run, stand
 for them.
 """
+
+from analyzer.archive.counts import SESSION_QUARTER_COLUMNS
 
 # Archives of another version are refused. It changes with any table, and with the digest of `file`.
 VERSION = 6
@@ -36,7 +39,7 @@ CREATE MACRO known_sum(ms, is_counted) AS
 CREATE MACRO event_result(kind) AS CASE WHEN kind IN (1, 4) THEN 'HIT' ELSE 'MISS' END;
 """
 
-TABLES = """
+TABLES = f"""
 CREATE SCHEMA store;
 CREATE TABLE store.meta (version INTEGER);
 CREATE TABLE store.file (
@@ -56,6 +59,7 @@ CREATE TABLE store.lookup (
 CREATE TABLE store.session_summary (
     session_id INTEGER, first_at TIMESTAMP, last_at TIMESTAMP, context_id INTEGER, events BIGINT, lookups BIGINT,
     local_hits BIGINT, remote_hits BIGINT, misses BIGINT, local_only_misses BIGINT, time_saved_ms DOUBLE);
+CREATE TABLE store.session_quarter ({SESSION_QUARTER_COLUMNS});
 CREATE TABLE store.run (
     id INTEGER, file_id INTEGER, run VARCHAR, version VARCHAR, command VARCHAR, branch VARCHAR, sha VARCHAR,
     user VARCHAR, started_at TIMESTAMP, ended_at TIMESTAMP, exit_code BIGINT, forced BOOLEAN, session_id INTEGER);
@@ -116,6 +120,12 @@ FROM store.session_summary m
 JOIN store.session s ON s.id = m.session_id
 JOIN store.context c ON c.id = m.context_id
 LEFT JOIN (store.match k JOIN store.run r ON r.id = k.run_id) ON k.session_id = m.session_id;
+
+CREATE VIEW session_quarters AS
+SELECT s.session, q.* EXCLUDE (session_id, context_id), c.team_id, c.slug, c.team, c.ci, c.interactive
+FROM store.session_quarter q
+JOIN store.session s ON s.id = q.session_id
+JOIN store.context c ON c.id = q.context_id;
 
 CREATE VIEW runs AS
 SELECT r.run AS id, r.command, r.branch, r.sha, r.user, r.started_at, r.ended_at, r.exit_code, r.version, s.session,

@@ -3,19 +3,24 @@
 Most filters choose whole lookups. `source`, `event`, `status` and `where` choose single events, before these are
 combined into lookups: such a lookup is partial. After `source="LOCAL"`, a lookup that hit remotely is a local miss.
 Partial lookups are computed once, into a temporary table; whole ones are read from the relation `lookup`.
+
+Questions that only add up counts read `session_quarter` instead (see `counts`), as long as the filters choose whole
+sessions. Of the quarters of an hour that `since` and `until` cut, the lookups themselves are read.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
+from analyzer.archive.counts import LOOKUP_COUNTS, QUARTER_MINUTES
 from analyzer.archive.merge import DURATION
 from analyzer.archive.schema import NAMED_EVENTS
 from analyzer.errors import Option, QueryError
 from analyzer.event import FIELD_NAMES
+from analyzer.times import add_clamped
 from analyzer.validation import require_utf8
 
 if TYPE_CHECKING:
@@ -75,17 +80,26 @@ WHERE ($source::VARCHAR IS NULL OR event_source(kind) = $source)
   AND ($status::VARCHAR IS NULL OR (status BETWEEN 200 AND 299) = ($status = 'ok'))
 """
 
-FILTERED_LOOKUPS = """
+FILTERED_SESSIONS = """
 SELECT l.*, c.team, c.ci, c.interactive
-FROM {lookup} l JOIN store.context c ON c.id = l.context_id
-WHERE ($since::TIMESTAMP IS NULL OR first_at >= $since) AND ($until::TIMESTAMP IS NULL OR first_at < $until)
-  AND (len($team::VARCHAR[]) = 0 OR list_contains($team, team) OR list_contains($team, team_id))
+FROM {relation} l JOIN store.context c ON c.id = l.context_id
+WHERE (len($team::VARCHAR[]) = 0 OR list_contains($team, team) OR list_contains($team, team_id))
   AND (len($ci::VARCHAR[]) = 0 OR list_contains($ci, ci))
   AND ($interactive::BOOLEAN IS NULL OR interactive = $interactive)
   AND (len($session::VARCHAR[]) = 0
        OR session_id IN (SELECT id FROM store.session WHERE list_contains($session, session)))
+"""
+
+FILTERED_LOOKUPS = f"""
+{FILTERED_SESSIONS.replace("{relation}", "{lookup}")}
+  AND ($since::TIMESTAMP IS NULL OR first_at >= $since) AND ($until::TIMESTAMP IS NULL OR first_at < $until)
   AND (len($hash::VARCHAR[]) = 0 OR hash_id IN (SELECT id FROM store.hash WHERE list_contains($hash, hash)))
 """
+
+# Of the columns of counts, those that a lookup has itself are left out once.
+COUNTS_BY_LOOKUP = (
+    f"SELECT * EXCLUDE (session_id, context_id, events, first_at, last_at), {LOOKUP_COUNTS} FROM ({{sql}})"
+)
 
 # The ids of contexts depend on the order of loading; ranks by content do not.
 CONTEXT_RANK = """
@@ -105,28 +119,47 @@ FROM (SELECT {{source}} session_id, hash_id, min(happened_at) AS first_at, max(h
 JOIN context_rank r ON r.rank = p.first_rank
 """
 
+QUARTER = timedelta(minutes=QUARTER_MINUTES)
 SELECTION_PREFIX = "selection_"  # of the temporary tables that `OpenLog.drop_selections` drops
 new_table_number = count(1).__next__  # a question may have several selections at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # compared by identity: tables derived from a query are cached by it
 class LookupsQuery:
-    """The lookups of a selection, as SQL: questions write `{selected}` where they read them.
+    """The lookups of a selection, as SQL: questions write `{selected}` where they read them, `{counted}` for counts.
 
     `sql` gives one row per lookup: session_id, hash_id, first_at, last_at, kinds, duration_ms, context_id, events,
-    team, ci and interactive. `lookup` is the relation that it filters by time, team, CI, session and hash; `events`
-    is the SQL of the events behind that relation. If `one_sided`, LOCAL and REMOTE events of a lookup are not combined.
+    team, ci and interactive. `counts` gives rows of counts, with team, ci and interactive: of single lookups if the
+    filters choose among those of a session. `lookup` is the relation that `sql` filters by time, team, CI, session and
+    hash; `events` is the SQL of the events behind that relation. If `one_sided`, LOCAL and REMOTE events of a lookup
+    are not combined.
     """
 
     connection: "DuckDBPyConnection"
     sql: str
+    counts: str
     lookup: str
     events: str
     parameters: dict[str, Any]
     one_sided: bool
 
+    def by_lookup(self) -> "LookupsQuery":
+        """Return the query with a row of counts for each lookup, which has the columns of the lookup too."""
+        return replace(self, counts=COUNTS_BY_LOOKUP.format(sql=self.sql))
+
+    def union(self, other: "LookupsQuery") -> "LookupsQuery":
+        """Return the query for the lookups of this query or of `other`: those of both count once."""
+        if any(COUNTS_BY_LOOKUP.format(sql=query.sql) == query.counts for query in (self, other)):
+            self, other = self.by_lookup(), other.by_lookup()  # noqa: PLW0642  (rows must be of one kind)
+        names = "|".join(other.parameters)
+        sql, counts = (re.sub(rf"\$(?=({names})\b)", "$other_", text) for text in (other.sql, other.counts))
+        return replace(
+            self, sql=f"{self.sql} UNION {sql}", counts=f"{self.counts} UNION {counts}",
+            parameters=self.parameters | {f"other_{name}": value for name, value in other.parameters.items()},
+        )  # fmt: skip
+
     def rows(self, question: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """Run a query that reads `{selected}`, and return its rows."""
+        """Run a query that reads `{selected}` or `{counted}`, and return its rows."""
         return self.execute(question, **parameters).fetchall()
 
     def frame(self, question: str, **parameters: Any) -> "pl.DataFrame":
@@ -141,7 +174,7 @@ class LookupsQuery:
         return self.connection.execute(*self._bind(statement, parameters))
 
     def _bind(self, sql: str, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        sql = sql.replace("{selected}", f"({self.sql})")
+        sql = sql.replace("{selected}", f"({self.sql})").replace("{counted}", f"({self.counts})")
         return sql, _used_parameters(sql, self.parameters | parameters)
 
 
@@ -155,10 +188,14 @@ def _used_parameters(sql: str, parameters: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if re.search(rf"\${name}\b", sql)}
 
 
-def select_lookups(connection: "DuckDBPyConnection", selection: Selection, *, by_source: bool = False) -> LookupsQuery:
+def select_lookups(
+    connection: "DuckDBPyConnection", selection: Selection, *, by_source: bool = False, cuts: Sequence[datetime] = ()
+) -> LookupsQuery:
     """Return the query for the lookups of a selection.
 
-    With `by_source`, LOCAL and REMOTE events make separate lookups, told apart by a column `source`.
+    With `by_source`, LOCAL and REMOTE events make separate lookups, told apart by a column `source`. In quarters of an
+    hour that contain one of the times `cuts`, the rows of counts are lookups: for a union with a selection that ends
+    there.
 
     Raises:
         QueryError: the SQL of `where` does not run.
@@ -171,7 +208,36 @@ def select_lookups(connection: "DuckDBPyConnection", selection: Selection, *, by
     lists = {name: list(getattr(selection, name)) for name in LIST_FILTERS}
     others = {name: getattr(selection, name) for name in ("since", "until", "interactive", *EVENT_FILTERS)}
     one_sided = by_source or selection.source is not None
-    return LookupsQuery(connection, FILTERED_LOOKUPS.format(lookup=lookup), lookup, events, lists | others, one_sided)
+    sql = FILTERED_LOOKUPS.format(lookup=lookup)
+    counts = COUNTS_BY_LOOKUP.format(sql=sql)
+    if lookup == "lookup" and not selection.hash:
+        counts = FILTERED_SESSIONS.format(relation=f"({_quarters_sql(selection, cuts)})")
+    return LookupsQuery(connection, sql, counts, lookup, events, lists | others, one_sided)
+
+
+def _quarters_sql(selection: Selection, cuts: Sequence[datetime]) -> str:
+    """Return the SQL of the counts in the period of a selection, with the hash of each row that is a lookup."""
+    since, until = selection.since or datetime.min, selection.until or datetime.max  # noqa: DTZ901  (naive UTC)
+    limits = [time for time in (selection.since, selection.until, *cuts) if time]
+    cut = sorted({_quarter_of(time) for time in limits if time != _quarter_of(time)})
+    whole = [f"quarter_at >= {_literal(since)}"] if selection.since else []
+    whole += [f"quarter_at < {_literal(until)}"] if selection.until else []
+    # In views of single lookups, `quarter_at` is the time itself.
+    whole += [f"time_bucket(INTERVAL 15 MINUTE, quarter_at) <> {_literal(quarter)}" for quarter in cut]
+    parts = [f"SELECT *, NULL AS hash_id FROM session_quarter WHERE {' AND '.join(whole) or 'true'}"]
+    for quarter in cut:
+        first, last = max(quarter, since), min(add_clamped(quarter, QUARTER), until)
+        inside = f"first_at >= {_literal(first)} AND first_at < {_literal(last)}"
+        parts.append(f"SELECT {LOOKUP_COUNTS}, hash_id FROM lookup WHERE {inside}")
+    return " UNION ALL ".join(parts)
+
+
+def _quarter_of(time: datetime) -> datetime:
+    return time.replace(minute=time.minute // QUARTER_MINUTES * QUARTER_MINUTES, second=0, microsecond=0)
+
+
+def _literal(time: datetime) -> str:
+    return f"TIMESTAMP '{time}'"
 
 
 def _events_sql(selection: Selection) -> str:

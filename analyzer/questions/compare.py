@@ -16,6 +16,7 @@ from analyzer.errors import Message, Option, UsageError
 from analyzer.questions.comparison_sides import Sides, last_two_weeks, narrow_selection
 from analyzer.questions.dimensions import DIMENSIONS
 from analyzer.questions.doctor.server import outage_notes
+from analyzer.questions.measures import HITS, TIMED_HITS, known
 from analyzer.questions.miss_classes import imputed_durations
 from analyzer.questions.options import DEFAULT_MAX_LOCAL_ONLY, CompareOptions
 from analyzer.questions.rates import Estimate, Groups, Rate, change_point, group_effects, rate_change
@@ -113,28 +114,35 @@ def _rate_struct(lookups: str, hits: str) -> str:
 RATES = f"""
 SELECT {_rate_struct("lookups", "hits")}, {_rate_struct("remote_lookups", "remote_hits")},
        coalesce(sum(local_only_misses), 0)::BIGINT
-FROM (SELECT count(*) AS lookups, count(*) FILTER (is_hit(kinds)) AS hits,
-             count(*) FILTER (asked_remote(kinds)) AS remote_lookups,
-             count(*) FILTER (had_remote_hit(kinds)) AS remote_hits,
-             count(*) FILTER (is_local_only_miss(kinds)) AS local_only_misses
-      FROM {{selected}} GROUP BY session_id)
+FROM (SELECT sum(lookups)::BIGINT AS lookups, sum(local_hits + remote_hits)::BIGINT AS hits,
+             sum(asked_remote)::BIGINT AS remote_lookups, sum(had_remote_hit)::BIGINT AS remote_hits,
+             sum(local_only_misses)::BIGINT AS local_only_misses
+      FROM {{counted}} GROUP BY session_id)
 """
 
 DAILY_RATES = f"""
 SELECT day, {_rate_struct("lookups", "hits")}
-FROM (SELECT session_id, first_at::DATE AS day, count(*) AS lookups, count(*) FILTER (is_hit(kinds)) AS hits
-      FROM {{selected}} WHERE first_at IS NOT NULL GROUP BY ALL)
+FROM (SELECT session_id, quarter_at::DATE AS day, sum(lookups)::BIGINT AS lookups,
+             sum(local_hits + remote_hits)::BIGINT AS hits
+      FROM {{counted}} WHERE quarter_at IS NOT NULL GROUP BY ALL)
 GROUP BY day ORDER BY day
 """
 
-TIMES = """
-SELECT count(DISTINCT first_at::DATE), min(first_at), max(first_at), known_sum(l.duration_ms, is_hit(kinds)),
-       count(l.duration_ms) / nullif(count(*) FILTER (is_hit(kinds)), 0),
-       known_sum(d.duration_ms, is_miss(kinds)), count(d.duration_ms) / nullif(count(*) FILTER (is_miss(kinds)), 0)
-FROM {selected} l LEFT JOIN {durations} d ON is_miss(kinds) AND d.hash_id = l.hash_id
+TIMES = f"""
+SELECT count(DISTINCT quarter_at::DATE), min(first_at), max(last_lookup_at), {known("sum(time_saved_ms)::DOUBLE")},
+       {TIMED_HITS} / nullif({HITS}, 0)
+FROM {{counted}}
 """
 
-GROUPS = "SELECT {key}, count(*), count(*) FILTER (is_hit(kinds)) FROM {{selected}} AS x GROUP BY ALL ORDER BY ALL"
+TIME_LOST = """
+SELECT known_sum(d.duration_ms, true), count(d.duration_ms) / nullif(count(*), 0)
+FROM (SELECT hash_id FROM {selected} WHERE is_miss(kinds)) LEFT JOIN {durations} d USING (hash_id)
+"""
+
+GROUPS = """
+SELECT {key}, sum(lookups)::BIGINT, sum(local_hits + remote_hits)::BIGINT
+FROM {{counted}} AS x GROUP BY ALL ORDER BY ALL
+"""
 
 
 def measure_rates(selected: LookupsQuery) -> tuple[Rate, Rate, int]:
@@ -145,11 +153,14 @@ def measure_rates(selected: LookupsQuery) -> tuple[Rate, Rate, int]:
 
 def measure_side(scope: Scope) -> SideMeasures:
     """Return the measures of the selected lookups."""
-    times = TIMES.replace("{durations}", imputed_durations(scope.log))
-    ((days, first_at, last_at, saved_ms, saved_coverage, lost_ms, lost_coverage),) = scope.selected.rows(times)
+    ((days, first_at, last_at, saved_ms, saved_coverage),) = scope.selected.rows(TIMES)
+    lost = TIME_LOST.replace("{durations}", imputed_durations(scope.log))
+    ((lost_ms, lost_coverage),) = scope.selected.rows(lost)
     groups = {}
     for name in COMPARED_DIMENSIONS:
-        rows = scope.selected.rows(GROUPS.format(key=DIMENSIONS[name].key_sql()))
+        dimension = DIMENSIONS[name]
+        selected = scope.selected.by_lookup() if dimension.by_lookup else scope.selected
+        rows = selected.rows(GROUPS.format(key=dimension.key))
         groups[name] = {group: (lookups, hits) for group, lookups, hits in rows}
     rate, remote_rate, local_only = measure_rates(scope.selected)
     return SideMeasures(
@@ -231,13 +242,17 @@ def compare(logs: Sequence[OpenLog], selection: Selection, sides: Sides | None, 
     if len({log.view for log in logs}) > 1:
         raise UsageError("one side has events and the other only run summaries; compare two sources of the same kind")
     sides = sides or last_two_weeks(logs[0], selection)
+    selections = [narrow_selection(selection, side) for side in sides]
+    cuts = [time for one in selections for time in (one.since, one.until) if time]
     scopes = [
-        select_scope(log, narrow_selection(selection, side), needs_both_for="compare")
-        for log, side in zip((logs[0], logs[-1]), sides, strict=True)
+        select_scope(log, one, needs_both_for="compare", cuts=cuts)
+        for log, one in zip((logs[0], logs[-1]), selections, strict=True)
     ]
     a, b = (measure_side(scope) for scope in scopes)
     same_log = logs[0] is logs[-1]
-    counted_scopes = [_union_scope(scopes)] if same_log else scopes
+    counted_scopes = scopes
+    if same_log:
+        counted_scopes = [replace(scopes[0], selected=scopes[0].selected.union(scopes[1].selected))]
     # A change has a first day only where the sides differ in time alone.
     by_time = same_log and all(side.filters and side.filters.keys() <= {"since", "until"} for side in sides)
     days = counted_scopes[0].selected.rows(DAILY_RATES) if by_time else []
@@ -252,21 +267,6 @@ def compare(logs: Sequence[OpenLog], selection: Selection, sides: Sides | None, 
     return replace(
         reports[0], accounting=accounting, notes=unique_notes, facts={**reports[0].facts, "cautions": cautions}
     )  # fmt: skip
-
-
-def _union_scope(scopes: Sequence[Scope]) -> Scope:
-    """Return a scope with the lookups of both sides of one log; those on both sides are counted once."""
-    # A table each: the queries of both sides have parameters of the same names, so they cannot be one query.
-    sql = " UNION ".join(f"SELECT * FROM {_lookups_table(scope)}" for scope in scopes)
-    return replace(scopes[0], selected=replace(scopes[0].selected, sql=sql))
-
-
-def _lookups_table(scope: Scope) -> str:
-    def build(table: str) -> None:
-        columns = "session_id, hash_id, kinds, first_at, events"
-        scope.selected.execute(f"CREATE TEMP TABLE {table} AS SELECT {columns} FROM {{selected}}")
-
-    return scope.log.derived_table("side", build, scope.selected)
 
 
 def _cautions(sides: Sides, measures: Sequence[SideMeasures]) -> list[str]:

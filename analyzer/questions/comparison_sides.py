@@ -30,7 +30,7 @@ Sides = tuple[ComparisonSide, ComparisonSide]
 
 def last_two_weeks(log: OpenLog, selection: Selection) -> Sides:
     """Return the 7 days before the last 7 days of the selected lookups as A, and the last 7 days as B."""
-    ((last_at,),) = select_scope(log, selection).selected.rows("SELECT max(first_at) FROM {selected}")
+    ((last_at,),) = select_scope(log, selection).selected.rows("SELECT max(last_lookup_at) FROM {counted}")
     # `until` is exclusive: one microsecond later, so that the last lookup is in B.
     until = add_clamped(last_at or datetime(1970, 1, 1), timedelta(microseconds=1))  # noqa: DTZ001  (naive UTC)
     start, middle = add_clamped(until, -2 * WEEK), add_clamped(until, -WEEK)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from analyzer.archive.accounting import Accounting
@@ -14,7 +15,7 @@ from analyzer.text import closest_match
 from analyzer.times import FIRST_CLIENT_AT
 from analyzer.validation import require_number
 
-KEPT = "SELECT coalesce(sum(events), 0)::BIGINT FROM {selected}"
+KEPT = "SELECT coalesce(sum(events), 0)::BIGINT FROM {counted}"
 MINUTE_MS = 60_000
 # The units of task time, each with the unit of its cost.
 COST_UNITS = {MS: MONEY, MS_CHANGE: MONEY_CHANGE}
@@ -63,8 +64,8 @@ class Scope:
     selected: LookupsQuery
 
 
-def select_scope(log: OpenLog, selection: Selection, needs_both_for: str = "") -> Scope:
-    """Select the lookups of a question.
+def select_scope(log: OpenLog, selection: Selection, needs_both_for: str = "", cuts: Sequence[datetime] = ()) -> Scope:
+    """Select the lookups of a question; for `cuts` see `select_lookups`.
 
     `needs_both_for` is the name of the command if it needs both the LOCAL and the REMOTE events of lookups.
 
@@ -75,7 +76,7 @@ def select_scope(log: OpenLog, selection: Selection, needs_both_for: str = "") -
     for name in ("source", "event") if needs_both_for else ():
         if getattr(selection, name):
             raise UsageError(Option(name), f": `{needs_both_for}` needs both events of a lookup; leave it out")
-    return Scope(log, selection, select_lookups(log.connection, selection))
+    return Scope(log, selection, select_lookups(log.connection, selection, cuts=cuts))
 
 
 def account_for(counts: Accounting, kept: int) -> Accounting:
@@ -99,7 +100,7 @@ def build_report(
 
 LOG_FACTS = """
 SELECT (SELECT min(first_at) FROM session_summary),
-       (SELECT coalesce(sum(events), 0)::BIGINT FROM lookup WHERE first_at IS NULL),
+       (SELECT coalesce(sum(events), 0)::BIGINT FROM session_quarter WHERE quarter_at IS NULL),
        (SELECT count(*) FROM artifact)
 """
 LOG_CONTENTS = """

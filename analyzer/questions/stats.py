@@ -8,7 +8,7 @@ from analyzer.archive.accounting import Accounting
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import LookupsQuery, Selection, fetch_rows, select_lookups
 from analyzer.errors import Message, Option, UsageError
-from analyzer.questions.dimensions import DIMENSIONS, Dimension
+from analyzer.questions.dimensions import DIMENSIONS, LOCAL_TIMES, UTC_TIMES, Dimension
 from analyzer.questions.measures import MEASURES, NET_SAVED, Measure
 from analyzer.questions.options import UTC, StatsOptions
 from analyzer.questions.report import Report, build_report, select_scope
@@ -24,6 +24,8 @@ SELECT greatest(min(first_at), coalesce($since::TIMESTAMP, min(first_at))),
        least(max(last_at), coalesce($until::TIMESTAMP, max(last_at)))
 FROM session_summary
 """
+# As the relation `session_quarters`, but with the id of the session: names are longer.
+COUNTED = "(SELECT *, session_id AS session FROM {counted})"
 TIME_ZONES = "SELECT name FROM pg_timezone_names() ORDER BY name"
 
 DEFINITION_COLUMNS = (
@@ -110,7 +112,7 @@ def _parameters(options: StatsOptions) -> dict[str, float]:
 def totals_table(selected: LookupsQuery, options: StatsOptions) -> Table:
     """Return the table `totals`: one row, one column per measure."""
     columns = _measure_columns(selected, options)
-    rows = selected.rows(f"SELECT {select_list(columns)} FROM {{selected}}", **_parameters(options))
+    rows = selected.rows(f"SELECT {select_list(columns)} FROM {COUNTED}", **_parameters(options))
     return Table("totals", columns, rows, upright=True)
 
 
@@ -120,9 +122,13 @@ def groups_table(selected: LookupsQuery, dimensions: Sequence[Dimension], option
     Raises:
         UsageError: an unknown column to sort by.
     """
+    if any(one.by_lookup for one in dimensions):
+        selected = selected.by_lookup()
     columns = [*_group_columns(dimensions), *_measure_columns(selected, options), *_partial_columns(dimensions)]
-    keys = {one.key_name: one.key_sql(options.tz) for one in dimensions}
-    keyed = f"SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in keys.items())} FROM {{selected}} AS x"
+    keys = {one.key_name: one.key for one in dimensions}
+    times = UTC_TIMES if options.tz == UTC else LOCAL_TIMES
+    key_list = ", ".join(f"{sql} AS {name}" for name, sql in keys.items())
+    keyed = f"SELECT *, session_id AS session, {key_list} FROM {times} AS x"
     order = _order_by(options, columns, dimensions)
     query = f"SELECT {select_list(columns)} FROM ({keyed}) GROUP BY {', '.join(keys)} ORDER BY {order}"
     ((covered_from, covered_until),) = selected.rows(COVERED_PERIOD)
@@ -167,7 +173,13 @@ def _order_by(options: StatsOptions, columns: Sequence[Column], dimensions: Sequ
 def definitions_table(options: StatsOptions) -> Table:
     """Return the table `definitions`: each measure's definition, caveat, and a query that runs on an archive."""
     rows = [
-        (one.name, one.unit, one.description, one.caveat or None, f"SELECT {_literal(one.sql, options)} FROM lookups")
+        (
+            one.name,
+            one.unit,
+            one.description,
+            one.caveat or None,
+            f"SELECT {_literal(one.sql, options)} FROM session_quarters",
+        )
         for one in measures_for(options)
     ]
     return Table("definitions", DEFINITION_COLUMNS, rows)
