@@ -5,7 +5,7 @@ from math import isclose
 
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import Selection
-from analyzer.questions.compare import SideMeasures, measure_rates, measure_side
+from analyzer.questions.compare import SideTotals, measure_rates, measure_totals
 from analyzer.questions.comparison_sides import last_two_weeks, narrow_selection
 from analyzer.questions.doctor.server import outage_notes
 from analyzer.questions.options import CheckOptions
@@ -33,13 +33,13 @@ def check(log: OpenLog, selection: Selection, options: CheckOptions) -> Report:
         measure_rates(select_scope(log, narrow_selection(selection, week)).selected)[0]
         for week in last_two_weeks(log, selection)
     ]
-    whole = measure_side(scope)
+    whole = measure_totals(scope.selected)
     rows = list(_rows(options, whole, *weeks))
     notes = list(outage_notes(log, selection, [(whole.first_at, whole.last_at)]))
     return build_report("check", scope, [Table("checks", COLUMNS, rows)], notes=notes)
 
 
-def _rows(options: CheckOptions, whole: SideMeasures, before: Rate, after: Rate) -> Iterator[tuple[object, ...]]:
+def _rows(options: CheckOptions, whole: SideTotals, before: Rate, after: Rate) -> Iterator[tuple[object, ...]]:
     lookups, misses = whole.rate.lookups, whole.rate.lookups - whole.rate.hits
     compared_lookups = min(before.lookups, after.lookups)
     min_change = None if options.max_drop is None else -options.max_drop

@@ -5,11 +5,12 @@ before (rate effect), or groups with another hit rate now make more of the looku
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, datetime
 from itertools import chain
 from typing import Any
 
+from analyzer.archive.counts import by_session
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import LookupsQuery, Selection
 from analyzer.errors import Message, Option, UsageError
@@ -85,8 +86,8 @@ COMPARED_DIMENSIONS = ("task", "package", "ci", "team")
 
 
 @dataclass(frozen=True, slots=True)
-class SideMeasures:
-    """The measures of one side; `groups` has the lookups and hits of each group, by dimension."""
+class SideTotals:
+    """The measures of one side that ready counts answer."""
 
     rate: Rate
     remote_rate: Rate
@@ -96,6 +97,12 @@ class SideMeasures:
     last_at: datetime | None
     time_saved_ms: float | None
     duration_coverage: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SideMeasures(SideTotals):
+    """All measures of one side; `groups` has the lookups and hits of each group, by dimension."""
+
     time_lost_ms: float | None
     imputed_coverage: float | None
     groups: Mapping[str, Groups]
@@ -114,18 +121,15 @@ def _rate_struct(lookups: str, hits: str) -> str:
 RATES = f"""
 SELECT {_rate_struct("lookups", "hits")}, {_rate_struct("remote_lookups", "remote_hits")},
        coalesce(sum(local_only_misses), 0)::BIGINT
-FROM (SELECT sum(lookups)::BIGINT AS lookups, sum(local_hits + remote_hits)::BIGINT AS hits,
-             sum(asked_remote)::BIGINT AS remote_lookups, sum(had_remote_hit)::BIGINT AS remote_hits,
-             sum(local_only_misses)::BIGINT AS local_only_misses
-      FROM {{counted}} GROUP BY session_id)
+FROM (SELECT lookups, local_hits + remote_hits AS hits, asked_remote AS remote_lookups, had_remote_hit AS remote_hits,
+             local_only_misses
+      FROM {by_session()})
 """
 
 DAILY_RATES = f"""
 SELECT day, {_rate_struct("lookups", "hits")}
-FROM (SELECT session_id, quarter_at::DATE AS day, sum(lookups)::BIGINT AS lookups,
-             sum(local_hits + remote_hits)::BIGINT AS hits
-      FROM {{counted}} WHERE quarter_at IS NOT NULL GROUP BY ALL)
-GROUP BY day ORDER BY day
+FROM (SELECT day, lookups, local_hits + remote_hits AS hits FROM {by_session("quarter_at::DATE AS day")})
+WHERE day IS NOT NULL GROUP BY day ORDER BY day
 """
 
 TIMES = f"""
@@ -151,9 +155,13 @@ def measure_rates(selected: LookupsQuery) -> tuple[Rate, Rate, int]:
     return Rate(**rate), Rate(**remote_rate), local_only_misses
 
 
+def measure_totals(selected: LookupsQuery) -> SideTotals:
+    """Return the totals of the selected lookups."""
+    return SideTotals(*measure_rates(selected), *selected.rows(TIMES)[0])
+
+
 def measure_side(scope: Scope) -> SideMeasures:
     """Return the measures of the selected lookups."""
-    ((days, first_at, last_at, saved_ms, saved_coverage),) = scope.selected.rows(TIMES)
     lost = TIME_LOST.replace("{durations}", imputed_durations(scope.log))
     ((lost_ms, lost_coverage),) = scope.selected.rows(lost)
     groups = {}
@@ -162,10 +170,9 @@ def measure_side(scope: Scope) -> SideMeasures:
         selected = scope.selected.by_lookup() if dimension.by_lookup else scope.selected
         rows = selected.rows(GROUPS.format(key=dimension.key))
         groups[name] = {group: (lookups, hits) for group, lookups, hits in rows}
-    rate, remote_rate, local_only = measure_rates(scope.selected)
-    return SideMeasures(
-        rate, remote_rate, local_only, days, first_at, last_at, saved_ms, saved_coverage, lost_ms, lost_coverage, groups
-    )  # fmt: skip
+    totals = measure_totals(scope.selected)
+    values = {field.name: getattr(totals, field.name) for field in fields(totals)}
+    return SideMeasures(**values, time_lost_ms=lost_ms, imputed_coverage=lost_coverage, groups=groups)
 
 
 def comparison_tables(

@@ -14,7 +14,8 @@ class Finding:
         name: its name in the answer.
         definition: the condition that the SQL checks.
         sql: a query that returns one row per occurrence, the number of affected items first. It reads `{selected}`,
-            the lookups that pass the filters, or relations of the whole log, such as `file` and `event`.
+            the lookups that pass the filters, `{counted}`, their counts, or relations of the whole log, such as `file`
+            and `event`.
         what: a format string for the columns of a row, in their order.
         remedy: what to do about it; `options` are needed for that.
     """

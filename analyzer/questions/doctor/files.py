@@ -1,5 +1,6 @@
 """Findings about the log files: damage, overlaps, invalid items, repeated batches, and wrong or missing times."""
 
+from analyzer.archive.counts import by_session
 from analyzer.errors import Option
 from analyzer.questions.doctor import FIRST_SESSIONS, TOP_NAMES, Finding, minute_text
 from analyzer.readers.formats import IN_ARRIVAL_ORDER
@@ -175,10 +176,9 @@ GAPS = Finding(
     name="gaps",
     definition="more than three days between the starts of two sessions, not counting Saturdays and Sundays, and more"
     " than five times the 99th percentile of such intervals",
-    sql="""
+    sql=f"""
 WITH started AS (
-    SELECT min(first_at) AS first_at, epoch_ms(min(first_at)) / 86400000 + 3 AS day
-    FROM {selected} WHERE first_at IS NOT NULL GROUP BY session_id),
+    SELECT first_at, epoch_ms(first_at) / 86400000 + 3 AS day FROM {by_session()} WHERE first_at IS NOT NULL),
 intervals AS (
     SELECT first_at, lead(first_at) OVER (ORDER BY first_at) AS next_at,
            floor(day / 7) * 5 + least(day - floor(day / 7) * 7, 5) AS worked,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from analyzer.archive.counts import by_session
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import Selection
 from analyzer.errors import Option
@@ -12,32 +13,33 @@ from analyzer.questions.report import select_scope
 
 # Sessions of one team and one CI vendor share a token, so each such group is examined in the order of time. A session
 # that hardly asked the remote cache is offline. A streak of offline sessions is an outage if it is too long for chance:
-# among N sessions, of which a share p is offline, about N * p^n streaks of n are expected. Streaks that overlap in time
-# are one outage. Sessions are examined, not days, because outages begin and end within a day.
+# among N sessions, of which a share p is offline, about N * p^n streaks of n are expected. A streak ends with the next
+# session that is not offline; of days without any offline session, the last session tells all. Streaks that overlap in
+# time are one outage. Sessions are examined, not days, because outages begin and end within a day.
 OUTAGES = Finding(
     name="outages",
     definition="at least 5 consecutive sessions of a team and CI vendor, over an hour or longer, that asked the remote"
     " cache for less than 5 % of at least 20 local misses, although the team and vendor ask it for most of theirs; too"
     " many in a row to be chance",
     sql=f"""
-WITH missing AS (
-    SELECT session_id, min(first_at) AS first_at, count(*) AS misses, count(*) FILTER (asked_remote(kinds)) AS asked
-    FROM {{selected}} WHERE had_local_miss(kinds) AND first_at IS NOT NULL GROUP BY session_id),
-placed AS (
-    SELECT m.*, team, ci, asked < 0.05 * m.misses AS offline
-    FROM missing m JOIN session_summary s USING (session_id) JOIN store.context c ON c.id = s.context_id),
+WITH team_and_ci AS (SELECT id AS context_id, dense_rank() OVER (ORDER BY team, ci) AS place FROM store.context),
+missing AS (
+    SELECT place, team, first_at, first_at::DATE AS day, had_local_miss AS misses,
+           asked_remote_after_local_miss AS asked, asked < 0.05 * misses AS is_offline
+    FROM {by_session()} JOIN team_and_ci USING (context_id) WHERE had_local_miss > 0 AND first_at IS NOT NULL),
 usual AS (
-    SELECT team, ci, count(*) AS sessions, avg(offline::INTEGER) AS chance FROM placed
-    GROUP BY team, ci HAVING sum(asked) > 0.5 * sum(misses)),
-numbered AS (
-    SELECT p.*, sessions, chance,
-           sum((NOT offline)::INTEGER) OVER (PARTITION BY p.team, p.ci ORDER BY p.first_at, p.session_id
-                                             ROWS UNBOUNDED PRECEDING) AS streak
-    FROM placed p JOIN usual u ON u.team IS NOT DISTINCT FROM p.team AND u.ci IS NOT DISTINCT FROM p.ci),
+    SELECT place, count(*) AS sessions, avg(is_offline::INTEGER) AS chance FROM missing
+    GROUP BY place HAVING sum(asked) > 0.5 * sum(misses)),
+offline AS (SELECT * FROM missing JOIN usual USING (place) WHERE is_offline),
+online AS (
+    SELECT place, first_at FROM missing SEMI JOIN (SELECT DISTINCT place, day FROM offline) USING (place, day)
+    WHERE NOT is_offline
+    UNION ALL SELECT place, max(first_at) FROM missing WHERE NOT is_offline GROUP BY place, day),
 streaks AS (
-    SELECT team, min(first_at) AS since, max(first_at) AS until
-    FROM numbered WHERE offline GROUP BY team, ci, streak
-    HAVING sum(misses) >= 20 AND count(*) >= 5 AND max(first_at) - min(first_at) >= INTERVAL 1 HOUR
+    SELECT any_value(o.team) AS team, min(o.first_at) AS since, max(o.first_at) AS until
+    FROM offline o ASOF LEFT JOIN online b ON b.place = o.place AND b.first_at <= o.first_at
+    GROUP BY o.place, b.first_at
+    HAVING sum(misses) >= 20 AND count(*) >= 5 AND max(o.first_at) - min(o.first_at) >= INTERVAL 1 HOUR
        AND any_value(sessions) * pow(any_value(chance), count(*)) < 0.01),
 starts AS (
     SELECT *, since > max(until) OVER (ORDER BY since, until, team
@@ -47,7 +49,7 @@ merged AS (SELECT *, count(*) FILTER (is_new) OVER (ORDER BY since, until, team)
 outages AS (SELECT min(since) AS since, max(until) AS until FROM merged GROUP BY outage)
 SELECT sum(misses)::BIGINT, count(*), {minute_text("since")}, {minute_text("until")},
        string_agg(DISTINCT coalesce(team, 'no team'), ', ' ORDER BY coalesce(team, 'no team')), since, until
-FROM outages JOIN numbered ON offline AND first_at BETWEEN since AND until
+FROM outages JOIN offline ON first_at BETWEEN since AND until
 GROUP BY since, until ORDER BY since
 """,
     what="from {2} to {3} UTC, {0:,} local misses of {1:,} sessions were not looked up in the remote cache (team: {4})",
@@ -79,8 +81,8 @@ NEVER_REMOTE = Finding(
     definition="a team with at least 20 local misses and no REMOTE event",
     sql=f"""
 SELECT misses, {TEAM_LABEL}, {minute_text("first_at")}, {minute_text("last_at")}
-FROM (SELECT team, count(*) FILTER (had_local_miss(kinds)) AS misses, min(first_at) AS first_at, max(last_at) AS last_at
-      FROM {{selected}} GROUP BY team HAVING NOT bool_or(asked_remote(kinds)))
+FROM (SELECT team, sum(had_local_miss)::BIGINT AS misses, min(first_at) AS first_at, max(last_at) AS last_at
+      FROM {{counted}} GROUP BY team HAVING sum(asked_remote) = 0)
 WHERE misses >= 20 ORDER BY misses DESC, team NULLS LAST
 """,
     what="{1}: none of {0:,} local misses from {2} to {3} UTC was looked up in the remote cache",
@@ -90,11 +92,9 @@ WHERE misses >= 20 ORDER BY misses DESC, team NULLS LAST
 
 _UNKNOWN_SQL = f"""
 SELECT remote_unknown + local_unknown AS unknown, {TEAM_LABEL} AS label, remote_unknown, remote, local_unknown, local
-FROM (SELECT team, count(*) FILTER (is_remote_hit(kinds)) AS remote,
-             count(*) FILTER (is_remote_hit(kinds) AND duration_ms IS NULL) AS remote_unknown,
-             count(*) FILTER (is_local_hit(kinds)) AS local,
-             count(*) FILTER (is_local_hit(kinds) AND duration_ms IS NULL) AS local_unknown
-      FROM {{selected}} WHERE is_hit(kinds) GROUP BY team)
+FROM (SELECT team, sum(remote_hits)::BIGINT AS remote, sum(remote_hits - timed_remote_hits)::BIGINT AS remote_unknown,
+             sum(local_hits)::BIGINT AS local, sum(local_hits - timed_local_hits)::BIGINT AS local_unknown
+      FROM {{counted}} GROUP BY team HAVING sum(local_hits + remote_hits) > 0)
 """
 # With fewer than ten remote hits it remains open whether the server returns durations.
 _NEVER_RETURNED = "remote >= 10 AND remote_unknown = remote"

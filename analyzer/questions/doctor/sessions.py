@@ -1,5 +1,6 @@
 """Findings about sessions: events that they lost, and sessions and run summaries without a counterpart."""
 
+from analyzer.archive.counts import by_session
 from analyzer.errors import Option
 from analyzer.questions.doctor import FIRST_SESSIONS, Finding, minute_text
 
@@ -11,10 +12,9 @@ LOST_EVENTS = Finding(
     " than their run summary lists",
     sql=f"""
 WITH observed AS (
-    SELECT session_id, min(first_at) AS first_at,
-           CASE WHEN bool_or(had_local_miss(kinds) AND asked_remote(kinds))
-                THEN count(*) FILTER (is_local_only_miss(kinds)) ELSE 0 END AS unasked
-    FROM {{selected}} GROUP BY session_id),
+    SELECT session_id, first_at,
+           CASE WHEN asked_remote_after_local_miss > 0 THEN local_only_misses ELSE 0 END AS unasked
+    FROM {by_session()}),
 summarized AS (
     SELECT m.session_id, any_value(r.version) AS version,
            count(DISTINCT t.hash_id) FILTER (t.cacheable AND t.kinds IS NOT NULL AND l.hash_id IS NULL) AS unreported
@@ -45,9 +45,8 @@ CUT_SESSIONS = Finding(
     definition="sessions in which some lookups have a LOCAL event, and others a REMOTE event alone",
     sql=f"""
 WITH cut AS (
-    SELECT session_id, min(first_at) AS first_at, max(last_at) AS last_at,
-           count(*) FILTER (NOT asked_local(kinds)) AS lookups
-    FROM {{selected}} GROUP BY session_id HAVING bool_or(asked_local(kinds)) AND NOT bool_and(asked_local(kinds)))
+    SELECT session_id, first_at, last_at, lookups - asked_local AS lookups
+    FROM {by_session()} s WHERE asked_local > 0 AND asked_local < s.lookups)
 SELECT count(*), sum(lookups)::BIGINT, {minute_text("min(first_at)")}, {minute_text("max(last_at)")}, {FIRST_SESSIONS}
 FROM cut c JOIN session s ON s.id = c.session_id HAVING count(*) > 0 ORDER BY ALL
 """,
@@ -99,7 +98,7 @@ UNMATCHED_SESSIONS = Finding(
 WITH observed AS (
     SELECT session_id, first_at, team, ci, session_id IN (SELECT session_id FROM session_run) AS matched
     FROM session_summary m JOIN store.context c ON c.id = m.context_id
-    WHERE first_at IS NOT NULL AND session_id IN (SELECT session_id FROM {{selected}})
+    WHERE first_at IS NOT NULL AND session_id IN (SELECT session_id FROM {{counted}})
       AND (SELECT count(*) FROM match) > 0),
 grouped AS (
     SELECT *, bool_or(matched) OVER (PARTITION BY team, ci) AS any_matched,
