@@ -103,7 +103,8 @@ class Loader:
         if self._new_files:
             self.connection.execute(INSERT_FILES, {"files": self._new_files})
         self.connection.execute(self.merge_sql)
-        self.connection.execute(MERGE_TRANSFERS)
+        if self._rows("SELECT 1 FROM new_transfer LIMIT 1"):
+            self.connection.execute(MERGE_TRANSFERS)
         self.load_result.duplicate_runs += self._documents.merge()
         self.load_result.covered_lookups += complete_derived_sessions(self.connection)
         self.connection.execute("COMMIT")

@@ -30,7 +30,10 @@ MERGE_REJECTS = "INSERT INTO store.reject FROM new_reject;"
 
 # Sessions that the archive had before the batch; all events of the others are in the batch.
 _KNOWN_SESSIONS = "session_id IN (SELECT id FROM session_key WHERE known)"
-_TOUCHED_EVENTS = f"store.event WHERE (file_id >= getvariable('first_file_id') OR {_KNOWN_SESSIONS})"
+# Two parts, each of which DuckDB reads by its minima and maxima: the rest of a large archive is not read.
+_TOUCHED_EVENTS = f"""(
+    FROM store.event WHERE file_id >= getvariable('first_file_id')
+    UNION ALL FROM store.event WHERE file_id < getvariable('first_file_id') AND {_KNOWN_SESSIONS})"""
 _TOUCHED_LOOKUPS = "store.lookup WHERE session_id IN (SELECT id FROM session_key)"
 
 _FIRST_CONTEXT = """
