@@ -33,6 +33,7 @@ from analyzer.questions.report import Scope
 if TYPE_CHECKING:
     import polars as pl
 
+USES_PER_BATCH = 2_500_000  # about; a use takes 80 bytes in memory
 IS_REPLAYED = "asked_remote(kinds) AND first_at IS NOT NULL"
 
 OBSERVED = f"""
@@ -46,10 +47,12 @@ TEAM_NUMBERS = "SELECT id AS context_id, dense_rank() OVER (ORDER BY team) - 1 A
 KEY_COUNTS = f"SELECT (SELECT max(team_number) + 1 FROM ({TEAM_NUMBERS})), (SELECT max(id) + 1 FROM store.hash)"
 
 USES = f"""
-SELECT team_number * $hashes + hash_id AS key, (epoch_us(first_at) - $start_us) // $tick_us AS tick,
+SELECT hash_id * $teams + team_number AS key, (epoch_us(first_at) - $start_us) // $tick_us AS tick,
        had_remote_hit(kinds)::INTEGER AS hit
 FROM {{selected}} JOIN ({TEAM_NUMBERS}) USING (context_id) WHERE {IS_REPLAYED}
 """
+
+HASH_RANGE = "$first_key // $teams AND ($first_key + $keys) // $teams"
 
 HASH_SAVED = """
 SELECT coalesce(duration_ms, 0) AS saved_ms FROM range($hashes) r(id) LEFT JOIN {durations} ON hash_id = id ORDER BY id
@@ -66,7 +69,7 @@ packed_window AS (
     SELECT old_number, sum(least(step, 2)) OVER (ORDER BY old_number)::BIGINT AS number
     FROM (SELECT old_number, coalesce(old_number - lag(old_number) OVER (ORDER BY old_number), 0) AS step
           FROM (SELECT DISTINCT tick // $window AS old_number FROM use)))
-SELECT k.number AS key, key % $hashes AS hash_id, w.number * $window + tick % $window AS tick, hit
+SELECT k.number AS key, key // $teams AS hash_id, w.number * $window + tick % $window AS tick, hit
 FROM use JOIN packed_key k USING (key) JOIN packed_window w ON old_number = tick // $window ORDER BY 1
 """
 
@@ -144,23 +147,32 @@ def replay_policies(scope: Scope, observed: Observed, days: Sequence[float]) -> 
 
 
 def encode_uses(scope: Scope, observed: Observed, max_limit: int) -> Iterator[Uses]:
-    """Yield the lookups in batches of as many keys as fit into the codes; `max_limit` is the longest retention."""
+    """Yield the lookups in batches of as many keys as fit into the codes, and of uses that fit into memory.
+
+    `max_limit` is the longest retention.
+    """
     selected = scope.selected
     ((teams, hashes),) = selected.rows(KEY_COUNTS)
-    values = {"start_us": observed.start_us, "tick_us": observed.tick_us, "hashes": hashes}
-    uses, saved, keys, last_tick = f"({USES})", HASH_SAVED, teams * hashes, observed.span_us // observed.tick_us
+    values = {"start_us": observed.start_us, "tick_us": observed.tick_us, "hashes": hashes, "teams": teams}
+    # The range of hashes spares DuckDB most of a large archive: hashes are numbered in the order of loading.
+    uses, saved, keys, last_tick = (
+        f"({USES} AND hash_id BETWEEN {HASH_RANGE})",
+        HASH_SAVED,
+        teams * hashes,
+        observed.span_us // observed.tick_us,
+    )
     if keys > _keys_per_batch(last_tick + max_limit + 1):
         selected.execute(PACKED_USES, window=max_limit + 1, **values)
-        uses, saved = "packed_use", PACKED_SAVED
+        uses, saved, teams = "packed_use", PACKED_SAVED, 1  # a packed key has a duration of its own
         ((keys, last_tick),) = selected.rows("SELECT max(key) + 1, max(tick) FROM packed_use")
     saved_ms = selected.frame(saved.replace("{durations}", imputed_durations(scope.log)), **values)["saved_ms"]
     width = last_tick + max_limit + 1
-    step = _keys_per_batch(width)
+    batches = -(-observed.lookups // USES_PER_BATCH)
+    step = min(_keys_per_batch(width), -(-keys // batches))
     for first_key in range(0, keys, step):
         sql = CODES.replace("{uses}", uses)
         codes = selected.frame(sql, first_key=first_key, keys=step, width=width, **values)["code"].sort()
-        # A key of USES is a team and a hash, whose durations are by hash; a packed key has a duration of its own.
-        key = (codes // (2 * width) + first_key) % len(saved_ms)
+        key = (codes // (2 * width) + first_key) // teams
         yield _measure_gaps(codes, saved_ms.gather(key), width, last_tick)
     selected.execute("DROP TABLE IF EXISTS packed_use")
 
