@@ -10,7 +10,7 @@ from analyzer.archive.accounting import FileReport
 from analyzer.archive.counts import LOOKUP_COUNTS
 from analyzer.archive.event_validation import VALIDATED_EVENTS
 from analyzer.archive.load import Loader
-from analyzer.archive.merge import LOOKUPS, MERGE_REJECTS
+from analyzer.archive.merge import HASH_DURATIONS, LOOKUPS, MERGE_REJECTS
 from analyzer.readers.formats import FORMATS
 from analyzer.readers.source import LogFile
 from analyzer.readers.stream import Stream
@@ -42,6 +42,8 @@ INSERT INTO store.context (id) VALUES (0);
 INSERT INTO store.session_summary (first_at, last_at) SELECT min(first_at), max(last_at) FROM store.lookup;
 DROP TABLE store.session_quarter;
 CREATE VIEW store.session_quarter AS SELECT {LOOKUP_COUNTS} FROM store.lookup;
+DROP TABLE store.hash_duration;
+CREATE VIEW store.hash_duration AS {HASH_DURATIONS.format(lookups="store.lookup")};
 """
 
 

@@ -26,6 +26,11 @@ SELECT session_id, min(first_at) AS first_at, max(last_at) AS last_at, min(conte
 FROM {lookups} GROUP BY session_id
 """
 
+# The longest known duration of each hash of the relation `{lookups}`.
+HASH_DURATIONS = """
+SELECT hash_id, max(duration_ms) AS duration_ms FROM {lookups} WHERE duration_ms IS NOT NULL GROUP BY hash_id
+"""
+
 MERGE_REJECTS = "INSERT INTO store.reject FROM new_reject;"
 
 # Sessions that the archive had before the batch; all events of the others are in the batch.
@@ -34,7 +39,7 @@ _KNOWN_SESSIONS = "session_id IN (SELECT id FROM session_key WHERE known)"
 _TOUCHED_EVENTS = f"""(
     FROM store.event WHERE file_id >= getvariable('first_file_id')
     UNION ALL FROM store.event WHERE file_id < getvariable('first_file_id') AND {_KNOWN_SESSIONS})"""
-_TOUCHED_LOOKUPS = "store.lookup WHERE session_id IN (SELECT id FROM session_key)"
+_TOUCHED_LOOKUPS = "(FROM store.lookup WHERE session_id IN (SELECT id FROM session_key))"
 
 _FIRST_CONTEXT = """
 SELECT {keys}, first(context_id ORDER BY happened_at NULLS LAST, c.team, c.team_id, c.ci, c.interactive) AS context_id
@@ -108,6 +113,8 @@ WHERE s.session_id = f.session_id;
 
 DELETE FROM store.session_quarter WHERE {_KNOWN_SESSIONS};
 INSERT INTO store.session_quarter {SESSION_QUARTERS.format(lookups=_TOUCHED_LOOKUPS)};
+
+INSERT INTO store.hash_duration {HASH_DURATIONS.format(lookups=_TOUCHED_LOOKUPS)};
 
 DROP TABLE staged_context; DROP TABLE context_key; DROP TABLE session_key; DROP TABLE hash_key; DROP TABLE mixed;
 """

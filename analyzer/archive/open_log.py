@@ -1,7 +1,7 @@
 """Opens SOURCE for questions: an archive directly, or log files by loading them into a database in memory.
 
-Questions read `event`, `lookup`, `session_summary` and `session_quarter` without a schema. By default these are the
-tables of the archive's schema `store`. For the view `runs`, temporary tables of the same names and columns replace
+Questions read `event`, `lookup` and what is derived from these without a schema. By default these are the tables of
+the archive's schema `store`. For the view `runs`, temporary tables of the same names and columns replace
 them: DuckDB finds temporary tables first. In these, each task that a run looked up becomes the events that a client
 reports for it, all at the end of the run.
 """
@@ -20,7 +20,7 @@ from analyzer.archive.database import checkpoint, open_archive
 from analyzer.archive.leftovers import temp_directory
 from analyzer.archive.load import Loader
 from analyzer.archive.lookups_only import LookupsLoader
-from analyzer.archive.merge import LOOKUPS, SUMMARIES
+from analyzer.archive.merge import HASH_DURATIONS, LOOKUPS, SUMMARIES
 from analyzer.archive.schema import EVENT_VIEWS
 from analyzer.archive.selection import SELECTION_PREFIX, LookupsQuery, View, new_table_number
 from analyzer.archive.staging import ReadOptions
@@ -103,6 +103,7 @@ FROM run_lookup JOIN (SELECT unnest([1, 2, 4, 8]::UTINYINT[]) AS kind) ON kinds 
 CREATE OR REPLACE TEMP TABLE lookup AS {LOOKUPS.format(events="event")};
 CREATE OR REPLACE TEMP TABLE session_summary AS {SUMMARIES.format(lookups="lookup")};
 CREATE OR REPLACE TEMP VIEW session_quarter AS SELECT {LOOKUP_COUNTS} FROM temp.lookup;
+CREATE OR REPLACE TEMP VIEW hash_duration AS {HASH_DURATIONS.format(lookups="temp.lookup")};
 """
 
 # The accounting of each view, without duplicates: the events of run summaries are all kept.

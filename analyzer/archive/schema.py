@@ -2,7 +2,7 @@
 
 Sessions and hashes are stored as integers that refer to tables of names: a fifth of the size of strings, and twice as
 fast to group by. `lookup`, `session_summary` and `session_quarter` (see `counts`) are derived from `event` and updated
-with every load.
+with every load. `hash_duration` has the longest duration of a hash in each batch of files.
 
 `kind` is the source and result of one event: 1 LOCAL HIT, 2 LOCAL MISS, 4 REMOTE HIT, 8 REMOTE MISS. `kinds` is the
 bitwise or of the kinds of a lookup's events. The macros below name what the bits mean: a local hit wins, so a lookup
@@ -60,6 +60,7 @@ CREATE TABLE store.session_summary (
     session_id INTEGER, first_at TIMESTAMP, last_at TIMESTAMP, context_id INTEGER, events BIGINT, lookups BIGINT,
     local_hits BIGINT, remote_hits BIGINT, misses BIGINT, local_only_misses BIGINT, time_saved_ms DOUBLE);
 CREATE TABLE store.session_quarter ({SESSION_QUARTER_COLUMNS});
+CREATE TABLE store.hash_duration (hash_id INTEGER, duration_ms DOUBLE);
 CREATE TABLE store.run (
     id INTEGER, file_id INTEGER, run VARCHAR, version VARCHAR, command VARCHAR, branch VARCHAR, sha VARCHAR,
     user VARCHAR, started_at TIMESTAMP, ended_at TIMESTAMP, exit_code BIGINT, forced BOOLEAN, session_id INTEGER);

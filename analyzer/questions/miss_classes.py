@@ -18,8 +18,7 @@ IMPUTED = """
 CREATE TEMP TABLE {table} AS
 WITH known AS (
     SELECT hash_id, arg_min(duration_ms, source) AS duration_ms
-    FROM (SELECT 1 AS source, hash_id, max(duration_ms) AS duration_ms FROM lookup WHERE duration_ms IS NOT NULL
-          GROUP BY hash_id
+    FROM (SELECT 1 AS source, hash_id, max(duration_ms) AS duration_ms FROM hash_duration GROUP BY hash_id
           UNION ALL
           SELECT 2, hash_id, max(time_saved_ms) FROM task WHERE time_saved_ms > 0 GROUP BY hash_id
           UNION ALL
