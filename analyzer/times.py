@@ -1,6 +1,7 @@
 """Parses times that users write, ISO 8601 or relative to now, and keeps time arithmetic within the calendar."""
 
 import re
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 
 _RELATIVE = re.compile(r"(\d+)([dhw])")
@@ -34,16 +35,28 @@ def naive_utc(moment: date) -> datetime:
     return add_clamped(moment.replace(tzinfo=None), -(moment.utcoffset() or timedelta()))
 
 
+def parse_age(text: str) -> timedelta:
+    """Return a length of time written as `36h`, `7d` or `4w`, or raise a ValueError.
+
+    >>> parse_age("36h")
+    datetime.timedelta(days=1, seconds=43200)
+    """
+    match = _RELATIVE.fullmatch(text)
+    if match:
+        with suppress(OverflowError):
+            return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    raise ValueError(f"{text!r} is not a length of time: write 36h, 7d or 4w")
+
+
 def parse_time(text: str, now: datetime) -> datetime:
     """Return a time written as in `TIME_SYNTAX` as naive UTC, or raise a ValueError.
 
     >>> parse_time("36h", datetime(2026, 9, 2, 12)), parse_time("2026-08-31T14:00+02:00", datetime(2026, 9, 2))
     (datetime.datetime(2026, 9, 1, 0, 0), datetime.datetime(2026, 8, 31, 12, 0))
     """
-    relative = _RELATIVE.fullmatch(text)
     try:
-        if relative:
-            return add_clamped(naive_utc(now), -timedelta(**{_UNITS[relative[2]]: int(relative[1])}))
+        if _RELATIVE.fullmatch(text):
+            return add_clamped(naive_utc(now), -parse_age(text))
         return naive_utc(datetime.fromisoformat(text))
     except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is not a time: {TIME_SYNTAX}") from None

@@ -1,21 +1,22 @@
 """Validates the arguments that functions of the Python API share: sources, and the filters of questions."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from os import PathLike
 from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
 from analyzer.archive.selection import Selection, View
 from analyzer.errors import Option, UsageError
 from analyzer.text import closest_match
-from analyzer.times import TIME_SYNTAX, naive_utc, parse_time
+from analyzer.times import TIME_SYNTAX, naive_utc, parse_age, parse_time
 
 
 class Filters(TypedDict, total=False):
     """The filters of a question. One that is left out, or None, does not filter.
 
     `since` (inclusive) and `until` (exclusive) are ISO 8601 text, `36h`, `7d` or `4w` for a time before now, a `date`
-    (its midnight) or a `datetime`; they are UTC unless they have an offset. `team`, `ci`, `session`, `hash` and `where`
+    (its midnight) or a `datetime`; they are UTC unless they have an offset. `last` is `36h`, `7d`, `4w` or a
+    `timedelta`: that long before the last lookup of the log, not before now. `team`, `ci`, `session`, `hash`, `where`
     (SQL conditions on the columns of `events`) take one value or several: an empty string is a value, an empty list is
     an error. `source`, `event`, `status` and `where` choose single events before they are combined into lookups; the
     others choose whole lookups.
@@ -23,6 +24,7 @@ class Filters(TypedDict, total=False):
 
     since: str | date | None
     until: str | date | None
+    last: str | timedelta | None
     team: str | Sequence[str] | None
     ci: str | Sequence[str] | None
     interactive: bool | None
@@ -71,6 +73,8 @@ def _filter_value(name: str, value: Any) -> Any:
         return () if name in LIST_FILTERS else None
     if name in TIME_FILTERS:
         return _time(name, value)
+    if name == "last":
+        return _age(value)
     if name in CHOICES:
         if value not in CHOICES[name]:
             raise UsageError(Option(name, value), f": {' or '.join(map(repr, CHOICES[name]))} is expected")
@@ -79,6 +83,18 @@ def _filter_value(name: str, value: Any) -> Any:
     if not values:
         raise UsageError(Option(name, value), ": an empty list matches nothing; pass None for no filter")
     return values
+
+
+def _age(value: str | timedelta) -> timedelta:
+    try:
+        age = parse_age(value) if isinstance(value, str) else value
+        if age > timedelta():
+            return age
+    except (ValueError, TypeError):
+        pass
+    raise UsageError(
+        Option("last", value), " is not a length of time: write '36h', '7d', '4w' or a timedelta"
+    ) from None
 
 
 def _time(name: str, value: str | date) -> datetime:

@@ -22,7 +22,7 @@ from analyzer.validation import require_choice
 def load(
     *sources: str | Path, into: str | Path | None = None, format: str | None = None,  # noqa: A002  (the option's name)
     columns: Mapping[str, str] | None = None, strict: bool = False, view: View = "auto",
-    session_gap: float = 600,
+    session_gap: float = 600, reload_forgotten: bool = False,
 ) -> Log:  # fmt: skip
     """Open logs, or one archive, for questions. With `into`, load the logs into that archive first.
 
@@ -34,6 +34,7 @@ def load(
             `body` is the field, or the end of the prefix, with a log that stands inside of another one.
         strict: raise an error for the first invalid event, instead of counting it as rejected.
         session_gap: of access logs: the pause of a client, in seconds, after which another session begins.
+        reload_forgotten: load files again whose events were all forgotten; see `analyzer forget`.
         view: what answers questions: `events`, `runs` (turbo's run summaries), or `auto`: events if there are any.
 
     Raises:
@@ -51,7 +52,7 @@ def load(
     require_choice("view", view, get_args(View))
     for name in columns or {}:
         require_choice("columns", name, MAPPED_NAMES)
-    reading = ReadOptions(format, dict(columns or {}), strict, session_gap)
+    reading = ReadOptions(format, dict(columns or {}), strict, session_gap, reload_forgotten)
     if into is None:
         return _open(names, reading, view)
     with load_into(names, Path(into), reading, LoadObserver()) as loaded:

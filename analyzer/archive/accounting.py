@@ -47,6 +47,7 @@ class FileReport:
     other_traffic: int = 0  # requests of a request log that report no events; not counted as read
     tasks: int = 0  # of a run summary; the other counts are of events
     duplicate_of: str | None = None  # the name of the file with the same content that was loaded before
+    forgotten: int = 0  # events of a duplicate that were removed from the archive since
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -104,6 +105,33 @@ def open_archive(path: Path | None, workspace: Path, *, read_only: bool) -> Iter
                 _create_relations(connection)
             connection.execute("SET search_path = 'main,store'")
             yield connection
+
+
+@contextmanager
+def rewrite_archive(path: Path, workspace: Path) -> Iterator[DuckDBPyConnection]:
+    """Open a new archive, with that at `path` attached as `old`; without an error, it then takes the place of that.
+
+    Raises:
+        ArchiveError: as for `open_archive`, or the new archive cannot be written.
+    """
+    with open_archive(path, workspace, read_only=False) as connection:
+        checkpoint(connection, path)  # so that no write-ahead log of the old archive is left beside the new one
+    target = path.resolve()
+    part = unfinished_path(target)
+    quoted = str(target).replace("'", "''")
+    try:
+        with closing(_connect(part, workspace, read_only=False)) as connection:
+            _create_relations(connection)
+            connection.execute(f"ATTACH '{quoted}' AS old (READ_ONLY)")
+            yield connection
+            connection.execute("CHECKPOINT")
+            shutil.copymode(target, part)
+            part.replace(target)  # while it is attached, so that no other process has written to it
+    except (duckdb.Error, OSError) as error:
+        raise ArchiveError(f"{path}: it cannot be written anew ({error}); it is as it was") from None
+    finally:
+        for leftover in (part, part.with_name(f"{part.name}.wal")):
+            leftover.unlink(missing_ok=True)
 
 
 def checkpoint(connection: DuckDBPyConnection, path: Path) -> None:

@@ -61,9 +61,9 @@ class Loader:
         self.connection, self._workspace, self._options = connection, workspace, options
         self._stager = Stager(connection, workspace, options)
         self._documents = DocumentLoader(connection, workspace)
-        files = self._rows("SELECT digest, name, read FROM store.file")
-        self._loaded: dict[str, tuple[str, int]] = {digest: (name, read) for digest, name, read in files}
-        self._names = {name for _, name, _ in files}
+        files = self._rows("SELECT digest, name, read, forgotten FROM store.file")
+        self._loaded: dict[str, tuple[Any, ...]] = {row[0]: row[1:] for row in files}
+        self._names = {name for _, name, *_ in files}
         ((self.next_id,),) = self._rows("SELECT coalesce(max(id), 0) + 1 FROM store.file")
         self.load_result = LoadResult()
         self._start_batch()
@@ -92,7 +92,7 @@ class Loader:
         self._merge_batch()
 
     def _start_batch(self) -> None:
-        self._batch_events, self._new_files = 0, list[dict[str, Any]]()
+        self._batch_events, self._new_files, self._reloaded = 0, list[dict[str, Any]](), list[str]()
         self.connection.execute(
             f"SET VARIABLE first_file_id = {self.next_id}; {STAGED} {rejects.NEW_REJECTS} {NEW_TRANSFERS}"
         )
@@ -100,6 +100,8 @@ class Loader:
     def _merge_batch(self) -> None:
         # Files and their events are one transaction, so a load that is killed can simply be run again.
         self.connection.execute("BEGIN")
+        if self._reloaded:
+            self._rows("DELETE FROM store.file WHERE list_contains($digests, digest)", {"digests": self._reloaded})
         if self._new_files:
             self.connection.execute(INSERT_FILES, {"files": self._new_files})
         self.connection.execute(self.merge_sql)
@@ -128,8 +130,11 @@ class Loader:
             raise unreadable_error(file.name, error) from None
         report = FileReport(file.name, format_name, stream.compression, *content, notes=notes)
         if report.digest in self._loaded:
-            report.duplicate_of, report.read = self._loaded[report.digest]
-            return report
+            name, left, forgotten = self._loaded[report.digest]
+            if left or not forgotten or not self._options.reload_forgotten:
+                report.duplicate_of, report.read, report.forgotten = name, left + forgotten, forgotten
+                return report
+            self._reloaded.append(report.digest)
         file_id, self.next_id = self.next_id, self.next_id + 1
         format_ = FORMATS[format_name]
         if format_.document:
@@ -197,7 +202,7 @@ class Loader:
             report.notes.append(f"{stream.damage}; everything before that was read")
         elif self._rows(cut, {"file_id": file_id, "cut_off": CUT_OFF}) != [(0,)]:
             report.notes.append("it ends in the middle of an item; everything before that was read")
-        if report.name in self._names:
+        if report.name in self._names and report.digest not in self._reloaded:
             note = "a file of this name was loaded before with other content; events in both are stored twice"
             report.notes.append(f"{note}, their lookups once")
         if unknown_keys:
@@ -229,7 +234,7 @@ class Loader:
             "digest": report.digest, "size_bytes": report.size_bytes, "read": report.read, "kept": report.kept,
             "rejected": report.rejected, "unknown_keys": unknown_keys, "damage": damage,
         })  # fmt: skip
-        self._loaded[report.digest] = (report.name, report.read)
+        self._loaded[report.digest] = (report.name, report.read, 0)
         self._names.add(report.name)
         self._batch_events += report.read
 

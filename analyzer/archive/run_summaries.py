@@ -71,15 +71,20 @@ SELECT run_id, position, number, h.id FROM new_unlisted JOIN store.hash h USING 
 INSERT INTO store.artifact
 SELECT file_id, h.id, duration_ms FROM document JOIN store.hash h USING (hash) WHERE duration_ms > 0;
 
+CREATE TEMP TABLE known_name AS
+SELECT hash_id, package, task FROM store.task
+UNION ALL SELECT hash_id, package, task FROM store.name WHERE hash_id NOT IN (SELECT hash_id FROM store.unlisted_task);
 DELETE FROM store.name;
 INSERT INTO store.name
 SELECT hash_id, coalesce(named.package || '#', '') || named.task, named.task, named.package
-FROM (SELECT hash_id, min({'package': package, 'task': task}) AS named FROM store.task GROUP BY hash_id)
+FROM (SELECT hash_id, min({'package': package, 'task': task}) AS named FROM known_name GROUP BY hash_id)
 UNION ALL SELECT hash_id, '(unlisted)', '(unlisted)', NULL FROM store.unlisted_task;
 """
 
 DUPLICATE_RUNS = "SELECT count(run) - (SELECT count(*) FROM new_run) FROM document"
-DROP_DOCUMENTS = "DROP TABLE document; DROP TABLE new_run; DROP TABLE new_task; DROP TABLE new_unlisted"
+DROP_DOCUMENTS = """
+DROP TABLE document; DROP TABLE new_run; DROP TABLE new_task; DROP TABLE new_unlisted; DROP TABLE known_name;
+"""
 
 MAX_EARLY_MS = 100  # how much before its run a session may begin: the difference of synchronized clocks
 MAX_LATE_MS = 5000  # how much after its run its last event may arrive: clients send a refused batch again after 2 s

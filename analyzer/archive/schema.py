@@ -44,7 +44,8 @@ CREATE SCHEMA store;
 CREATE TABLE store.meta (version INTEGER);
 CREATE TABLE store.file (
     id INTEGER, name VARCHAR, format VARCHAR, compression VARCHAR, digest VARCHAR, size_bytes BIGINT,
-    read BIGINT, kept BIGINT, rejected BIGINT, unknown_keys BIGINT, damage VARCHAR, loaded_at TIMESTAMP);
+    read BIGINT, kept BIGINT, rejected BIGINT, unknown_keys BIGINT, damage VARCHAR, loaded_at TIMESTAMP,
+    forgotten BIGINT DEFAULT 0);
 CREATE TABLE store.reject (file_id INTEGER, line BIGINT, item BIGINT, reason VARCHAR, text VARCHAR);
 CREATE TABLE store.session (id INTEGER, session VARCHAR);
 CREATE TABLE store.hash (id INTEGER, hash VARCHAR);
@@ -155,7 +156,8 @@ JOIN store.hash h ON h.id = hash_id
 LEFT JOIN store.name n USING (hash_id);
 
 CREATE VIEW files AS
-SELECT name AS file, format, compression, digest, size_bytes, read, kept, rejected, unknown_keys, damage, loaded_at
+SELECT name AS file, format, compression, digest, size_bytes, read, kept, rejected, unknown_keys, damage, loaded_at,
+       forgotten
 FROM store.file;
 
 CREATE VIEW rejects AS

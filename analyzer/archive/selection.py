@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # What answers questions: events, turbo's run summaries, or events if there are any.
 View = Literal["auto", "events", "runs"]
 
+TIME_FILTERS = ("since", "until", "last")
 LIST_FILTERS = ("team", "ci", "session", "hash")
 EVENT_FILTERS = ("source", "event", "status")
 
@@ -38,6 +39,7 @@ EVENT_FILTERS = ("source", "event", "status")
 class Selection:
     """The filters of a question; None and () do not filter. Times are naive UTC: `since` inclusive, `until` exclusive.
 
+    `last` selects the time from that long before the last lookup of the log on; with `since`, the later time counts.
     A lookup belongs to the time of its first event. `view` takes effect when SOURCE is opened.
 
     Raises:
@@ -46,6 +48,7 @@ class Selection:
 
     since: datetime | None = None
     until: datetime | None = None
+    last: timedelta | None = None
     team: Sequence[str] = ()
     ci: Sequence[str] = ()
     interactive: bool | None = None
@@ -62,9 +65,14 @@ class Selection:
             require_utf8(name, *getattr(self, name))
 
     @property
+    def filters_times(self) -> bool:
+        """Whether a filter by time is set."""
+        return any(getattr(self, name) for name in TIME_FILTERS)
+
+    @property
     def filters_only_times(self) -> bool:
-        """Whether no filter is set but `since` and `until`."""
-        others = {field.name for field in fields(self)} - {"since", "until", "view"}
+        """Whether no other filter is set."""
+        others = {field.name for field in fields(self)} - {*TIME_FILTERS, "view"}
         return all(getattr(self, name) in (None, (), []) for name in others)
 
     @property
@@ -200,6 +208,7 @@ def select_lookups(
     Raises:
         QueryError: the SQL of `where` does not run.
     """
+    selection = resolve_last(connection, selection)
     lookup, events = "lookup", _events_sql(selection)
     if selection.chooses_events or by_source:
         lookup = f"{SELECTION_PREFIX}{new_table_number()}"
@@ -213,6 +222,16 @@ def select_lookups(
     if lookup == "lookup" and not selection.hash:
         counts = FILTERED_SESSIONS.format(relation=f"({_quarters_sql(selection, cuts)})")
     return LookupsQuery(connection, sql, counts, lookup, events, lists | others, one_sided)
+
+
+def resolve_last(connection: "DuckDBPyConnection", selection: Selection) -> Selection:
+    """Return the selection with `since` in place of `last`."""
+    if not selection.last:
+        return selection
+    ((end,),) = connection.execute("SELECT max(last_lookup_at) FROM session_quarter").fetchall()
+    # One microsecond later, because a period excludes its end.
+    since = add_clamped(end, timedelta(microseconds=1) - selection.last) if end else datetime.max  # noqa: DTZ901
+    return replace(selection, since=max(since, selection.since or since), last=None)
 
 
 def _quarters_sql(selection: Selection, cuts: Sequence[datetime]) -> str:

@@ -95,7 +95,7 @@ class ReadOptions:
 
     `format` overrides the detected format. `columns` maps field names of the event schema to the names used in the
     files. With `strict`, the first rejected event is an error. In access logs, a pause of `session_gap_seconds` ends a
-    client's session.
+    client's session. With `reload_forgotten`, files whose events were all forgotten are loaded again.
 
     Raises:
         UsageError: a name in `columns` is empty, not valid UTF-8, or used for two fields; the gap is negative.
@@ -105,6 +105,7 @@ class ReadOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     strict: bool = False
     session_gap_seconds: float = 600
+    reload_forgotten: bool = False
 
     def __post_init__(self) -> None:
         require_number("session_gap", self.session_gap_seconds)

@@ -1,13 +1,13 @@
 """The filter options, the same in every command, gathered into one `Selection`."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from analyzer.cli.completion import complete_names
 from analyzer.cli.options import option_group, titled_option
-from analyzer.times import parse_time
+from analyzer.times import parse_age, parse_time
 
 if TYPE_CHECKING:
     from analyzer.archive.selection import Selection
@@ -28,14 +28,30 @@ class Time(click.ParamType[datetime]):
             self.fail(str(error), param, ctx)
 
 
+class Age(click.ParamType[timedelta]):
+    """A length of time: 36h, 7d or 4w."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Return the length."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return parse_age(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 _option = titled_option("Filters")
 _VIEW = _option(
     "--view", type=click.Choice(["auto", "events", "runs"]), default="auto",
     help="Answer from events or from turbo's run summaries. Default: events, where there are any.",
 )  # fmt: skip
 _OPTIONS = (
-    _option("--since", type=Time(), help="From this time on: ISO 8601, or 36h, 7d, 4w ago."),
+    _option("--since", type=Time(), help="From this time on: ISO 8601, or 36h, 7d, 4w before now."),
     _option("--until", type=Time(), help="Before this time."),
+    _option("--last", type=Age(), help="The last 36h, 7d or 4w of the log, however old that is."),
     _option("--team", multiple=True, shell_complete=complete_names, help="Slug or teamId. Repeatable."),
     _option("--ci", multiple=True, shell_complete=complete_names, help="CI vendor: GITHUB_ACTIONS. Repeatable."),
     _option(
@@ -63,7 +79,20 @@ FILTERS_HELP = (
     " events before lookups are formed."
 )
 
-_NAMES = ("since", "until", "team", "ci", "interactive", "session", "hash", "source", "event", "status", "where")
+_NAMES = (
+    "since",
+    "until",
+    "last",
+    "team",
+    "ci",
+    "interactive",
+    "session",
+    "hash",
+    "source",
+    "event",
+    "status",
+    "where",
+)
 
 
 def _selection(**options: Any) -> "Selection":

@@ -1,5 +1,6 @@
 """`analyzer load`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,8 +18,9 @@ from analyzer.errors import UsageError
     "--into", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE.duckdb",
     help="The archive; created if it does not exist.",
 )  # fmt: skip
+@click.option("--reload-forgotten", is_flag=True, help="Load files again whose events were all forgotten.")
 @output_options
-def command(inputs: SourceOptions, into: Path, output: OutputOptions) -> int:
+def command(inputs: SourceOptions, into: Path, reload_forgotten: bool, output: OutputOptions) -> int:
     """Load logs into an archive, a DuckDB file that answers at once.
 
     Files are identified by content: loading one again adds nothing. A load that is killed leaves only whole files
@@ -35,7 +37,8 @@ def command(inputs: SourceOptions, into: Path, output: OutputOptions) -> int:
     if not inputs.sources:
         raise UsageError("no LOG: name files, directories or globs, or - for stdin")
     target = output.target(inputs, into)
-    with load_into(inputs.sources, into, inputs.read_options(), load_progress()) as log:
+    reading = replace(inputs.read_options(), reload_forgotten=reload_forgotten)
+    with load_into(inputs.sources, into, reading, load_progress()) as log:
         report_input(log, inputs.rejects)
         require_logs(log.load_result, inputs)
         write(load(log), target)

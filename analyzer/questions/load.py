@@ -98,6 +98,11 @@ def _first_name(names: Sequence[str]) -> str:
 
 def _duplicate_notes(duplicates: Sequence[FileReport]) -> Iterator[str]:
     for report in duplicates[:MAX_LISTED]:
+        if report.forgotten:
+            advice = (": ", Option("reload_forgotten"), " loads it") if report.forgotten == report.read else ()
+            text = f"{report.name}: not loaded again: {report.forgotten:,} of its events were forgotten"
+            yield Message(text, *advice)
+            continue
         same = f"the same content as {report.duplicate_of}" if report.duplicate_of != report.name else "already loaded"
         effect = "it counts once" if report.format in DOCUMENT_FORMATS else f"its {report.read:,} events count once"
         yield f"{report.name}: {same}; {effect}"

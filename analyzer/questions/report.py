@@ -7,7 +7,7 @@ from typing import Any
 
 from analyzer.archive.accounting import Accounting
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import LookupsQuery, Selection, fetch_rows, select_lookups
+from analyzer.archive.selection import LookupsQuery, Selection, fetch_rows, resolve_last, select_lookups
 from analyzer.errors import Message, Option, UsageError
 from analyzer.readers.formats import DERIVED_FORMATS_SQL
 from analyzer.table import MONEY, MONEY_CHANGE, MS, MS_CHANGE, Column, Headline, Section, Sentence, Table
@@ -76,6 +76,7 @@ def select_scope(log: OpenLog, selection: Selection, needs_both_for: str = "", c
     for name in ("source", "event") if needs_both_for else ():
         if getattr(selection, name):
             raise UsageError(Option(name), f": `{needs_both_for}` needs both events of a lookup; leave it out")
+    selection = resolve_last(log.connection, selection)
     return Scope(log, selection, select_lookups(log.connection, selection, cuts=cuts))
 
 
@@ -140,7 +141,7 @@ def _scope_notes(scope: Scope, total: int, kept: int) -> Iterator[str]:
             f"the earliest event is dated {earliest} UTC, before any client reported events: a clock was wrong, or the"
             " column is not the time of the event"
         )
-    if untimed and (selection.since or selection.until):
+    if untimed and selection.filters_times:
         yield f"{untimed:,} events without a time are excluded by the time filter"
     if artifacts and not total:
         files = f"{artifacts:,} artifact metadata files"

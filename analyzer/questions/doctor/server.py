@@ -59,6 +59,8 @@ GROUP BY since, until ORDER BY since
 )
 
 
+MAX_OUTAGES = 3  # that notes describe one by one
+
 # From the first to the last lookup of an answer; None without lookups.
 Period = tuple[datetime | None, datetime | None]
 
@@ -66,14 +68,19 @@ Period = tuple[datetime | None, datetime | None]
 def outage_notes(log: OpenLog, selection: Selection, periods: Sequence[Period]) -> Iterator[str]:
     """Yield a note for each outage in at least one of `periods`, for answers that it changes.
 
-    The times of `selection` are ignored.
+    Of many, the last ones are described. The times of `selection` are ignored.
     """
     # Over the whole log: an outage shows only in contrast to the time before and after it.
-    scope = select_scope(log, replace(selection, since=None, until=None))
-    for row in scope.selected.rows(OUTAGES.sql):
-        *_, since, until = row
-        if any(first and last and since <= last and until >= first for first, last in periods):
-            yield f"an outage of the remote cache: {OUTAGES.what.format(*row)}"
+    scope = select_scope(log, replace(selection, since=None, until=None, last=None))
+    found = [
+        OUTAGES.what.format(*row)
+        for row in scope.selected.rows(OUTAGES.sql)
+        if any(first and last and row[-2] <= last and row[-1] >= first for first, last in periods)
+    ]
+    for text in found[-MAX_OUTAGES:]:
+        yield f"an outage of the remote cache: {text}"
+    if len(found) > MAX_OUTAGES:
+        yield f"outages of the remote cache before these: {len(found) - MAX_OUTAGES:,}; `doctor` lists them"
 
 
 NEVER_REMOTE = Finding(

@@ -58,7 +58,7 @@ def build_page(log: OpenLog, selection: Selection, options: PageOptions) -> Repo
     sections = [section for section, _ in parts]
     report = build_report("report", scope, tables, notes=outages, headlines=answer, sections=sections)
     sentences = _scope_sentences(scope, report.accounting, findings)
-    return replace(report, about=describe_filters(selection), summary=sentences)
+    return replace(report, about=describe_filters(scope.selection), summary=sentences)
 
 
 def _headlines(scope: Scope, retention_days: float) -> list[Headline]:
