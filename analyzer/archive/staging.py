@@ -5,7 +5,7 @@ which is NDJSON with a line for each item. Either way, SQL gives raw rows of eve
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -17,6 +17,7 @@ from analyzer.archive.accounting import FileReport
 from analyzer.archive.event_validation import REJECT_INNER_DUPLICATES, STAGE_EVENTS
 from analyzer.errors import Option, UnreadableError, UsageError
 from analyzer.event import DERIVED_FIELDS, ENVELOPE_FIELDS, FIELD_NAMES
+from analyzer.readers.delimited import NUMBER, NUMERIC_COLUMNS, simple_header
 from analyzer.readers.formats import FORMATS
 from analyzer.readers.item import (
     BOM,
@@ -36,6 +37,7 @@ from analyzer.text import replace_surrogates
 from analyzer.validation import require_number, require_utf8
 
 MIN_PIECE_BYTES = 1 << 22
+MAX_LINE_BYTES = 1 << 18  # of CSV that DuckDB reads: each of its threads holds several
 
 BODY = "body"  # in `columns`: where a wrapped log stands
 MAPPED_NAMES = (*FIELD_NAMES, BODY)
@@ -66,6 +68,19 @@ SELECT line, item, problem, text, display_text, {fields}, strlen(text) > {max_by
        strlen(text) <> {compact_bytes} OR contains(duration, '.') OR (timestamp >= '#' AND contains(timestamp, '.'))
            AS may_have_more_keys
 FROM (SELECT *, json_transform(json, $structure) AS record FROM ({source}))
+"""
+
+# `text` has the keys that are no known column, which is all that it is needed for.
+_CSV = """
+SELECT line, 1::BIGINT AS item, display_text, {fields}, false AS is_too_long, unknown <> '' AS may_have_more_keys,
+       CASE WHEN len(fields) <> {width} THEN len(fields) || ' fields where the header has {width}' END AS problem,
+       CASE WHEN unknown = '' THEN '{{}}' ELSE '{{' || unknown || ':0}}' END AS text
+FROM (SELECT *, {unknown} AS unknown
+      FROM (SELECT row_number() OVER () AS line, rtrim(line, chr(13)) AS display_text,
+                   string_split(display_text, {delimiter}) AS fields
+            FROM read_csv($path, columns={{'line': 'VARCHAR'}}, header=false, auto_detect=false, delim=chr(1), quote='',
+                          escape='', compression=$compression, max_line_size={max_bytes})))
+WHERE line > 1
 """
 
 _PARQUET = """
@@ -161,6 +176,8 @@ class Stager:
 
     def _stage(self, report: FileReport, stream: Stream, plain: Stream, file_id: int) -> None:
         format_ = FORMATS[report.format]
+        if format_.delimiter and self._read_simple_lines(stream, format_.delimiter, file_id):
+            return
         if format_.items:
             options = ReaderOptions(self._options.renamed, self._options.session_gap_seconds)
             items = format_.items(stream.chunks(), options)
@@ -186,12 +203,24 @@ class Stager:
                 file.write(b" " + text if number == 0 and text.startswith(BOM) else text)
         return Stream(Path(file.name))
 
+    def _read_simple_lines(self, stream: Stream, delimiter: str, file_id: int) -> bool:
+        """Stage CSV in which every line is a row; return False if DuckDB cannot read the file so."""
+        header = None if stream.damage else simple_header(stream.chunks())
+        names = [self._options.renamed.get(name, name) for name in (header or "").split(delimiter)]
+        if header is None or any(names.count(name) > 1 for name in names):
+            return False
+        sql = STAGE_EVENTS.replace("{raw}", _csv_rows(names, delimiter))
+        return self._try(sql, stream, {"file_id": file_id, "known_keys": FIELD_NAMES})
+
     def read_lines(self, sql: str, plain: Stream, parameters: dict[str, Any]) -> bool:
         """Execute `sql` over the `{raw}` rows of NDJSON; return False if DuckDB cannot read the file."""
+        rows = _json_rows(_LINES, self._columns)
+        return self._try(sql.replace("{raw}", rows), plain, self._json_parameters | parameters)
+
+    def _try(self, sql: str, plain: Stream, parameters: dict[str, Any]) -> bool:
         file = {"path": self._literal_path(plain.path), "compression": plain.compression}
         try:
-            rows = _json_rows(_LINES, self._columns)
-            self._connection.execute(sql.replace("{raw}", rows), file | self._json_parameters | parameters)
+            self._connection.execute(sql, file | parameters)
         except duckdb.InterruptException:
             raise
         except duckdb.Error:
@@ -272,6 +301,33 @@ def _json_rows(source: str, keys: Iterable[str]) -> str:
     return _FROM_JSON.format(
         source=source, fields=", ".join(fields), compact_bytes=compact_bytes, max_bytes=MAX_ITEM_BYTES
     )  # fmt: skip
+
+
+def _csv_rows(names: Sequence[str], delimiter: str) -> str:
+    """Return the SQL of raw rows of CSV in which every line is a row; `names` are those of its columns."""
+    # As `delimited` reads them: what is no number of a numeric column is a string, for which the row is rejected.
+    value = "CASE WHEN fields[{place}] NOT IN ('', '\\N', 'NULL') THEN {json} END"
+    number = f"CASE WHEN regexp_full_match(fields[{{place}}], '{NUMBER}') THEN fields[{{place}}] ELSE {{text}} END"
+    flag = "CASE lower(fields[{place}]) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' WHEN '1' THEN '1'"
+    flag += " WHEN '0' THEN '0' ELSE {text} END"
+    columns, others = dict.fromkeys(FIELD_NAMES, "NULL::VARCHAR"), []
+    for place, name in enumerate(names, start=1):
+        text = f"to_json(fields[{place}])::VARCHAR"
+        kind = number if name in NUMERIC_COLUMNS else flag if name == "interactive" else "{text}"
+        sql = value.format(place=place, json=kind.format(place=place, text=text))
+        if name in columns:
+            columns[name] = sql
+        else:
+            others.append(f"CASE WHEN ({sql}) IS NOT NULL THEN {_sql_text(json.dumps(name))} END")
+    unknown = f"concat_ws(':0,', {', '.join(others)})" if others else "''"
+    fields = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())
+    return _CSV.format(
+        fields=fields, unknown=unknown, width=len(names), delimiter=_sql_text(delimiter), max_bytes=MAX_LINE_BYTES
+    )
+
+
+def _sql_text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _parquet_rows(columns: Mapping[str, str], floats: Collection[str]) -> str:

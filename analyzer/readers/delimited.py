@@ -1,5 +1,7 @@
 """Reads CSV and TSV whose header line has the schema's column names.
 
+DuckDB reads files in which every line is a row: `simple_header` finds out. The others, with quotes, are read here.
+
 The csv module parses the fields, but on its own it would lose rows: an unclosed quote swallows all lines up to the next
 one. `Rows` therefore remembers the lines of each row, and after an error parses them again one by one.
 """
@@ -17,8 +19,12 @@ from analyzer.event import FIELD_NAMES
 from analyzer.readers.item import CUT_OFF, MAX_LINE_BYTES, Item, ItemReader, ReaderOptions, decode_line, raw_lines
 from analyzer.text import replace_surrogates
 
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_NUMERIC_COLUMNS = {"duration", "status", "timestamp"}
+MAX_HEADER_BYTES = 1 << 16
+# A quote, a blank line, a carriage return that ends no line, and bytes that would mean something to DuckDB.
+_NOT_SIMPLE = re.compile(rb'"|\n[ \r\n]|\r[^\n]|[\0\x01]')
+NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
+_NUMBER = re.compile(NUMBER)
+NUMERIC_COLUMNS = {"duration", "status", "timestamp"}
 _BOOLEANS = {"true": "true", "false": "false", "1": "1", "0": "0"}
 # The reasons of rejects by a part of the csv module's message.
 _ERROR_REASONS = {
@@ -37,6 +43,19 @@ def reader(delimiter: str) -> ItemReader:
             yield from _items(Rows(chunks, delimiter), options.renamed)
 
     return items
+
+
+def simple_header(chunks: Iterator[bytes]) -> str | None:
+    """Return the first line of a file if every line is a row; None if rows may span lines, or lines be no rows."""
+    header, last = b"", b"\n"
+    for chunk in chunks:
+        text = last + chunk
+        if _NOT_SIMPLE.search(text):
+            return None
+        if not header.endswith(b"\n"):
+            header += chunk[: chunk.find(b"\n") + 1 or None]
+        last = chunk[-1:]
+    return decode_line(header, 1) if last == b"\n" and len(header) < MAX_HEADER_BYTES else None
 
 
 def _items(rows: "Rows", renamed: Mapping[str, str]) -> Iterator[Item]:
@@ -75,7 +94,7 @@ def _is_absent(name: str, field: str, *, has_quoted_null: bool) -> bool:
     >>> [_is_absent("slug", field, has_quoted_null=False) for field in ("", r"\N", "NULL", "null")]
     [True, True, True, False]
     """
-    is_text = name not in _NUMERIC_COLUMNS and name != "interactive"
+    is_text = name not in NUMERIC_COLUMNS and name != "interactive"
     return field in ("", "\\N") or (field == "NULL" and not (is_text and has_quoted_null))
 
 
@@ -87,7 +106,7 @@ def _json_value(name: str, field: str) -> str:
     """
     if name == "interactive":
         return _BOOLEANS.get(field.lower(), json.dumps(field))
-    return field if name in _NUMERIC_COLUMNS and _NUMBER.fullmatch(field) else json.dumps(field)
+    return field if name in NUMERIC_COLUMNS and _NUMBER.fullmatch(field) else json.dumps(field)
 
 
 _field_limit_lock = Lock()

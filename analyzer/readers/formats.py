@@ -179,6 +179,7 @@ class Format:
     matches: Callable[[Sample], bool]  # whether a file has this format, provided that no earlier entry matches
     items: ItemReader | None = None  # reads a log of events in Python
     duckdb: Literal["ndjson", "parquet"] | None = None  # how DuckDB reads a log of events itself
+    delimiter: str = ""  # of the fields of a line; DuckDB reads such a log itself if every line is a row
     document: documents.DocumentReader | None = None  # reads one JSON document that holds no events
     reports_cuts: bool = False  # its reader notices that a file is cut off; elsewhere a missing last line end shows it
     has_context: bool = False  # the time, team and CI of events stand around them, in the request that reported them
@@ -195,9 +196,9 @@ FORMATS = {
         Format("parquet", lambda sample: sample.head.startswith(b"PAR1"), duckdb="parquet"),
         Format("runs", _is_run_summary, document=documents.read_run_summary),
         Format("metadata", _is_artifact_metadata, document=documents.read_artifact_metadata),
-        Format("csv", partial(_is_delimited, ","), delimited.reader(","), hides_cuts=True),
-        Format("ssv", partial(_is_delimited, ";"), delimited.reader(";"), hides_cuts=True),
-        Format("tsv", partial(_is_delimited, "\t"), delimited.reader("\t"), hides_cuts=True),
+        Format("csv", partial(_is_delimited, ","), delimited.reader(","), delimiter=",", hides_cuts=True),
+        Format("ssv", partial(_is_delimited, ";"), delimited.reader(";"), delimiter=";", hides_cuts=True),
+        Format("tsv", partial(_is_delimited, "\t"), delimited.reader("\t"), delimiter="\t", hides_cuts=True),
         Format("har", _is_har, har.read_har, has_context=True, reports_cuts=True, in_arrival_order=True),
         Format("requests", _is_request_log, requests.read_requests, has_context=True, in_arrival_order=True),
         Format("batches", _is_batches, array.read_batches),

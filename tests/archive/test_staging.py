@@ -86,6 +86,42 @@ def test_all_ways_of_reading_find_the_same(
     assert [lookups_only["input"][name] for name in ("read", "kept", "rejected")] == list(counts[:3])
 
 
+CELLS = {
+    "sessionId": ("s1", "s2", "s 3", "", "NULL", "é", "12"), "source": ("LOCAL", "REMOTE", "local", ""),
+    "event": ("HIT", "MISS", "hit"), "hash": ("h1", "h2", "NULL", "\\N", "0012"),
+    "duration": ("0", "12.5", "1e3", "-1", "fast", "", "012", "1e400", "NULL"),
+    "timestamp": ("2026-09-01T10:00:00.000Z", "1790000000", "2026-09-01 10:00:00,5", "yesterday", "", " 1790000000000"),
+    "teamId": ("", "team_1"), "slug": ("web", "a,b", "", "x" * 9), "ci": ("GITHUB_ACTIONS", "", "c" * 300),
+    "interactive": ("true", "0", "FALSE", "maybe", ""), "status": ("200", "", "ok", "5e2"),
+    "extra": ("", "1", "NULL", "é"), "other key": ("", "\\N", "x"),
+}  # fmt: skip
+
+
+def random_csv(seed: int) -> bytes:
+    """Return CSV of a few hundred rows: most values are plain, some odd, and some rows too short or too long."""
+    draw = random.Random(seed)  # noqa: S311  (no secret)
+    names = ["sessionId", "hash", *draw.sample([name for name in CELLS if name not in ("sessionId", "hash")], 8)]
+    delimiter, ending = draw.choice([",", ";", "\t"]), draw.choice(["\n", "\r\n"])
+    lines = [delimiter.join(names)]
+    for _ in range(300):
+        cells = [CELLS[name][0 if draw.random() < 0.8 else draw.randrange(len(CELLS[name]))] for name in names]
+        cells = cells[: draw.randrange(9)] if draw.random() < 0.02 else cells
+        lines.append(delimiter.join(cells) + delimiter * (draw.random() < 0.02))
+    lines = [line.lstrip() or "s1" for line in lines]
+    text = (ending.join(lines) + draw.choice([ending, ending, ""])).encode()
+    return text.replace(b"12.5", b"\xff", draw.randrange(2))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_both_ways_of_reading_csv_find_the_same(
+    seed: int, cli: Cli, log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, archive = log(random_csv(seed), "log.csv"), tmp_path / "a.duckdb"
+    by_duckdb = relations(cli, path, archive)
+    monkeypatch.setattr(staging.Stager, "_read_simple_lines", lambda *_: False)
+    assert relations(cli, path, archive) == by_duckdb
+
+
 NUMBERS = ("0", "-0", "7", "1.5", "1e5", "1E22", "10e21", "100e-1", "1e+2", "0.00001", "18446744073709551616", "1.0")
 """Numbers that DuckDB writes longer, shorter, or as they are."""
 
