@@ -60,6 +60,7 @@ class Table:
     rows: Sequence[tuple[Any, ...]]
     upright: bool = False
     write_parquet: Callable[[BinaryIO], None] | None = None  # streams the rows of a user's query to a Parquet file
+    write_csv: Callable[[BinaryIO], None] | None = None  # the same for CSV, for types that DuckDB writes as `rows` are
 
     @property
     def from_user_sql(self) -> bool:

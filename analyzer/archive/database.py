@@ -76,12 +76,22 @@ def _watch_signals(watched: socket.socket, connection: DuckDBPyConnection, exit_
 
 def write_parquet(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
     """Write the rows of a relation to a Parquet file while its query runs."""
-    # A connection of its own writes the file: the relation's may have lost its access to files. Each of its threads
-    # would hold a group of rows in memory.
+    with _arrow_writer(relation) as rows:
+        rows.write_parquet(str(path), compression="zstd", row_group_size=ROWS_PER_GROUP)
+
+
+def write_csv(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
+    """Write the rows of a relation to a CSV file while its query runs."""
+    with _arrow_writer(relation) as rows:
+        rows.write_csv(str(path), header=True)
+
+
+@contextmanager
+def _arrow_writer(relation: duckdb.DuckDBPyRelation) -> Iterator[duckdb.DuckDBPyRelation]:
+    """Return the rows of a relation on a connection of its own: the relation's may have lost its access to files."""
+    # Each of its threads would hold a group of rows in memory.
     with closing(duckdb.connect(config={"threads": 1})) as writer:
-        writer.from_arrow(relation.__arrow_c_stream__()).write_parquet(
-            str(path), compression="zstd", row_group_size=ROWS_PER_GROUP
-        )
+        yield writer.from_arrow(relation.__arrow_c_stream__())
 
 
 @contextmanager

@@ -3,17 +3,19 @@
 A query is a single statement that only reads: access to files and the network was disabled when the log was opened,
 and the configuration is locked before the first query. Text formats get rows from DuckDB's cursor, in small batches;
 data frames and Parquet get Arrow batches, which keep every type but are always 131,072 rows. Both apply the same casts.
-Parquet is written by DuckDB: Polars reads so far ahead that a million rows take twice the memory.
+DuckDB writes Parquet, and CSV of plain types into files: Polars would take twice the memory, and Python ten times as
+long.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from analyzer.archive.database import interrupted_by_signals, write_parquet
+from analyzer.archive.database import interrupted_by_signals, write_csv, write_parquet
 from analyzer.archive.leftovers import temp_directory
 from analyzer.archive.open_log import OpenLog
 from analyzer.errors import QueryError
@@ -36,6 +38,18 @@ TEXT_TYPES = dict.fromkeys(
 
 # The same for data frames. Polars has no more than 38 digits, and without the cast it rounds longer integers.
 FRAME_TYPES = TEXT_TYPES | dict.fromkeys(("hugeint", "uhugeint"), "DECIMAL(38,0)")
+
+# The text of CSV that rows of these types become in Python, as SQL: DuckDB writes it ten times as fast. Only these.
+CSV_TEXT = dict.fromkeys(
+    ("boolean", "tinyint", "smallint", "integer", "bigint", "hugeint", "utinyint", "usmallint", "uinteger", "ubigint",
+     "decimal"), "{0}::VARCHAR"
+) | {
+    "varchar": "nullif({0}, '')",
+    "double": "CASE WHEN {0} = trunc({0}) AND abs({0}) < 2 ** 63 THEN {0}::HUGEINT::VARCHAR ELSE {0}::VARCHAR END",
+    "timestamp": "CASE WHEN NOT isfinite({0}) THEN {0}::VARCHAR"
+                 " WHEN epoch_us({0}) % 1000 = 0 THEN strftime({0}, '%Y-%m-%dT%H:%M:%S.%gZ')"
+                 " ELSE strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ') END",
+}  # fmt: skip
 
 # What DuckDB puts before the error of a query whose rows it writes to Parquet.
 ARROW_ERROR = "Invalid Input Error: reading the Arrow source failed: "
@@ -85,6 +99,8 @@ class Query:
         ]
         rows = QueryRows(self.log.connection, _cast(self.relation, TEXT_TYPES))
         table = Table("result", columns, rows, write_parquet=self.write_parquet)
+        if all(kind.id in CSV_TEXT for kind in self.relation.types):
+            table = replace(table, write_csv=self.write_csv)
         # Queried before the rows are read: a connection runs nothing else while it streams a result.
         counts, notes = self.log.counts(), list[str]()
         if self.log.view == "runs" and not self.log.connection.execute(HAS_LOOKUPS).fetchall()[0][0]:
@@ -100,9 +116,21 @@ class Query:
 
     def write_parquet(self, stream: BinaryIO) -> None:
         """Write the result to a Parquet file while the query runs."""
+        self._write(write_parquet, _cast(self.relation, FRAME_TYPES), stream)
+
+    def write_csv(self, stream: BinaryIO) -> None:
+        """Write the result to a CSV file while the query runs."""
+        names = [_quoted(name) for name in self.relation.columns]
+        texts = (CSV_TEXT[kind.id].format(name) for name, kind in zip(names, self.relation.types, strict=True))
+        columns = ", ".join(f"{text} AS {name}" for text, name in zip(texts, names, strict=True))
+        self._write(write_csv, self.relation.project(columns), stream)
+
+    def _write(
+        self, write: Callable[["DuckDBPyRelation", Path], None], relation: "DuckDBPyRelation", stream: BinaryIO
+    ) -> None:
         with temp_directory() as scratch:
-            path = scratch / "result.parquet"
-            write_parquet(_cast(self.relation, FRAME_TYPES), path)
+            path = scratch / "result"
+            write(relation, path)
             with path.open("rb") as file:
                 shutil.copyfileobj(file, stream)
 

@@ -7,6 +7,8 @@ import csv
 import dataclasses
 import io
 import json
+import os
+import stat
 from collections.abc import Iterator
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -57,6 +59,9 @@ def write_ndjson(report: Report, stream: BinaryIO) -> None:
 
 def write_csv(report: Report, stream: BinaryIO) -> None:
     """Write the primary table with a header line; null is an empty field. Terminals get controls escaped."""
+    if report.primary.write_csv and _is_file(stream):
+        report.primary.write_csv(stream)
+        return
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text, lineterminator="\n")
     quoting_writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # csv leaves a bare \r unquoted
@@ -69,6 +74,14 @@ def write_csv(report: Report, stream: BinaryIO) -> None:
         has_return = any(isinstance(field, str) and "\r" in field for field in fields)
         (quoting_writer if has_return else writer).writerow(fields)
     text.detach()
+
+
+def _is_file(stream: BinaryIO) -> bool:
+    """Return whether a stream is a file, into which a whole result can be copied, and no pipe or terminal."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):  # a stream in memory
+        return False
 
 
 def _field(value: Any) -> Any:

@@ -204,3 +204,22 @@ def test_no_query_changes_the_log(query: str, as_archive: bool, path: Path, cli:
         with pytest.raises(analyzer.QueryError):
             log.sql(query)
         assert log.sql("SELECT count(*) AS n FROM events")["n"].item() == 1
+
+
+ODD = """
+SELECT * FROM (VALUES
+    (1.0::DOUBLE, 0.1::DOUBLE, 'a,b', true, TIMESTAMP '2026-09-01 10:00:00', 1.50::DECIMAL(4,2), 7),
+    (1e22, 1e-7, 'say "hi"', false, TIMESTAMP '2026-09-01 10:00:00.000001', -3.00, -1),
+    (-0.5, 1/3, '', NULL, NULL, NULL, NULL), (NULL, 5e-324, ' x ', NULL, NULL, 9, 1),
+    (1e15 + 0.5, 123456789.123, E'two\\nlines', true, TIMESTAMP '1900-01-01', 0.01, 0),
+    ('nan', 'infinity', 'NULL', NULL, TIMESTAMP '2026-09-01', 0, 2)) t("a b", b, "c,d", e, f, g, h)
+"""
+
+
+def test_csv_is_the_same_in_a_file_and_in_a_pipe(cli: Cli, log: Any, tmp_path: Path) -> None:
+    """DuckDB writes files, Python pipes."""
+    path, out = log([event(hash=f"h{number}") for number in range(3)]), tmp_path / "out.csv"
+    for query in (ODD, "FROM events", "SELECT * FROM lookups", "SELECT 1 WHERE false"):
+        piped = cli("sql", path, query, "--format", "csv").out
+        assert cli("sql", path, query, "-o", out, "--force").code == 0
+        assert list(csv.reader(io.StringIO(out.read_text()))) == list(csv.reader(io.StringIO(piped))), query
