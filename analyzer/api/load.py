@@ -22,7 +22,7 @@ from analyzer.validation import require_choice
 def load(
     *sources: str | Path, into: str | Path | None = None, format: str | None = None,  # noqa: A002  (the option's name)
     columns: Mapping[str, str] | None = None, strict: bool = False, view: View = "auto",
-    session_gap: float = 600, reload_forgotten: bool = False,
+    session_gap: float = 600, reload_forgotten: bool = False, memory_limit: float | None = None,
 ) -> Log:  # fmt: skip
     """Open logs, or one archive, for questions. With `into`, load the logs into that archive first.
 
@@ -35,6 +35,7 @@ def load(
         strict: raise an error for the first invalid event, instead of counting it as rejected.
         session_gap: of access logs: the pause of a client, in seconds, after which another session begins.
         reload_forgotten: load files again whose events were all forgotten; see `analyzer forget`.
+        memory_limit: how many MB of memory DuckDB takes; it writes the rest to the disk.
         view: what answers questions: `events`, `runs` (turbo's run summaries), or `auto`: events if there are any.
 
     Raises:
@@ -52,7 +53,7 @@ def load(
     require_choice("view", view, get_args(View))
     for name in columns or {}:
         require_choice("columns", name, MAPPED_NAMES)
-    reading = ReadOptions(format, dict(columns or {}), strict, session_gap, reload_forgotten)
+    reading = ReadOptions(format, dict(columns or {}), strict, session_gap, reload_forgotten, memory_limit)
     if into is None:
         return _open(names, reading, view)
     with load_into(names, Path(into), reading, LoadObserver()) as loaded:

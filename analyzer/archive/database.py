@@ -95,8 +95,12 @@ def _arrow_writer(relation: duckdb.DuckDBPyRelation) -> Iterator[duckdb.DuckDBPy
 
 
 @contextmanager
-def open_archive(path: Path | None, workspace: Path, *, read_only: bool) -> Iterator[DuckDBPyConnection]:
+def open_archive(
+    path: Path | None, workspace: Path, *, read_only: bool, memory_mb: float | None = None
+) -> Iterator[DuckDBPyConnection]:
     """Open the archive at `path`, or one in memory if `path` is None. Unless `read_only`, a missing file is created.
+
+    What takes more than `memory_mb` is written to the disk while a query runs.
 
     Raises:
         ArchiveError: the file is in use, is not an archive, or is an archive of another version.
@@ -105,7 +109,7 @@ def open_archive(path: Path | None, workspace: Path, *, read_only: bool) -> Iter
         _prepare_file(path, workspace, read_only=read_only)
     with _shared_temp_directory(path) if path and read_only else nullcontext(workspace) as directory:
         try:
-            connection = _connect(path, directory, read_only=read_only)
+            connection = _connect(path, directory, read_only=read_only, memory_mb=memory_mb)
         except duckdb.Error as error:
             raise ArchiveError(_explain_open_error(path, str(error))) from None
         with closing(connection):
@@ -209,11 +213,14 @@ def _publish(part: Path, target: Path) -> None:
                 raise
 
 
-def _connect(path: Path | None, directory: Path, *, read_only: bool) -> DuckDBPyConnection:
+def _connect(
+    path: Path | None, directory: Path, *, read_only: bool, memory_mb: float | None = None
+) -> DuckDBPyConnection:
+    default_mb = BASE_MEMORY_MB + MEMORY_MB_PER_THREAD * (os.cpu_count() or 1)
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
-        "memory_limit": f"{BASE_MEMORY_MB + MEMORY_MB_PER_THREAD * (os.cpu_count() or 1)}MB",
+        "memory_limit": f"{memory_mb or default_mb}MB",
         "temp_directory": str(directory / "duckdb"),
     }
     # An absolute path has no prefix, such as `md:` or `sqlite:`, by which DuckDB would choose an extension.

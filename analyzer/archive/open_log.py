@@ -190,7 +190,7 @@ def open_log(
     """
     with temp_directory() as scratch:
         expanded = _expand(sources, scratch)
-        with open_archive(expanded.archive, scratch, read_only=True) as connection:
+        with open_archive(expanded.archive, scratch, read_only=True, memory_mb=reading.memory_mb) as connection:
             load_result = LoadResult()
             if not expanded.archive:
                 is_fast = lookups_only and not any(map(_needs_names, expanded.files))
@@ -223,7 +223,7 @@ def load_into(sources: Sequence[str], into: Path, reading: ReadOptions, observer
             )
         if not expanded.files and expanded.errors:
             raise expanded.errors[-1]
-        with open_archive(into, scratch, read_only=False) as connection:
+        with open_archive(into, scratch, read_only=False, memory_mb=reading.memory_mb) as connection:
             loader = Loader(connection, scratch, reading)
             first_file_id = loader.next_id
             load_result = _load_files(loader, expanded, observer)

@@ -39,6 +39,7 @@ from analyzer.validation import require_number, require_utf8
 MIN_PIECE_BYTES = 1 << 22
 MAX_LINE_BYTES = 1 << 18  # of CSV that DuckDB reads: each of its threads holds several
 
+MIN_MEMORY_MB = 100
 BODY = "body"  # in `columns`: where a wrapped log stands
 MAPPED_NAMES = (*FIELD_NAMES, BODY)
 _ENVELOPE_NAMES = {column.name for column in ENVELOPE_FIELDS}
@@ -110,7 +111,8 @@ class ReadOptions:
 
     `format` overrides the detected format. `columns` maps field names of the event schema to the names used in the
     files. With `strict`, the first rejected event is an error. In access logs, a pause of `session_gap_seconds` ends a
-    client's session. With `reload_forgotten`, files whose events were all forgotten are loaded again.
+    client's session. With `reload_forgotten`, files whose events were all forgotten are loaded again. DuckDB takes at
+    most about `memory_mb` of memory, and writes the rest to the disk.
 
     Raises:
         UsageError: a name in `columns` is empty, not valid UTF-8, or used for two fields; the gap is negative.
@@ -121,8 +123,10 @@ class ReadOptions:
     strict: bool = False
     session_gap_seconds: float = 600
     reload_forgotten: bool = False
+    memory_mb: float | None = None
 
     def __post_init__(self) -> None:
+        require_number("memory_limit", self.memory_mb, minimum=MIN_MEMORY_MB)
         require_number("session_gap", self.session_gap_seconds)
         require_utf8("columns", *self.columns.values())
         # DuckDB compares column names without regard to case.

@@ -81,6 +81,25 @@ class Seconds(click.ParamType[float]):
         return seconds
 
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(MB|GB|TB|MiB|GiB|TiB)", re.IGNORECASE)
+_MEGABYTES = {"mb": 1, "gb": 1e3, "tb": 1e6, "mib": 2**20 / 1e6, "gib": 2**30 / 1e6, "tib": 2**40 / 1e6}
+
+
+class Megabytes(click.ParamType[float]):
+    """A size in MB, typed as 500MB, 2GB or 1.5GiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return MB."""
+        if isinstance(value, int | float):
+            return float(value)
+        match = _SIZE.fullmatch(value)
+        if not match:
+            self.fail(f"{value!r} is not a size such as 500MB, 2GB or 1.5GiB", param, ctx)
+        return float(match[1]) * _MEGABYTES[match[2].lower()]
+
+
 class Rate(click.ParamType[float]):
     """A rate from 0 to 1; for a percentage, the error shows the rate that was meant."""
 

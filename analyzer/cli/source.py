@@ -15,7 +15,7 @@ from analyzer.cli import console
 from analyzer.cli.completion import complete_files
 from analyzer.cli.console import Exit
 from analyzer.cli.files import atomic_write
-from analyzer.cli.options import Decorator, Seconds, option_group, titled_option
+from analyzer.cli.options import Decorator, Megabytes, Seconds, option_group, titled_option
 from analyzer.errors import UsageError
 from analyzer.event import FIELD_NAMES
 from analyzer.readers.formats import FORMAT_NAMES
@@ -45,6 +45,11 @@ _OPTIONS = (
         "--session-gap", type=Seconds(), default="10m", show_default=True,
         help="Of access logs: the pause of a client after which another session begins.",
     ),
+    _option(
+        "--memory-limit", type=Megabytes(), metavar="SIZE",
+        help="How much memory DuckDB takes, such as 2GB; it writes the rest to the disk. Default: 100 MB and 160 MB for"
+             " each processor.",
+    ),
 )  # fmt: skip
 
 
@@ -58,6 +63,7 @@ class SourceOptions:
     rejects: Path | None
     strict: bool
     session_gap: float
+    memory_limit: float | None
 
     def read_options(self) -> "ReadOptions":
         """Return how files are to be read; raises UsageError for a bad --map."""
@@ -66,7 +72,7 @@ class SourceOptions:
         pairs = [_column_pair(text) for text in self.columns]
         if len(dict(pairs)) < len(pairs):
             raise UsageError(f"--map {' --map '.join(self.columns)}: a column is given twice; name each once")
-        return ReadOptions(self.format, dict(pairs), self.strict, self.session_gap)
+        return ReadOptions(self.format, dict(pairs), self.strict, self.session_gap, memory_mb=self.memory_limit)
 
     def includes(self, path: Path) -> bool:
         """Return whether `path` is one of the sources, or a log in a directory or pattern among them."""
