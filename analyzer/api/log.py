@@ -216,7 +216,8 @@ class Log:
           the tasks that missed) and its `imputed_coverage` (the ratio of misses that have one), `time_saved_ms` and
           its `duration_coverage` (the same of hits), `first_at`, `team`, `ci`, `branch`, `command`, `deviation` (of
           its hit rate from the pooled one, in standard errors).
-        - `percentiles` (rows `p5` to `p95`): `percentile`, `lookups`, `hit_rate`, `time_saved_ms`, `time_lost_ms`.
+        - `percentiles` (rows `p5` to `p95`): `percentile`, `lookups`, `hit_rate`, `time_saved_ms`, `duration_coverage`,
+          `time_lost_ms`, `imputed_coverage`.
         - `lookups` (main table with `id`): `hash`, `name` (its task), `outcome` (`local_hit`, `remote_hit`, `miss`),
           `class` (of a miss, see `misses`), `duration_ms` (of a hit the time saved, of a miss the duration of its
           task), `first_at`.

@@ -71,8 +71,12 @@ PERCENTILE_COLUMNS = (
     Column("lookups", COUNT, "lookups of a session", sql=f"unnest(quantile_disc(lookups, {LEVELS}))"),
     Column("hit_rate", RATIO, "hit rate of a session", sql=f"unnest(quantile_cont(hits / lookups, {LEVELS}))"),
     Column("time_saved_ms", MS, "durations of hits, where known", sql=f"unnest(quantile_cont(saved_ms, {LEVELS}))"),
+    Column("duration_coverage", RATIO, "hits of a session with a known duration / its hits", read_with=COVERAGE,
+           sql=f"unnest(quantile_cont(saved_coverage, {LEVELS}))"),
     Column("time_lost_ms", MS, "task time of misses, if known", sql=f"unnest(quantile_cont(lost_ms, {LEVELS}))"),
-)
+    Column("imputed_coverage", RATIO, "misses of a session with known or imputed time / its misses",
+           read_with=COVERAGE, sql=f"unnest(quantile_cont(lost_coverage, {LEVELS}))"),
+)  # fmt: skip
 
 PERCENTILE_ROWS = f"""
 SELECT {select_list(PERCENTILE_COLUMNS)} FROM {{totals}} HAVING count(*) > 0 ORDER BY unnest({LEVELS})

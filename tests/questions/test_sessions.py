@@ -90,7 +90,20 @@ def test_percentiles_of_a_single_session(cli: Cli, log: Any) -> None:
     result = report_of(cli, "sessions", log(run_of("only", 4, 3)))
     assert result.table("low_hit_rate") == []
     rows = [{key: value for key, value in row.items() if key != "percentile"} for row in result.table("percentiles")]
-    assert rows == [{"lookups": 4, "hit_rate": 0.75, "time_saved_ms": 30, "time_lost_ms": None}] * 5
+    assert (
+        rows
+        == [
+            {
+                "lookups": 4,
+                "hit_rate": 0.75,
+                "time_saved_ms": 30,
+                "duration_coverage": 1,
+                "time_lost_ms": None,
+                "imputed_coverage": 0,
+            }
+        ]
+        * 5
+    )
 
 
 def test_no_sessions_have_no_percentiles(cli: Cli, log: Any) -> None:
