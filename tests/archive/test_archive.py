@@ -27,6 +27,7 @@ def relations(path: Path) -> dict[str, list[tuple[Any, ...]]]:
                 "SELECT * EXCLUDE (session_id, hash_id) FROM lookups ORDER BY ALL"
             ).fetchall(),
             "sessions": connection.execute("FROM sessions ORDER BY ALL").fetchall(),
+            "session_quarters": connection.execute("FROM session_quarters ORDER BY ALL").fetchall(),
         }
 
 
@@ -106,6 +107,10 @@ def test_killed_at_any_moment_and_run_again(tmp_path: Path) -> None:
                         "SELECT count(*) FROM store.event e FULL JOIN store.file f ON f.id = e.file_id GROUP BY f.id"
                     )
                     assert {count for (count,) in connection.execute(query).fetchall()} <= {20_000}
+                    # What is kept ready belongs to the same transaction.
+                    ready = "SELECT coalesce(sum(events), 0), coalesce(sum(lookups), 0) FROM store.session_quarter"
+                    counts = "SELECT (SELECT count(*) FROM store.event), (SELECT count(*) FROM store.lookup)"
+                    assert connection.execute(ready).fetchall() == connection.execute(counts).fetchall()
     subprocess.run([*command, str(killed)], check=True, capture_output=True)
     assert relations(killed) == relations(whole)
 
