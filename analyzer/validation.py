@@ -6,6 +6,7 @@ from sys import float_info
 from analyzer.errors import Option, UsageError
 from analyzer.text import closest_match, is_utf8, replace_surrogates
 
+MIN_MEMORY_MB, MAX_MEMORY_MB = 100, 10**9
 MAX_INTEGER = 2**63 - 1  # the largest that DuckDB accepts as a query parameter
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 
-from analyzer.errors import AccountingError, InputError
+from analyzer.errors import AccountingError, InputError, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ class FileReport:
     other_traffic: int = 0  # requests of a request log that report no events; not counted as read
     tasks: int = 0  # of a run summary; the other counts are of events
     duplicate_of: str | None = None  # the name of the file with the same content that was loaded before
-    forgotten: int = 0  # events of a duplicate that were removed from the archive since
+    forgotten: int = 0  # events or runs of a duplicate that were removed from the archive since
+    is_gone: bool = False  # all of them
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -64,6 +65,7 @@ class LoadResult:
     files: list[FileReport] = field(default_factory=list)  # loaded, or duplicates
     errors: list[InputError] = field(default_factory=list)  # of sources that could not be read
     skipped: list[str] = field(default_factory=list)  # files of a directory or glob that are not event logs
+    skip_reasons: list[Message] = field(default_factory=list)  # why, for each of them
     dry_runs: list[str] = field(default_factory=list)  # run summaries of dry runs, which are not loaded
     covered_lookups: int = 0  # derived from access logs, and removed because events report the same team and time
     duplicate_runs: int = 0  # run summaries not loaded because another summary of the same run was

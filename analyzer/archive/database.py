@@ -237,6 +237,8 @@ def _connect(
 def _explain_open_error(path: Path | None, error: str) -> str:
     if "Conflicting lock" in error or "being used by another process" in error:
         return f"{path}: another process is using the archive; run this again when it has finished ({error})"
+    if "Permission denied" in error:
+        return f"{path}: no permission to open it; check its permissions ({error})"
     if "different configuration" in error:
         return f"{path}: this program has the archive open already, and only readers can share it; close it first"
     return f"{path}: cannot be opened as an archive; choose another file, or load the logs again ({error})"

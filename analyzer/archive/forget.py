@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from analyzer.archive.counts import SESSION_QUARTERS
 from analyzer.archive.database import rewrite_archive
-from analyzer.archive.merge import HASH_DURATIONS, SUMMARIES
+from analyzer.archive.merge import HASH_DURATIONS, SET_FIRST_CONTEXTS, SUMMARIES
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -74,7 +74,9 @@ WHERE id IN (SELECT context_id FROM store.event UNION SELECT context_id FROM sto
 INSERT INTO store.file
 SELECT f.* REPLACE (read - coalesce(events, 0) - CASE WHEN events = kept THEN rejected ELSE 0 END AS read,
                     kept - coalesce(events, 0) AS kept, CASE WHEN events = kept THEN 0 ELSE rejected END AS rejected,
-                    forgotten + coalesce(events, 0) + CASE WHEN events = kept THEN rejected ELSE 0 END AS forgotten)
+                    forgotten + coalesce(events, 0) + CASE WHEN events = kept THEN rejected ELSE 0 END
+                    + (SELECT count(*) FROM {{source}}.run r WHERE r.file_id = f.id AND ended_at < {{before}})
+                        AS forgotten)
 FROM {{source}}.file f LEFT JOIN forgotten_event ON file_id = id;
 INSERT INTO store.reject FROM {{source}}.reject WHERE file_id IN (SELECT id FROM store.file WHERE rejected > 0);
 
@@ -89,8 +91,12 @@ INSERT INTO store.session_summary FROM {{source}}.session_summary ANTI JOIN cut_
 WHERE first_at IS NULL OR first_at >= {{before}};
 INSERT INTO store.session_summary
 {SUMMARIES.format(lookups="(FROM store.lookup SEMI JOIN cut_session USING (session_id))")};
+CREATE TEMP TABLE mixed AS
+SELECT session_id FROM store.lookup SEMI JOIN cut_session USING (session_id)
+GROUP BY session_id HAVING min(context_id) <> max(context_id);
+{SET_FIRST_CONTEXTS}
 INSERT INTO store.hash_duration {HASH_DURATIONS.format(lookups="store.lookup")};
-DROP TABLE cut_session; DROP TABLE straddling; DROP TABLE forgotten_event;
+DROP TABLE mixed; DROP TABLE cut_session; DROP TABLE straddling; DROP TABLE forgotten_event;
 """
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from analyzer.readers.formats import FORMATS, HEAD_BYTES, detect_format, find_wr
 from analyzer.readers.item import CUT_OFF
 from analyzer.readers.source import LogFile
 from analyzer.readers.stream import Stream
-from analyzer.readers.wrapped import Unwrapper
+from analyzer.readers.wrapped import Unwrapper, has_prefixes
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -49,6 +50,14 @@ INSERT INTO store.file BY NAME SELECT unnest($files::STRUCT(
 """
 
 
+# Of a file that `is_gone`, everything was forgotten.
+KNOWN_FILES = """
+SELECT digest, name, read, forgotten,
+       forgotten > 0 AND kept = 0 AND id NOT IN (SELECT file_id FROM store.run) AS is_gone
+FROM store.file
+"""
+
+
 class Loader:
     """Loads files into the archive of `connection`; temporary files go into `workspace`.
 
@@ -59,9 +68,11 @@ class Loader:
 
     def __init__(self, connection: "DuckDBPyConnection", workspace: Path, options: ReadOptions) -> None:
         self.connection, self._workspace, self._options = connection, workspace, options
-        self._stager = Stager(connection, workspace, options)
+        # Of a wrapped log, `timestamp` is what the outer one calls its time.
+        inner = {name: one for name, one in options.columns.items() if name != "timestamp" or not options.body_place}
+        self._stager = Stager(connection, workspace, replace(options, columns=inner))
         self._documents = DocumentLoader(connection, workspace)
-        files = self._rows("SELECT digest, name, read, forgotten FROM store.file")
+        files = self._rows(KNOWN_FILES)
         self._loaded: dict[str, tuple[Any, ...]] = {row[0]: row[1:] for row in files}
         self._names = {name for _, name, *_ in files}
         ((self.next_id,),) = self._rows("SELECT coalesce(max(id), 0) + 1 FROM store.file")
@@ -80,6 +91,7 @@ class Loader:
             except InputError as error:
                 if isinstance(error, NotALogError) and not file.named:
                     self.load_result.skipped.append(file.name)  # the user named its directory
+                    self.load_result.skip_reasons.append(error.message)
                 else:
                     self.load_result.errors.append(error)
                 continue
@@ -121,7 +133,7 @@ class Loader:
             head = stream.head(HEAD_BYTES)
             if not head and stream.damage:
                 raise UnreadableError(f"{file.name}: {stream.damage}, from its first byte; fetch the file again")
-            format_name = self._options.format or detect_format(head, self._options.renamed)
+            format_name = self._options.format or detect_format(head, self._stager.options.renamed)
             if format_name is None:
                 raise NotALogError(f"{file.name}: ", _why_not_a_log(file.name, head))
             # The file is read twice: what follows depends on its digest and damage.
@@ -130,9 +142,11 @@ class Loader:
             raise unreadable_error(file.name, error) from None
         report = FileReport(file.name, format_name, stream.compression, *content, notes=notes)
         if report.digest in self._loaded:
-            name, left, forgotten = self._loaded[report.digest]
-            if left or not forgotten or not self._options.reload_forgotten:
-                report.duplicate_of, report.read, report.forgotten = name, left + forgotten, forgotten
+            name, read, forgotten, is_gone = self._loaded[report.digest]
+            if not (is_gone and self._options.reload_forgotten):
+                is_log = not FORMATS[format_name].document
+                report.duplicate_of, report.read = name, read + forgotten if is_log else 0
+                report.forgotten, report.is_gone = forgotten, is_gone
                 return report
             self._reloaded.append(report.digest)
         file_id, self.next_id = self.next_id, self.next_id + 1
@@ -148,7 +162,7 @@ class Loader:
 
     def _unwrap(self, file: LogFile, stream: Stream, place: str) -> tuple[Stream, list[str]]:
         """Return the log that stands in `file` at `place`, and notes on it."""
-        unwrapper = Unwrapper(place)
+        unwrapper = Unwrapper(place, self._options.columns.get("timestamp"))
         with NamedTemporaryFile(dir=self._workspace, delete=False) as target:
             target.writelines(unwrapper.lines(stream.chunks()))
         if unwrapper.others and not unwrapper.found:
@@ -218,7 +232,7 @@ class Loader:
         self._add_to_batch(report, file_id, sum(unknown_keys.values()), stream.damage)
 
     def _missing_column_notes(self, head: bytes) -> list[str]:
-        missing = [column for column in self._options.renamed if column.encode() not in head]
+        missing = [column for column in self._stager.options.renamed if column.encode() not in head]
         return [Message(f"no {name} in its first lines, although ", Option("columns"), " maps it") for name in missing]
 
     def _missing_context_notes(self, head: bytes, file_id: int) -> Iterator[str]:
@@ -234,7 +248,7 @@ class Loader:
             "digest": report.digest, "size_bytes": report.size_bytes, "read": report.read, "kept": report.kept,
             "rejected": report.rejected, "unknown_keys": unknown_keys, "damage": damage,
         })  # fmt: skip
-        self._loaded[report.digest] = (report.name, report.read, 0)
+        self._loaded[report.digest] = (report.name, report.read, 0, False)
         self._names.add(report.name)
         self._batch_events += report.read
 
@@ -249,6 +263,14 @@ def _why_not_a_log(name: str, head: bytes) -> Message:
     if place := find_wrapped(head):
         option = Option("columns", shlex.quote(f"body={place}"))
         return Message("a log that stands inside of another one; ", option, " reaches it")
+    if b"\\x22sessionId" in head:
+        return Message("events that nginx logged with its default escape, which cannot be undone: set escape=json")
+    if has_prefixes(head):
+        remove = f"sed 's/^[^{{[]*//' {shlex.quote(name)} > {shlex.quote(name)}.ndjson"
+        return Message(f"another text stands before each event or request; remove it: {remove}")
+    if b"sessionId" in head:
+        example = '{"time": "2026-11-20T10:00:00Z", "url": "/v8/artifacts/events?slug=TEAM", "body": [EVENT, …]}'
+        return Message(f"events in a form that is not read; convert their requests to JSON lines such as {example}")
     if b"/artifacts/" in head:
         return Message(
             "requests in a form that is not read; convert them to JSON lines such as "

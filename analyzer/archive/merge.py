@@ -47,6 +47,12 @@ FROM store.event e JOIN store.context c ON c.id = e.context_id
 WHERE session_id IN (FROM mixed) GROUP BY {keys}
 """
 
+# Where a session has several contexts, gives it that of its first event; `mixed` are these sessions.
+SET_FIRST_CONTEXTS = f"""
+UPDATE store.session_summary s SET context_id = f.context_id FROM ({_FIRST_CONTEXT.format(keys="session_id")}) f
+WHERE s.session_id = f.session_id;
+"""
+
 # Merges a batch of files; run in one transaction. The variable `first_file_id` is the id of its first file.
 # A client reports one team and CI for a session, and the minimum of one id is cheap to group by. Where a log has
 # several for a session, the last statements give each of its lookups, and the session, that of its first event.
@@ -108,8 +114,7 @@ SELECT session_id FROM {_TOUCHED_EVENTS} GROUP BY session_id HAVING min(context_
 UPDATE store.lookup l SET context_id = f.context_id FROM ({_FIRST_CONTEXT.format(keys="session_id, hash_id")}) f
 WHERE l.session_id = f.session_id AND l.hash_id = f.hash_id;
 
-UPDATE store.session_summary s SET context_id = f.context_id FROM ({_FIRST_CONTEXT.format(keys="session_id")}) f
-WHERE s.session_id = f.session_id;
+{SET_FIRST_CONTEXTS}
 
 DELETE FROM store.session_quarter WHERE {_KNOWN_SESSIONS};
 INSERT INTO store.session_quarter {SESSION_QUARTERS.format(lookups=_TOUCHED_LOOKUPS)};

@@ -34,12 +34,11 @@ from analyzer.readers.item import (
 )
 from analyzer.readers.stream import Stream
 from analyzer.text import replace_surrogates
-from analyzer.validation import require_number, require_utf8
+from analyzer.validation import MAX_MEMORY_MB, MIN_MEMORY_MB, require_number, require_utf8
 
 MIN_PIECE_BYTES = 1 << 22
 MAX_LINE_BYTES = 1 << 18  # of CSV that DuckDB reads: each of its threads holds several
 
-MIN_MEMORY_MB = 100
 BODY = "body"  # in `columns`: where a wrapped log stands
 MAPPED_NAMES = (*FIELD_NAMES, BODY)
 _ENVELOPE_NAMES = {column.name for column in ENVELOPE_FIELDS}
@@ -97,7 +96,7 @@ CREATE OR REPLACE TEMP TABLE new_transfer (
 """
 STAGE_TRANSFERS = """
 INSERT INTO new_transfer
-SELECT hash, team, make_timestamp((seconds * 1e6)::BIGINT), is_upload, size_bytes
+SELECT hash, team, try(make_timestamp((seconds * 1e6)::BIGINT)), is_upload, size_bytes
 FROM read_json($path, format='newline_delimited', auto_detect=false, ignore_errors=true,
                columns={hash: 'VARCHAR', seconds: 'DOUBLE', team: 'VARCHAR', is_upload: 'BOOLEAN',
                         size_bytes: 'BIGINT'})
@@ -126,7 +125,7 @@ class ReadOptions:
     memory_mb: float | None = None
 
     def __post_init__(self) -> None:
-        require_number("memory_limit", self.memory_mb, minimum=MIN_MEMORY_MB)
+        require_number("memory_limit", self.memory_mb, minimum=MIN_MEMORY_MB, maximum=MAX_MEMORY_MB)
         require_number("session_gap", self.session_gap_seconds)
         require_utf8("columns", *self.columns.values())
         # DuckDB compares column names without regard to case.
@@ -158,7 +157,7 @@ class Stager:
     """Fills the table `staged`; temporary files go into `workspace`."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, workspace: Path, options: ReadOptions) -> None:
-        self._connection, self._workspace, self._options = connection, workspace, options
+        self._connection, self._workspace, self.options = connection, workspace, options
         self._columns = options.all_columns
         structure = json.dumps(dict.fromkeys(self._columns, "JSON"))
         self._json_parameters = {"structure": structure, "known_keys": [*self._columns, *DERIVED_FIELDS]}
@@ -183,7 +182,7 @@ class Stager:
         if format_.delimiter and self._read_simple_lines(stream, format_.delimiter, file_id):
             return
         if format_.items:
-            options = ReaderOptions(self._options.renamed, self._options.session_gap_seconds)
+            options = ReaderOptions(self.options.renamed, self.options.session_gap_seconds)
             items = format_.items(stream.chunks(), options)
             truncated = stream.damage and not report.ends_in_newline and format_.hides_cuts
             items = _reject_last(items) if truncated else items
@@ -210,7 +209,7 @@ class Stager:
     def _read_simple_lines(self, stream: Stream, delimiter: str, file_id: int) -> bool:
         """Stage CSV in which every line is a row; return False if DuckDB cannot read the file so."""
         header = None if stream.damage else simple_header(stream.chunks())
-        names = [self._options.renamed.get(name, name) for name in (header or "").split(delimiter)]
+        names = [self.options.renamed.get(name, name) for name in (header or "").split(delimiter)]
         if header is None or any(names.count(name) > 1 for name in names):
             return False
         sql = STAGE_EVENTS.replace("{raw}", _csv_rows(names, delimiter))

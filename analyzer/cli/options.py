@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from analyzer.questions.options import MissesOptions
+from analyzer.validation import MAX_MEMORY_MB, MIN_MEMORY_MB
 
 OWN_TITLE = "Options"
 # The titles of help sections in their order: a command's own options come first.
@@ -97,7 +98,10 @@ class Megabytes(click.ParamType[float]):
         match = _SIZE.fullmatch(value)
         if not match:
             self.fail(f"{value!r} is not a size such as 500MB, 2GB or 1.5GiB", param, ctx)
-        return float(match[1]) * _MEGABYTES[match[2].lower()]
+        size = float(match[1]) * _MEGABYTES[match[2].lower()]
+        if not MIN_MEMORY_MB <= size <= MAX_MEMORY_MB:
+            self.fail(f"{value!r} is not between {MIN_MEMORY_MB}MB and {MAX_MEMORY_MB // 10**6}TB", param, ctx)
+        return size
 
 
 class Rate(click.ParamType[float]):

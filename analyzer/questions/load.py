@@ -71,7 +71,8 @@ def require_logs(result: LoadResult, sources: Sequence[str]) -> None:
     names = ", ".join(sources)
     if result.dry_runs:
         raise InputError(f"{names}: only dry runs, which run no task; name event logs or summaries of real runs")
-    raise InputError(f"{names}: no event log found; name files, directories or globs that contain one")
+    reason = ("; ", result.skip_reasons[0]) if result.skip_reasons else ()
+    raise InputError(f"{names}: no event log found; name files, directories or globs that contain one", *reason)
 
 
 def load_notes(log: OpenLog) -> list[str]:
@@ -99,9 +100,11 @@ def _first_name(names: Sequence[str]) -> str:
 def _duplicate_notes(duplicates: Sequence[FileReport]) -> Iterator[str]:
     for report in duplicates[:MAX_LISTED]:
         if report.forgotten:
-            advice = (": ", Option("reload_forgotten"), " loads it") if report.forgotten == report.read else ()
-            text = f"{report.name}: not loaded again: {report.forgotten:,} of its events were forgotten"
-            yield Message(text, *advice)
+            nouns = "runs" if report.format in DOCUMENT_FORMATS else "events"
+            part = "all" if report.is_gone else f"{report.forgotten:,}"
+            text = f"{report.name}: not loaded again: {part} of its {nouns} were forgotten; "
+            loads = " loads it" if report.is_gone else " loads only files of which nothing is left"
+            yield Message(text, Option("reload_forgotten"), loads)
             continue
         same = f"the same content as {report.duplicate_of}" if report.duplicate_of != report.name else "already loaded"
         effect = "it counts once" if report.format in DOCUMENT_FORMATS else f"its {report.read:,} events count once"

@@ -33,7 +33,6 @@ RESULTS = {DOWNLOADED: "HIT", 404: "MISS"}
 UPLOADED = (200, 201, 202)
 MAX_UNANSWERED = 10_000  # requests whose answer is logged on a later line
 MAX_DIGITS = 15  # of a size in bytes
-MAX_EPOCH_SECONDS = 1e11  # larger numbers are milliseconds
 NOT_A_LINE = "not a line of an access log"
 
 CLIENT_PLACES = (
@@ -92,7 +91,7 @@ def read_access(chunks: Iterator[bytes], options: ReaderOptions) -> Iterator[Ite
 
 
 def _items(chunks: Iterator[bytes], options: ReaderOptions) -> Iterator[Item]:
-    parser, sessions = LineParser(), _Sessions(options.session_gap_seconds)
+    parser, sessions = LineParser(options.renamed), _Sessions(options.session_gap_seconds)
     for number, text in decoded_lines(chunks):
         request = parser.parse(text)
         if isinstance(request, str):
@@ -127,7 +126,8 @@ def artifact_hash(request: Request) -> str | None:
 class LineParser:
     """Parses the lines of an access log in any supported format; `unanswered` are requests without an answer yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, renamed: Mapping[str, str] | None = None) -> None:
+        self._renamed = renamed or {}
         self._columns: Sequence[str] = ()  # of CloudFront's and IIS' lines
         self.unanswered: dict[str, dict[str, Any]] = {}
 
@@ -165,7 +165,7 @@ class LineParser:
 
     def _parse_json(self, text: str) -> Request | str:
         try:
-            fields = parse_strictly(text)
+            fields = {self._renamed.get(key, key): value for key, value in parse_strictly(text).items()}
         except ValueError:
             return NOT_JSON
         identifier = str(requests.find(fields, REQUEST_ID_PLACES) or "")
@@ -227,7 +227,8 @@ def _epoch_seconds(time: Any) -> float | None:
     with suppress(ValueError, TypeError):
         if isinstance(time, int | float) or str(time).replace(".", "", 1).isdecimal():
             number = float(time)
-            return number / 1000 if number > MAX_EPOCH_SECONDS else number
+            # As the archive reads times: the size of a number shows its unit.
+            return number / next((10.0**power for power in (0, 3, 6) if number < 1e11 * 10**power), 1e9)
         moment = datetime.fromisoformat(time)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     return None

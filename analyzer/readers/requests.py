@@ -53,7 +53,8 @@ PLACES: dict[str, Sequence[str]] = {
                "EdgeResponseStatus", "sc-status"),
     "time": ("timestamp", "received_at", "time_iso8601", "time", "ts", "requestContext.requestTimeEpoch",
              "requestContext.timeEpoch", "requestContext.requestTime", "StartUTC", "StartLocal", "start_time", "msec",
-             "time_local", "@timestamp", "datetime", "EdgeStartTimestamp"),
+             "time_local", "@timestamp", "datetime", "EdgeStartTimestamp", "requestTimeEpoch", "requestTime",
+             "started_at"),
 }  # fmt: skip
 _NAME_KEYS = ("name", "key", "field")
 REQUEST_LINES = ("request", "req", "request_line")  # the method and URL in one text, such as `POST /path HTTP/1.1`

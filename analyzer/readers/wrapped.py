@@ -24,21 +24,14 @@ MIN_COMMON_SHARE = 0.9  # of the lines that must have the text that ends their p
 MAX_SAMPLES = 50  # lines or documents that show what a file consists of
 ITSELF = "."  # the place of an entry that is not wrapped, but stands in a document
 DELIMITERS = (",", ";", "\t")
-TIME_KEYS = (
-    "timestamp",
-    "time",
-    "ts",
-    "@timestamp",
-    "_time",
-    "date",
-    "timeUnixNano",
-    "__REALTIME_TIMESTAMP",
-    "0",
-)  # the first of Loki's pairs
+# Of the outer log, the most precise first. OpenTelemetry writes 0 for a time that is unknown.
+TIME_KEYS = ("timestamp", "time", "ts", "@timestamp", "_time", "date", "Date", "timeUnixNano", "observedTimeUnixNano",
+             "TimeGenerated", "TimeGenerated [UTC]", "__REALTIME_TIMESTAMP", "0")  # fmt: skip
 _ACCESS_START = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "[A-Z]+ ')
 _JSON_START = re.compile(r"\{\s*\"|\[\s*\{")
 _ARRAY_START = re.compile(r"\[\s*([{\[]|$)")
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)")
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _MENTION = re.compile(r"\bhash\b|/artifacts/")
 _CRI = re.compile(r"\S+ (?:stdout|stderr) ([FP]) (.*)", re.DOTALL)  # P marks a piece of a line, F its last one
 
@@ -54,11 +47,13 @@ class Record(NamedTuple):
 class Unwrapper:
     """Unwraps a log; `place` is a path to a field of JSON, a column of CSV, or the text that ends the prefix of lines.
 
-    `found` counts the entries that have that field or prefix, `others` the records without any.
-    `counts_entries` tells that a record had several entries: line numbers are numbers of entries then.
+    `time_key` is the name of the time in the outer log. `found` counts the entries that have that field or prefix,
+    `others` the records without any. `counts_entries` tells that a record had several entries: line numbers are numbers
+    of entries then.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, time_key: str | None = None) -> None:
+        self._time_keys = (time_key, *TIME_KEYS) if time_key else TIME_KEYS
         self._place, self.found, self.others, self.counts_entries = place, 0, 0, False
         self._pieces: list[str] = []
 
@@ -79,7 +74,7 @@ class Unwrapper:
     def _unwrap(self, record: Record) -> Iterator[str]:
         found = self.found
         if record.value is not None:
-            for content, time in _contents(record.value, self._place, None):
+            for content, time in _contents(record.value, self._place, self._time_keys):
                 self.found += 1
                 yield self._complete(content if isinstance(content, str) else json.dumps(content), time)
         elif record.text.startswith("{"):
@@ -92,11 +87,13 @@ class Unwrapper:
             else:
                 yield self._complete(piece[2], record.text.split()[0])
         else:
-            prefix, end, content = record.text.partition(self._place)
-            time = _ISO_TIME.match(prefix + end)
-            if end:
+            end = record.text.find(self._place) + len(self._place)
+            time = _ISO_TIME.search(record.text)
+            if time and time[0].endswith(self._place):
+                end = time.end()  # the letter may stand in a name before the time
+            if end >= len(self._place):
                 self.found += 1
-                yield self._complete(content, time[0] if time else None)
+                yield self._complete(record.text[end:], time[0] if time and time.end() <= end else None)
         self.others += self.found == found
 
     def _complete(self, content: str, time: Any) -> str:
@@ -123,27 +120,40 @@ class Unwrapper:
         return f'{{"timestamp":{json.dumps(time)}{"" if rest.startswith("}") else ","}{rest}'.replace("\n", " ")
 
 
-def _contents(value: Any, place: str, time: Any) -> Iterator[tuple[Any, Any]]:
+def _contents(value: Any, place: str, time_keys: Sequence[str], time: Any = None) -> Iterator[tuple[Any, Any]]:
     """Yield what stands at a path, with the time of the innermost object around it.
 
     A list on the path or at its end stands for each of its items. A list of plain values has their numbers as keys.
 
-    >>> list(_contents({"values": [["17", "a"], ["18", "b"]]}, "values.1", None))
+    >>> list(_contents({"values": [["17", "a"], ["18", "b"]]}, "values.1", TIME_KEYS))
     [('a', '17'), ('b', '18')]
     """
     value = _as_object(value)
     for item in value if isinstance(value, list) else ():
-        yield from _contents(item, place, time)
+        yield from _contents(item, place, time_keys, time)
     if isinstance(value, dict):
-        time = requests.find(value, TIME_KEYS) or time
+        times = (requests.find(value, [key]) for key in time_keys)
+        time = next((found for found in times if found not in (None, 0, "0")), time)
         key, _, rest = place.partition(".")
         if place == ITSELF:
             yield value, time
         elif value.get(place) is not None:
             found = value[place]
-            yield from ((one, time) for one in found) if isinstance(found, list) else [(found, time)]
+            yield from ((one, time) for one in found) if _is_list(found) else [(_as_text(found), time)]
         elif rest:
-            yield from _contents(value.get(key), rest, time)
+            yield from _contents(value.get(key), rest, time_keys, time)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and not all(isinstance(item, int) for item in value)
+
+
+def _as_text(value: Any) -> Any:
+    """Return the text of a list of bytes, as journald writes lines with colors, without these; else the value."""
+    if isinstance(value, list):
+        with suppress(ValueError):
+            return _ANSI.sub("", bytes(value).decode("utf-8", "surrogateescape"))
+    return value
 
 
 def _as_object(value: Any) -> Any:
@@ -242,6 +252,12 @@ def possible_places(head: bytes) -> Iterator[str]:
                 yield place
     if lines and not lines[0].startswith("{"):
         yield from dict.fromkeys(name for mark in DELIMITERS for name in _header(lines[0], mark) if name)
+
+
+def has_prefixes(head: bytes) -> bool:
+    """Return whether most of the lines that mention hashes or artifacts have text before JSON."""
+    lines = [line for _, line in islice(decoded_lines([head]), MAX_SAMPLES) if _MENTION.search(line)]
+    return sum(bool(_JSON_START.search(line) and _prefix(line)) for line in lines) > len(lines) / 2
 
 
 def _prefix(line: str) -> str:

@@ -34,8 +34,11 @@ CUT = [
     event(sessionId="straddle", hash="c4", event="MISS", timestamp=at(31), slug="web"),
     event(sessionId="straddle", hash="c4", source="REMOTE", timestamp=at(32), slug="web", duration=5),
     event(sessionId="untimed", hash="c5", slug="web"),
+    event(sessionId="mixed", hash="c6", timestamp=at(31), slug="gone"),
+    event(sessionId="mixed", hash="c7", timestamp=at(32), slug="web", ci="Z"),
+    *(event(sessionId="mixed", hash=f"c{n}", timestamp=at(33), slug="api", ci="A") for n in (8, 9)),
 ]
-KEPT_OF_CUT = [CUT[1], CUT[2], CUT[5]]
+KEPT_OF_CUT = [CUT[1], CUT[2], CUT[5], *CUT[7:]]
 QUESTIONS = [
     ["stats", "--by", "day,team"], ["stats", "--by", "session"], ["misses"], ["retention"], ["sessions"],
     ["compare"], ["sql", "SELECT * EXCLUDE (file, position) FROM events ORDER BY ALL"],
@@ -64,12 +67,12 @@ def answers(cli: Cli, source: Path) -> list[Any]:
 def test_what_stays_answers_as_if_it_alone_had_been_loaded(cli: Cli, log: Any, archive: Path, tmp_path: Path) -> None:
     shown = report_of(cli, "forget", archive, "--before", BEFORE)
     counts = {row["what"]: (row["forgotten"], row["kept"]) for row in shown.table("forgotten")}
-    assert counts["events"] == (63, 83)
-    assert counts["lookups"] == (62, 83)
-    assert counts["sessions"] == (61, 82)
+    assert counts["events"] == (64, 86)
+    assert counts["lookups"] == (63, 86)
+    assert counts["sessions"] == (61, 83)
     assert counts["rejects"] == (1, 0)
     assert ("nothing is removed yet" in shown.err, "1 events without a time stay" in shown.err) == (True, True)
-    assert report_of(cli, "stats", archive).table("totals")[0]["events"] == 146, "shown only"
+    assert report_of(cli, "stats", archive).table("totals")[0]["events"] == 150, "shown only"
 
     done = report_of(cli, "forget", archive, "--before", BEFORE, "--execute")
     assert done.table("forgotten") == shown.table("forgotten")
@@ -77,10 +80,12 @@ def test_what_stays_answers_as_if_it_alone_had_been_loaded(cli: Cli, log: Any, a
     assert cli("load", log(ndjson(NEW), "n2"), log(ndjson(KEPT_OF_CUT), "c2"), "--into", other).code == 0
     assert answers(cli, archive) == answers(cli, other)
     with duckdb.connect(str(archive), read_only=True) as connection:
-        for table, names in (("session", ["cut", "untimed"]), ("hash", ["c2", "c3", "c5"])):
-            query = f"SELECT {table} FROM store.{table} WHERE {table}[1] IN ('c', 'u', 'o', 's') ORDER BY ALL"
+        for table, names in (("session", ["cut", "mixed", "untimed"]), ("hash", ["c2", "c3", "c5", "c7", "c8", "c9"])):
+            query = f"SELECT {table} FROM store.{table} WHERE {table}[1] IN ('c', 'u', 'o', 's', 'm') ORDER BY ALL"
             assert [name for (name,) in connection.execute(query).fetchall()] == names
-        assert connection.execute("SELECT DISTINCT team FROM store.context WHERE team > ''").fetchall() == [("web",)]
+        assert connection.execute(
+            "SELECT DISTINCT team FROM store.context WHERE team > '' ORDER BY ALL"
+        ).fetchall() == [("api",), ("web",)]
         assert connection.execute("SELECT count(*) FROM store.reject").fetchall() == [(0,)]
     assert not list(tmp_path.glob(".analyzer-*"))
     again = report_of(cli, "forget", archive, "--before", BEFORE, "--execute")
@@ -91,12 +96,12 @@ def test_a_forgotten_file_is_known(cli: Cli, archive: Path, tmp_path: Path) -> N
     assert cli("forget", archive, "--before", BEFORE, "--execute").code == 0
     files = [tmp_path / "old.ndjson", tmp_path / "cut.ndjson"]
     refused = cli("load", *files, "--into", archive)
-    assert "old.ndjson: not loaded again: 61 of its events were forgotten: --reload-forgotten loads it" in refused.err
-    assert "cut.ndjson: not loaded again: 3 of its events were forgotten\n" in refused.err
-    assert report_of(cli, "stats", archive).table("totals")[0]["events"] == 83
+    assert "old.ndjson: not loaded again: all of its events were forgotten; --reload-forgotten loads it" in refused.err
+    assert "cut.ndjson: not loaded again: 4 of its events were forgotten; --reload-forgotten loads only" in refused.err
+    assert report_of(cli, "stats", archive).table("totals")[0]["events"] == 86
     assert cli("load", *files, "--into", archive, "--reload-forgotten").code == 0
     result = report_of(cli, "stats", archive)
-    assert result.table("totals")[0]["events"] == 83 + 60
+    assert result.table("totals")[0]["events"] == 86 + 60
     assert result.json["input"]["rejected"] == 1
     assert "already loaded" in cli("load", files[0], "--into", archive, "--reload-forgotten").err
 
@@ -112,6 +117,11 @@ def test_run_summaries_go_by_their_time_and_names_stay(cli: Cli, log: Any, tmp_p
     assert cli("forget", archive, "--before", new["ended_at"], "--execute").code == 0
     assert report_of(cli, "sql", archive, "SELECT id FROM runs").table("result") == [{"id": "r1"}]
     assert old["ended_at"] < new["ended_at"]
+    again = cli("load", paths[0], "--into", archive)
+    assert "0.json: not loaded again: all of its runs were forgotten; --reload-forgotten loads it" in again.err
+    assert cli("load", paths[0], "--into", archive, "--reload-forgotten").code == 0
+    assert len(report_of(cli, "sql", archive, "FROM runs").table("result")) == 2
+    assert cli("forget", archive, "--before", new["ended_at"], "--execute").code == 0
     third = json.dumps(json.loads(run_of(1_300_001, [task("h3", "web")])) | {"id": "r2"})
     assert cli("load", log(third, "2.json"), "--into", archive).code == 0
     named = report_of(cli, "sql", archive, "SELECT package FROM lookups").table("result")

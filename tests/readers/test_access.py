@@ -195,3 +195,25 @@ def test_metadata_and_summaries_give_durations(cli: Cli, log: Any, tmp_path: Any
         archive = tmp_path / f"{order[0].stem}.duckdb"
         rows = report_of(cli, "sessions", archive).table("percentiles")
         assert [row["time_saved_ms"] for row in rows if row["percentile"] in ("p5", "p95")] == [1510, 1690]
+
+
+@pytest.mark.parametrize("factor", [1, 1000, 1_000_000, 1_000_000_000])
+def test_times_of_any_unit(factor: int, cli: Cli, log: Any) -> None:
+    """Also of uploads, which are no events."""
+    lines = [
+        {"ClientIP": "10.0.0.5", "ClientRequestMethod": method, "ClientRequestURI": path_of("a1"),
+         "EdgeResponseStatus": 200, "EdgeStartTimestamp": (1_795_168_800 + second) * factor}
+        for second, method in ((0, "PUT"), (9, "GET"))
+    ]  # fmt: skip
+    path = log("\n".join(map(json.dumps, lines)), "edge.ndjson")
+    query = "SELECT last_uploaded_at, (SELECT first_at FROM lookups) AS first_at FROM artifacts"
+    assert report_of(cli, "sql", path, query).table("result") == [
+        {"last_uploaded_at": AT.format(0), "first_at": AT.format(9)}
+    ]
+
+
+def test_the_time_may_have_another_name(cli: Cli, log: Any) -> None:
+    line = {"at": AT.format(7), "ip": "10.0.0.7", "method": "GET", "url": path_of("a1"), "status": 200}
+    path = log(json.dumps(line) + "\n", "access.ndjson")
+    query = "SELECT first_at FROM lookups"
+    assert report_of(cli, "sql", path, "--map", "timestamp=at", query).table("result") == [{"first_at": AT.format(7)}]

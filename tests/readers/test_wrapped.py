@@ -271,3 +271,51 @@ def test_an_empty_key_is_no_place(cli: Cli, log: Any) -> None:
     line = json.dumps({"": EVENT})
     refused = cli("stats", log(f"{line}\nhash {EVENT}\n", "out.log"))
     assert (refused.code, "Traceback" in refused.err) == (3, False)
+
+
+def test_a_prefix_before_the_time(cli: Cli, log: Any) -> None:
+    """The letter that ends the time also stands in a name before it."""
+    for prefix in ("cache-Z1  | ", "[pod/cacheZ/app] "):
+        path = log(f"{prefix}2026-11-20T10:00:00.000000000Z {EVENT}\n" * 2, "out.log")
+        row = {"hash": "h1", "timestamp": AT}
+        result = report_of(cli, "sql", path, "--map", "body=Z", "SELECT hash, timestamp FROM events")
+        assert result.table("result") == [row, row]
+
+
+def test_prefixes_of_each_line_alone_can_be_removed(cli: Cli, log: Any) -> None:
+    path = log(f"a1 [11] {EVENT}\nb2 (22) {EVENT}\n", "out.log")
+    assert f"remove it: sed 's/^[^{{[]*//' {path} > {path}.ndjson" in cli("stats", path).err
+
+
+@pytest.mark.parametrize(("times", "found"), [
+    ({"timeUnixNano": "0", "observedTimeUnixNano": str(NS)}, AT), ({"observedTimeUnixNano": str(NS)}, AT),
+    ({"timeUnixNano": "0"}, None), ({"TimeGenerated": AT}, AT), ({"when": AT}, None),
+])  # fmt: skip
+def test_times_of_the_wrapper(times: dict[str, str], found: str | None, cli: Cli, log: Any) -> None:
+    path = log(json.dumps({**times, "body": {"stringValue": json.dumps(event())}}), "out.json")
+    place, query = ["--map", "body=body.stringValue"], "SELECT timestamp FROM events"
+    assert report_of(cli, "sql", path, *place, query).table("result") == [{"timestamp": found}]
+    if "when" in times:
+        result = report_of(cli, "sql", path, *place, "--map", "timestamp=when", query)
+        assert (result.table("result"), "although" in result.err) == ([{"timestamp": AT}], False)
+
+
+def test_a_line_as_a_list_of_bytes(cli: Cli, log: Any) -> None:
+    """journald writes lines with colors so."""
+    message = list(f"\x1b[32m{EVENT}\x1b[0m".encode())
+    path = log(json.dumps({"MESSAGE": message}) + "\n" + json.dumps({"MESSAGE": EVENT}) + "\n", "out.json")
+    assert report_of(cli, "stats", path, "--map", "body=MESSAGE").table("totals")[0]["events"] == 2
+
+
+def test_an_indented_array_of_entries_with_events(cli: Cli, log: Any) -> None:
+    entries = [{"insertId": "a", "timestamp": AT, "jsonPayload": json.loads(REQUEST)}] * 2
+    path = log(json.dumps(entries, indent=1), "out.json")
+    assert "--map body=jsonPayload reaches it" in cli("stats", path).err
+    assert report_of(cli, "stats", path, "--map", "body=jsonPayload").table("totals")[0]["events"] == 2
+
+
+def test_a_directory_without_a_log_says_why(cli: Cli, log: Any) -> None:
+    path = log(WRAPPERS["docker"][1](EVENT) + "\n", "out.log")
+    assert (
+        f"{path}: a log that stands inside of another one; --map body=log reaches it" in cli("stats", path.parent).err
+    )
