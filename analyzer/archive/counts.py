@@ -7,6 +7,9 @@ same columns for single lookups, as if each were a row of its own; questions the
 
 QUARTER_MINUTES = 15
 
+# The quarter of an hour in which the time of a row of counts or of a lookup lies.
+QUARTER_OF = f"time_bucket(INTERVAL {QUARTER_MINUTES} MINUTE, {{time}})"
+
 # Columns that are added up, each with its SQL over a lookup.
 _SUMS = {
     "events": "events",
@@ -45,7 +48,7 @@ LOOKUP_COUNTS = ", ".join(
 # The rows of `session_quarter` for all lookups `{lookups}` of some sessions. `last_lookup_at` is the first event of the
 # last lookup. Sessions of one row, most of them, need not be told apart to count them.
 SESSION_QUARTERS = f"""
-SELECT session_id, time_bucket(INTERVAL {QUARTER_MINUTES} MINUTE, first_at) AS quarter_at, context_id,
+SELECT session_id, {QUARTER_OF.format(time="first_at")} AS quarter_at, context_id,
        count(*) OVER (PARTITION BY session_id) = 1 AS is_whole_session, {_sums(_SUMS)},
        min(first_at) AS first_at, max(first_at) AS last_lookup_at, max(last_at) AS last_at
 FROM {{lookups}} GROUP BY 1, 2, 3 ORDER BY 2

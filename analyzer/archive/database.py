@@ -137,6 +137,8 @@ def rewrite_archive(path: Path, workspace: Path) -> Iterator[DuckDBPyConnection]
         with closing(_connect(part, workspace, read_only=False)) as connection:
             _create_relations(connection)
             connection.execute(f"ATTACH '{quoted}' AS old (READ_ONLY)")
+            if target.with_name(f"{target.name}.wal").exists():  # it would be taken for that of the new archive
+                raise ArchiveError(f"{path}: another process was writing to the archive; run this again")
             yield connection
             connection.execute("CHECKPOINT")
             shutil.copymode(target, part)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from analyzer.archive.counts import SESSION_QUARTERS
 from analyzer.archive.database import rewrite_archive
 from analyzer.archive.merge import HASH_DURATIONS, SET_FIRST_CONTEXTS, SUMMARIES
+from analyzer.archive.selection import time_literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -102,7 +103,7 @@ DROP TABLE mixed; DROP TABLE cut_session; DROP TABLE straddling; DROP TABLE forg
 
 def count_old(connection: "DuckDBPyConnection", before: datetime) -> tuple[Mapping[str, tuple[int, int]], int]:
     """Return how much is older than `before`, and of how much, by what it is; and how many events have no time."""
-    names = {"source": "store", "before": _literal(before)}
+    names = {"source": "store", "before": time_literal(before)}
     connection.execute(_OLD_EVENTS.format(**names))
     counts = {name: connection.execute(sql.format(**names)).fetchall()[0] for name, sql in COUNTS.items()}
     ((untimed,),) = connection.execute(UNTIMED.format(**names)).fetchall()
@@ -116,11 +117,7 @@ def forget(path: Path, before: datetime, workspace: Path) -> None:
     Raises:
         ArchiveError: the file is in use, is not an archive, or there is no space for another one.
     """
-    names = {"source": "old.store", "before": _literal(before)}
+    names = {"source": "old.store", "before": time_literal(before)}
     with rewrite_archive(path, workspace) as connection:
         connection.execute(_OLD_EVENTS.format(**names))
         connection.execute(_COPY.format(**names))
-
-
-def _literal(time: datetime) -> str:
-    return f"TIMESTAMP '{time}'"

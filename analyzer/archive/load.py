@@ -171,7 +171,7 @@ class Loader:
         unwrapped.damage = stream.damage
         notes = [f"lines or entries without {place!r}: {unwrapper.others:,}"] if unwrapper.others else []
         if unwrapper.counts_entries:
-            notes.append(f"line numbers count its entries ({unwrapper.found:,})")
+            notes.append(f"entries: {unwrapper.found:,}; line numbers in messages count these")
         return unwrapped, notes
 
     def _load_document(
@@ -232,8 +232,12 @@ class Loader:
         self._add_to_batch(report, file_id, sum(unknown_keys.values()), stream.damage)
 
     def _missing_column_notes(self, head: bytes) -> list[str]:
-        missing = [column for column in self._stager.options.renamed if column.encode() not in head]
-        return [Message(f"no {name} in its first lines, although ", Option("columns"), " maps it") for name in missing]
+        renamed = self._stager.options.renamed.items()
+        return [
+            Message(f"no {column} in its first lines, although ", Option("columns", f"{name}={column}"), " names it")
+            for column, name in renamed
+            if column.encode() not in head
+        ]
 
     def _missing_context_notes(self, head: bytes, file_id: int) -> Iterator[str]:
         """Yield a note if no event of a request log has a time, or none a team or CI: other keys may name them."""

@@ -1,9 +1,9 @@
 """Opens SOURCE for questions: an archive directly, or log files by loading them into a database in memory.
 
 Questions read `event`, `lookup` and what is derived from these without a schema. By default these are the tables of
-the archive's schema `store`. For the view `runs`, temporary tables of the same names and columns replace
-them: DuckDB finds temporary tables first. In these, each task that a run looked up becomes the events that a client
-reports for it, all at the end of the run.
+the archive's schema `store`. For the view `runs`, temporary tables of the same names and columns replace them: DuckDB
+finds temporary tables first. In these, each task that a run looked up becomes the events that a client reports for it,
+all at the end of the run.
 """
 
 import re

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
-from analyzer.archive.counts import LOOKUP_COUNTS, QUARTER_MINUTES
+from analyzer.archive.counts import LOOKUP_COUNTS, QUARTER_MINUTES, QUARTER_OF
 from analyzer.archive.merge import DURATION
 from analyzer.archive.schema import NAMED_EVENTS
 from analyzer.errors import Option, QueryError
@@ -239,14 +239,14 @@ def _quarters_sql(selection: Selection, cuts: Sequence[datetime]) -> str:
     since, until = selection.since or datetime.min, selection.until or datetime.max  # noqa: DTZ901  (naive UTC)
     limits = [time for time in (selection.since, selection.until, *cuts) if time]
     cut = sorted({_quarter_of(time) for time in limits if time != _quarter_of(time)})
-    whole = [f"quarter_at >= {_literal(since)}"] if selection.since else []
-    whole += [f"quarter_at < {_literal(until)}"] if selection.until else []
+    whole = [f"quarter_at >= {time_literal(since)}"] if selection.since else []
+    whole += [f"quarter_at < {time_literal(until)}"] if selection.until else []
     # In views of single lookups, `quarter_at` is the time itself.
-    whole += [f"time_bucket(INTERVAL 15 MINUTE, quarter_at) <> {_literal(quarter)}" for quarter in cut]
+    whole += [f"{QUARTER_OF.format(time='quarter_at')} <> {time_literal(quarter)}" for quarter in cut]
     parts = [f"SELECT *, NULL AS hash_id FROM session_quarter WHERE {' AND '.join(whole) or 'true'}"]
     for quarter in cut:
         first, last = max(quarter, since), min(add_clamped(quarter, QUARTER), until)
-        inside = f"first_at >= {_literal(first)} AND first_at < {_literal(last)}"
+        inside = f"first_at >= {time_literal(first)} AND first_at < {time_literal(last)}"
         parts.append(f"SELECT {LOOKUP_COUNTS}, hash_id FROM lookup WHERE {inside}")
     return " UNION ALL ".join(parts)
 
@@ -255,7 +255,8 @@ def _quarter_of(time: datetime) -> datetime:
     return time.replace(minute=time.minute // QUARTER_MINUTES * QUARTER_MINUTES, second=0, microsecond=0)
 
 
-def _literal(time: datetime) -> str:
+def time_literal(time: datetime) -> str:
+    """Return a time as SQL."""
     return f"TIMESTAMP '{time}'"
 
 

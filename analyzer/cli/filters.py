@@ -38,9 +38,12 @@ class Age(click.ParamType[timedelta]):
         if isinstance(value, timedelta):
             return value
         try:
-            return parse_age(value)
+            age = parse_age(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if not age:
+            self.fail(f"{value!r} is not longer than zero", param, ctx)
+        return age
 
 
 _option = titled_option("Filters")

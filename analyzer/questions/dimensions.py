@@ -7,10 +7,10 @@ compare them with the period that the log covers.
 
 from dataclasses import dataclass
 
-from analyzer.archive.counts import QUARTER_MINUTES
+from analyzer.archive.counts import QUARTER_OF
 from analyzer.table import HASH, TEXT
 
-QUARTER_AT = f"time_bucket(INTERVAL {QUARTER_MINUTES} MINUTE, quarter_at)"
+QUARTER_AT = QUARTER_OF.format(time="quarter_at")
 
 
 @dataclass(frozen=True, slots=True)

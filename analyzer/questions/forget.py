@@ -27,6 +27,8 @@ def forget_before(archive: Path, before: datetime, *, execute: bool) -> Report:
         UsageError: `archive` is not an archive.
         ArchiveError: it is in use, or cannot be written.
     """
+    if not archive.exists():
+        raise UsageError(f"{archive}: no such file; name an archive that `load` wrote")
     if not is_archive(archive):
         raise UsageError(f"{archive}: not an archive; name the file that `load` wrote")
     size_bytes = archive.stat().st_size

@@ -155,6 +155,8 @@ def test_it_fails_clearly(cli: Cli, log: Any, archive: Path) -> None:
     no_archive = cli("forget", log([event()]), "--before", BEFORE)
     assert (no_archive.code, "not an archive; name the file that `load` wrote" in no_archive.err) == (2, True)
     assert cli("forget", archive, "--before", "soon").code == 2
+    missing = cli("forget", archive.with_name("none.duckdb"), "--before", BEFORE)
+    assert (missing.code, "none.duckdb: no such file; name an archive that `load` wrote" in missing.err) == (2, True)
     with duckdb.connect(str(archive)):
         busy = cli("forget", archive, "--before", BEFORE)
         assert busy.code == 1

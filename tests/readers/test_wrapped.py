@@ -206,7 +206,7 @@ def test_documents_with_many_entries(name: str, layout: str, cli: Cli, log: Any)
     result = report_of(cli, "sql", path, "--map", f"body={place}", "SELECT hash, timestamp FROM events")
     hashes = ["h0", "h1", "h1", "h2", *(["second"] if layout.startswith("two") else [])]
     assert sorted(tuple(row.values()) for row in result.table("result")) == [(hash_, AT) for hash_ in hashes]
-    assert f"line numbers count its entries ({len(TEXTS) + layout.startswith('two')})" in result.err
+    assert f"entries: {len(TEXTS) + layout.startswith('two')}; line numbers in messages count these" in result.err
     assert "out.json:5: " in result.err, "the entry of the broken one"
 
 
