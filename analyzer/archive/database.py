@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -22,8 +23,7 @@ from analyzer.text import is_utf8
 # Errors of file systems without hard links.
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 BASE_MEMORY_MB = 100
-MEMORY_MB_PER_THREAD = 160
-ROWS_PER_GROUP = 65_536  # of a Parquet file; a group is held in memory until it is complete
+MEMORY_MB_PER_THREAD = 250
 
 
 @contextmanager
@@ -74,24 +74,22 @@ def _watch_signals(watched: socket.socket, connection: DuckDBPyConnection, exit_
             connection.interrupt()
 
 
-def write_parquet(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
-    """Write the rows of a relation to a Parquet file while its query runs."""
-    with _arrow_writer(relation) as rows:
-        rows.write_parquet(str(path), compression="zstd", row_group_size=ROWS_PER_GROUP)
+def write_result(connection: DuckDBPyConnection, sql: str, options: str) -> Path:
+    """Write the rows of a query to a file while it runs, and return the file; `options` are those of DuckDB's COPY.
+
+    It is in DuckDB's directory for temporary files, to which a connection has access that has none to other files.
+    """
+    ((directory,),) = connection.execute("SELECT current_setting('temp_directory')").fetchall()
+    Path(directory).mkdir(exist_ok=True)
+    with NamedTemporaryFile(dir=directory, delete=False) as file:
+        path = Path(file.name)
+    connection.execute(f"COPY ({sql}) TO {_sql_text(path)} ({options})")
+    return path
 
 
-def write_csv(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
-    """Write the rows of a relation to a CSV file while its query runs."""
-    with _arrow_writer(relation) as rows:
-        rows.write_csv(str(path), header=True)
-
-
-@contextmanager
-def _arrow_writer(relation: duckdb.DuckDBPyRelation) -> Iterator[duckdb.DuckDBPyRelation]:
-    """Return the rows of a relation on a connection of its own: the relation's may have lost its access to files."""
-    # Each of its threads would hold a group of rows in memory.
-    with closing(duckdb.connect(config={"threads": 1})) as writer:
-        yield writer.from_arrow(relation.__arrow_c_stream__())
+def _sql_text(path: Path) -> str:
+    quoted = str(path).replace("'", "''")
+    return f"'{quoted}'"
 
 
 @contextmanager
@@ -132,11 +130,10 @@ def rewrite_archive(path: Path, workspace: Path) -> Iterator[DuckDBPyConnection]
         checkpoint(connection, path)  # so that no write-ahead log of the old archive is left beside the new one
     target = path.resolve()
     part = unfinished_path(target)
-    quoted = str(target).replace("'", "''")
     try:
         with closing(_connect(part, workspace, read_only=False)) as connection:
             _create_relations(connection)
-            connection.execute(f"ATTACH '{quoted}' AS old (READ_ONLY)")
+            connection.execute(f"ATTACH {_sql_text(target)} AS old (READ_ONLY)")
             if target.with_name(f"{target.name}.wal").exists():  # it would be taken for that of the new archive
                 raise ArchiveError(f"{path}: another process was writing to the archive; run this again")
             yield connection

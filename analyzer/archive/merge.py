@@ -60,10 +60,9 @@ MERGE_BATCH = f"""
 {MERGE_REJECTS}
 CREATE TEMP TABLE staged_context AS
 SELECT context_key, team_id, slug, coalesce(slug, team_id) AS team, ci, interactive
-FROM (SELECT context_key, nullif(any_value(team_id)->>'$', '') AS team_id,
-             nullif(any_value(slug)->>'$', '') AS slug, nullif(any_value(ci)->>'$', '') AS ci,
-             any_value(interactive) IN ('1', 'true') AS interactive
-      FROM staged WHERE kind IS NOT NULL GROUP BY context_key);
+FROM (SELECT context_key, nullif(team_id->>'$', '') AS team_id, nullif(slug->>'$', '') AS slug,
+             nullif(ci->>'$', '') AS ci, interactive IN ('1', 'true') AS interactive
+      FROM staged WHERE rowid IN (SELECT min(rowid) FROM staged WHERE kind IS NOT NULL GROUP BY context_key));
 
 INSERT INTO store.context
 SELECT (SELECT coalesce(max(id), 0) FROM store.context)

@@ -47,7 +47,7 @@ _OPTIONS = (
     ),
     _option(
         "--memory-limit", type=Megabytes(), metavar="SIZE",
-        help="How much memory DuckDB takes, such as 2GB; it writes the rest to the disk. Default: 100 MB and 160 MB for"
+        help="How much memory DuckDB takes, such as 2GB; it writes the rest to the disk. Default: 100 MB and 250 MB for"
              " each processor.",
     ),
 )  # fmt: skip

@@ -2,21 +2,18 @@
 
 A query is a single statement that only reads: access to files and the network was disabled when the log was opened,
 and the configuration is locked before the first query. Text formats get rows from DuckDB's cursor, in small batches;
-data frames and Parquet get Arrow batches, which keep every type but are always 131,072 rows. Both apply the same casts.
-DuckDB writes Parquet, and CSV of plain types into files: Polars would take twice the memory, and Python ten times as
-long.
+data frames get Arrow batches, which keep every type but are always 131,072 rows. Both apply the same casts. DuckDB
+writes Parquet, and CSV of plain types into files: Polars would take twice the memory, and Python ten times as long.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from analyzer.archive.database import interrupted_by_signals, write_csv, write_parquet
-from analyzer.archive.leftovers import temp_directory
+from analyzer.archive.database import interrupted_by_signals, write_result
 from analyzer.archive.open_log import OpenLog
 from analyzer.errors import QueryError
 from analyzer.questions.report import Report, account_for
@@ -28,6 +25,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 BATCH_ROWS = 10_000
+COPY_BYTES = 1 << 20
 
 # The SQL types that columns are cast to, by the id of DuckDB's type. Times become naive UTC, as the time zone of the
 # connection is UTC; types without an equivalent in Python or Polars become the text that DuckDB writes.
@@ -38,6 +36,9 @@ TEXT_TYPES = dict.fromkeys(
 
 # The same for data frames. Polars has no more than 38 digits, and without the cast it rounds longer integers.
 FRAME_TYPES = TEXT_TYPES | dict.fromkeys(("hugeint", "uhugeint"), "DECIMAL(38,0)")
+
+# The same for Parquet: many readers show its types of UUID and JSON as bytes.
+PARQUET_TYPES = FRAME_TYPES | dict.fromkeys(("uuid", "json"), "VARCHAR")
 
 # The text of CSV that rows of these types become in Python, as SQL: DuckDB writes it ten times as fast. Only these.
 CSV_TEXT = dict.fromkeys(
@@ -51,8 +52,8 @@ CSV_TEXT = dict.fromkeys(
                  " ELSE strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ') END",
 }  # fmt: skip
 
-# What DuckDB puts before the error of a query whose rows it writes to Parquet.
-ARROW_ERROR = "Invalid Input Error: reading the Arrow source failed: "
+# DuckDB keeps a group of rows in memory until it is complete.
+PARQUET_OPTIONS = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536"
 HAS_LOOKUPS = "SELECT EXISTS (FROM store.lookup)"
 
 
@@ -116,23 +117,22 @@ class Query:
 
     def write_parquet(self, stream: BinaryIO) -> None:
         """Write the result to a Parquet file while the query runs."""
-        self._write(write_parquet, _cast(self.relation, FRAME_TYPES), stream)
+        self._write(_cast(self.relation, PARQUET_TYPES), PARQUET_OPTIONS, stream)
 
     def write_csv(self, stream: BinaryIO) -> None:
         """Write the result to a CSV file while the query runs."""
         names = [_quoted(name) for name in self.relation.columns]
         texts = (CSV_TEXT[kind.id].format(name) for name, kind in zip(names, self.relation.types, strict=True))
         columns = ", ".join(f"{text} AS {name}" for text, name in zip(texts, names, strict=True))
-        self._write(write_csv, self.relation.project(columns), stream)
+        self._write(self.relation.project(columns), "FORMAT csv, HEADER", stream)
 
-    def _write(
-        self, write: Callable[["DuckDBPyRelation", Path], None], relation: "DuckDBPyRelation", stream: BinaryIO
-    ) -> None:
-        with temp_directory() as scratch:
-            path = scratch / "result"
-            write(relation, path)
+    def _write(self, relation: "DuckDBPyRelation", options: str, stream: BinaryIO) -> None:
+        path = write_result(self.log.connection, relation.sql_query(), options)
+        try:
             with path.open("rb") as file:
-                shutil.copyfileobj(file, stream)
+                shutil.copyfileobj(file, stream, COPY_BYTES)
+        finally:
+            path.unlink()
 
     @contextmanager
     def errors(self, *, exit_on_second_interrupt: bool = False) -> Iterator[None]:
@@ -152,7 +152,7 @@ class Query:
         except duckdb.InterruptException:
             raise KeyboardInterrupt from None
         except duckdb.Error as error:
-            raise QueryError(self._message(str(error).removeprefix(ARROW_ERROR))) from None
+            raise QueryError(self._message(str(error))) from None
         except Exception as error:
             # An error after the first Arrow batch arrives as a ComputeError of Polars, which this module does not load.
             _, is_external, text = str(error).partition("got external error: ")
@@ -249,8 +249,9 @@ def _cast(relation: "DuckDBPyRelation", types: Mapping[str, str]) -> "DuckDBPyRe
 
 def _cast_type(kind: Any, types: Mapping[str, str]) -> str:
     """Return the SQL of a type with the types inside it replaced."""
-    if kind.id in types:
-        return types[kind.id]
+    name = "json" if str(kind) == "JSON" else kind.id  # to DuckDB, JSON is a kind of VARCHAR
+    if name in types:
+        return types[name]
     if kind.id not in ("list", "array", "struct", "map"):
         return str(kind)
     inner = {name: _cast_type(child, types) for name, child in kind.children if name != "size"}

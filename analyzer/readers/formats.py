@@ -158,10 +158,11 @@ def _spans_lines(lines: list[str]) -> bool:
 
 def _is_array(sample: Sample) -> bool:
     keys = {*EVENT_KEYS, *sample.renamed}
-    with suppress(ValueError):  # entries with events inside of them have the keys too, but not as their own
-        items = parse_strictly(sample.text) if sample.text.endswith("]") else close_cut_json(sample.text)
-        if isinstance(items, list) and items and all(isinstance(item, dict) for item in items):
-            return any(keys & item.keys() for item in items)
+    if sample.text.startswith("["):
+        with suppress(ValueError):  # entries with events inside of them have the keys too, but not as their own
+            items = parse_strictly(sample.text) if sample.text.endswith("]") else close_cut_json(sample.text)
+            if items and all(isinstance(item, dict) for item in items):
+                return any(keys & item.keys() for item in items)
     has_key = sample.starts_with_array and any(f'"{key}"' in line for line in sample.content for key in keys)
     return sample.only_empty_arrays or has_key
 

@@ -3,7 +3,7 @@
 Text, Markdown and HTML output share it; data formats write the table itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,10 +38,10 @@ def display_table(table: Table, width: int | None = None) -> DisplayTable:
     An upright table is transposed. In other tables flags become an asterisk in the row's first cell, detail columns are
     left out, and so are the last measures that exceed the width; a note names these columns.
     """
-    cells = [_format_row(table.columns, row) for row in table.rows]
     groups = _cell_groups(table.columns)
     hidden = {n for n, column in enumerate(table.columns) if column.detail or column.unit in HIDDEN_UNITS}
     indexes = [n for n in groups if table.is_list or n not in hidden]
+    cells = _format_cells(table, {*indexes, *(n for n, column in enumerate(table.columns) if column.unit == NAME)})
     titles = [column.name if table.from_user_sql else column_title(column) for column in table.columns]
     titles = [escape_controls(title) for title in titles]
     notes: list[str] = []
@@ -72,14 +72,17 @@ def _pick(items: Sequence[Any], indexes: Sequence[int]) -> list[Any]:
     return [items[index] for index in indexes]
 
 
-def _format_row(columns: Sequence[Column], row: Sequence[Any]) -> list[str]:
-    """Return a cell for each column; columns that share a cell have all their values in the first one's."""
-    cells = []
-    for index, column in enumerate(columns):
-        # The unit of such a value is data too: a list of measures has a column `unit`.
-        unit = row[[one.name for one in columns].index("unit")] if column.unit == BY_ROW else column.unit
-        count, formatter = CELL_FORMATTERS[column.read_with]
-        cells.append(escape_controls(formatter(*row[index : index + count], unit)))
+def _format_cells(table: Table, indexes: Collection[int]) -> list[list[str]]:
+    """Return a cell for each value, empty but for `indexes`; of columns that share a cell, the first has all values."""
+    columns = table.columns
+    # The unit of a value can be data too: a list of measures has a column `unit`.
+    unit_index = next((n for n, column in enumerate(columns) if column.name == "unit"), 0)
+    formats = [(index, *CELL_FORMATTERS[columns[index].read_with], columns[index].unit) for index in sorted(indexes)]
+    cells = [[""] * len(columns) for _ in table.rows]
+    for row, formatted in zip(table.rows, cells, strict=True):
+        for index, count, formatter, unit in formats:
+            values = row[index : index + count]
+            formatted[index] = escape_controls(formatter(*values, row[unit_index] if unit == BY_ROW else unit))
     return cells
 
 

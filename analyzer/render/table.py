@@ -170,5 +170,7 @@ def _row_lines(
 
 
 def _pad(text: str, width: int, *, to_right: bool = False) -> str:
+    if text.isascii():  # a short way for most cells
+        return text.rjust(width) if to_right else text.ljust(width)
     space = " " * (width - cell_width(text))
     return space + text if to_right else text + space

@@ -102,7 +102,9 @@ def test_types_in_data_frames(path: Path, tmp_path: Path, cli: Cli) -> None:
         frame = log.sql(QUERY)
     assert frame.row(0, named=True) == {name: value for name, (_, _, _, value) in VALUES.items()}
     assert cli("sql", path, QUERY, "-o", tmp_path / "x.parquet").code == 0
-    assert pl.read_parquet(tmp_path / "x.parquet").equals(frame)
+    written = pl.read_parquet(tmp_path / "x.parquet")
+    assert written.equals(frame)
+    assert written.select("uuid", "json").dtypes == [pl.String, pl.String]
 
 
 @pytest.mark.parametrize("expression", [f"{MAX_HUGEINT}", f"[{MAX_HUGEINT}]"])
