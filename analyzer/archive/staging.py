@@ -76,7 +76,8 @@ SELECT line, 1::BIGINT AS item, display_text, {fields}, false AS is_too_long, un
        CASE WHEN len(fields) <> {width} THEN len(fields) || ' fields where the header has {width}' END AS problem,
        CASE WHEN unknown = '' THEN '{{}}' ELSE '{{' || unknown || ':0}}' END AS text
 FROM (SELECT *, {unknown} AS unknown
-      FROM (SELECT row_number() OVER () AS line, rtrim(line, chr(13)) AS display_text,
+      FROM (SELECT row_number() OVER () AS line,
+                   CASE WHEN ends_with(line, chr(13)) THEN line[:-2] ELSE line END AS display_text,
                    string_split(display_text, {delimiter}) AS fields
             FROM read_csv($path, columns={{'line': 'VARCHAR'}}, header=false, auto_detect=false, delim=chr(1), quote='',
                           escape='', compression=$compression, max_line_size={max_bytes})))

@@ -20,8 +20,9 @@ from analyzer.readers.item import CUT_OFF, MAX_LINE_BYTES, Item, ItemReader, Rea
 from analyzer.text import replace_surrogates
 
 MAX_HEADER_BYTES = 1 << 16
-# A quote, a blank line, a carriage return that ends no line, and bytes that would mean something to DuckDB.
-_NOT_SIMPLE = re.compile(rb'"|\n[ \r\n]|\r[^\n]|[\0\x01]')
+# A quote, blank lines, and bytes that would mean something to DuckDB. One expression for all takes ten times as long.
+_NOT_SIMPLE = (b'"', b"\n\n", b"\n\r", b"\n ", b"\0", b"\x01")
+_RETURN_IN_LINE = re.compile(rb"\r[^\n]")
 NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 _NUMBER = re.compile(NUMBER)
 NUMERIC_COLUMNS = {"duration", "status", "timestamp"}
@@ -50,7 +51,7 @@ def simple_header(chunks: Iterator[bytes]) -> str | None:
     header, last = b"", b"\n"
     for chunk in chunks:
         text = last + chunk
-        if _NOT_SIMPLE.search(text):
+        if any(part in text for part in _NOT_SIMPLE) or (b"\r" in text and _RETURN_IN_LINE.search(text)):
             return None
         if not header.endswith(b"\n"):
             header += chunk[: chunk.find(b"\n") + 1 or None]
