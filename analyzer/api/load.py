@@ -14,7 +14,6 @@ from analyzer.archive.selection import View
 from analyzer.archive.staging import MAPPED_NAMES, ReadOptions
 from analyzer.questions.load import load_notes, require_logs
 from analyzer.readers.formats import FORMATS
-from analyzer.readers.source import is_archive
 from analyzer.validation import require_choice
 
 
@@ -27,7 +26,8 @@ def load(
     """Open logs, or one archive, for questions. With `into`, load the logs into that archive first.
 
     Args:
-        sources: files, directories (searched recursively) and globs, plain, gzip or zstd; or one archive (`*.duckdb`).
+        sources: files, directories (searched recursively), globs and URLs (`s3://…`, `https://…`), plain, gzip or
+            zstd. Or one archive (`*.duckdb`).
         into: an archive, created if it does not exist. A file that it already has is not added again.
         format: read every file as this format (`--from`), instead of detecting it from the content.
         columns: the names that the files have for columns of events (`--map`), such as `{"timestamp": "created_at"}`;
@@ -66,7 +66,7 @@ def _open(names: Sequence[str], reading: ReadOptions, view: View, notes: Sequenc
     """Open sources; `notes` replaces the notes on reading them."""
     with ExitStack() as stack:
         log = stack.enter_context(open_log(names, reading, LoadObserver(), view))
-        if not is_archive(Path(names[0])):
+        if log.was_loaded:
             _require_complete(log, names)
         handle = LogHandle(stack.pop_all(), log)
     sources = repr(names[0]) + (f" and {len(names) - 1:,} more" if len(names) > 1 else "")

@@ -6,10 +6,10 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -74,20 +74,37 @@ def _watch_signals(watched: socket.socket, connection: DuckDBPyConnection, exit_
             connection.interrupt()
 
 
-def write_result(connection: DuckDBPyConnection, sql: str, options: str) -> Path:
-    """Write the rows of a query to a file while it runs, and return the file; `options` are those of DuckDB's COPY.
+def forbid_file_access(connection: DuckDBPyConnection, directories: Sequence[str] = ()) -> None:
+    """From here on, SQL reaches no network, and only files in `directories` and in DuckDB's temporary directory."""
+    if directories:
+        allowed = ", ".join(_sql_text(f"{directory}/") for directory in directories)
+        connection.execute(f"SET allowed_directories = [{allowed}]")
+    connection.execute("SET enable_external_access = false")
 
-    It is in DuckDB's directory for temporary files, to which a connection has access that has none to other files.
-    """
-    ((directory,),) = connection.execute("SELECT current_setting('temp_directory')").fetchall()
-    Path(directory).mkdir(exist_ok=True)
-    with NamedTemporaryFile(dir=directory, delete=False) as file:
+
+def write_result(connection: DuckDBPyConnection, sql: str, options: str) -> Path:
+    """Write the rows of a query to a file while it runs, and return the file; `options` are those of DuckDB's COPY."""
+    with NamedTemporaryFile(dir=_duckdb_directory(connection), delete=False) as file:
         path = Path(file.name)
     connection.execute(f"COPY ({sql}) TO {_sql_text(path)} ({options})")
     return path
 
 
-def _sql_text(path: Path) -> str:
+@contextmanager
+def temporary_directory(connection: DuckDBPyConnection) -> Iterator[Path]:
+    """Create a directory to which a connection has access that has none to other files; it is deleted on exit."""
+    with TemporaryDirectory(dir=_duckdb_directory(connection)) as directory:
+        yield Path(directory)
+
+
+def _duckdb_directory(connection: DuckDBPyConnection) -> str:
+    """Return DuckDB's directory for temporary files."""
+    directory: str = connection.execute("SELECT current_setting('temp_directory')").fetchall()[0][0]
+    Path(directory).mkdir(exist_ok=True)
+    return directory
+
+
+def _sql_text(path: Path | str) -> str:
     quoted = str(path).replace("'", "''")
     return f"'{quoted}'"
 

@@ -17,7 +17,7 @@ from analyzer.errors import InputError, Message, NotALogError, Option, Unreadabl
 from analyzer.readers.documents import DocumentReader, parse_documents
 from analyzer.readers.formats import FORMATS, HEAD_BYTES, detect_format, find_wrapped, logged_keys
 from analyzer.readers.item import CUT_OFF
-from analyzer.readers.source import LogFile
+from analyzer.readers.source import LogFile, local_files
 from analyzer.readers.stream import Stream
 from analyzer.readers.wrapped import Unwrapper, has_prefixes
 
@@ -85,7 +85,7 @@ class Loader:
         Raises:
             RejectedError: an event was rejected and the options are strict; the batch is not merged.
         """
-        for file in files:
+        for file in self._local_files(files):
             try:
                 report = self._load_file(file)
             except InputError as error:
@@ -102,6 +102,13 @@ class Loader:
                 self._merge_batch()
                 self._start_batch()
         self._merge_batch()
+
+    def _local_files(self, files: Sequence[LogFile]) -> Iterator[LogFile]:
+        for file in files:
+            try:
+                yield from local_files(file, self._workspace)
+            except UnreadableError as error:
+                self.load_result.errors.append(error)
 
     def _start_batch(self) -> None:
         self._batch_events, self._new_files, self._reloaded = 0, list[dict[str, Any]](), list[str]()

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Literal
 
 from analyzer.archive.accounting import Accounting, FileReport, LoadResult
 from analyzer.archive.counts import LOOKUP_COUNTS
-from analyzer.archive.database import checkpoint, open_archive
+from analyzer.archive.database import checkpoint, forbid_file_access, open_archive
+from analyzer.archive.lake import OpenLake, open_lake, read_manifest
 from analyzer.archive.leftovers import temp_directory
 from analyzer.archive.load import Loader
 from analyzer.archive.lookups_only import LookupsLoader
 from analyzer.archive.merge import HASH_DURATIONS, LOOKUPS, SUMMARIES
 from analyzer.archive.schema import EVENT_VIEWS
-from analyzer.archive.selection import SELECTION_PREFIX, LookupsQuery, View, new_table_number
+from analyzer.archive.selection import SELECTION_PREFIX, LookupsQuery, Selection, View, new_table_number
 from analyzer.archive.staging import ReadOptions
 from analyzer.errors import Option, UsageError
 from analyzer.readers.formats import DERIVED_FORMATS, DOCUMENT_FORMATS, HEAD_BYTES, detect_format
@@ -119,6 +120,22 @@ SELECTION_TABLES = "SELECT table_name FROM duckdb_tables() WHERE temporary AND s
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What a question reads of a log, if that is less than all of it.
+
+    `lookups_only`: lookups and their times alone. Of log files, no names, teams and single events are loaded then,
+    which is twice as fast, unless run summaries are among them. `selection`: no lookups but those of a selection, so
+    that fewer files of a lake are read.
+    """
+
+    lookups_only: bool = False
+    selection: Selection | None = None
+
+
+ALL = Needs()
+
+
+@dataclass(frozen=True, slots=True)
 class OpenLog:
     """A connection with the archive's relations, and the result of loading where log files were read to open it."""
 
@@ -126,6 +143,8 @@ class OpenLog:
     load_result: LoadResult
     first_file_id: int = 0  # of the first file that this load added; files below it were in the archive before
     view: Literal["events", "runs"] = "events"  # answers questions: events, or turbo's run summaries
+    was_loaded: bool = False  # from log files, to open it
+    lake: OpenLake | None = None  # whose ids of sessions, hashes and contexts are their names
     _derived: dict[tuple[Hashable, LookupsQuery | None], str] = field(default_factory=dict, init=False, repr=False)
 
     def derived_table(self, key: Hashable, build: Callable[[str], object], selected: LookupsQuery | None = None) -> str:
@@ -178,12 +197,11 @@ class LoadObserver:
 @contextmanager
 def open_log(
     sources: Sequence[str], reading: ReadOptions, observer: LoadObserver, view: View = "auto", *,
-    lookups_only: bool = False,
+    needs: Needs = ALL, directories: Sequence[str] = (),
 ) -> Iterator[OpenLog]:  # fmt: skip
     """Open SOURCE for questions, answered by `view`.
 
-    `lookups_only` is for questions about lookups and their times alone: names, teams and single events are not loaded,
-    which is twice as fast. It has no effect on archives, and where run summaries are among the files.
+    `needs` is what the question reads. SQL has access to `directories`, and to no other files.
 
     Raises:
         AnalyzerError: see `analyzer.errors`. Files that cannot be read are in `load_result.errors` instead.
@@ -191,14 +209,18 @@ def open_log(
     with temp_directory() as scratch:
         expanded = _expand(sources, scratch)
         with open_archive(expanded.archive, scratch, read_only=True, memory_mb=reading.memory_mb) as connection:
-            load_result = LoadResult()
-            if not expanded.archive:
-                is_fast = lookups_only and not any(map(_needs_names, expanded.files))
+            load_result, lake = LoadResult(), None
+            if expanded.lake:
+                lake = open_lake(connection, expanded.lake, read_manifest(expanded.lake), needs.selection, scratch)
+                directories = (*directories, expanded.lake.root, f"{scratch}/lake")
+            elif not expanded.archive:
+                is_fast = needs.lookups_only and not any(map(_needs_names, expanded.files))
                 loader = (LookupsLoader if is_fast else Loader)(connection, scratch, reading)
                 load_result = _load_files(loader, expanded, observer)
-            # All files are read: from here on, SQL of users (`sql`, `where`) reaches neither files nor the network.
-            connection.execute("SET enable_external_access = false")
-            yield OpenLog(connection, load_result, view=_choose_view(connection, view))
+            # All logs are read: from here on, SQL of users (`sql`, `where`) reaches no other files, and no network.
+            forbid_file_access(connection, directories)
+            chosen, was_loaded = _choose_view(connection, view), not (expanded.archive or lake)
+            yield OpenLog(connection, load_result, view=chosen, was_loaded=was_loaded, lake=lake)
 
 
 @contextmanager
@@ -216,11 +238,8 @@ def load_into(sources: Sequence[str], into: Path, reading: ReadOptions, observer
         raise UsageError(Option("into", str(into)), f": there is no directory {into.parent}; create it first")
     with temp_directory() as scratch:
         expanded = _expand(sources, scratch)
-        if expanded.archive:
-            raise UsageError(
-                f"{expanded.archive}: an archive cannot be loaded into another one; load the logs that it was loaded"
-                " from"
-            )
+        if expanded.archive or expanded.lake:
+            raise UsageError(f"{sources[0]}: only logs can be loaded; load those that it was made from")
         if not expanded.files and expanded.errors:
             raise expanded.errors[-1]
         with open_archive(into, scratch, read_only=False, memory_mb=reading.memory_mb) as connection:
@@ -237,7 +256,12 @@ def _expand(sources: Sequence[str], scratch: Path) -> Sources:
 
 
 def _needs_names(file: LogFile) -> bool:
-    """Return whether a file holds no reported events, but what is related to them by names of hashes and sessions."""
+    """Return whether a file holds no reported events, but what is related to them by names of hashes and sessions.
+
+    It may, if it is not here yet.
+    """
+    if file.remote:
+        return True
     try:
         return detect_format(Stream(file.path).head(HEAD_BYTES), {}) in (*DOCUMENT_FORMATS, *DERIVED_FORMATS)
     except OSError:

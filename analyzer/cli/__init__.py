@@ -31,6 +31,7 @@ COMMANDS = {
     "check": "Fail where a threshold is missed, for use in CI.",
     "report": "Put every answer on one page, as HTML or Markdown.",
     "load": "Load logs into an archive that answers at once.",
+    "export": "Export logs to a lake: Parquet files by day and team.",
     "forget": "Remove what is older than a date from an archive.",
     "sql": "Run a DuckDB SQL query on logs or an archive.",
     "replay": "Upload events to the API, none of them twice.",

@@ -48,12 +48,14 @@ def command(
       analyzer check sample_data --max-drop 0.05 --team platform
       analyzer check sample_data/runs --min-hit-rate 0.6 --min-lookups 30
     """
+    from analyzer.archive.open_log import Needs  # noqa: PLC0415
     from analyzer.questions.check import check  # noqa: PLC0415
 
     min_time_saved_ms = None if min_time_saved is None else min_time_saved * 1000
     options = CheckOptions(min_hit_rate, min_remote_hit_rate, max_drop, min_time_saved_ms, max_local_only, min_lookups)
     target = arguments.output.target(arguments.inputs)
-    with open_source(arguments.inputs, arguments.selection.view) as log:
+    needs = Needs(selection=arguments.selection if max_drop is None else None)  # a drop is one from the time before
+    with open_source(arguments.inputs, arguments.selection.view, needs=needs) as log:
         report = check(log, arguments.selection, options)
         write(report, target)
         missed = _report_verdicts(report)

@@ -13,7 +13,11 @@ from analyzer.errors import UsageError
 
 
 @click.command("load", cls=Command, epilog=exit_help())
-@source_options("LOG...", "Files, directories, globs, or - for stdin. File types are detected from content.")
+@source_options(
+    "LOG...",
+    "Files, directories, globs, URLs (s3://, gs://, az://, https://), or - for stdin. File types are detected from"
+    " content.",
+)
 @click.option(
     "--into", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE.duckdb",
     help="The archive; created if it does not exist.",

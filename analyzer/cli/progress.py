@@ -36,7 +36,7 @@ class ProgressBar(LoadObserver):
         """Draw the bar, and follow the connection's queries in a thread."""
         connection.execute("SET enable_progress_bar = true")
         connection.execute("SET enable_progress_bar_print = false")
-        self._pending = deque((file.name, file.path.stat().st_size) for file in sources.files if file.path.exists())
+        self._pending = deque((file.name, file.size_bytes) for file in sources.files)
         self._task = self._bar.add_task("", total=sum(size for _, size in self._pending), rate="")
         self._started = time.monotonic()
         self._bar.start()
@@ -45,7 +45,7 @@ class ProgressBar(LoadObserver):
 
     def file(self, report: FileReport) -> None:
         """Move past a file, and past the files before it that were skipped."""
-        name = ""
+        name = "" if any(report.name == name for name, _ in self._pending) else report.name  # inside of a remote zip
         while self._pending and name != report.name:
             name, size_bytes = self._pending.popleft()
             self._done_bytes += size_bytes

@@ -13,7 +13,7 @@ from analyzer.cli.output import OutputOptions, output_options_with, write
 from analyzer.cli.source import SourceOptions, exit_code, open_source, source_options
 
 if TYPE_CHECKING:
-    from analyzer.archive.open_log import OpenLog
+    from analyzer.archive.open_log import Needs, OpenLog
     from analyzer.archive.selection import Selection
     from analyzer.questions.report import Report
 
@@ -27,12 +27,12 @@ class QuestionArguments:
     output: OutputOptions
     cost_per_minute: float | None = None
 
-    def answer(self, question: Callable[["OpenLog"], "Report"], *, lookups_only: bool = False) -> Exit:
+    def answer(self, question: Callable[["OpenLog"], "Report"], needs: "Needs | None" = None) -> Exit:
         """Open SOURCE, write the report that `question` returns, and return the exit code."""
         from analyzer.questions.report import with_costs  # noqa: PLC0415
 
         target = self.output.target(self.inputs)
-        with open_source(self.inputs, self.selection.view, lookups_only=lookups_only) as log:
+        with open_source(self.inputs, self.selection.view, needs=needs) as log:
             write(with_costs(question(log), self.cost_per_minute), target)
             return exit_code(log.load_result)
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from glob import has_magic
@@ -19,16 +19,18 @@ from analyzer.cli.options import Decorator, Megabytes, Seconds, option_group, ti
 from analyzer.errors import UsageError
 from analyzer.event import FIELD_NAMES
 from analyzer.readers.formats import FORMAT_NAMES
-from analyzer.readers.source import expand_sources, is_archive
+from analyzer.readers.objects import is_url
+from analyzer.readers.source import expand_sources
 
 if TYPE_CHECKING:
     from analyzer.archive.accounting import LoadResult
-    from analyzer.archive.open_log import LoadObserver, OpenLog
+    from analyzer.archive.open_log import LoadObserver, Needs, OpenLog
     from analyzer.archive.selection import View
     from analyzer.archive.staging import ReadOptions
 
 SOURCE_HELP = (
-    "SOURCE: logs, directories, globs, one archive (*.duckdb), or - for stdin. File types are detected from content."
+    "SOURCE: logs, directories, globs, URLs (s3://, gs://, az://, https://), one archive (*.duckdb), or - for stdin."
+    " File types are detected from content."
 )
 
 _option = titled_option("Input")
@@ -76,7 +78,7 @@ class SourceOptions:
 
     def includes(self, path: Path) -> bool:
         """Return whether `path` is one of the sources, or a log in a directory or pattern among them."""
-        named = [Path(source) for source in self.sources if source != "-"]
+        named = [Path(source) for source in self.sources if source != "-" and not is_url(source)]
         if any(source.is_file() and source.samefile(path) for source in named):
             return True
         searched = [str(one) for one in named if one.is_dir() or (has_magic(str(one)) and not one.exists())]
@@ -109,17 +111,26 @@ def _column_pair(text: str) -> tuple[str, str]:
 
 
 @contextmanager
-def open_source(inputs: SourceOptions, view: "View" = "auto", *, lookups_only: bool = False) -> Iterator["OpenLog"]:
-    """Open SOURCE, report on stderr what was read, and write the rejects to their file."""
-    from analyzer.archive.open_log import open_log  # noqa: PLC0415
+def open_source(
+    inputs: SourceOptions, view: "View" = "auto", *, needs: "Needs | None" = None, directories: Sequence[str] = ()
+) -> Iterator["OpenLog"]:
+    """Open SOURCE, report on stderr what was read, and write the rejects to their file; see `open_log`."""
+    from analyzer.archive.open_log import ALL, open_log  # noqa: PLC0415
+    from analyzer.render.values import format_value  # noqa: PLC0415
+    from analyzer.table import BYTES  # noqa: PLC0415
 
     if not inputs.sources:
         raise UsageError("no SOURCE: name a log, a directory, a glob, an archive (*.duckdb), or - for stdin")
-    with open_log(inputs.sources, inputs.read_options(), load_progress(), view, lookups_only=lookups_only) as log:
+    with open_log(
+        inputs.sources, inputs.read_options(), load_progress(), view, needs=needs or ALL, directories=directories
+    ) as log:
         report_input(log, inputs.rejects)
-        if not is_archive(Path(inputs.sources[0])):
+        if log.was_loaded:
             require_logs(log.load_result, inputs)
         yield log
+        if log.lake and log.lake.storage.read_bytes:
+            read, size = (format_value(n, BYTES) for n in (log.lake.storage.read_bytes, log.lake.size_bytes))
+            console.note(f"downloaded from the lake: {read} of {size}")
 
 
 def report_input(log: "OpenLog", rejects: Path | None) -> None:

@@ -47,6 +47,7 @@ def command(
       analyzer stats sample_data --by day,team -o days.csv
       analyzer stats --explain
     """
+    from analyzer.archive.open_log import Needs  # noqa: PLC0415
     from analyzer.questions.stats import explain_measures, needs_lookups_only, stats  # noqa: PLC0415
 
     selection, has_costs = arguments.selection, arguments.cost_per_minute is not None
@@ -55,5 +56,5 @@ def command(
     if explain and not arguments.inputs.sources:
         write(explain_measures(options), arguments.output.target(arguments.inputs))
         return Exit.OK
-    lookups_only = needs_lookups_only(selection, options)
-    return arguments.answer(lambda log: stats(log, selection, options), lookups_only=lookups_only)
+    needs = Needs(needs_lookups_only(selection, options), selection)
+    return arguments.answer(lambda log: stats(log, selection, options), needs)

@@ -23,10 +23,11 @@ keeps the artifact uploaded at code 0 up to code 5. The next code, 10, has the s
 upload. That artifact is kept up to code 15, and the next code, 18, has another key: artifact 0 has no more uploads.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analyzer.archive.open_log import OpenLog
 from analyzer.questions.miss_classes import DAY_US, imputed_durations
 from analyzer.questions.report import Scope
 
@@ -44,18 +45,21 @@ FROM {{selected}} l LEFT JOIN {{durations}} d USING (hash_id) WHERE {IS_REPLAYED
 
 TEAM_NUMBERS = "SELECT id AS context_id, dense_rank() OVER (ORDER BY team) - 1 AS team_number FROM store.context"
 
-KEY_COUNTS = f"SELECT (SELECT max(team_number) + 1 FROM ({TEAM_NUMBERS})), (SELECT max(id) + 1 FROM store.hash)"
+KEY_COUNTS = f"SELECT (SELECT max(team_number) + 1 FROM ({TEAM_NUMBERS})), (SELECT max({{number}}) + 1 FROM {{hashes}})"
+HASH_NUMBERS = "CREATE TEMP TABLE {table} AS SELECT id AS hash_id, row_number() OVER () - 1 AS number FROM store.hash"
 
+# `{number}` is the number of a hash: its id in an archive. A lake has names only, to which `{numbers}` joins numbers.
 USES = f"""
-SELECT hash_id * $teams + team_number AS key, (epoch_us(first_at) - $start_us) // $tick_us AS tick,
+SELECT {{number}} * $teams + team_number AS key, (epoch_us(first_at) - $start_us) // $tick_us AS tick,
        had_remote_hit(kinds)::INTEGER AS hit
-FROM {{selected}} JOIN ({TEAM_NUMBERS}) USING (context_id) WHERE {IS_REPLAYED}
+FROM {{selected}} JOIN ({TEAM_NUMBERS}) USING (context_id) {{numbers}} WHERE {IS_REPLAYED}
 """
 
 HASH_RANGE = "$first_key // $teams AND ($first_key + $keys) // $teams"
 
 HASH_SAVED = """
-SELECT coalesce(duration_ms, 0) AS saved_ms FROM range($hashes) r(id) LEFT JOIN {durations} ON hash_id = id ORDER BY id
+SELECT coalesce(duration_ms, 0) AS saved_ms
+FROM range($hashes) r(n) LEFT JOIN (SELECT {number} AS n, duration_ms FROM {durations} {numbers}) USING (n) ORDER BY n
 """
 
 # For codes that would be too long, the keys that occur are numbered without gaps, and periods without any lookup are
@@ -69,13 +73,14 @@ packed_window AS (
     SELECT old_number, sum(least(step, 2)) OVER (ORDER BY old_number)::BIGINT AS number
     FROM (SELECT old_number, coalesce(old_number - lag(old_number) OVER (ORDER BY old_number), 0) AS step
           FROM (SELECT DISTINCT tick // $window AS old_number FROM use)))
-SELECT k.number AS key, key // $teams AS hash_id, w.number * $window + tick % $window AS tick, hit
+SELECT k.number AS key, key // $teams AS n, w.number * $window + tick % $window AS tick, hit
 FROM use JOIN packed_key k USING (key) JOIN packed_window w ON old_number = tick // $window ORDER BY 1
 """
 
 PACKED_SAVED = """
 SELECT coalesce(duration_ms, 0) AS saved_ms
-FROM (SELECT DISTINCT key, hash_id FROM packed_use) LEFT JOIN {durations} USING (hash_id) ORDER BY key
+FROM (SELECT DISTINCT key, n FROM packed_use)
+LEFT JOIN (SELECT {number} AS n, duration_ms FROM {durations} {numbers}) USING (n) ORDER BY key
 """
 
 # Uses of one moment are sorted by the last bit: a miss comes before a hit.
@@ -151,30 +156,46 @@ def encode_uses(scope: Scope, observed: Observed, max_limit: int) -> Iterator[Us
 
     `max_limit` is the longest retention.
     """
-    selected = scope.selected
-    ((teams, hashes),) = selected.rows(KEY_COUNTS)
+    selected, fill = scope.selected, _fill(scope.log)
+    ((teams, hashes),) = selected.rows(fill(KEY_COUNTS))
     values = {"start_us": observed.start_us, "tick_us": observed.tick_us, "hashes": hashes, "teams": teams}
     # The range of hashes spares DuckDB most of a large archive: hashes are numbered in the order of loading.
     uses, saved, keys, last_tick = (
-        f"({USES} AND hash_id BETWEEN {HASH_RANGE})",
+        f"({USES} AND {{number}} BETWEEN {HASH_RANGE})",
         HASH_SAVED,
         teams * hashes,
         observed.span_us // observed.tick_us,
     )
     if keys > _keys_per_batch(last_tick + max_limit + 1):
-        selected.execute(PACKED_USES, window=max_limit + 1, **values)
+        selected.execute(fill(PACKED_USES), window=max_limit + 1, **values)
         uses, saved, teams = "packed_use", PACKED_SAVED, 1  # a packed key has a duration of its own
         ((keys, last_tick),) = selected.rows("SELECT max(key) + 1, max(tick) FROM packed_use")
-    saved_ms = selected.frame(saved.replace("{durations}", imputed_durations(scope.log)), **values)["saved_ms"]
+    saved_ms = selected.frame(fill(saved), **values)["saved_ms"]
     width = last_tick + max_limit + 1
     batches = -(-observed.lookups // USES_PER_BATCH)
     step = min(_keys_per_batch(width), -(-keys // batches))
     for first_key in range(0, keys, step):
-        sql = CODES.replace("{uses}", uses)
+        sql = CODES.replace("{uses}", fill(uses))
         codes = selected.frame(sql, first_key=first_key, keys=step, width=width, **values)["code"].sort()
         key = (codes // (2 * width) + first_key) // teams
         yield _measure_gaps(codes, saved_ms.gather(key), width, last_tick)
     selected.execute("DROP TABLE IF EXISTS packed_use")
+
+
+def _fill(log: OpenLog) -> Callable[[str], str]:
+    """Return a function that fills the placeholders of SQL for the numbers and durations of hashes."""
+    values = {"{durations}": imputed_durations(log), "{number}": "hash_id", "{numbers}": ""}
+    values["{hashes}"] = "(SELECT id AS hash_id FROM store.hash)"
+    if log.lake:
+        table = log.derived_table("hash_numbers", lambda name: log.connection.execute(HASH_NUMBERS.format(table=name)))
+        values |= {"{number}": "number", "{numbers}": f"JOIN {table} USING (hash_id)", "{hashes}": table}
+
+    def fill(sql: str) -> str:
+        for placeholder, value in values.items():
+            sql = sql.replace(placeholder, value)
+        return sql
+
+    return fill
 
 
 def _keys_per_batch(width: int) -> int:

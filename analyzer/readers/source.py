@@ -1,16 +1,19 @@
-"""Expands SOURCE (files, directories, globs, `-`, or one archive) into the list of files to read."""
+"""Expands SOURCE (files, directories, globs, URLs, `-`, or one archive or lake) into the list of files to read."""
 
 import glob
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from analyzer.errors import UnreadableError, UsageError, unreadable_error
 from analyzer.readers.containers import is_container, unpack
+from analyzer.readers.objects import RemoteObject, find_objects, is_url
+from analyzer.readers.storage import MANIFESTS, Storage, open_storage
 from analyzer.text import replace_surrogates
 
 ARCHIVE_MAGIC, ARCHIVE_MAGIC_OFFSET = b"DUCK", 8
@@ -18,20 +21,29 @@ ARCHIVE_MAGIC, ARCHIVE_MAGIC_OFFSET = b"DUCK", 8
 
 @dataclass(frozen=True, slots=True)
 class LogFile:
-    """A file to read."""
+    """A file to read; with `remote`, there is nothing at `path` yet (see `local_files`)."""
 
     path: Path
     name: str  # in reports and messages
     named: bool  # by the user, not found by a directory or glob: it must then be readable as a log
+    remote: RemoteObject | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the file; 0 if it is not known."""
+        if self.remote:
+            return self.remote.size_bytes
+        return self.path.stat().st_size if self.path.exists() else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Result of expanding SOURCE: either an archive, or files, and an error for each source that has none."""
+    """Result of expanding SOURCE: an archive, a lake, or files, and an error for each source that has none."""
 
-    archive: Path | None
-    files: tuple[LogFile, ...]
-    errors: tuple[UnreadableError, ...]
+    archive: Path | None = None
+    files: tuple[LogFile, ...] = ()
+    errors: tuple[UnreadableError, ...] = ()
+    lake: Storage | None = None
 
 
 def is_archive(path: Path) -> bool:
@@ -43,27 +55,71 @@ def is_archive(path: Path) -> bool:
     return False
 
 
+def is_lake(source: str) -> bool:
+    """Return whether a source is a lake that `export` wrote, in a directory or a bucket."""
+    if not is_url(source):
+        return (Path(source) / MANIFESTS).is_dir()
+    with suppress(UnreadableError):  # the objects themselves may be readable
+        return not glob.has_magic(source) and bool(open_storage(source).names(f"{MANIFESTS}/"))
+    return False
+
+
+def _kind_of_whole(source: str) -> str | None:
+    """Return what a source is if it is a whole log by itself."""
+    if source == "-":
+        return None
+    if not is_url(source) and is_archive(Path(source)):
+        return "an archive"
+    return "a lake" if is_lake(source) else None
+
+
 def expand_sources(sources: Sequence[str], stdin: BinaryIO | None, workspace: Path) -> Sources:
     """Return the files that `sources` stand for; pipes and standard input are copied into `workspace`."""
     if "" in sources:
         raise UsageError("SOURCE is empty; check for an unset variable, or name a log, a directory, or - for stdin")
-    archives = [Path(source) for source in sources if source != "-" and is_archive(Path(source))]
-    if archives and len(sources) > 1:
-        raise UsageError(f"{archives[0]}: an archive cannot be combined with other sources; load the logs into it")
-    if archives:
-        return Sources(archives[0], (), ())
+    for source in sources:
+        kind = _kind_of_whole(source)
+        if kind and len(sources) > 1:
+            raise UsageError(f"{source}: {kind} cannot be combined with other sources; load the logs into it")
+        if kind == "an archive":
+            return Sources(archive=Path(source))
+        if kind:
+            return Sources(lake=open_storage(source))
     files: list[LogFile] = []
     errors: list[UnreadableError] = []
     for source in sources:
         try:
+            found = _remote(source) if is_url(source) else _expand(source, stdin, workspace)
             # One by one: files found before an error count.
-            for file in _expand(source, stdin, workspace):
+            for file in found:
                 files.append(file)  # noqa: PERF402
         except UnreadableError as error:
             errors.append(error)
         except OSError as error:
             errors.append(unreadable_error(source, error))
-    return Sources(None, tuple(files), tuple(errors))
+    return Sources(files=tuple(files), errors=tuple(errors))
+
+
+def local_files(file: LogFile, workspace: Path) -> Iterator[LogFile]:
+    """Yield the file. Of a remote one, yield its copy, or those of the files in it; they exist until the next is taken.
+
+    Raises:
+        UnreadableError: it cannot be downloaded or unpacked; the files before were yielded.
+    """
+    if not file.remote:
+        yield file
+        return
+    with TemporaryDirectory(dir=workspace) as directory:
+        copy = replace(file, path=Path(directory, "object"), remote=None)
+        file.remote.download(copy.path)
+        if is_archive(copy.path):
+            raise UnreadableError(f"{file.name}: an archive is read from a local disk; download it first")
+        yield from _unpacked(copy, Path(directory))
+
+
+def _remote(url: str) -> Iterator[LogFile]:
+    for found, named in find_objects(url):
+        yield LogFile(Path(found.url), found.url, named, found)
 
 
 def _expand(source: str, stdin: BinaryIO | None, workspace: Path) -> Iterator[LogFile]:

@@ -3,66 +3,22 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import Cli, event, ndjson
+from conftest import Cli, ndjson
+from random_logs import answers, random_events, same_report
 
 from analyzer.archive.counts import LOOKUP_COUNTS
 from analyzer.archive.merge import HASH_DURATIONS
 from analyzer.archive.open_log import LoadObserver, OpenLog, open_log
-from analyzer.archive.selection import Selection
 from analyzer.archive.staging import ReadOptions
-from analyzer.questions.check import check
-from analyzer.questions.compare import compare
-from analyzer.questions.comparison_sides import ComparisonSide
-from analyzer.questions.dimensions import DIMENSIONS
-from analyzer.questions.doctor.report import doctor
-from analyzer.questions.misses import misses
-from analyzer.questions.options import (
-    CheckOptions,
-    CompareOptions,
-    MissesOptions,
-    PageOptions,
-    RetentionOptions,
-    SessionsOptions,
-    StatsOptions,
-)
-from analyzer.questions.page import build_page
-from analyzer.questions.report import Report
-from analyzer.questions.retention import retention
-from analyzer.questions.sessions import sessions
-from analyzer.questions.stats import stats
-from analyzer.times import parse_age, parse_time
 
-START = 1_790_000_000_000
-ZONES = ("UTC", "Asia/Kolkata", "America/St_Johns", "Europe/Berlin", "Pacific/Chatham")
 # Temporary views of these names hide the tables of the archive.
 WITHOUT_READY = f"""
 CREATE TEMP VIEW session_quarter AS SELECT {LOOKUP_COUNTS} FROM store.lookup;
 CREATE TEMP VIEW hash_duration AS {HASH_DURATIONS.format(lookups="store.lookup")};
 """
-
-
-def random_events(rng: random.Random) -> list[dict[str, Any]]:
-    """Sessions of some minutes to days, with mixed contexts, times missing, and durations of any size."""
-    events = []
-    for number in range(rng.randint(1, 60)):
-        start = START + rng.randint(0, 40 * 86_400_000) // rng.choice([1, 900_000]) * rng.choice([1, 900_000])
-        team, ci = rng.choice(["web", "data", None]), rng.choice(["GITHUB_ACTIONS", None])
-        for _ in range(rng.randint(1, 12)):
-            at = start + rng.randint(0, rng.choice([1000, 3_000_000, 90_000_000]))
-            one = event(
-                sessionId=f"s{number}", hash=f"h{rng.randint(0, 40)}", source=rng.choice(["LOCAL", "REMOTE"]),
-                event=rng.choice(["HIT", "MISS"]), duration=rng.choice([0, 0.1, 1 / 3, 250, 1e-9, 123456.789, 2**53]),
-                timestamp=at if rng.random() < 0.95 else ..., slug=team or ..., ci=ci or ...,
-            )  # fmt: skip
-            if rng.random() < 0.03:
-                one["slug"] = "mobile"
-            events.append(one)
-    return events
 
 
 @contextmanager
@@ -71,42 +27,6 @@ def opened(archive: Path, *, ready: bool) -> Iterator[OpenLog]:
         if not ready:
             log.connection.execute(WITHOUT_READY)
         yield log
-
-
-def random_selection(rng: random.Random) -> Selection:
-    times = [parse_time(f"2026-{month:02}-{rng.randint(1, 28):02}T{rng.randint(0, 23):02}:{minute:02}", NOW)
-             for month, minute in ((9, rng.choice([0, 7, 15, 44])), (10, rng.choice([0, 15, 31, 59])))]  # fmt: skip
-    return Selection(
-        since=rng.choice([None, times[0]]), until=rng.choice([None, times[1]]),
-        last=rng.choice([None, None, parse_age("9d")]), team=rng.choice([(), (), ("web",), ("web", "data")]),
-        ci=rng.choice([(), (), ("GITHUB_ACTIONS",)]), session=rng.choice([(), (), (), ("s1", "s2", "s3")]),
-        hash=rng.choice([(), (), (), ("h1", "h2")]),
-    )  # fmt: skip
-
-
-NOW = datetime(2026, 11, 1)  # noqa: DTZ001  (naive UTC)
-
-
-def answers(log: OpenLog, rng: random.Random) -> Iterator[Report]:
-    selection = random_selection(rng)
-    by = tuple(rng.sample([name for name in DIMENSIONS if name != "source"], rng.randint(1, 2)))
-    yield stats(log, selection, StatsOptions(by, rng.choice(ZONES), restore_ms=rng.choice([None, (3, 70.5)])))
-    yield check(log, selection, CheckOptions(0.5, 0.5, 0.1, 1000, None, 1))
-    yield doctor(log, selection)
-    yield misses(log, selection, MissesOptions())
-    yield retention(log, selection, RetentionOptions())
-    yield sessions(log, selection, SessionsOptions())
-    middle = parse_time(f"2026-10-{rng.randint(1, 28):02}T10:{rng.choice([10, 15, 22])}", NOW)
-    sides = rng.choice(
-        [
-            None,
-            (ComparisonSide("a", {"until": middle}), ComparisonSide("b", {"since": middle})),
-            (ComparisonSide("a", {"team": ("web",)}), ComparisonSide("b", {"team": ("web", "data"), "since": middle})),
-            (ComparisonSide("a", {"hash": ("h1", "h3")}), ComparisonSide("b", {"ci": ("GITHUB_ACTIONS",)})),
-        ]
-    )
-    yield compare([log], Selection(), sides, CompareOptions())
-    yield build_page(log, selection, PageOptions())
 
 
 def check_seed(seed: int, cli: Cli, tmp_path: Path) -> None:
@@ -119,10 +39,7 @@ def check_seed(seed: int, cli: Cli, tmp_path: Path) -> None:
     draws = [random.Random(seed), random.Random(seed)]  # noqa: S311  (no secret)
     with opened(archive, ready=True) as first, opened(archive, ready=False) as second:
         for with_ready, without in zip(answers(first, draws[0]), answers(second, draws[1]), strict=True):
-            for table, other in zip(with_ready.tables, without.tables, strict=True):
-                assert list(table.rows) == list(other.rows), (seed, with_ready.command, table.name)
-            assert (with_ready.notes, with_ready.accounting) == (without.notes, without.accounting), seed
-            assert (with_ready.facts, with_ready.headlines) == (without.facts, without.headlines), seed
+            assert same_report(with_ready, without), (seed, with_ready.command)
 
 
 def test_every_answer_is_the_same_without_what_is_ready(cli: Cli, tmp_path: Path) -> None:
