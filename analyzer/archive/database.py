@@ -1,7 +1,7 @@
 """Opens DuckDB connections to archives: the only module that does, so all share one configuration."""
 
-import errno
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,10 +18,10 @@ from analyzer.archive import schema
 from analyzer.archive.leftovers import temp_directory, unfinished_path
 from analyzer.errors import ArchiveError
 from analyzer.readers.source import is_archive
+from analyzer.readers.storage import NO_HARD_LINKS
 from analyzer.text import is_utf8
 
-# Errors of file systems without hard links.
-NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+PARQUET_NAME = re.compile(r"""["']([^"']+\.parquet)["']""")  # in an error
 BASE_MEMORY_MB = 100
 MEMORY_MB_PER_THREAD = 250
 
@@ -34,10 +34,19 @@ def database_errors() -> Iterator[None]:
     except duckdb.InterruptException:
         raise KeyboardInterrupt from None
     except duckdb.Error as error:
-        reason = str(error).splitlines()[0]
-        raise ArchiveError(
-            f"the database failed: {reason}; free memory or disk space, or load the logs again"
-        ) from None
+        raise ArchiveError(explain_error(error)) from None
+
+
+def explain_error(error: Exception) -> str:
+    """Return what an error of the database that nothing else handles means, and what to do."""
+    name = PARQUET_NAME.search(str(error))
+    if name and isinstance(error, duckdb.IOException | duckdb.InvalidInputException):
+        return (
+            f"{name[1]}: this file is missing or damaged; of a lake, an export may have replaced it: run this again, or"
+            " export the logs to another place"
+        )
+    reason = str(error).splitlines()[0]
+    return f"the database failed: {reason}; free memory or disk space, or load the logs again"
 
 
 @contextmanager

@@ -1,29 +1,29 @@
 """Exports logs to a lake, and opens one: the tables of an archive as Parquet files, in a directory or a bucket.
 
-Sessions, hashes and contexts have no numbers in a lake: their names stand in each row. So one export need not know the
-numbers of another, and other programs read the files without joins. Relations that grow with the log are partitioned by
-day and by a bucket of teams.
+Sessions, hashes and contexts have no numbers in a lake: their names stand in each row, so that other programs read the
+files without joins. Relations that grow with the log are partitioned by day and by a bucket of teams.
 
-A manifest lists the files that make up the lake. An export writes the next manifest when all its files are there,
-unless another export has written that one before: readers see all of an export or nothing of it. Where sessions
-continue in new logs, the files that have their rows are replaced.
+An export makes the lake equal to its source. Each file has a digest of its rows: only partitions whose rows differ are
+written again. A manifest lists the files that make up the lake. It is written when they are all there, unless another
+export has written one of that number before: readers see all of an export or nothing of it.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 from uuid import uuid4
 
-from analyzer.archive.counts import SESSION_QUARTERS
-from analyzer.archive.merge import HASH_DURATIONS, LOOKUPS, SUMMARIES
 from analyzer.archive.selection import Selection
-from analyzer.errors import ArchiveError
+from analyzer.errors import ArchiveError, UnreadableError
 from analyzer.readers.storage import MANIFESTS, Storage
+from analyzer.times import add_clamped
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -53,8 +53,6 @@ RELATIONS: dict[str, tuple[str, str | None]] = {
     "name": ("task_names", None),
 }
 UNKNOWN_DAY = "unknown"
-BY_SESSION = ("lookup", "session_summary", "session_quarter")
-
 # The column of the name that stands for a number of an archive, and where an export finds it.
 NAMES = {"session_id": "session", "hash_id": "hash", "context_id": "context"}
 _JOINS = {
@@ -78,99 +76,47 @@ _MEANINGS = {
 }
 _KIND = "(CASE source WHEN 'LOCAL' THEN 1 ELSE 4 END * CASE event WHEN 'HIT' THEN 1 ELSE 2 END)::UTINYINT AS kind"
 
-# The context of the first of some lookups. That names can be compared decides between those of one time.
-_FIRST_CONTEXT = "arg_min(context_id, {'at': coalesce(first_at, 'infinity'), 'id': context_id}) AS context_id"
-
-# Lookups of `lake_lookup` and new ones as one: the parts of a lookup are combined as events are.
-_COMBINED = f"""
-SELECT session_id, hash_id, min(first_at) AS first_at, max(last_at) AS last_at, bit_or(kinds) AS kinds,
-       max(duration_ms) AS duration_ms, {_FIRST_CONTEXT}, sum(events)::BIGINT AS events
-FROM (SELECT s.session AS session_id, h.hash AS hash_id, first_at, last_at, kinds, duration_ms, c.context AS context_id,
-             events
-      FROM new_lookup t JOIN store.session s ON s.id = t.session_id JOIN store.hash h ON h.id = t.hash_id
-      JOIN named_context c ON c.id = t.context_id
-      WHERE session IN (FROM renewed)
-      UNION ALL SELECT * FROM lake_lookup WHERE session_id IN (FROM renewed))
-GROUP BY session_id, hash_id
-"""
-
-# What of the log is not in the lake. Of a session with events in a log that the lake has, only the new events count.
-# `renewed` has the names of sessions of which the lake has lookups too: these are combined.
-_NEW = f"""
+CONTEXT_NAMES = """
 CREATE TEMP TABLE named_context AS
-SELECT *, to_json([team, team_id, slug, ci, interactive::VARCHAR])::VARCHAR AS context FROM store.context;
-CREATE TEMP TABLE new_file AS SELECT id FROM store.file WHERE digest NOT IN (SELECT digest FROM lake_file);
-CREATE TEMP TABLE new_run AS
-SELECT id FROM store.run WHERE file_id IN (FROM new_file) AND run NOT IN (SELECT run FROM lake_run);
-CREATE TEMP TABLE old_session AS SELECT DISTINCT session_id FROM store.event WHERE file_id NOT IN (FROM new_file);
-CREATE TEMP TABLE split AS
-SELECT DISTINCT session_id FROM store.event WHERE file_id IN (FROM new_file) AND session_id IN (FROM old_session);
-CREATE TEMP VIEW new_lookup AS
-SELECT * FROM store.lookup WHERE session_id NOT IN (FROM old_session)
-UNION ALL
-{LOOKUPS.format(events="(FROM store.event WHERE file_id IN (FROM new_file) AND session_id IN (FROM split))")};
-CREATE TEMP TABLE renewed AS
-SELECT session FROM store.session
-WHERE id IN (FROM split)
-   OR id NOT IN (FROM old_session) AND session IN (SELECT session_id FROM lake_session_summary)
-      AND id IN (SELECT session_id FROM store.session_summary);
-CREATE TEMP TABLE renewed_lookup AS {_COMBINED};
+SELECT *, to_json([team_id, slug, ci, interactive::VARCHAR])::VARCHAR AS context FROM store.context
 """
+OTHER_LOGS = "SELECT count(*), min(name) FROM {files} WHERE digest NOT IN (SELECT digest FROM store.file)"
 
-# Of each table, the rows `t` that an export adds, and of renewed sessions those of `lake` instead.
-_IS_FRESH = "t.session_id NOT IN (FROM old_session) AND session NOT IN (FROM renewed)"
-_CONDITIONS = {
-    "event": "t.file_id IN (FROM new_file)",
-    **dict.fromkeys(BY_SESSION, _IS_FRESH),
-    "hash_duration": "true",
-    "session": "t.session NOT IN (SELECT id FROM lake_session)",
-    "hash": "t.hash NOT IN (SELECT id FROM lake_hash)",
-    "context": "t.context NOT IN (SELECT id FROM lake_context)",
-    "file": "t.id IN (FROM new_file)",
-    "reject": "t.file_id IN (FROM new_file)",
-    "run": "t.id IN (FROM new_run)",
-    "task": "t.run_id IN (FROM new_run)",
-    "unlisted_task": "t.run_id IN (FROM new_run)",
-    "artifact": "t.file_id IN (FROM new_file)",
-    "transfer": "NOT EXISTS (FROM lake_transfer x WHERE x.hash_id = h.hash AND x.is_upload = t.is_upload"
-    " AND x.team IS NOT DISTINCT FROM t.team AND x.happened_at IS NOT DISTINCT FROM t.happened_at)",
-    "match": "t.run_id IN (FROM new_run)",
-    "name": "h.hash NOT IN (SELECT hash_id FROM lake_name)",
-}
-_SOURCES = {"context": "named_context", "hash_duration": f"({HASH_DURATIONS.format(lookups='new_lookup')})"}
-_RENEWED = {
-    "lookup": "FROM renewed_lookup",
-    "session_summary": f"""
-        SELECT s.* REPLACE (f.context_id AS context_id) FROM ({SUMMARIES.format(lookups="renewed_lookup")}) s
-        JOIN (SELECT session_id, {_FIRST_CONTEXT} FROM renewed_lookup GROUP BY session_id) f USING (session_id)""",
-    "session_quarter": SESSION_QUARTERS.format(lookups="renewed_lookup"),
-}
+# The rows of each partition: how many they are, and a number that depends on their content but not on their order.
+DIGESTS = "SELECT day, bucket, count(*), sum(hash(x))::VARCHAR FROM ({sql}) x GROUP BY ALL ORDER BY ALL"
+
+# What the names of files are made of: the number of the export, something random, and the number in the export.
+FILE_NAME = re.compile(r"(?:day=[^/]+/bucket=\d+/)?(\d{6})-[0-9a-f]{8}-\d{4,}\.parquet")
+MANIFEST_NAME = re.compile(rf"{MANIFESTS}/(\d{{8}})\.json")
+
+
+Partition = tuple[str, str | None, int | None]  # the table, the day and the bucket
 
 
 @dataclass(frozen=True, slots=True)
 class LakeFile:
-    """A Parquet file of a lake. Those of relations without partitions have no day and no bucket."""
+    """A Parquet file of a lake. `digest` is that of its partition, or of its relation if that has no partitions."""
 
     table: str
     path: str
     rows: int
     size_bytes: int
+    digest: str
     day: str | None = None
     bucket: int | None = None
-    buckets: int | None = None  # into how many the export divided the teams
 
-    def has_team(self, numbers: Iterable[tuple[int]]) -> bool:
-        """Return whether it may have rows of the teams of these TEAM_NUMBERS."""
-        return any(number % (self.buckets or 1) == self.bucket for (number,) in numbers)
+    @property
+    def partition(self) -> Partition:
+        """The partition, or the whole relation, that the file has rows of."""
+        return self.table, self.day, self.bucket
 
 
 @dataclass(slots=True)
 class Manifest:
-    """The files of a lake after an export. `last_file_id` and `last_run_id` are the highest numbers given so far."""
+    """The files of a lake after the export of that number. Teams are divided into `buckets`."""
 
     number: int = 0
-    last_file_id: int = 0
-    last_run_id: int = 0
+    buckets: int = 0
     files: list[LakeFile] = field(default_factory=list)
 
     def of(self, table: str) -> list[LakeFile]:
@@ -187,23 +133,27 @@ class OpenLake:
 
 
 def read_manifest(storage: Storage) -> Manifest:
-    """Return the latest manifest of a lake; an empty one where there is no lake.
+    """Return the latest manifest of a lake; an empty one, of number 0, where there is none.
 
     Raises:
         ArchiveError: it is a lake of another version, or its manifest is damaged.
         UnreadableError: the storage cannot be read.
     """
-    names = storage.names(f"{MANIFESTS}/")
-    if not names:
+    numbers = {
+        int(match[1]): name for name in storage.names(f"{MANIFESTS}/") if (match := MANIFEST_NAME.fullmatch(name))
+    }
+    if not numbers:
         return Manifest()
+    number, name = max(numbers.items())
     try:
-        content = json.loads(storage.read(names[-1]))
-        if content.pop("version") != VERSION:
+        content = json.loads(storage.read(name))
+        if content["version"] != VERSION:
             raise ArchiveError(f"{storage.root}: a lake of another version; export the logs to another place")
-        return Manifest(**content | {"files": [LakeFile(**file) for file in content["files"]]})
-    except (KeyError, TypeError, ValueError):
+        files = [LakeFile(**file) for file in content["files"]]
+        return Manifest(number, int(content["buckets"]), [file for file in files if file.table in RELATIONS])
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise ArchiveError(
-            f"{storage.root}/{names[-1]}: not the manifest of a lake; export the logs to another place"
+            f"{storage.root}/{name}: not the manifest of a lake; export the logs to another place"
         ) from None
 
 
@@ -215,6 +165,8 @@ def open_lake(
     With `selection`, the question reads no lookups but those of that selection: files of other days and teams are left
     out. DuckDB leaves out what the minima and maxima in the other files exclude.
     """
+    if not manifest.number:
+        raise ArchiveError(f"{storage.root}: not a lake: {MANIFESTS} has no manifest; export logs to it")
     storage.register(connection)
     for table in ("context", *(table for table in RELATIONS if table != "context")):
         needed = manifest
@@ -233,50 +185,55 @@ def _needed_files(
     files, since, until = manifest.of(table), selection.since, selection.until
     last_day = max((str(file.day) for file in files if file.day != UNKNOWN_DAY), default=UNKNOWN_DAY)
     if selection.last and last_day != UNKNOWN_DAY:
-        earliest = datetime.fromisoformat(last_day) - selection.last
+        earliest = add_clamped(datetime.fromisoformat(last_day), -selection.last)
         since = max(earliest, since or earliest)
-    days = (f"{since:%Y-%m-%d}" if since else "", f"{until:%Y-%m-%d}" if until else last_day)
-    teams = connection.execute(TEAM_NUMBERS, {"team": list(selection.team)}).fetchall()
+    days = (since.date().isoformat() if since else "", until.date().isoformat() if until else last_day)
+    buckets = {
+        number % max(manifest.buckets, 1)
+        for (number,) in connection.execute(TEAM_NUMBERS, {"team": list(selection.team)}).fetchall()
+    }
     return [
         file
         for file in files
         # The log ends on the last day, and events without a time are counted, whatever is selected.
         if file.day in {UNKNOWN_DAY, last_day}
-        or (days[0] <= str(file.day) <= days[1] and (not selection.team or file.has_team(teams)))
+        or (days[0] <= str(file.day) <= days[1] and (not selection.team or file.bucket in buckets))
     ]
 
 
 def export_log(
     connection: "DuckDBPyConnection", storage: Storage, manifest: Manifest, workspace: Path
 ) -> tuple[Manifest, list[LakeFile]]:
-    """Add to a lake what it does not have of a log; return its new manifest, and the files that were written.
+    """Make a lake equal to a log; return its new manifest, and the files that were written.
 
     Raises:
-        ArchiveError: another export was committed in the meantime; nothing was added.
-        UnreadableError: the storage cannot be read or written; nothing was added.
+        ArchiveError: the place has other files, the lake has logs that this log has not, or another export was
+            committed in the meantime; nothing is changed.
+        UnreadableError: the storage cannot be read or written; nothing is changed.
     """
     storage.register(connection)
-    for table in RELATIONS:
-        sql = _view_sql(connection, storage, manifest, table, workspace)
-        connection.execute(f"CREATE TEMP VIEW lake_{table} AS {sql}")
-    connection.execute(_NEW)
-    counts = "SELECT (SELECT count(*) FROM new_file), (SELECT max(id) FROM store.file), (SELECT max(id) FROM store.run)"
-    ((new_files, last_file, last_run),) = connection.execute(counts).fetchall()
-    if not new_files:
-        return manifest, []
+    _require_lake(connection, storage, manifest, workspace)
+    connection.execute(CONTEXT_NAMES)
     number, export = manifest.number + 1, uuid4().hex[:8]
-    written: list[LakeFile] = []
+    buckets = manifest.buckets or _choose_buckets(connection)
+    known = defaultdict[Partition, list[LakeFile]](list)
+    for file in manifest.files:
+        known[file.partition].append(file)
+    files, written = list[LakeFile](), list[LakeFile]()
     try:
-        replaced = list(_replaced_files(connection, storage, manifest, workspace))
-        rewritten = _rewritten(connection, storage, replaced, workspace)
-        for file, path in chain(rewritten, _new_files(connection, manifest, workspace)):
-            place = f"day={file.day}/bucket={file.bucket}/" if file.day else ""
-            name = f"{RELATIONS[file.table][0]}/{place}{number:06}-{export}-{len(written):04}.parquet"
-            written.append(replace(file, path=name))
-            storage.put(name, path)
-            path.unlink()
-        files = [file for file in manifest.files if file not in replaced] + written
-        after = Manifest(number, manifest.last_file_id + last_file, manifest.last_run_id + (last_run or 0), files)
+        for table in RELATIONS:
+            for file, path in _table_files(connection, table, buckets, known, workspace):
+                if path is None:
+                    files.append(file)
+                    continue
+                place = f"day={file.day}/bucket={file.bucket}/" if file.day else ""
+                name = f"{RELATIONS[table][0]}/{place}{number:06}-{export}-{len(written):04}.parquet"
+                written.append(replace(file, path=name))
+                storage.put(name, path)
+                path.unlink()
+        after = Manifest(number, buckets, files + written)
+        if not written and len(files) == len(manifest.files):
+            return manifest, []
         content = json.dumps({"version": VERSION, **asdict(after)}, indent=1).encode()
         is_next = storage.create(f"{MANIFESTS}/{number:08}.json", content)
     except BaseException:
@@ -285,16 +242,95 @@ def export_log(
     if not is_next:
         storage.delete(file.path for file in written)
         raise ArchiveError(f"{storage.root}: another export was committed in the meantime; run this again")
-    _delete_others(storage, after)
+    with suppress(UnreadableError):  # the export is complete; the next one deletes them
+        storage.delete(_leftovers(storage, after))
     return after, written
 
 
-def _delete_others(storage: Storage, manifest: Manifest) -> None:
-    """Delete the files that were replaced, and those of exports that were killed or came too late."""
+def _require_lake(connection: "DuckDBPyConnection", storage: Storage, manifest: Manifest, workspace: Path) -> None:
+    """Raise ArchiveError unless the place is empty, or a lake without logs that the source has not."""
+    if not manifest.number:
+        relations = {relation for relation, _ in RELATIONS.values()}
+        for name in storage.names(""):
+            relation, _, rest = name.partition("/")
+            if relation not in {*relations, MANIFESTS} or (relation in relations and not FILE_NAME.fullmatch(rest)):
+                raise ArchiveError(f"{storage.root}: not a lake, and not empty ({name}); name an empty place")
+        return
+    files = _parquet(_paths(storage, manifest.of("file"), workspace))
+    ((count, name),) = connection.execute(OTHER_LOGS.format(files=files)).fetchall()
+    if count:
+        raise ArchiveError(
+            f"{storage.root}: the lake has {count:,} logs that this source has not, such as {name}; load all logs into"
+            " one archive, and export that, or export to another place"
+        )
+
+
+def _leftovers(storage: Storage, manifest: Manifest) -> Iterator[str]:
+    """Yield the files that were replaced, and those of exports that were killed or came too late."""
     known = {file.path for file in manifest.files}
     for relation, _ in RELATIONS.values():
-        names = [name for name in storage.names(f"{relation}/") if name not in known]
-        storage.delete(name for name in names if int(name.rpartition("/")[2].partition("-")[0]) <= manifest.number)
+        for name in storage.names(f"{relation}/"):
+            match = FILE_NAME.fullmatch(name.removeprefix(f"{relation}/"))
+            if match and name not in known and int(match[1]) <= manifest.number:
+                yield name
+
+
+def _choose_buckets(connection: "DuckDBPyConnection") -> int:
+    busiest = "SELECT max(n) FROM (SELECT count(*) AS n FROM store.lookup GROUP BY first_at::DATE)"
+    lookups, buckets = connection.execute(busiest).fetchall()[0][0] or 0, 1
+    while buckets * LOOKUPS_PER_BUCKET < lookups and buckets < MAX_BUCKETS:
+        buckets *= 2
+    return buckets
+
+
+def _table_files(
+    connection: "DuckDBPyConnection", table: str, buckets: int, known: Mapping[Partition, Sequence[LakeFile]],
+    workspace: Path,
+) -> Iterator[tuple[LakeFile, Path | None]]:  # fmt: skip
+    """Yield the files of a relation: those that are in the lake already, and the others with their path."""
+    sql, directory, changed = _export_sql(connection, table, buckets), workspace / table, dict[Partition, str]()
+    for day, bucket, rows, digest in connection.execute(DIGESTS.format(sql=sql)).fetchall():
+        files = known.get((table, day, bucket), ())
+        if sum(file.rows for file in files) == rows and all(file.digest == digest for file in files):
+            yield from ((file, None) for file in files)
+        else:
+            changed[table, day, bucket] = digest
+    if not changed:
+        return
+    if RELATIONS[table][1]:
+        places = ", ".join(f"({_text(str(day))}, {bucket})" for _, day, bucket in changed)
+        sql, options = (
+            f"SELECT * FROM ({sql}) WHERE (day, bucket) IN ({places})",
+            f"{PARQUET}, PARTITION_BY (day, bucket)",
+        )
+        connection.execute(f"COPY ({sql}) TO {_text(str(directory))} ({options})")
+    else:
+        directory.mkdir()
+        plain = f"SELECT * EXCLUDE (day, bucket) FROM ({sql})"
+        connection.execute(f"COPY ({plain}) TO {_text(f'{directory}/all.parquet')} ({PARQUET})")
+    for path in sorted(directory.rglob("*.parquet")):  # a partition may have several
+        parts = [unquote(part.partition("=")[2]) for part in path.relative_to(directory).parts[:-1]]
+        partition = (table, parts[0], int(parts[1])) if parts else (table, None, None)
+        count = f"SELECT num_rows FROM parquet_file_metadata({_text(str(path))})"
+        ((rows,),) = connection.execute(count).fetchall()
+        yield LakeFile(table, "", rows, path.stat().st_size, changed[partition], *partition[1:]), path
+
+
+def _export_sql(connection: "DuckDBPyConnection", table: str, buckets: int) -> str:
+    """Return the SQL of the rows of a relation, with `day` and `bucket`; these are null if it is not partitioned."""
+    columns, time = [name for name, *_ in connection.execute(f"DESCRIBE store.{table}").fetchall()], RELATIONS[table][1]
+    selected = ["t.context"] if table == "context" else []
+    numbers = [name for name in columns if _is_name(table, name) or (table, name) == ("event", "kind")]
+    selected += [NAMES.get(name, f't."{name}"') for name in columns if name not in numbers]
+    selected += [_MEANINGS[table]] if table in _MEANINGS else []
+    day, bucket = "NULL", "NULL"
+    if time:
+        selected.append("c.team_id, c.slug, c.team, c.ci, c.interactive")
+        day = f"coalesce(strftime(t.{time}, '%Y-%m-%d'), '{UNKNOWN_DAY}')"
+        bucket = f"({_TEAM_NUMBER.format(team='c.team')} % {buckets})::INTEGER"
+    joins = " ".join(join for name, join in _JOINS.items() if name in columns)
+    source = "named_context" if table == "context" else f"store.{table}"
+    return f"SELECT {', '.join(selected)}, {day} AS day, {bucket} AS bucket FROM {source} t {joins}"
 
 
 def _view_sql(
@@ -329,90 +365,8 @@ def _paths(storage: Storage, files: Sequence[LakeFile], workspace: Path) -> list
 
 
 def _parquet(paths: Iterable[str]) -> str:
-    return f"read_parquet([{', '.join(map(_text, paths))}], hive_partitioning=false, filename=true)"
+    return f"read_parquet([{', '.join(map(_text, paths))}], hive_partitioning=false)"
 
 
 def _text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _replaced_files(
-    connection: "DuckDBPyConnection", storage: Storage, manifest: Manifest, workspace: Path
-) -> Iterator[LakeFile]:
-    """Yield the files of a lake that have rows of renewed sessions."""
-    if not connection.execute("FROM renewed LIMIT 1").fetchall():
-        return
-    for table in BY_SESSION:
-        files = manifest.of(table)
-        if files:
-            by_path = dict(zip(_paths(storage, files, workspace), files, strict=True))
-            query = f"SELECT DISTINCT filename FROM {_parquet(by_path)} WHERE session IN (FROM renewed)"
-            yield from (by_path[path] for (path,) in connection.execute(query).fetchall())
-
-
-def _rewritten(
-    connection: "DuckDBPyConnection", storage: Storage, replaced: Sequence[LakeFile], workspace: Path
-) -> Iterator[tuple[LakeFile, Path]]:
-    """Write each replaced file without the rows of renewed sessions, unless none is left."""
-    for file in replaced:
-        path, source = workspace / "rewritten.parquet", _parquet(_paths(storage, [file], workspace))
-        rows = f"SELECT * EXCLUDE (filename) FROM {source} WHERE session NOT IN (FROM renewed)"
-        ((count,),) = connection.execute(f"COPY ({rows}) TO {_text(str(path))} ({PARQUET})").fetchall()
-        if count:
-            yield replace(file, rows=count, size_bytes=path.stat().st_size), path
-
-
-def _new_files(
-    connection: "DuckDBPyConnection", manifest: Manifest, workspace: Path
-) -> Iterator[tuple[LakeFile, Path]]:
-    """Write what the lake does not have; yield each file as it is in the workspace."""
-    busiest = "SELECT max(n) FROM (SELECT count(*) AS n FROM new_lookup GROUP BY first_at::DATE)"
-    lookups = connection.execute(busiest).fetchall()[0][0] or 0
-    buckets = 1
-    while buckets * LOOKUPS_PER_BUCKET < lookups and buckets < MAX_BUCKETS:
-        buckets *= 2
-    for table, (_, time) in RELATIONS.items():
-        sql, directory = _export_sql(connection, manifest, table, time, buckets), workspace / table
-        if not time:
-            path = workspace / f"{table}.parquet"
-            ((rows,),) = connection.execute(f"COPY ({sql}) TO {_text(str(path))} ({PARQUET})").fetchall()
-            if rows:
-                yield LakeFile(table, "", rows, path.stat().st_size), path
-            continue
-        connection.execute(f"COPY ({sql}) TO {_text(str(directory))} ({PARQUET}, PARTITION_BY (day, bucket))")
-        for path in sorted(directory.rglob("*.parquet")):
-            day, bucket = (unquote(part.partition("=")[2]) for part in path.relative_to(directory).parts[:2])
-            count = f"SELECT num_rows FROM parquet_file_metadata({_text(str(path))})"
-            ((rows,),) = connection.execute(count).fetchall()
-            yield LakeFile(table, "", rows, path.stat().st_size, day, int(bucket), buckets), path
-
-
-def _export_sql(
-    connection: "DuckDBPyConnection", manifest: Manifest, table: str, time: str | None, buckets: int
-) -> str:
-    """Return the SQL of the rows that an export adds to the relation of a table."""
-    types = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE store.{table}").fetchall()}
-    added = {"file_id": manifest.last_file_id, "run_id": manifest.last_run_id}
-    added["id"] = added.get(f"{table}_id", 0)
-    fresh, renewed = ["t.context"] if table == "context" else [], list[str]()
-    for name, kind in types.items():
-        if _is_name(table, name) or (table, name) == ("event", "kind"):
-            continue
-        plain = f't."{name}" + {added[name]} AS "{name}"' if name in added else f't."{name}"'
-        fresh.append(f"{NAMES[name]}" if name in NAMES else plain)
-        renewed.append(f"t.{name} AS {NAMES[name]}" if name in NAMES else f't."{name}"::{kind} AS "{name}"')
-    more = [_MEANINGS[table]] if table in _MEANINGS else []
-    if time:
-        more += ["c.team_id, c.slug, c.team, c.ci, c.interactive"]
-        more += [f"coalesce(strftime(t.{time}, '%Y-%m-%d'), '{UNKNOWN_DAY}') AS day"]
-        more += [f"({_TEAM_NUMBER.format(team='c.team')} % {buckets})::INTEGER AS bucket"]
-    joins = " ".join(join for name, join in _JOINS.items() if name in types)
-    source = _SOURCES.get(table, f"store.{table}")
-    sql = f"SELECT {', '.join(fresh + more)} FROM {source} t {joins} WHERE {_CONDITIONS[table]}"
-    if table in _RENEWED:
-        contexts = (
-            "(SELECT * EXCLUDE (id) FROM named_context UNION SELECT * EXCLUDE (id), id AS context FROM lake_context)"
-        )
-        sql += f" UNION ALL BY NAME SELECT {', '.join(renewed + more)} FROM ({_RENEWED[table]}) t"
-        sql += f" JOIN {contexts} c ON c.context = t.context_id"
-    return sql

@@ -122,7 +122,8 @@ WITH context_rank AS MATERIALIZED ({CONTEXT_RANK})
 SELECT p.* EXCLUDE (first_rank), r.context_id
 FROM (SELECT {{source}} session_id, hash_id, min(happened_at) AS first_at, max(happened_at) AS last_at,
              bit_or(kind) AS kinds, {DURATION}, count(*) AS events,
-             min((coalesce(epoch_us(happened_at), 1::BIGINT << 62)::HUGEINT << 32) + rank) & 4294967295 AS first_rank
+             min(coalesce(epoch_us(happened_at), 1::BIGINT << 62)::HUGEINT * 4294967296 + rank) & 4294967295
+                 AS first_rank
       FROM ({{events}}) JOIN context_rank USING (context_id) GROUP BY ALL) p
 JOIN context_rank r ON r.rank = p.first_rank
 """

@@ -191,7 +191,9 @@ def _run(arguments: list[str]) -> int:  # noqa: C901  (one branch for each kind 
         # Recognized by the name of its module: importing DuckDB for its exception class takes a tenth of a second.
         if not type(error).__module__.startswith(("duckdb", "_duckdb")):
             raise
-        console.error(f"the database failed: {error}")
+        from analyzer.archive.database import explain_error  # noqa: PLC0415
+
+        console.error(explain_error(error))
         return Exit.FAILED
     return result if isinstance(result, int) else Exit.OK
 

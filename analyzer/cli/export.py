@@ -15,8 +15,8 @@ from analyzer.cli.source import SourceOptions, exit_code, open_source, source_op
 def command(inputs: SourceOptions, place: str, output: OutputOptions) -> int:
     """Export logs, or an archive, to a lake: Parquet files by day and team, which other programs read too.
 
-    A lake is a SOURCE, in a directory or a bucket (s3://bucket/lake). Logs that it has already are not added again.
-    Readers see all of an export or nothing of it.
+    A lake is a SOURCE, in a directory or a bucket (s3://bucket/lake). An export makes it equal to its own SOURCE, and
+    writes only what has changed. Readers see all of an export or nothing of it.
 
     \b
     Examples:

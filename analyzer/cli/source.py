@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from analyzer.archive.staging import ReadOptions
 
 SOURCE_HELP = (
-    "SOURCE: logs, directories, globs, URLs (s3://, gs://, az://, https://), one archive (*.duckdb), or - for stdin."
+    "SOURCE: logs, directories, globs, URLs (s3://, gs://, az://, https://), one archive (*.duckdb) or lake, or - for"
+    " stdin."
     " File types are detected from content."
 )
 

@@ -1,4 +1,4 @@
-"""Answers `export`: adds to a lake what it does not have of a log."""
+"""Answers `export`: makes a lake equal to a log."""
 
 from analyzer.archive.database import temporary_directory
 from analyzer.archive.lake import RELATIONS, export_log, read_manifest
@@ -9,7 +9,7 @@ from analyzer.table import BYTES, COUNT, TEXT, Column, Table
 
 COLUMNS = (
     Column("relation", TEXT, "relation of the lake: the directory of its files"),
-    Column("files", COUNT, "files that were added"),
+    Column("files", COUNT, "files that were written"),
     Column("rows", COUNT, "rows in them"),
     Column("size_bytes", BYTES, "size of them"),
     Column("total_files", COUNT, "files that the relation has now", detail=True),
@@ -32,6 +32,6 @@ def export(log: OpenLog, storage: Storage) -> Report:
         if added:
             sizes = sum(file.rows for file in added), sum(file.size_bytes for file in added)
             rows.append((relation, len(added), *sizes, len(after.of(table))))
-    notes = [] if written else [f"{storage.root} has these logs already; nothing was added"]
+    notes = [] if written else [f"{storage.root} has all of this already; nothing was written"]
     relations = Table("relations", COLUMNS, rows)
     return Report("export", log.counts(), [relations], relations, notes)

@@ -7,6 +7,7 @@ Credentials, region and endpoint come from the environment variables of each clo
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 URL = re.compile(r"(s3a?|gs|az|azure|adl|abfss?|https?)://", re.IGNORECASE)
+LAKE = "_lake"  # in a lake (see `storage`), whose files are no logs
 CHUNK_BYTES = 1 << 22
 MAX_RETRIES = 4
 
@@ -25,7 +27,8 @@ MAX_RETRIES = 4
 EXPLANATIONS = {
     r"169\.254\.169\.254|/latest/api/token|metadata\.google\.internal|MissingCredentials|NoCredential": (
         "no credentials; set those of the bucket in the environment, such as AWS_ACCESS_KEY_ID and"
-        " AWS_SECRET_ACCESS_KEY (or AWS_SKIP_SIGNATURE=true for a public bucket)"
+        " AWS_SECRET_ACCESS_KEY (AWS_SKIP_SIGNATURE=true for a public bucket), GOOGLE_APPLICATION_CREDENTIALS, or"
+        " AZURE_STORAGE_ACCOUNT_KEY"
     ),
     r"Account must be specified": "no storage account; set AZURE_STORAGE_ACCOUNT_NAME",
     r"NoSuchBucket|ContainerNotFound|bucket does not exist": "no such bucket; check its name and AWS_REGION",
@@ -36,6 +39,10 @@ EXPLANATIONS = {
         "the credentials are not valid; check those in the environment"
     ),
     r"403 Forbidden|AccessDenied": "access is denied; check the credentials in the environment and their permissions",
+    r"empty path segment|Could not parse path|invalid path": (
+        "it, or an object below it, has an empty part, . or .. in its name, which cannot be read; name the others"
+    ),
+    r"Content-Length": "the server does not say how long it is; download it first, such as with curl",
     r"404 Not Found|not found": "no such object",
     r"error sending request|dns error|[Cc]onnection|timed out": (
         "it cannot be reached; check the network, and AWS_ENDPOINT_URL if it is set"
@@ -60,12 +67,9 @@ class RemoteObject:
         """
         import obstore  # noqa: PLC0415  (only for URLs)
 
-        try:
-            with target.open("wb") as file:
-                for chunk in obstore.get(self.store, self.path).stream(min_chunk_size=CHUNK_BYTES):
-                    file.write(chunk)
-        except (obstore.exceptions.BaseError, FileNotFoundError) as error:
-            raise remote_error(self.url, error) from None
+        with remote_errors(self.url), target.open("wb") as file:
+            for chunk in obstore.get(self.store, self.path).stream(min_chunk_size=CHUNK_BYTES):
+                file.write(chunk)
 
 
 def is_url(source: str) -> bool:
@@ -89,17 +93,18 @@ def find_objects(url: str) -> Iterator[tuple[RemoteObject, bool]]:
     if key is None:
         yield RemoteObject(url, store, "", 0), True
         return
-    try:
-        if not has_magic(key) and key and not key.endswith("/"):
+    with remote_errors(url):
+        if key and not key.endswith("/"):
             try:
-                yield RemoteObject(url, store, key, obstore.head(store, key)["size"]), True
+                size = obstore.head(store, key)["size"]
             except FileNotFoundError:
-                key += "/"  # as the name of a directory may end without one
+                key += "" if has_magic(key) else "/"  # as the name of a directory may end without one
             else:
+                yield RemoteObject(url, store, key, size), True
                 return
         found = sorted((meta["path"], meta["size"]) for meta in _list(store, key))
-    except (obstore.exceptions.BaseError, FileNotFoundError) as error:
-        raise remote_error(url, error) from None
+    lakes = {path.partition(f"{LAKE}/")[0] for path, _ in found if f"/{LAKE}/" in f"/{path}"}
+    found = [(path, size) for path, size in found if not path.startswith(tuple(lakes))]
     if not found:
         what = "no object matches this pattern" if has_magic(key) else "there is no such object, and none below it"
         raise UnreadableError(f"{url}: {what}")
@@ -114,34 +119,45 @@ def open_store(url: str) -> "tuple[ObjectStore, str, str | None]":
         UnreadableError: a package or a setting is missing, or the URL is not valid.
     """
     try:
-        import obstore  # noqa: PLC0415  (only for URLs)
-        from obstore.store import from_url  # noqa: PLC0415
+        from obstore.store import from_url  # noqa: PLC0415  (only for URLs)
     except ImportError:
         raise UnreadableError(f"{url}: URLs need another package: pip install 'cache-event-analyzer[cloud]'") from None
     scheme, rest = url.split("://", 1)
     name, _, key = rest.partition("/")
+    if not name:
+        raise UnreadableError(f"{url}: the name of the bucket or server is missing")
     is_web = scheme.lower().startswith("http")
-    root = url if is_web else f"{scheme}://{name}"
-    try:
+    root = url if is_web else f"{scheme.lower()}://{name}"
+    endpoint = _endpoint()
+    if endpoint and "://" not in endpoint:
+        raise UnreadableError(f"{url}: AWS_ENDPOINT_URL is no URL: {endpoint}")
+    with remote_errors(url):
         store = from_url(root, **store_options(root))
-    except (obstore.exceptions.BaseError, ValueError) as error:
-        raise remote_error(url, error) from None
     return store, root, None if is_web else key
+
+
+def _endpoint() -> str:
+    return os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
+
+
+@contextmanager
+def remote_errors(url: str) -> Iterator[None]:
+    """Convert errors about a URL to UnreadableError, with what to do."""
+    import obstore  # noqa: PLC0415  (only for URLs)
+
+    try:
+        yield
+    except (obstore.exceptions.BaseError, FileNotFoundError, ValueError) as error:
+        text = str(error)
+        found = (meaning for pattern, meaning in EXPLANATIONS.items() if re.search(pattern, text))
+        raise UnreadableError(f"{url}: {next(found, text.splitlines()[0])}") from None
 
 
 def store_options(url: str) -> dict[str, Any]:
     """Return the options of the store of a URL, beside those that it takes from the environment."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
-    address = endpoint if url.lower().startswith("s3") else url
+    address = _endpoint() if url.lower().startswith("s3") else url
     client = {"client_options": {"allow_http": True}} if address.lower().startswith("http://") else {}
     return {"retry_config": {"max_retries": MAX_RETRIES}, **client}
-
-
-def remote_error(url: str, error: Exception) -> UnreadableError:
-    """Return the error for a URL, with what to do."""
-    text = str(error)
-    meaning = next((one for pattern, one in EXPLANATIONS.items() if re.search(pattern, text)), text.splitlines()[0])
-    return UnreadableError(f"{url}: {meaning}")
 
 
 def _list(store: "ObjectStore", key: str) -> Iterator[Any]:
@@ -151,12 +167,16 @@ def _list(store: "ObjectStore", key: str) -> Iterator[Any]:
     prefix = key
     if has_magic(key):
         prefix = re.split(r"[*?\[]", key, maxsplit=1)[0].rpartition("/")[0]
-    pattern = re.compile(_pattern(key)) if has_magic(key) else None
+    try:
+        pattern = re.compile(_pattern(key)) if has_magic(key) else None
+    except re.error:
+        raise UnreadableError(f"{key}: not a pattern: a range in [] ends before it begins") from None
     for batch in obstore.list(store, prefix=prefix or None):
         for meta in batch:
             names = meta["path"].removeprefix(prefix).split("/")
             is_hidden = any(name.startswith(".") for name in names)
-            if not is_hidden and (pattern is None or pattern.fullmatch(meta["path"])):
+            # An empty object can stand for a directory, and holds no events.
+            if meta["size"] and not is_hidden and (pattern is None or pattern.fullmatch(meta["path"])):
                 yield meta
 
 
@@ -169,7 +189,12 @@ def _pattern(glob: str) -> str:
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", glob)
     known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     return "".join(
-        known.get(part)
-        or (part.replace("[!", "[^") if part.startswith("[") and part.endswith("]") else re.escape(part))
+        known.get(part) or (_one_of(part) if part.startswith("[") and part.endswith("]") else re.escape(part))
         for part in parts
     )
+
+
+def _one_of(part: str) -> str:
+    """Return the regular expression of a part in brackets."""
+    inner = re.sub(r"([\\^\[])", r"\\\1", part[1:-1])
+    return f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"

@@ -59,8 +59,8 @@ def is_lake(source: str) -> bool:
     """Return whether a source is a lake that `export` wrote, in a directory or a bucket."""
     if not is_url(source):
         return (Path(source) / MANIFESTS).is_dir()
-    with suppress(UnreadableError):  # the objects themselves may be readable
-        return not glob.has_magic(source) and bool(open_storage(source).names(f"{MANIFESTS}/"))
+    with suppress(UnreadableError, UsageError):  # the objects themselves may be readable
+        return bool(open_storage(source).names(f"{MANIFESTS}/"))
     return False
 
 
@@ -80,7 +80,7 @@ def expand_sources(sources: Sequence[str], stdin: BinaryIO | None, workspace: Pa
     for source in sources:
         kind = _kind_of_whole(source)
         if kind and len(sources) > 1:
-            raise UsageError(f"{source}: {kind} cannot be combined with other sources; load the logs into it")
+            raise UsageError(f"{source}: {kind} cannot be combined with other sources; name it alone")
         if kind == "an archive":
             return Sources(archive=Path(source))
         if kind:
@@ -163,7 +163,10 @@ def _walk(directory: Path) -> Iterator[Path]:
     """Yield the files below a directory in a stable order, except hidden ones."""
     for root, directories, names in os.walk(directory, onerror=_raise_unreadable):
         # os.walk descends into what is left in this list, in its order.
-        directories[:] = sorted(name for name in directories if not name.startswith("."))
+        # The files of a lake are no logs.
+        directories[:] = sorted(
+            name for name in directories if not (name.startswith(".") or Path(root, name, MANIFESTS).is_dir())
+        )
         paths = (Path(root, name) for name in sorted(names) if not name.startswith("."))
         yield from (path for path in paths if path.is_file())
 

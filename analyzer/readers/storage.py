@@ -1,6 +1,8 @@
 """Stores the files of a lake, in a directory or a bucket. A file is there complete or not at all, and never changes."""
 
+import errno
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -9,12 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from analyzer.errors import UnreadableError
-from analyzer.readers.objects import is_url, open_store, remote_error, store_options
+from analyzer.errors import UnreadableError, UsageError, unreadable_error
+from analyzer.readers.objects import LAKE, is_url, open_store, remote_errors, store_options
+from analyzer.text import is_utf8
 
 # Files of up to this size together are downloaded; of larger ones, only what DuckDB reads of them.
 MAX_COPIED_BYTES, DOWNLOADS_AT_ONCE = 1 << 26, 16
-MANIFESTS = "_lake"  # the directory of a lake's manifests, by which a lake is known
+NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # of file systems without
+MANIFESTS = LAKE  # the directory of a lake's manifests, by which a lake is known
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -52,9 +56,24 @@ def open_storage(place: str) -> Storage:
     """Return the storage at a directory or URL, which need not exist yet.
 
     Raises:
+        UsageError: the place is not one for a lake.
         UnreadableError: the URL is not that of a bucket, or a package is missing.
     """
-    return BucketStorage(place.rstrip("/")) if is_url(place) else LocalStorage(Path(place))
+    if not is_url(place):
+        if not place or place == "-" or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", place):
+            raise UsageError(f"{place!r}: not a place for a lake; name a directory or a bucket (s3://bucket/lake)")
+        if not is_utf8(place):
+            raise UsageError(f"{place!a}: the name is not valid UTF-8; choose another")
+        return LocalStorage(Path(place))
+    scheme, _, rest = place.partition("://")
+    if set(rest) & set("#?*[]"):
+        raise UsageError(f"{place}: a lake in a bucket has none of #?*[] in its name; choose another")
+    return BucketStorage(f"{scheme.lower()}://{rest.rstrip('/')}")
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 class LocalStorage:
@@ -65,41 +84,63 @@ class LocalStorage:
 
     def names(self, directory: str) -> list[str]:
         """Return the names of all files below a directory, sorted."""
-        paths = (self._directory / directory).rglob("*")
-        return sorted(
-            path.relative_to(self._directory).as_posix()
-            for path in paths
-            if path.is_file() and not path.name.startswith(".")
-        )
+        found = []
+        with self._errors():
+            for root, directories, names in os.walk(self._directory / directory, onerror=_raise_unless_missing):
+                directories[:] = [name for name in directories if not name.startswith(".")]
+                paths = (Path(root, name).relative_to(self._directory) for name in names if not name.startswith("."))
+                found += [path.as_posix() for path in paths]
+        return sorted(found)
 
     def read(self, name: str) -> bytes:
         """Return the content of a file."""
-        return (self._directory / name).read_bytes()
+        with self._errors():
+            return (self._directory / name).read_bytes()
 
     def put(self, name: str, source: Path) -> None:
         """Store a copy of a file."""
-        with self._part(name) as part:
+        with self._errors(), self._part(name) as part:
             shutil.copyfile(source, part)
             part.replace(self._directory / name)
 
     def create(self, name: str, content: bytes) -> bool:
         """Store a file, unless there is one of that name; return whether it was stored."""
-        with self._part(name) as part:
+        with self._errors(), self._part(name) as part:
             part.write_bytes(content)
             try:
                 (self._directory / name).hardlink_to(part)
             except FileExistsError:
                 return False
+            except OSError as error:
+                if error.errno not in NO_HARD_LINKS:
+                    raise
+                return self._create_exclusively(self._directory / name, part)
             return True
+
+    def _create_exclusively(self, target: Path, part: Path) -> bool:
+        # Without hard links, the name is claimed by an empty file, which exists for a moment.
+        try:
+            target.open("xb").close()
+        except FileExistsError:
+            return False
+        part.replace(target)
+        return True
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete files, and the directories that are empty then."""
-        for name in names:
-            path = self._directory / name
-            path.unlink(missing_ok=True)
-            with suppress(OSError):  # a directory that is not empty
-                for parent in PurePosixPath(name).parents[:-1]:
-                    (self._directory / parent).rmdir()
+        with self._errors():
+            for name in names:
+                (self._directory / name).unlink(missing_ok=True)
+                with suppress(OSError):  # a directory that is not empty
+                    for parent in PurePosixPath(name).parents[:-1]:
+                        (self._directory / parent).rmdir()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise unreadable_error(self.root, error) from None
 
     def register(self, connection: Any) -> None:
         """Do nothing: DuckDB reads files of the machine."""
@@ -135,29 +176,31 @@ class BucketStorage:
         """Return the names of all files below a directory, sorted."""
         import obstore  # noqa: PLC0415  (only for buckets)
 
-        with self._errors():
+        with remote_errors(self.root):
             batches = obstore.list(self._store, prefix=f"{self._prefix}{directory}")
-            return sorted(meta["path"].removeprefix(self._prefix) for batch in batches for meta in batch)
+            # Of an empty object that stands for a directory, nothing is left.
+            names = (meta["path"].removeprefix(self._prefix) for batch in batches for meta in batch if meta["size"])
+            return sorted(name for name in names if not name.startswith("."))
 
     def read(self, name: str) -> bytes:
         """Return the content of a file."""
         import obstore  # noqa: PLC0415
 
-        with self._errors(name):
+        with remote_errors(f"{self.root}/{name}"):
             return bytes(obstore.get(self._store, self._prefix + name).bytes())
 
     def put(self, name: str, source: Path) -> None:
         """Store a copy of a file."""
         import obstore  # noqa: PLC0415
 
-        with self._errors(name):
+        with remote_errors(f"{self.root}/{name}"):
             obstore.put(self._store, self._prefix + name, source)
 
     def create(self, name: str, content: bytes) -> bool:
         """Store a file, unless there is one of that name; return whether it was stored."""
         import obstore  # noqa: PLC0415
 
-        with self._errors(name):
+        with remote_errors(f"{self.root}/{name}"):
             try:
                 obstore.put(self._store, self._prefix + name, content, mode="create")
             except obstore.exceptions.AlreadyExistsError:
@@ -169,7 +212,7 @@ class BucketStorage:
         import obstore  # noqa: PLC0415
 
         paths = [self._prefix + name for name in names]
-        with self._errors(), suppress(FileNotFoundError):
+        with remote_errors(self.root), suppress(FileNotFoundError):
             if paths:
                 obstore.delete(self._store, paths)
 
@@ -225,12 +268,3 @@ class BucketStorage:
     def _download(self, name: str, copy: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(self.read(name))
-
-    @contextmanager
-    def _errors(self, name: str = "") -> Iterator[None]:
-        import obstore  # noqa: PLC0415
-
-        try:
-            yield
-        except (obstore.exceptions.BaseError, FileNotFoundError) as error:
-            raise remote_error(f"{self.root}/{name}".rstrip("/"), error) from None

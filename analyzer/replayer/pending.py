@@ -167,7 +167,8 @@ class PendingEvents:
         self.names = Teams([*names, *self._names])
         self.team_of = self.names.team_of
         self.teams = sorted({self.team_of(context.team_name) for context in self.contexts})
-        columns = "context_id INTEGER, context_index INTEGER, team_index INTEGER"
+        kind = "VARCHAR" if any(isinstance(context_id, str) for context_id in sent) else "INTEGER"  # of a lake: names
+        columns = f"context_id {kind}, context_index INTEGER, team_index INTEGER"
         self.connection.execute(f"CREATE TEMP TABLE request_context ({columns})")
         for context_id, context in sent.items():
             row = [context_id, self.contexts.index(context), self.teams.index(self.team_of(context.team_name))]

@@ -1,5 +1,6 @@
 """Lakes: they answer as the archive of the same logs does, nothing is in them twice, and nobody sees half an export."""
 
+import errno
 import json
 import random
 import re
@@ -41,6 +42,7 @@ QUESTIONS = (
     *(("sql", f"FROM {name} ORDER BY ALL LIMIT 300") for name in
       ("sessions", "session_quarters", "runs", "tasks", "artifacts", "rejects")),
     ("sql", "SELECT * EXCLUDE (loaded_at) FROM files ORDER BY ALL"),
+    ("replay", "--team", "web", "--api", "https://cache.example.com", "--journal", "none.sqlite"),
     ("sql", "SELECT * EXCLUDE (session_id, hash_id) FROM lookups ORDER BY ALL LIMIT 300"),
     ("sql", "SELECT * FROM events ORDER BY file, position LIMIT 300"),
 )  # fmt: skip
@@ -64,18 +66,19 @@ def test_a_lake_answers_as_the_archive_does(
     assert found.out.replace(str(sample_lake), "") == expected.out.replace(str(sample_archive), "")
 
 
-def check_parts(seed: int, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Export the parts of a log one by one, from themselves or from an archive that grows; sessions are split."""
+def check_growth(seed: int, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Export an archive again and again while it grows; sessions are split over logs."""
     rng = random.Random(seed)  # noqa: S311  (no secret)
-    events = random_events(rng, durations=(0, 250, 123456, 7))
+    events = random_events(rng)
     archive, place = tmp_path / f"{seed}.duckdb", tmp_path / f"{seed}"
     monkeypatch.setattr(lake, "MAX_BUCKETS", 2)
+    monkeypatch.setattr(lake, "LOOKUPS_PER_BUCKET", rng.choice([1, 1000]))
     for part in range(3):
         log = tmp_path / f"{seed}-{part}.ndjson"
         log.write_text(ndjson(events[part::3]))
         assert cli("load", log, "--into", archive).code == 0
-        monkeypatch.setattr(lake, "LOOKUPS_PER_BUCKET", rng.choice([1, 1000]))
-        assert cli("export", rng.choice([log, archive]), "--to", place).code == 0
+        if part != 1:
+            assert cli("export", archive, "--to", place).code == 0
     draws = [random.Random(seed), random.Random(seed)]  # noqa: S311  (no secret)
     with opened(archive) as first, opened(place) as second:
         for one, other in zip(answers(first, draws[0]), answers(second, draws[1]), strict=True):
@@ -84,8 +87,8 @@ def check_parts(seed: int, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyP
             query = f"SELECT * FROM {relation} ORDER BY ALL"
             hidden = ("session_id", "hash_id")  # numbers in one, names in the other
             frames = [log.connection.sql(query).pl().drop(hidden, strict=False) for log in (first, second)]
+            frames = [frame.sort(frame.columns) for frame in frames]
             assert frames[0].equals(frames[1]), (seed, relation)
-
         check_pruned(rng, archive, place)
 
 
@@ -104,15 +107,38 @@ def opened(source: Path, needs: Needs = ALL) -> Any:
     return open_log([str(source)], ReadOptions(), LoadObserver(), needs=needs)
 
 
-def test_parts_of_a_log_are_put_together(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lake_follows_an_archive_that_grows(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(2):
-        check_parts(seed, cli, tmp_path, monkeypatch)
+        check_growth(seed, cli, tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
-def test_many_parts_of_logs_are_put_together(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lakes_follow_many_archives_that_grow(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(100, 112):
-        check_parts(seed, cli, tmp_path, monkeypatch)
+        check_growth(seed, cli, tmp_path, monkeypatch)
+
+
+def test_what_logs_know_of_each_other_is_in_the_lake_too(cli: Cli, tmp_path: Path) -> None:
+    """Runs match sessions, names and durations come from summaries, and events replace derived lookups: later, too."""
+    archive, place = tmp_path / "a.duckdb", tmp_path / "lake"
+    sources = ("runs", "recorded-1.requests.ndjson", "recorded-2.har")
+    for source in sources:
+        assert cli("load", SAMPLE / source, "--into", archive).code == 0
+        assert cli("export", archive, "--to", place).code == 0
+        for question in (("stats", "--by", "branch"), ("sessions",), ("compare",), ("sql", "FROM runs ORDER BY ALL")):
+            found, expected = (cli(*question[:1], one, *question[1:], "--format", "json") for one in (place, archive))
+            assert found.out == expected.out, (source, question)
+
+
+def test_what_was_forgotten_goes_from_the_lake_too(cli: Cli, tmp_path: Path, log: Any) -> None:
+    archive, place = tmp_path / "a.duckdb", tmp_path / "lake"
+    assert cli("load", log(day(1) + day(3), "x.ndjson"), "--into", archive).code == 0
+    assert cli("export", archive, "--to", place).code == 0
+    assert cli("forget", archive, "--before", "2026-11-02", "--execute").code == 0
+    assert cli("export", archive, "--to", place).code == 0
+    found, expected = (cli("stats", one, "--by", "day", "--format", "json") for one in (place, archive))
+    assert (found.code, found.out, found.err) == (0, expected.out, expected.err)
+    assert not list(place.glob("*/day=2026-11-01"))
 
 
 def day(number: int, session: str = "") -> str:
@@ -129,16 +155,98 @@ def contents(place: Path) -> dict[str, bytes]:
 
 
 def test_a_day_adds_files_and_the_same_content_nothing(cli: Cli, tmp_path: Path, log: Any) -> None:
+    place, days = tmp_path / "lake", [log(day(n), f"{n}.ndjson") for n in (1, 2)]
+    assert cli("export", days[0], "--to", place).code == 0
+    first = {name for name in contents(place) if "day=" in name}
+    assert cli("export", *days, "--to", place).code == 0
+    second = contents(place)
+    assert first < set(second)  # the files of the first day are still the same
+    assert cli("stats", place, "--format", "json").json["tables"][0]["rows"][0]["lookups"] == 40
+    archive = tmp_path / "a.duckdb"
+    assert cli("load", *days, "--into", archive).code == 0
+    assert cli("export", archive, "--to", place).code == 0
+    again = contents(place)
+    assert {name for name in again if "day=" in name} == {name for name in second if "day=" in name}
+    result = cli("export", archive, "--to", place)
+    assert (result.code, contents(place) == again) == (0, True)
+    assert "has all of this already; nothing was written" in result.err
+    result = cli("export", log(day(3), "3.ndjson"), "--to", place)
+    assert (result.code, contents(place) == again) == (1, True)
+    assert "the lake has 2 logs that this source has not, such as" in result.err
+
+
+@pytest.mark.parametrize("name", ["files/1-notes.txt", "events/0001-mine.ndjson", "lookups/_SUCCESS", "README.md"])
+def test_files_of_others_are_never_touched(name: str, cli: Cli, tmp_path: Path, log: Any) -> None:
+    place = tmp_path / "place"
+    (place / name).parent.mkdir(parents=True)
+    (place / name).write_text("mine")
+    result = cli("export", log(day(1), "1.ndjson"), "--to", place)
+    assert (result.code, result.err) == (
+        1, f"error: {place}: not a lake, and not empty ({name}); name an empty place\n",
+    )  # fmt: skip
+    assert contents(place) == {name: b"mine"}
+    (place / name).unlink()
+    assert cli("export", log(day(1), "1.ndjson"), "--to", place).code == 0
+    (place / name).parent.mkdir(parents=True, exist_ok=True)
+    (place / name).write_text("mine")
+    assert cli("export", log(day(1), "1.ndjson"), log(day(2), "2.ndjson"), "--to", place).code == 0
+    assert contents(place)[name] == b"mine"
+
+
+@pytest.mark.parametrize("place", ["", "-", "ftp://x/y", "s3:/bucket/x", "s3://bucket/a?b", "s3://bucket/[1]"])
+def test_places_that_are_none(place: str, cli: Cli, log: Any) -> None:
+    result = cli("export", log(day(1)), "--to", place)
+    assert (result.code, result.err.count("\n"), place in result.err) == (2, 1, True)
+
+
+def test_a_lake_that_cannot_be_read_is_no_empty_log(cli: Cli, tmp_path: Path, log: Any) -> None:
+    (tmp_path / "empty/_lake").mkdir(parents=True)
+    result = cli("stats", tmp_path / "empty")
+    assert (result.code, "_lake has no manifest; export logs to it" in result.err) == (1, True)
     place = tmp_path / "lake"
     assert cli("export", log(day(1), "1.ndjson"), "--to", place).code == 0
-    first = contents(place)
-    assert cli("export", log(day(2), "2.ndjson"), "--to", place).code == 0
-    second = contents(place)
-    assert first.items() < second.items()
-    again = cli("export", log(day(1), "1.ndjson"), log(day(2), "other-name.ndjson"), "--to", place)
-    assert (again.code, contents(place) == second) == (0, True)
-    assert "has these logs already; nothing was added" in again.err
-    assert cli("stats", place, "--format", "json").json["tables"][0]["rows"][0]["lookups"] == 40
+    (place / "_lake/README.txt").write_text("no manifest")
+    assert cli("stats", place).code == 0
+    path = next(place.glob("session_quarters/*/*/*.parquet"))
+    for content in (b"PAR1", b"", None):
+        path.unlink() if content is None else path.write_bytes(content)
+        result = cli("stats", place)
+        assert (result.code, result.err.count("\n")) == (1, 1)
+        assert f"{path}: this file is missing or damaged" in result.err
+
+
+def test_a_lake_inside_of_a_source_is_no_log(cli: Cli, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "log.ndjson").write_text(day(1))
+    for _ in range(2):
+        assert cli("export", source, "--to", source / "lake").code == 0
+        result = cli("stats", source, "--format", "json")
+        assert (result.json["input"]["read"], result.err) == (20, "")
+
+
+def test_a_file_system_without_hard_links(cli: Cli, tmp_path: Path, log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    for number in (1, 2):
+        days = [log(day(n), f"{n}.ndjson") for n in range(1, number + 1)]
+        assert cli("export", *days, "--to", tmp_path / "lake").code == 0
+    assert cli("stats", tmp_path / "lake", "--format", "json").json["tables"][0]["rows"][0]["lookups"] == 40
+
+
+def test_times_that_are_far_away(cli: Cli, tmp_path: Path, log: Any) -> None:
+    path = log(ndjson([event(timestamp="0001-06-01T00:00:00Z", slug="web"), event(hash="h2", slug="web")]) + day(1))
+    assert cli("export", path, "--to", tmp_path / "lake").code == 0
+    for options in (
+        ("--since", "0001-01-01"),
+        ("--until", "0900-01-01"),
+        ("--last", "9999999d"),
+        ("--source", "LOCAL"),
+    ):
+        found, expected = (cli("stats", one, *options, "--format", "json") for one in (tmp_path / "lake", path))
+        assert (found.code, found.out) == (0, expected.out), options
 
 
 def test_other_programs_read_it(sample_lake: Path, sample_archive: Path) -> None:
@@ -170,40 +278,36 @@ def test_the_readme_names_the_columns(sample_lake: Path) -> None:
 
 def test_two_exports_at_once(tmp_path: Path, log: Any, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
     """Another export is committed while one writes: it fails, and leaves nothing."""
-    place = tmp_path / "lake"
-    assert cli("export", log(day(1), "1.ndjson"), "--to", place).code == 0
+    place, days = tmp_path / "lake", [log(day(n), f"{n}.ndjson") for n in (1, 2, 3)]
+    assert cli("export", days[0], "--to", place).code == 0
     create = LocalStorage.create
 
     def late(self: LocalStorage, name: str, content: bytes) -> bool:
         monkeypatch.setattr(LocalStorage, "create", create)
-        assert cli("export", log(day(3), "3.ndjson"), "--to", place).code == 0
+        assert cli("export", days[0], days[2], "--to", place).code == 0
         late.before = contents(place)  # type: ignore[attr-defined]
         return create(self, name, content)
 
     monkeypatch.setattr(LocalStorage, "create", late)
-    result = cli("export", log(day(2), "2.ndjson"), "--to", place)
+    result = cli("export", *days[:2], "--to", place)
     assert (result.code, result.err) == (
         1, f"error: {place}: another export was committed in the meantime; run this again\n",
     )  # fmt: skip
     assert set(contents(place)) <= set(late.before)  # type: ignore[attr-defined]
-    assert cli("export", log(day(2), "2.ndjson"), "--to", place).code == 0
+    assert cli("export", *days, "--to", place).code == 0
     assert cli("stats", place, "--format", "json").json["tables"][0]["rows"][0]["lookups"] == 60
 
 
-def test_many_exports_at_once_lose_none(tmp_path: Path, log: Any) -> None:
-    place = tmp_path / "lake"
-    commands = [
-        [sys.executable, "-m", "analyzer", "export", str(log(day(n), f"{n}.ndjson")), "--to", str(place), "--quiet"]
-        for n in range(1, 5)
-    ]
-    waiting = commands
-    while waiting:  # each round, at least one is committed
-        running = [(command, subprocess.Popen(command, stderr=subprocess.DEVNULL)) for command in waiting]
-        failed = [command for command, process in running if process.wait()]
-        assert len(failed) < len(waiting)
-        waiting = failed
+def test_many_exports_at_once(tmp_path: Path, log: Any) -> None:
+    """Of exports of the same logs, each ends well or is told that another was faster; the lake is whole."""
+    place, path = tmp_path / "lake", log(day(1) + day(2))
+    command = [sys.executable, "-m", "analyzer", "export", str(path), "--to", str(place), "--quiet"]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) for _ in range(4)]
+    ended = [(process.communicate()[1], process.returncode) for process in running]
+    assert all(code == 0 or b"another export was committed" in message for message, code in ended)
+    assert any(code == 0 for _, code in ended)
     with analyzer.load(place) as found:
-        assert found.stats()["lookups"].item() == 80
+        assert found.stats()["lookups"].item() == 40
     listed = {file["path"] for file in json.loads(max((place / "_lake").iterdir()).read_text())["files"]}
     assert {name for name in contents(place) if name.endswith(".parquet")} == listed
 
@@ -213,12 +317,13 @@ def test_a_kill_leaves_the_lake_as_it_was(tmp_path: Path, log: Any, cli: Cli) ->
     assert cli("export", log(day(1), "1.ndjson"), "--to", place).code == 0
     before, files = cli("stats", place, "--format", "json").out, len(contents(place))
     for calls in range(1, 7):
-        command = [sys.executable, "-c", KILLED.format(calls=calls), "export", str(SAMPLE), "--to", str(place)]
+        sources = [str(SAMPLE), str(tmp_path / "1.ndjson")]
+        command = [sys.executable, "-c", KILLED.format(calls=calls), "export", *sources, "--to", str(place)]
         assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
         assert cli("stats", place, "--format", "json").out == before
     assert len(contents(place)) > files + 300  # the last was killed when all its files were there
     # The next export removes what those left.
-    assert cli("export", log(day(2), "2.ndjson"), "--to", place).code == 0
+    assert cli("export", tmp_path / "1.ndjson", log(day(2), "2.ndjson"), "--to", place).code == 0
     listed = {file["path"] for file in json.loads((place / "_lake/00000002.json").read_text())["files"]}
     assert {name for name in contents(place) if name.endswith(".parquet")} == listed
 
@@ -290,7 +395,7 @@ def test_a_lake_in_a_bucket(sample_archive: Path, cli: Cli) -> None:
         found, expected = (cli(command, one, *options, "--format", "csv") for one in (place, sample_archive))
         assert (found.code, sorted(found.out.splitlines())) == (0, sorted(expected.out.splitlines()))
     again = cli("export", sample_archive, "--to", place)
-    assert "has these logs already; nothing was added" in again.err
+    assert "has all of this already; nothing was written" in again.err
 
     def downloaded(*question: str) -> float:
         (size, unit) = re.search(r"note: downloaded from the lake: ([\d.]+) (kB|MB) of", cli(*question).err).groups()
@@ -304,18 +409,18 @@ def test_a_lake_in_a_bucket(sample_archive: Path, cli: Cli) -> None:
 @pytest.mark.usefixtures("in_bucket")
 def test_of_large_files_only_parts_are_downloaded(cli: Cli, log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     place = "s3://bucket/large"
-    for number in (1, 2, 3):
-        assert cli("export", log(day(number), f"{number}.ndjson"), "--to", place).code == 0
+    days = [log(day(number), f"{number}.ndjson") for number in (1, 2, 3)]
+    assert cli("export", *days, "--to", place).code == 0
     copied = cli("stats", place, "--by", "day", "--format", "csv")
     monkeypatch.setattr(storage, "MAX_COPIED_BYTES", 0)
     read = cli("stats", place, "--by", "day", "--format", "csv")
     assert (read.code, read.out) == (0, copied.out)
     sizes = [re.search(r"downloaded from the lake: ([\d.]+) kB of ([\d.]+) kB", one.err) for one in (copied, read)]
     assert sizes[0][1] == sizes[0][2] == sizes[1][2]
-    # A session that continues replaces files that are read so, too.
-    assert cli("export", log(day(4, "s2"), "4.ndjson"), "--to", place).code == 0
-    found = cli("sql", place, "SELECT session, count(*) FROM lookups GROUP BY ALL ORDER BY ALL", "--format", "csv").out
-    assert found.splitlines()[1:] == ["s1,20", "s2,20", "s3,20"]
+    # A session that continues: its files are replaced.
+    assert cli("export", *days, log(day(4, "s2"), "4.ndjson"), "--to", place).code == 0
+    found = cli("sql", place, "SELECT session, sum(events) FROM lookups GROUP BY ALL ORDER BY ALL", "--format", "csv")
+    assert found.out.splitlines()[1:] == ["s1,20", "s2,40", "s3,20"]
 
 
 @pytest.mark.usefixtures("in_bucket")

@@ -98,6 +98,30 @@ def test_names_prefixes_and_patterns(bucket: Any) -> None:
     assert [named for _, named in find_objects("s3://logs/2026/12/c.gz")] == [True]
 
 
+def test_odd_names(bucket: Any, cli: Cli) -> None:
+    names = ("odd/[1].ndjson", "odd/ü %20 #?&+.ndjson", "odd/*.ndjson")
+    for name in names:
+        obstore.put(bucket, name, ndjson(EVENTS).encode())
+    obstore.put(bucket, "odd/folder", b"")  # as consoles make for directories
+    for name in names:
+        assert stats(cli, f"s3://logs/{name}")[0]["lookups"] == 30
+    assert stats(cli, "s3://logs/odd")[0]["events"] == 30  # of one file: the others have the same content
+    assert [one.path for one, _ in find_objects("s3://logs/odd/[[]*.ndjson")] == ["odd/[1].ndjson"]
+
+
+@pytest.mark.parametrize(
+    "source", ["s3://", "https://", "s3://logs/../x", "s3://logs//", "s3://logs/[z-a]*", "s3://logs/a//b.ndjson"]
+)
+def test_urls_that_are_none(source: str, bucket: Any, cli: Cli) -> None:  # noqa: ARG001
+    result = cli("stats", source)
+    assert (result.code, result.err.count("\n")) == (3, 1)
+
+
+def test_an_endpoint_that_is_no_url(bucket: Any, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    assert "AWS_ENDPOINT_URL is no URL: nonsense" in cli("stats", "s3://logs/a").err
+
+
 def test_python_reads_objects_too(bucket: Any) -> None:
     obstore.put(bucket, "a.ndjson", ndjson(EVENTS).encode())
     with analyzer.load("s3://logs/a.ndjson") as log:
