@@ -23,11 +23,11 @@ def load(
     columns: Mapping[str, str] | None = None, strict: bool = False, view: View = "auto",
     session_gap: float = 600, reload_forgotten: bool = False, memory_limit: float | None = None,
 ) -> Log:  # fmt: skip
-    """Open logs, or one archive, for questions. With `into`, load the logs into that archive first.
+    """Open logs, or one archive or lake, for questions. With `into`, load the logs into that archive first.
 
     Args:
         sources: files, directories (searched recursively), globs and URLs (`s3://…`, `https://…`), plain, gzip or
-            zstd. Or one archive (`*.duckdb`).
+            zstd. Or one archive (`*.duckdb`), or one lake that `analyzer export` wrote.
         into: an archive, created if it does not exist. A file that it already has is not added again.
         format: read every file as this format (`--from`), instead of detecting it from the content.
         columns: the names that the files have for columns of events (`--map`), such as `{"timestamp": "created_at"}`;
