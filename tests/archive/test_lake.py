@@ -86,7 +86,7 @@ def check_growth(seed: int, cli: Cli, tmp_path: Path, monkeypatch: pytest.Monkey
         for relation in ("lookups", "sessions", "session_quarters", "events"):
             query = f"SELECT * FROM {relation} ORDER BY ALL"
             hidden = ("session_id", "hash_id")  # numbers in one, names in the other
-            frames = [log.connection.sql(query).pl().drop(hidden, strict=False) for log in (first, second)]
+            frames = [pl.DataFrame(log.connection.sql(query)).drop(hidden, strict=False) for log in (first, second)]
             frames = [frame.sort(frame.columns) for frame in frames]
             assert frames[0].equals(frames[1]), (seed, relation)
         check_pruned(rng, archive, place)
@@ -254,7 +254,7 @@ def test_other_programs_read_it(sample_lake: Path, sample_archive: Path) -> None
         expected = log.sql("SELECT outcome, team, count(*) AS n FROM lookups GROUP BY ALL ORDER BY ALL")
         events = log.sql("SELECT count(*) FROM events WHERE event = 'HIT'").item()
     query = f"SELECT outcome, team, count(*) AS n FROM '{sample_lake}/lookups/*/*/*.parquet' GROUP BY ALL ORDER BY ALL"
-    assert duckdb.sql(query).pl().equals(expected)
+    assert pl.DataFrame(duckdb.sql(query)).equals(expected)
     lookups = pl.scan_parquet(f"{sample_lake}/lookups/**/*.parquet", hive_partitioning=True)
     counted = lookups.group_by("outcome", "team").agg(n=pl.len()).sort("outcome", "team", nulls_last=True).collect()
     assert counted.rows() == expected.rows()
