@@ -32,3 +32,12 @@ def replace_surrogates(text: str) -> str:
     True
     """
     return _SURROGATE.sub("\ufffd", text)
+
+
+def sql_text(text: str) -> str:
+    """Return a text as a literal of SQL, for statements that take no parameters.
+
+    >>> sql_text("it's")
+    "'it''s'"
+    """
+    return "'" + text.replace("'", "''") + "'"

@@ -19,7 +19,7 @@ from analyzer.archive.leftovers import temp_directory, unfinished_path
 from analyzer.errors import ArchiveError
 from analyzer.readers.source import is_archive
 from analyzer.readers.storage import NO_HARD_LINKS
-from analyzer.text import is_utf8
+from analyzer.text import is_utf8, sql_text
 
 PARQUET_NAME = re.compile(r"""["']([^"']+\.parquet)["']""")  # in an error
 BASE_MEMORY_MB = 100
@@ -86,7 +86,7 @@ def _watch_signals(watched: socket.socket, connection: DuckDBPyConnection, exit_
 def forbid_file_access(connection: DuckDBPyConnection, directories: Sequence[str] = ()) -> None:
     """From here on, SQL reaches no network, and only files in `directories` and in DuckDB's temporary directory."""
     if directories:
-        allowed = ", ".join(_sql_text(f"{directory}/") for directory in directories)
+        allowed = ", ".join(sql_text(f"{directory}/") for directory in directories)
         connection.execute(f"SET allowed_directories = [{allowed}]")
     connection.execute("SET enable_external_access = false")
 
@@ -95,7 +95,7 @@ def write_result(connection: DuckDBPyConnection, sql: str, options: str) -> Path
     """Write the rows of a query to a file while it runs, and return the file; `options` are those of DuckDB's COPY."""
     with NamedTemporaryFile(dir=_duckdb_directory(connection), delete=False) as file:
         path = Path(file.name)
-    connection.execute(f"COPY ({sql}) TO {_sql_text(path)} ({options})")
+    connection.execute(f"COPY ({sql}) TO {sql_text(str(path))} ({options})")
     return path
 
 
@@ -111,11 +111,6 @@ def _duckdb_directory(connection: DuckDBPyConnection) -> str:
     directory: str = connection.execute("SELECT current_setting('temp_directory')").fetchall()[0][0]
     Path(directory).mkdir(exist_ok=True)
     return directory
-
-
-def _sql_text(path: Path | str) -> str:
-    quoted = str(path).replace("'", "''")
-    return f"'{quoted}'"
 
 
 @contextmanager
@@ -159,7 +154,7 @@ def rewrite_archive(path: Path, workspace: Path) -> Iterator[DuckDBPyConnection]
     try:
         with closing(_connect(part, workspace, read_only=False)) as connection:
             _create_relations(connection)
-            connection.execute(f"ATTACH {_sql_text(target)} AS old (READ_ONLY)")
+            connection.execute(f"ATTACH {sql_text(str(target))} AS old (READ_ONLY)")
             if target.with_name(f"{target.name}.wal").exists():  # it would be taken for that of the new archive
                 raise ArchiveError(f"{path}: another process was writing to the archive; run this again")
             yield connection

@@ -22,7 +22,9 @@ from uuid import uuid4
 
 from analyzer.archive.selection import Selection
 from analyzer.errors import ArchiveError, UnreadableError
-from analyzer.readers.storage import MANIFESTS, Storage
+from analyzer.readers.objects import MANIFESTS
+from analyzer.readers.storage import Storage
+from analyzer.text import sql_text
 from analyzer.times import add_clamped
 
 if TYPE_CHECKING:
@@ -159,7 +161,7 @@ def read_manifest(storage: Storage) -> Manifest:
 
 def open_lake(
     connection: "DuckDBPyConnection", storage: Storage, manifest: Manifest, selection: Selection | None, workspace: Path
-) -> "OpenLake":
+) -> OpenLake:
     """Replace the tables of an empty archive by views of the same names and columns over the files of a lake.
 
     With `selection`, the question reads no lookups but those of that selection: files of other days and teams are left
@@ -170,7 +172,7 @@ def open_lake(
     storage.register(connection)
     for table in ("context", *(table for table in RELATIONS if table != "context")):
         needed = manifest
-        # What rejects mean for a rate is told from all lookups.
+        # The note on rejects compares them with all lookups.
         if selection and (table == "session_quarter" or (table == "lookup" and not manifest.of("reject"))):
             needed = replace(manifest, files=_needed_files(connection, manifest, table, selection))
         sql = _view_sql(connection, storage, needed, table, workspace)
@@ -298,20 +300,18 @@ def _table_files(
     if not changed:
         return
     if RELATIONS[table][1]:
-        places = ", ".join(f"({_text(str(day))}, {bucket})" for _, day, bucket in changed)
-        sql, options = (
-            f"SELECT * FROM ({sql}) WHERE (day, bucket) IN ({places})",
-            f"{PARQUET}, PARTITION_BY (day, bucket)",
-        )
-        connection.execute(f"COPY ({sql}) TO {_text(str(directory))} ({options})")
+        places = ", ".join(f"({sql_text(str(day))}, {bucket})" for _, day, bucket in changed)
+        rows_sql = f"SELECT * FROM ({sql}) WHERE (day, bucket) IN ({places})"
+        options = f"{PARQUET}, PARTITION_BY (day, bucket)"
+        connection.execute(f"COPY ({rows_sql}) TO {sql_text(str(directory))} ({options})")
     else:
         directory.mkdir()
         plain = f"SELECT * EXCLUDE (day, bucket) FROM ({sql})"
-        connection.execute(f"COPY ({plain}) TO {_text(f'{directory}/all.parquet')} ({PARQUET})")
+        connection.execute(f"COPY ({plain}) TO {sql_text(f'{directory}/all.parquet')} ({PARQUET})")
     for path in sorted(directory.rglob("*.parquet")):  # a partition may have several
         parts = [unquote(part.partition("=")[2]) for part in path.relative_to(directory).parts[:-1]]
         partition = (table, parts[0], int(parts[1])) if parts else (table, None, None)
-        count = f"SELECT num_rows FROM parquet_file_metadata({_text(str(path))})"
+        count = f"SELECT num_rows FROM parquet_file_metadata({sql_text(str(path))})"
         ((rows,),) = connection.execute(count).fetchall()
         yield LakeFile(table, "", rows, path.stat().st_size, changed[partition], *partition[1:]), path
 
@@ -365,8 +365,4 @@ def _paths(storage: Storage, files: Sequence[LakeFile], workspace: Path) -> list
 
 
 def _parquet(paths: Iterable[str]) -> str:
-    return f"read_parquet([{', '.join(map(_text, paths))}], hive_partitioning=false)"
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return f"read_parquet([{', '.join(map(sql_text, paths))}], hive_partitioning=false)"

@@ -33,7 +33,7 @@ from analyzer.readers.item import (
     decoded_lines,
 )
 from analyzer.readers.stream import Stream
-from analyzer.text import replace_surrogates
+from analyzer.text import replace_surrogates, sql_text
 from analyzer.validation import MAX_MEMORY_MB, MIN_MEMORY_MB, require_number, require_utf8
 
 MIN_PIECE_BYTES = 1 << 22
@@ -322,16 +322,12 @@ def _csv_rows(names: Sequence[str], delimiter: str) -> str:
         if name in columns:
             columns[name] = sql
         else:
-            others.append(f"CASE WHEN ({sql}) IS NOT NULL THEN {_sql_text(json.dumps(name))} END")
+            others.append(f"CASE WHEN ({sql}) IS NOT NULL THEN {sql_text(json.dumps(name))} END")
     unknown = f"concat_ws(':0,', {', '.join(others)})" if others else "''"
     fields = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())
     return _CSV.format(
-        fields=fields, unknown=unknown, width=len(names), delimiter=_sql_text(delimiter), max_bytes=MAX_LINE_BYTES
+        fields=fields, unknown=unknown, width=len(names), delimiter=sql_text(delimiter), max_bytes=MAX_LINE_BYTES
     )
-
-
-def _sql_text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _parquet_rows(columns: Mapping[str, str], floats: Collection[str]) -> str:

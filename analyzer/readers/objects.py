@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 URL = re.compile(r"(s3a?|gs|az|azure|adl|abfss?|https?)://", re.IGNORECASE)
-LAKE = "_lake"  # in a lake (see `storage`), whose files are no logs
+MANIFESTS = "_lake"  # the directory of a lake's manifests, by which a lake is known
 CHUNK_BYTES = 1 << 22
 MAX_RETRIES = 4
 
@@ -103,7 +103,7 @@ def find_objects(url: str) -> Iterator[tuple[RemoteObject, bool]]:
                 yield RemoteObject(url, store, key, size), True
                 return
         found = sorted((meta["path"], meta["size"]) for meta in _list(store, key))
-    lakes = {path.partition(f"{LAKE}/")[0] for path, _ in found if f"/{LAKE}/" in f"/{path}"}
+    lakes = {path.partition(f"{MANIFESTS}/")[0] for path, _ in found if f"/{MANIFESTS}/" in f"/{path}"}
     found = [(path, size) for path, size in found if not path.startswith(tuple(lakes))]
     if not found:
         what = "no object matches this pattern" if has_magic(key) else "there is no such object, and none below it"

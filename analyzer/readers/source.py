@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 from analyzer.errors import UnreadableError, UsageError, unreadable_error
 from analyzer.readers.containers import is_container, unpack
-from analyzer.readers.objects import RemoteObject, find_objects, is_url
-from analyzer.readers.storage import MANIFESTS, Storage, open_storage
+from analyzer.readers.objects import MANIFESTS, RemoteObject, find_objects, is_url
+from analyzer.readers.storage import Storage, open_storage
 from analyzer.text import replace_surrogates
 
 ARCHIVE_MAGIC, ARCHIVE_MAGIC_OFFSET = b"DUCK", 8

@@ -12,13 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from analyzer.errors import UnreadableError, UsageError, unreadable_error
-from analyzer.readers.objects import LAKE, is_url, open_store, remote_errors, store_options
+from analyzer.readers.objects import is_url, open_store, remote_errors, store_options
 from analyzer.text import is_utf8
 
 # Files of up to this size together are downloaded; of larger ones, only what DuckDB reads of them.
 MAX_COPIED_BYTES, DOWNLOADS_AT_ONCE = 1 << 26, 16
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # of file systems without
-MANIFESTS = LAKE  # the directory of a lake's manifests, by which a lake is known
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
