@@ -79,6 +79,10 @@ class ArchiveError(AnalyzerError):
     """The archive is locked, of another program, or of another version."""
 
 
+class EngineError(AnalyzerError):
+    """The engine that should answer is missing, cannot be reached, or failed."""
+
+
 class JournalError(AnalyzerError):
     """The replay journal is in use, damaged, or not writable."""
 

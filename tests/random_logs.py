@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -69,8 +70,11 @@ def random_selection(rng: random.Random) -> Selection:
 NOW = datetime(2026, 11, 1)  # noqa: DTZ001  (naive UTC)
 
 
-def answers(log: OpenLog, rng: random.Random) -> Iterator[Report]:
+def answers(log: OpenLog, rng: random.Random, *, chooses_events: bool = False) -> Iterator[Report]:
+    """The answers to random questions, which are the same for the same state of `rng`; that of `report` is the last."""
     selection = random_selection(rng)
+    if chooses_events:
+        selection = replace(selection, status=rng.choice([None, "ok"]), where=rng.choice([(), ("duration > 1",)]))
     by = tuple(rng.sample([name for name in DIMENSIONS if name != "source"], rng.randint(1, 2)))
     yield stats(log, selection, StatsOptions(by, rng.choice(ZONES), restore_ms=rng.choice([None, (3, 70.5)])))
     yield check(log, selection, CheckOptions(0.5, 0.5, 0.1, 1000, None, 1))

@@ -9,9 +9,11 @@ from analyzer.api.filters import require_sources
 from analyzer.api.lifetime import LogHandle
 from analyzer.api.log import Log
 from analyzer.archive.database import database_errors
-from analyzer.archive.open_log import LoadObserver, OpenLog, load_into, open_log
+from analyzer.archive.leftovers import temp_directory
+from analyzer.archive.open_log import LoadObserver, OpenLog, load_into, open_log, require_lake
 from analyzer.archive.selection import View
 from analyzer.archive.staging import MAPPED_NAMES, ReadOptions
+from analyzer.errors import Option, UsageError
 from analyzer.questions.load import load_notes, require_logs
 from analyzer.readers.formats import FORMATS
 from analyzer.validation import require_choice
@@ -22,6 +24,7 @@ def load(
     *sources: str | Path, into: str | Path | None = None, format: str | None = None,  # noqa: A002  (the option's name)
     columns: Mapping[str, str] | None = None, strict: bool = False, view: View = "auto",
     session_gap: float = 600, reload_forgotten: bool = False, memory_limit: float | None = None,
+    engine: str | None = None,
 ) -> Log:  # fmt: skip
     """Open logs, or one archive or lake, for questions. With `into`, load the logs into that archive first.
 
@@ -36,6 +39,8 @@ def load(
         session_gap: of access logs: the pause of a client, in seconds, after which another session begins.
         reload_forgotten: load files again whose events were all forgotten; see `analyzer forget`.
         memory_limit: how many MB of memory DuckDB takes; it writes the rest to the disk.
+        engine: answer from a lake by Apache Spark: `local[*]`, `spark://HOST:PORT` or `sc://HOST:PORT` (`--engine`).
+            `sql`, `events` and `lookups` need all rows in one place, and are not to be had then.
         view: what answers questions: `events`, `runs` (turbo's run summaries), or `auto`: events if there are any.
 
     Raises:
@@ -43,6 +48,7 @@ def load(
         InputError: a file that cannot be read, or no file that is a log.
         RejectedError: an event was rejected, with `strict`.
         ArchiveError: the archive is locked, of another version, or not an archive.
+        EngineError: there is no Java or no cluster, or it failed.
 
     >>> with load("sample_data/runs") as log:
     ...     log.stats()["lookups"].item()
@@ -54,6 +60,10 @@ def load(
     for name in columns or {}:
         require_choice("columns", name, MAPPED_NAMES)
     reading = ReadOptions(format, dict(columns or {}), strict, session_gap, reload_forgotten, memory_limit)
+    if engine is not None:
+        if into is not None:
+            raise UsageError(Option("into"), ": ", Option("engine"), " reads a lake; leave one of them out")
+        return _open_divided(names, engine, view)
     if into is None:
         return _open(names, reading, view)
     with load_into(names, Path(into), reading, LoadObserver()) as loaded:
@@ -72,6 +82,20 @@ def _open(names: Sequence[str], reading: ReadOptions, view: View, notes: Sequenc
     sources = repr(names[0]) + (f" and {len(names) - 1:,} more" if len(names) > 1 else "")
     description = f"{sources}, view={log.view!r}, {log.counts().kept:,} events"
     return Log(handle, view, description, load_notes(log) if notes is None else notes)
+
+
+def _open_divided(names: Sequence[str], engine: str, view: View) -> Log:
+    from analyzer.cluster.divided import open_divided  # noqa: PLC0415  (only with an engine)
+    from analyzer.cluster.spark import open_spark  # noqa: PLC0415
+
+    lake = require_lake(names, view)
+    with ExitStack() as stack:
+        scratch = stack.enter_context(temp_directory())
+        spark = stack.enter_context(open_spark(engine, scratch, lambda _done, _total: None))
+        log = stack.enter_context(open_divided(lake, spark))
+        handle = LogHandle(stack.pop_all(), log)
+    description = f"{names[0]!r}, engine={engine!r}, {log.counts().kept:,} events"
+    return Log(handle, view, description, load_notes(log))
 
 
 def _require_complete(log: OpenLog, sources: Sequence[str]) -> None:

@@ -306,6 +306,7 @@ class Log:
         ...     log.sql("SELECT count(*) AS n FROM lookups WHERE outcome = 'miss' AND team = 'web'")["n"].item() > 0
         True
         """
+        self._require_one_place("sql")
         result = prepare_query(self._handle.log(), query)
         self._remember(result.report())
         return result.frame()
@@ -348,7 +349,12 @@ class Log:
 
     def _table(self, name: str) -> str:
         """Return the name of a table of the view that answers questions."""
+        self._require_one_place(f"{name}s")
         return name if self._handle.log().view == "runs" else f"store.{name}"
+
+    def _require_one_place(self, what: str) -> None:
+        if self._handle.log().divided:
+            raise UsageError(f"{what}: all rows in one place are needed; load the lake without ", Option("engine"))
 
     def _answer(self, report: Report, cost_per_minute: float | None, table: str | None) -> pl.DataFrame:
         self._remember(report)

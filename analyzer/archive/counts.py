@@ -61,6 +61,10 @@ SESSION_QUARTER_COLUMNS = (
 )
 
 
+# The aggregates that add up rows of counts, under the names of their columns.
+ADDED_COUNTS = f"{_sums({name: name for name in _SUMS})}, {_TIMES}"
+
+
 def by_session(key: str = "") -> str:
     """Return the SQL of counts added up for each session; with `key` (`SQL AS name`) for each value of that too.
 
@@ -74,6 +78,6 @@ def by_session(key: str = "") -> str:
             SELECT {keys}, context_id, {", ".join(_SUMS)}, first_at, last_lookup_at, last_at
             FROM {{counted}} WHERE is_whole_session
             UNION ALL
-            SELECT {keys}, {_EARLIEST_CONTEXT}, {_sums({name: name for name in _SUMS})}, {_TIMES}
+            SELECT {keys}, {_EARLIEST_CONTEXT}, {ADDED_COUNTS}
             FROM {{counted}} WHERE NOT is_whole_session GROUP BY {names}) s
         JOIN store.context c ON c.id = context_id)"""

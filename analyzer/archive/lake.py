@@ -30,7 +30,7 @@ from analyzer.times import add_clamped
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-VERSION = 1
+VERSION = 2
 MAX_BUCKETS, LOOKUPS_PER_BUCKET = 64, 1_000_000  # of a day
 PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 131072"
 
@@ -76,6 +76,8 @@ _MEANINGS = {
     "lookup": "CASE WHEN is_local_hit(t.kinds) THEN 'local_hit' WHEN is_remote_hit(t.kinds) THEN 'remote_hit'"
     " ELSE 'miss' END AS outcome",
 }
+# Relations that tell of each row when its session began: parts of a log that lack other rows of a session need it.
+SESSION_TIMES = ("event", "lookup")
 _KIND = "(CASE source WHEN 'LOCAL' THEN 1 ELSE 4 END * CASE event WHEN 'HIT' THEN 1 ELSE 2 END)::UTINYINT AS kind"
 
 CONTEXT_NAMES = """
@@ -203,6 +205,22 @@ def _needed_files(
     ]
 
 
+def rows_sql(
+    connection: "DuckDBPyConnection", storage: Storage, table: str, files: Sequence[LakeFile], workspace: Path
+) -> str:
+    """Return the SQL of the rows of some files of a relation, for an archive's table of that name."""
+    return _view_sql(connection, storage, Manifest(files=list(files)), table, workspace)
+
+
+def needed_files(
+    connection: "DuckDBPyConnection", manifest: Manifest, table: str, selection: Selection
+) -> list[LakeFile]:
+    """Return the files of a relation that rows of a selection may be in; of a relation without parts, all."""
+    if not RELATIONS[table][1]:
+        return manifest.of(table)
+    return _needed_files(connection, manifest, table, selection)
+
+
 def export_log(
     connection: "DuckDBPyConnection", storage: Storage, manifest: Manifest, workspace: Path
 ) -> tuple[Manifest, list[LakeFile]]:
@@ -323,12 +341,15 @@ def _export_sql(connection: "DuckDBPyConnection", table: str, buckets: int) -> s
     numbers = [name for name in columns if _is_name(table, name) or (table, name) == ("event", "kind")]
     selected += [NAMES.get(name, f't."{name}"') for name in columns if name not in numbers]
     selected += [_MEANINGS[table]] if table in _MEANINGS else []
+    joins = " ".join(join for name, join in _JOINS.items() if name in columns)
+    if table in SESSION_TIMES:
+        selected.append("m.first_at AS session_first_at")
+        joins += " JOIN store.session_summary m ON m.session_id = t.session_id"
     day, bucket = "NULL", "NULL"
     if time:
         selected.append("c.team_id, c.slug, c.team, c.ci, c.interactive")
         day = f"coalesce(strftime(t.{time}, '%Y-%m-%d'), '{UNKNOWN_DAY}')"
         bucket = f"({_TEAM_NUMBER.format(team='c.team')} % {buckets})::INTEGER"
-    joins = " ".join(join for name, join in _JOINS.items() if name in columns)
     source = "named_context" if table == "context" else f"store.{table}"
     return f"SELECT {', '.join(selected)}, {day} AS day, {bucket} AS bucket FROM {source} t {joins}"
 
@@ -338,6 +359,8 @@ def _view_sql(
 ) -> str:
     """Return the SQL of the rows of a lake that a table of an archive would have, with names for numbers."""
     described = [row[:2] for row in connection.execute(f"DESCRIBE store.{table}").fetchall()]
+    if table in SESSION_TIMES:
+        described.append(("session_first_at", "TIMESTAMP"))
     files = manifest.of(table)
     if not files:
         types = {name: "VARCHAR" if name in NAMES or _is_name(table, name) else kind for name, kind in described}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from analyzer.archive.accounting import Accounting, FileReport, LoadResult
 from analyzer.archive.counts import LOOKUP_COUNTS
@@ -22,12 +22,13 @@ from analyzer.archive.leftovers import temp_directory
 from analyzer.archive.load import Loader
 from analyzer.archive.lookups_only import LookupsLoader
 from analyzer.archive.merge import HASH_DURATIONS, LOOKUPS, SUMMARIES
-from analyzer.archive.schema import EVENT_VIEWS
+from analyzer.archive.schema import EVENT_VIEWS, LOG_VIEWS
 from analyzer.archive.selection import SELECTION_PREFIX, LookupsQuery, Selection, View, new_table_number
 from analyzer.archive.staging import ReadOptions
 from analyzer.errors import Option, UsageError
 from analyzer.readers.formats import DERIVED_FORMATS, DOCUMENT_FORMATS, HEAD_BYTES, detect_format
-from analyzer.readers.source import LogFile, Sources, expand_sources
+from analyzer.readers.source import LogFile, Sources, expand_sources, is_lake
+from analyzer.readers.storage import Storage, open_storage
 from analyzer.readers.stream import Stream
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ CREATE OR REPLACE TEMP TABLE lookup AS {LOOKUPS.format(events="event")};
 CREATE OR REPLACE TEMP TABLE session_summary AS {SUMMARIES.format(lookups="lookup")};
 CREATE OR REPLACE TEMP VIEW session_quarter AS SELECT {LOOKUP_COUNTS} FROM temp.lookup;
 CREATE OR REPLACE TEMP VIEW hash_duration AS {HASH_DURATIONS.format(lookups="temp.lookup")};
+{LOG_VIEWS.format(view="OR REPLACE TEMP VIEW", schema="temp")}
 """
 
 # The accounting of each view, without duplicates: the events of run summaries are all kept.
@@ -135,6 +137,13 @@ class Needs:
 ALL = Needs()
 
 
+class DividedLog(Protocol):
+    """Runs the steps of questions on the parts of a log (see `questions.scope`)."""
+
+    def gather(self, scope: Any, steps: Sequence[Any], arguments: Sequence[Any]) -> Any:
+        """Run `steps` on each part of the log; return what they gave."""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenLog:
     """A connection with the archive's relations, and the result of loading where log files were read to open it."""
@@ -145,6 +154,7 @@ class OpenLog:
     view: Literal["events", "runs"] = "events"  # answers questions: events, or turbo's run summaries
     was_loaded: bool = False  # from log files, to open it
     lake: OpenLake | None = None  # whose ids of sessions, hashes and contexts are their names
+    divided: DividedLog | None = None  # where the lookups are in many places; the connection has no lookups then
     _derived: dict[tuple[Hashable, LookupsQuery | None], str] = field(default_factory=dict, init=False, repr=False)
 
     def derived_table(self, key: Hashable, build: Callable[[str], object], selected: LookupsQuery | None = None) -> str:
@@ -221,6 +231,22 @@ def open_log(
             forbid_file_access(connection, directories)
             chosen, was_loaded = _choose_view(connection, view), not (expanded.archive or lake)
             yield OpenLog(connection, load_result, view=chosen, was_loaded=was_loaded, lake=lake)
+
+
+def require_lake(sources: Sequence[str], view: View) -> Storage:
+    """Return the lake that SOURCE is, for questions that an engine answers.
+
+    Raises:
+        UsageError: it is something else, or run summaries shall answer.
+    """
+    if len(sources) != 1 or not is_lake(sources[0]):
+        named = " ".join(sources) or "no SOURCE"
+        raise UsageError(f"{named}: ", Option("engine"), " reads one lake; `analyzer export` makes one of logs")
+    if view == "runs":
+        raise UsageError(
+            Option("view", "runs"), ": run summaries are read on this machine; leave out ", Option("engine")
+        )
+    return open_storage(sources[0])
 
 
 @contextmanager

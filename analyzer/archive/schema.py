@@ -21,7 +21,7 @@ for them.
 from analyzer.archive.counts import SESSION_QUARTER_COLUMNS
 
 # Archives of another version are refused. It changes with any table, and with the digest of `file`.
-VERSION = 6
+VERSION = 7
 
 MACROS = """
 CREATE MACRO is_hit(kinds) AS (kinds & 5) > 0;
@@ -107,8 +107,23 @@ CREATE {{view}} events AS {NAMED_EVENTS.format(more_columns="", event="{schema}.
 CREATE {{view}} lookups AS {NAMED_LOOKUPS.format(lookup="{schema}.lookup")};
 """
 
+# What questions ask of the whole log, whatever they select: in few rows, from `{schema}.session_summary` and
+# `{schema}.session_quarter`.
+LOG_VIEWS = """
+CREATE {view} log_period AS
+SELECT context_id, min(first_at) AS first_at, max(last_at) AS last_at FROM {schema}.session_summary GROUP BY context_id;
+CREATE {view} log_count AS
+SELECT quarter_at IS NULL AS is_untimed, sum(events)::BIGINT AS events, max(last_lookup_at) AS last_lookup_at
+FROM {schema}.session_quarter GROUP BY is_untimed;
+"""
+
 VIEWS = f"""
 {EVENT_VIEWS.format(view="VIEW", schema="store")}
+{LOG_VIEWS.format(view="VIEW", schema="store").replace("VIEW log_", "VIEW store.log_")}
+CREATE VIEW store.log_outcome AS
+SELECT coalesce(sum(bit_count(kinds & 5)), 0)::BIGINT AS hits, coalesce(sum(bit_count(kinds & 10)), 0)::BIGINT AS misses
+FROM store.lookup;
+
 CREATE VIEW store.session_run AS
 SELECT session_id, run_id FROM store.match
 UNION ALL SELECT session_id, id FROM store.run WHERE id NOT IN (SELECT run_id FROM store.match);

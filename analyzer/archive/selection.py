@@ -25,7 +25,7 @@ from analyzer.validation import require_utf8
 
 if TYPE_CHECKING:
     import polars as pl
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 # What answers questions: events, turbo's run summaries, or events if there are any.
 View = Literal["auto", "events", "runs"]
@@ -175,8 +175,12 @@ class LookupsQuery:
         """Run a query that reads `{selected}`, and return its rows as a data frame."""
         import polars as pl  # noqa: PLC0415  (0.15 s, only where it is needed)
 
+        return pl.DataFrame(self.relation(question, **parameters))
+
+    def relation(self, question: str, **parameters: Any) -> "DuckDBPyRelation":
+        """Run a query that reads `{selected}` or `{counted}`, and return its result."""
         sql, used = self._bind(question, parameters)
-        return pl.DataFrame(self.connection.sql(sql, params=used))
+        return self.connection.sql(sql, params=used)
 
     def execute(self, statement: str, **parameters: Any) -> "DuckDBPyConnection":
         """Run a statement that reads `{selected}`."""
@@ -225,11 +229,54 @@ def select_lookups(
     return LookupsQuery(connection, sql, counts, lookup, events, lists | others, one_sided)
 
 
+def divided_lookups(connection: "DuckDBPyConnection") -> LookupsQuery:
+    """Return what stands for the lookups of a divided log: SQL that does not run, as they are not in one place."""
+    return LookupsQuery(connection, "divided", "divided", "divided", "divided", {}, one_sided=False)
+
+
+def lookup_reads(*selections: Selection | None) -> dict[str, str]:
+    """Return the relations that the lookups of these selections are computed from, with conditions on their rows.
+
+    `last` must be resolved.
+    """
+    given = [selection for selection in selections if selection]
+    reads = {"event": "true"} if any(one.chooses_events for one in given) else {}
+    whole = [one for one in given if not one.chooses_events]
+    return reads | ({"lookup": _any_period("first_at", whole)} if whole else {})
+
+
+def count_reads(selection: Selection, cuts: Sequence[datetime] = (), other: Selection | None = None) -> dict[str, str]:
+    """Return the relations that counts are computed from, like `lookup_reads`; for `cuts` see `select_lookups`."""
+    given = [one for one in (selection, other) if one]
+    if any(one.chooses_events or one.hash for one in given):
+        return lookup_reads(*given)
+    limits = [time for time in (*cuts, *(time for one in given for time in (one.since, one.until))) if time]
+    cut = sorted({_quarter_of(time) for time in limits if time != _quarter_of(time)})
+    whole = [replace(one, since=one.since and _quarter_of(one.since)) for one in given]
+    reads = {"session_quarter": _any_period("quarter_at", whole)}
+    if cut:
+        quarters = ", ".join(map(time_literal, cut))
+        reads["lookup"] = f"{QUARTER_OF.format(time='first_at')} IN ({quarters})"
+    return reads
+
+
+def _any_period(column: str, selections: Sequence[Selection]) -> str:
+    """Return the condition that a time is in the period of one of the selections."""
+    return " OR ".join(
+        " AND ".join(
+            ["true"]
+            + ([f"{column} >= {time_literal(one.since)}"] if one.since else [])
+            + ([f"{column} < {time_literal(one.until)}"] if one.until else [])
+        )
+        for one in selections
+    )
+
+
 def resolve_last(connection: "DuckDBPyConnection", selection: Selection) -> Selection:
     """Return the selection with `since` in place of `last`."""
     if not selection.last:
         return selection
-    ((end,),) = connection.execute("SELECT max(last_lookup_at) FROM session_quarter").fetchall()
+    ((end,),) = connection.execute("SELECT max(last_lookup_at) FROM log_count").fetchall()
     # One microsecond later, because a period excludes its end.
     since = add_clamped(end, timedelta(microseconds=1) - selection.last) if end else datetime.max  # noqa: DTZ901
     return replace(selection, since=max(since, selection.since or since), last=None)

@@ -9,7 +9,7 @@ from analyzer.cli.console import Exit, exit_help
 from analyzer.cli.options import Rate, Seconds
 from analyzer.cli.output import write
 from analyzer.cli.question import QuestionArguments, question_command
-from analyzer.cli.source import exit_code, open_source
+from analyzer.cli.source import exit_code
 from analyzer.questions.options import DEFAULT_MAX_LOCAL_ONLY, DEFAULT_MIN_LOOKUPS, CheckOptions
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def command(
     options = CheckOptions(min_hit_rate, min_remote_hit_rate, max_drop, min_time_saved_ms, max_local_only, min_lookups)
     target = arguments.output.target(arguments.inputs)
     needs = Needs(selection=arguments.selection if max_drop is None else None)  # a drop is one from the time before
-    with open_source(arguments.inputs, arguments.selection.view, needs=needs) as log:
+    with arguments.open_logs(arguments.inputs, needs=needs) as (log,):
         report = check(log, arguments.selection, options)
         write(report, target)
         missed = _report_verdicts(report)

@@ -1,13 +1,12 @@
 """`analyzer compare`."""
 
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from analyzer.cli.options import limit_option
 from analyzer.cli.output import write
 from analyzer.cli.question import QuestionArguments, question_command
-from analyzer.cli.source import exit_code, open_source
+from analyzer.cli.source import exit_code
 from analyzer.questions.options import CompareOptions
 from analyzer.text import replace_surrogates
 
@@ -46,10 +45,6 @@ def command(arguments: QuestionArguments, limit: int) -> int:
         a, b = sources
         sources_of_logs = [(a,), (b,)]
         sides = ComparisonSide(f"A: {replace_surrogates(a)}", {}), ComparisonSide(f"B: {replace_surrogates(b)}", {})
-    with ExitStack() as stack:
-        logs = [
-            stack.enter_context(open_source(replace(inputs, sources=sources), selection.view))
-            for sources in sources_of_logs
-        ]
+    with arguments.open_logs(*(replace(inputs, sources=sources) for sources in sources_of_logs)) as logs:
         write(with_costs(compare(logs, selection, sides, options), arguments.cost_per_minute), target)
         return max(exit_code(log.load_result) for log in logs)

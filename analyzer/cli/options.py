@@ -150,6 +150,11 @@ RETENTION = click.option(
     help="How long the cache keeps artifacts now.",
 )  # fmt: skip
 
+ENGINE = click.option(
+    "--engine", metavar="ENGINE",
+    help="Answer from a lake by Apache Spark: local[*], spark://HOST:PORT, or sc://HOST:PORT.",
+)  # fmt: skip
+
 COST_PER_MINUTE = click.option(
     "--cost-per-minute", type=float, metavar="MONEY", help="What a minute of a task costs; adds columns of money."
 )

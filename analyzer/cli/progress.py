@@ -1,12 +1,22 @@
-"""A progress bar for reading logs: bytes read, events a second, time left. Drawn on stderr."""
+"""Progress bars on stderr: for reading logs, with bytes, events a second and time left; for the tasks of an engine."""
 
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from analyzer.archive.accounting import FileReport
 from analyzer.archive.open_log import LoadObserver
@@ -72,3 +82,12 @@ class ProgressBar(LoadObserver):
         # Events of the current file are estimated from the size of those read before.
         events = self._events * done_bytes / self._done_bytes if self._done_bytes else done_bytes / TYPICAL_EVENT_BYTES
         self._bar.update(self._task, completed=done_bytes, rate=f"~{events / seconds:,.0f} events/s")
+
+
+@contextmanager
+def task_progress(*, is_shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that draws how many tasks of an engine are done, and how many there are."""
+    columns = (TextColumn("tasks"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not is_shown) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)

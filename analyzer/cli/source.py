@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from analyzer.archive.open_log import LoadObserver, Needs, OpenLog
     from analyzer.archive.selection import View
     from analyzer.archive.staging import ReadOptions
+    from analyzer.cluster.divided import Engine
+    from analyzer.cluster.spark import Spark
 
 SOURCE_HELP = (
     "SOURCE: logs, directories, globs, URLs (s3://, gs://, az://, https://), one archive (*.duckdb) or lake, or - for"
@@ -132,6 +134,36 @@ def open_source(
         if log.lake and log.lake.storage.read_bytes:
             read, size = (format_value(n, BYTES) for n in (log.lake.storage.read_bytes, log.lake.size_bytes))
             console.note(f"downloaded from the lake: {read} of {size}")
+
+
+@contextmanager
+def open_engine(name: str | None) -> Iterator["Spark | None"]:
+    """Start the engine of --engine, or connect to it; None without the option."""
+    if name is None:
+        yield None
+        return
+    from analyzer.archive.leftovers import temp_directory  # noqa: PLC0415
+    from analyzer.cli.progress import task_progress  # noqa: PLC0415
+    from analyzer.cluster.spark import open_spark  # noqa: PLC0415
+
+    is_shown = sys.stderr.isatty() and not console.is_quiet()
+    with (
+        temp_directory() as scratch,
+        task_progress(is_shown=is_shown) as progress,
+        open_spark(name, scratch, progress) as engine,
+    ):
+        yield engine
+
+
+@contextmanager
+def open_lake_source(inputs: SourceOptions, view: "View", engine: "Engine") -> Iterator["OpenLog"]:
+    """Open SOURCE, which must be a lake, for questions that `engine` answers."""
+    from analyzer.archive.open_log import require_lake  # noqa: PLC0415
+    from analyzer.cluster.divided import open_divided  # noqa: PLC0415
+
+    with open_divided(require_lake(inputs.sources, view), engine) as log:
+        report_input(log, inputs.rejects)
+        yield log
 
 
 def report_input(log: "OpenLog", rejects: Path | None) -> None:

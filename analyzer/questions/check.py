@@ -10,7 +10,8 @@ from analyzer.questions.comparison_sides import last_two_weeks, narrow_selection
 from analyzer.questions.doctor.server import outage_notes
 from analyzer.questions.options import CheckOptions
 from analyzer.questions.rates import Rate, rate_change
-from analyzer.questions.report import Report, build_report, select_scope
+from analyzer.questions.report import Report, build_report
+from analyzer.questions.scope import select_scope
 from analyzer.table import BY_ROW, COUNT, MS, RATIO, RATIO_CHANGE, TEXT, Column, Table
 
 LOCAL_ONLY = "local_only_misses"
@@ -30,10 +31,10 @@ def check(log: OpenLog, selection: Selection, options: CheckOptions) -> Report:
     """Answer `check`: the table `checks`, a row per threshold; a drop compares the last 7 days with the 7 before."""
     scope = select_scope(log, selection, needs_both_for="check")
     weeks = [
-        measure_rates(select_scope(log, narrow_selection(selection, week)).selected)[0]
+        measure_rates(select_scope(log, narrow_selection(selection, week)))[0]
         for week in last_two_weeks(log, selection)
     ]
-    whole = measure_totals(scope.selected)
+    whole = measure_totals(scope)
     rows = list(_rows(options, whole, *weeks))
     notes = list(outage_notes(log, selection, [(whole.first_at, whole.last_at)]))
     return build_report("check", scope, [Table("checks", COLUMNS, rows)], notes=notes)

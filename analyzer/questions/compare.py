@@ -4,24 +4,26 @@ The difference of two hit rates is decomposed by team, CI, task and package: eit
 before (rate effect), or groups with another hit rate now make more of the lookups (mix effect).
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, datetime
 from itertools import chain
 from typing import Any
 
-from analyzer.archive.counts import by_session
+from analyzer.archive.counts import ADDED_COUNTS, by_session
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import LookupsQuery, Selection
+from analyzer.archive.selection import Selection, count_reads, lookup_reads
 from analyzer.errors import Message, Option, UsageError
 from analyzer.questions.comparison_sides import Sides, last_two_weeks, narrow_selection
 from analyzer.questions.dimensions import DIMENSIONS
 from analyzer.questions.doctor.server import outage_notes
 from analyzer.questions.measures import HITS, TIMED_HITS, known
-from analyzer.questions.miss_classes import imputed_durations
+from analyzer.questions.miss_classes import DURATION_READS, imputed_durations
 from analyzer.questions.options import DEFAULT_MAX_LOCAL_ONLY, CompareOptions
 from analyzer.questions.rates import Estimate, Groups, Rate, change_point, group_effects, rate_change
-from analyzer.questions.report import Report, Scope, build_report, select_scope, unknown_name_notes
+from analyzer.questions.report import Report, build_report, unknown_name_notes
+from analyzer.questions.scope import Gathered, Given, Rows, Scope, Step, both, select_scope
 from analyzer.table import A_TO_B, BOUNDS, COUNT, MS, MS_CHANGE, RATIO, RATIO_CHANGE, TEXT, TIME, Column, Table
 
 FELL, ROSE = "fell", "rose"
@@ -129,50 +131,94 @@ FROM (SELECT lookups, local_hits + remote_hits AS hits, asked_remote AS remote_l
 DAILY_RATES = f"""
 SELECT day, {_rate_struct("lookups", "hits")}
 FROM (SELECT day, lookups, local_hits + remote_hits AS hits FROM {by_session("quarter_at::DATE AS day")})
-WHERE day IS NOT NULL GROUP BY day ORDER BY day
+WHERE day IS NOT NULL GROUP BY day
 """
 
+DAYS = f"SELECT quarter_at::DATE AS day, {ADDED_COUNTS} FROM {{counted}} GROUP BY day"
 TIMES = f"""
-SELECT count(DISTINCT quarter_at::DATE), min(first_at), max(last_lookup_at), {known("sum(time_saved_ms)::DOUBLE")},
+SELECT count(DISTINCT day), min(first_at), max(last_lookup_at), {known("sum(time_saved_ms)::DOUBLE")},
        {TIMED_HITS} / nullif({HITS}, 0)
-FROM {{counted}}
+FROM {{parts}}
 """
 
 TIME_LOST = """
-SELECT known_sum(d.duration_ms, true), count(d.duration_ms) / nullif(count(*), 0)
+SELECT fsum(d.duration_ms) AS lost_ms, count(*) AS misses, count(d.duration_ms) AS known
 FROM (SELECT hash_id FROM {selected} WHERE is_miss(kinds)) LEFT JOIN {durations} d USING (hash_id)
 """
+MERGED_TIME_LOST = "SELECT known_sum(lost_ms, misses > 0), sum(known) / nullif(sum(misses), 0) FROM {parts}"
 
 GROUPS = """
-SELECT {key}, sum(lookups)::BIGINT, sum(local_hits + remote_hits)::BIGINT
-FROM {{counted}} AS x GROUP BY ALL ORDER BY ALL
+SELECT {key} AS key, sum(lookups)::BIGINT AS lookups, sum(local_hits + remote_hits)::BIGINT AS hits
+FROM {{counted}} AS x GROUP BY key
 """
+MERGED_GROUPS = "SELECT key, sum(lookups)::BIGINT, sum(hits)::BIGINT FROM {parts} GROUP BY key ORDER BY key"
 
 
-def measure_rates(selected: LookupsQuery) -> tuple[Rate, Rate, int]:
+def measure_rates(scope: Scope) -> tuple[Rate, Rate, int]:
     """Return the hit rate, the remote hit rate and the number of local-only misses of the selected lookups."""
-    ((rate, remote_rate, local_only_misses),) = selected.rows(RATES)
-    return Rate(**rate), Rate(**remote_rate), local_only_misses
+    step = Step("session_id", _count_totals, count_reads(scope.selection, scope.cuts))
+    return _merge_rates(scope.gather([step]))
 
 
-def measure_totals(selected: LookupsQuery) -> SideTotals:
+def _merge_rates(gathered: Gathered) -> tuple[Rate, Rate, int]:
+    rates, remote_rates, local_only_misses = zip(*gathered.rows("rates"), strict=True)
+    return _add_rates(rates), _add_rates(remote_rates), sum(local_only_misses)
+
+
+def _add_rates(parts: Iterable[Mapping[str, Any]]) -> Rate:
+    return sum((Rate(**part) for part in parts), Rate())
+
+
+def measure_totals(scope: Scope) -> SideTotals:
     """Return the totals of the selected lookups."""
-    return SideTotals(*measure_rates(selected), *selected.rows(TIMES)[0])
+    gathered = scope.gather([Step("session_id", _count_totals, count_reads(scope.selection, scope.cuts))])
+    return SideTotals(*_merge_rates(gathered), *gathered.rows("days", TIMES)[0])
+
+
+def _count_totals(scope: Scope, _passed: Mapping[str, Rows]) -> Given:
+    return Given({"rates": Rows(scope.selected, RATES), "days": Rows(scope.selected, DAYS)})
 
 
 def measure_side(scope: Scope) -> SideMeasures:
     """Return the measures of the selected lookups."""
-    lost = TIME_LOST.replace("{durations}", imputed_durations(scope.log))
-    ((lost_ms, lost_coverage),) = scope.selected.rows(lost)
-    groups = {}
+    lookups, counts = lookup_reads(scope.selection), count_reads(scope.selection, scope.cuts)
+    lost = scope.gather([Step("hash_id", _time_lost, lookups | DURATION_READS)])
+    ((lost_ms, lost_coverage),) = lost.rows("lost", MERGED_TIME_LOST)
+    # All lookups are read once, for the dimensions that need each.
+    sessions = scope.gather([Step("session_id", _count_side, counts | lookups)])
+    groups = {
+        name: {group: (lookups, hits) for group, lookups, hits in sessions.rows(name, MERGED_GROUPS)}
+        for name in COMPARED_DIMENSIONS
+    }
+    totals = SideTotals(*_merge_rates(sessions), *sessions.rows("days", TIMES)[0])
+    values = {field.name: getattr(totals, field.name) for field in fields(totals)}
+    return SideMeasures(**values, time_lost_ms=lost_ms, imputed_coverage=lost_coverage, groups=groups)
+
+
+def _time_lost(scope: Scope, _passed: Mapping[str, Rows]) -> Given:
+    sql = TIME_LOST.replace("{durations}", imputed_durations(scope.log))
+    return Given({"lost": Rows(scope.selected, sql)})
+
+
+def _count_side(scope: Scope, passed: Mapping[str, Rows]) -> Given:
+    given = dict(_count_totals(scope, passed).rows)
     for name in COMPARED_DIMENSIONS:
         dimension = DIMENSIONS[name]
         selected = scope.selected.by_lookup() if dimension.by_lookup else scope.selected
-        rows = selected.rows(GROUPS.format(key=dimension.key))
-        groups[name] = {group: (lookups, hits) for group, lookups, hits in rows}
-    totals = measure_totals(scope.selected)
-    values = {field.name: getattr(totals, field.name) for field in fields(totals)}
-    return SideMeasures(**values, time_lost_ms=lost_ms, imputed_coverage=lost_coverage, groups=groups)
+        given[name] = Rows(selected, GROUPS.format(key=dimension.key))
+    return Given(given)
+
+
+def _count_days(scope: Scope, _passed: Mapping[str, Rows]) -> Given:
+    return Given({"days": Rows(scope.selected, DAILY_RATES)})
+
+
+def _change_point(scope: Scope) -> date | None:
+    reads = count_reads(scope.selection, scope.cuts, scope.other)
+    days = defaultdict[date, Rate](Rate)
+    for day, rate in scope.gather([Step("session_id", _count_days, reads)]).rows("days"):
+        days[day] += Rate(**rate)
+    return change_point(sorted(days.items()))
 
 
 def comparison_tables(
@@ -259,11 +305,10 @@ def compare(logs: Sequence[OpenLog], selection: Selection, sides: Sides | None, 
     same_log = logs[0] is logs[-1]
     counted_scopes = scopes
     if same_log:
-        counted_scopes = [replace(scopes[0], selected=scopes[0].selected.union(scopes[1].selected))]
+        counted_scopes = [both(*scopes)]
     # A change has a first day only where the sides differ in time alone.
     by_time = same_log and all(side.filters and side.filters.keys() <= {"since", "until"} for side in sides)
-    days = counted_scopes[0].selected.rows(DAILY_RATES) if by_time else []
-    began = change_point([(day, Rate(**rate)) for day, rate in days])
+    began = _change_point(counted_scopes[0]) if by_time else None
     tables = comparison_tables((sides[0].name, sides[1].name), (a, b), began, options.limit)
     cautions = [*_cautions(sides, (a, b)), *_outages(scopes, (a, b), by_time=by_time)]
     notes = [*_notes(sides, (a, b), options.limit), *cautions]

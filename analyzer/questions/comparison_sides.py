@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import Selection
+from analyzer.archive.selection import Selection, count_reads
 from analyzer.errors import Option, UsageError
-from analyzer.questions.report import select_scope
+from analyzer.questions.scope import Given, Rows, Scope, Step, select_scope
 from analyzer.text import closest_match
 from analyzer.times import add_clamped, parse_time
 
@@ -30,7 +30,9 @@ Sides = tuple[ComparisonSide, ComparisonSide]
 
 def last_two_weeks(log: OpenLog, selection: Selection) -> Sides:
     """Return the 7 days before the last 7 days of the selected lookups as A, and the last 7 days as B."""
-    ((last_at,),) = select_scope(log, selection).selected.rows("SELECT max(last_lookup_at) FROM {counted}")
+    scope = select_scope(log, selection)
+    gathered = scope.gather([Step("session_id", _last_lookup, count_reads(scope.selection))])
+    ((last_at,),) = gathered.rows("last", "SELECT max(last_lookup_at) FROM {parts}")
     # `until` is exclusive: one microsecond later, so that the last lookup is in B.
     until = add_clamped(last_at or datetime(1970, 1, 1), timedelta(microseconds=1))  # noqa: DTZ001  (naive UTC)
     start, middle = add_clamped(until, -2 * WEEK), add_clamped(until, -WEEK)
@@ -38,6 +40,10 @@ def last_two_weeks(log: OpenLog, selection: Selection) -> Sides:
         ComparisonSide("A: the 7 days before", {"since": start, "until": middle}),
         ComparisonSide("B: the last 7 days", {"since": middle, "until": until}),
     )
+
+
+def _last_lookup(scope: Scope, _passed: Mapping[str, Rows]) -> Given:
+    return Given({"last": Rows(scope.selected, "SELECT max(last_lookup_at) AS last_lookup_at FROM {counted}")})
 
 
 def narrow_selection(selection: Selection, side: ComparisonSide) -> Selection:

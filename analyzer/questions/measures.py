@@ -14,10 +14,15 @@ class Measure(Column):
     """
 
     caveat: str = ""
+    merge_sql: str = ""  # instead of `sql`, over the counts of parts of a log, each with its number of `sessions`
     both_sides: bool = False  # relates LOCAL to REMOTE events: null where only one of the two was selected
 
 
 HITS, TIMED_HITS = "sum(local_hits + remote_hits)", "sum(timed_local_hits + timed_remote_hits)"
+
+
+# Faster than count(DISTINCT session), by far.
+SESSIONS = "count(*) FILTER (is_whole_session) + count(DISTINCT CASE WHEN NOT is_whole_session THEN session END)"
 
 
 def _count(counts: str) -> str:
@@ -66,8 +71,7 @@ MEASURES = (
             sql="sum(had_remote_hit) / nullif(sum(asked_remote), 0)",
             caveat="conditional on a local miss: clients ask the remote cache only then"),
     Measure("sessions", COUNT, "runs of the build client that reported at least one event",
-            # Faster than count(DISTINCT session), by far.
-            sql="count(*) FILTER (is_whole_session) + count(DISTINCT CASE WHEN NOT is_whole_session THEN session END)",
+            sql=SESSIONS, merge_sql="coalesce(sum(sessions), 0)::BIGINT",
             caveat="a session counts in each group in which it has a lookup: groups can add up to more than the total"),
     Measure("first_at", TIME, "time of the first event", sql="min(first_at)", detail=True,
             caveat="clients send events at about the end of a run"),

@@ -7,16 +7,24 @@ no evidence, because the local cache of one machine says nothing about the remot
 A class is a candidate, not a verdict: the log shows what the cache answered, not what happened in it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
 
 from analyzer.archive.open_log import OpenLog
-from analyzer.questions.report import Scope
+from analyzer.archive.selection import fetch_rows, lookup_reads
+from analyzer.questions.scope import Given, Rows, Scope, Step
 
 DAY_US = 86_400_000_000
+MEDIANS = "medians"
 
-IMPUTED = """
-CREATE TEMP TABLE {table} AS
-WITH known AS (
+# What the durations of hashes are computed from.
+DURATION_READS = dict.fromkeys(("hash_duration", "task", "artifact", "name"), "true")
+# What classes are computed from, beside lookups.
+EVIDENCE_READS = dict.fromkeys(("transfer", "unlisted_task"), "true")
+
+KNOWN = """(
     SELECT hash_id, arg_min(duration_ms, source) AS duration_ms
     FROM (SELECT 1 AS source, hash_id, max(duration_ms) AS duration_ms FROM hash_duration GROUP BY hash_id
           UNION ALL
@@ -26,12 +34,16 @@ WITH known AS (
           UNION ALL
           SELECT 4, hash_id, max(execution_ms) FROM task WHERE execution_ms > 0 AND coalesce(exit_code, 0) = 0
           GROUP BY hash_id)
-    GROUP BY hash_id),
-task_median AS (
-    SELECT name, median(duration_ms) AS duration_ms FROM known JOIN name USING (hash_id) GROUP BY name)
+    GROUP BY hash_id)
+"""
+NAMED_DURATIONS = f"SELECT name, duration_ms FROM {KNOWN} JOIN name USING (hash_id)"
+TASK_MEDIANS = "CREATE TEMP TABLE {table} AS SELECT name, median(duration_ms) AS duration_ms FROM {named} GROUP BY name"
+IMPUTED = f"""
+CREATE TEMP TABLE {{table}} AS
+WITH known AS {KNOWN}
 FROM known
 UNION ALL
-SELECT hash_id, duration_ms FROM name JOIN task_median USING (name) WHERE hash_id NOT IN (SELECT hash_id FROM known)
+SELECT hash_id, duration_ms FROM name JOIN {{medians}} USING (name) WHERE hash_id NOT IN (SELECT hash_id FROM known)
 """
 
 
@@ -45,7 +57,20 @@ def imputed_durations(log: OpenLog) -> str:
 
     The whole log is used, whatever a question selects: a task takes the same time in every selection.
     """
-    return log.derived_table("durations", lambda table: log.connection.execute(IMPUTED.format(table=table)))
+
+    def build(table: str) -> None:
+        log.connection.execute(IMPUTED.format(table=table, medians=task_medians(log)))
+
+    return log.derived_table("durations", build)
+
+
+def task_medians(log: OpenLog) -> str:
+    """Return the name of a table (name, duration_ms) with the median of the known durations of each task."""
+
+    def build(table: str) -> None:
+        log.connection.execute(TASK_MEDIANS.format(table=table, named=f"({NAMED_DURATIONS})"))
+
+    return log.derived_table(MEDIANS, build)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +148,7 @@ uploaded AS (
 evidence AS (
     SELECT m.*, d.duration_ms AS imputed_ms,
            epoch_us(m.first_at) - epoch_us(greatest(b.before_at, uploaded_at)) AS gap_us,
-           epoch_us(m.first_at) - (SELECT epoch_us(min(first_at)) FROM {{lookup}}) AS log_age_us,
+           epoch_us(m.first_at) - epoch_us($log_start::TIMESTAMP) AS log_age_us,
            u.hash_id IS NOT NULL AS is_unlisted,
            CASE WHEN m.first_at IS NULL OR is_local_only_miss(kinds) OR u.hash_id IS NOT NULL THEN NULL
                 WHEN b.before_was_hit OR uploaded_at >= coalesce(b.before_at, uploaded_at) THEN 'hit'
@@ -135,16 +160,30 @@ SELECT session_id, hash_id, first_at, imputed_ms, CASE {CLASS} END AS class FROM
 """
 
 
-def classified_misses(scope: Scope, retention_days: float) -> str:
+def log_start(scope: Scope) -> datetime | None:
+    """Return the time of the first event of the log; if the filters choose events, of those that they choose."""
+    if not scope.selection.chooses_events:
+        ((start,),) = fetch_rows(scope.log.connection, "SELECT min(first_at) FROM log_period", {})
+        return cast("datetime | None", start)
+    step = Step("session_id", _first_lookup, lookup_reads(scope.selection))
+    ((start,),) = scope.gather([step]).rows("first", "SELECT min(first_at) FROM {parts}")
+    return cast("datetime | None", start)
+
+
+def _first_lookup(scope: Scope, _passed: Mapping[str, Rows]) -> Given:
+    return Given({"first": Rows(scope.selected, f"SELECT min(first_at) AS first_at FROM {scope.selected.lookup}")})
+
+
+def classified_misses(scope: Scope, retention_days: float, start: datetime | None) -> str:
     """Return the name of a table with one row per miss of the selection.
 
     Its columns are session_id, hash_id, first_at, imputed_ms (null if unknown) and class. Previous lookups are searched
-    in the whole log, not only in the selection.
+    in the whole log, not only in the selection; `start` is that of the log (`log_start`).
     """
     selected, retention_us = scope.selected, round(retention_days * DAY_US)
     sql = CLASSIFIED.replace("{lookup}", selected.lookup).replace("{durations}", imputed_durations(scope.log))
 
     def build(table: str) -> None:
-        selected.execute(sql.replace("{table}", table), retention_us=retention_us)
+        selected.execute(sql.replace("{table}", table), retention_us=retention_us, log_start=start)
 
     return scope.log.derived_table(("misses", retention_us), build, selected)

@@ -5,19 +5,30 @@ it in misses of the avoidable classes (`miss_classes.py`).
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import LookupsQuery, Selection
-from analyzer.questions.miss_classes import AVOIDABLE, CLASSES, IS_AVOIDABLE, classified_misses
+from analyzer.archive.selection import Selection, fetch_rows, lookup_reads
+from analyzer.questions.miss_classes import (
+    AVOIDABLE,
+    CLASSES,
+    DURATION_READS,
+    EVIDENCE_READS,
+    IS_AVOIDABLE,
+    classified_misses,
+    log_start,
+)
 from analyzer.questions.options import MissesOptions
-from analyzer.questions.report import Report, build_report, select_scope
+from analyzer.questions.report import Report, build_report
+from analyzer.questions.scope import Gathered, Given, Rows, Scope, Step, select_scope
 from analyzer.table import COUNT, COVERAGE, FLAG, HASH, MS, NAME, RATIO, TEXT, TIME, Column, Table, select_list
 
 IMPUTED_MS = "known_sum(imputed_ms, true)"
 AVOIDABLE_CLASSES = f"{', '.join(AVOIDABLE[:-1])} and {AVOIDABLE[-1]}"
 
-# The columns of `misses`, over the one row of `lookup_totals` and `miss_totals`.
+# The columns of `misses`, over what the parts of a log add up to.
 SUMMARY_COLUMNS = (
     Column("lookups", COUNT, "lookups selected", sql="lookups"),
     Column("misses", COUNT, "lookups without a HIT", sql="misses"),
@@ -29,134 +40,197 @@ SUMMARY_COLUMNS = (
     Column("avoidable_coverage", RATIO, "avoidable misses with known or imputed time / avoidable misses",
            sql="avoidable_imputed / nullif(avoidable, 0)"),
     Column("time_saved_ms", MS, "sum of the durations of hits, once per lookup, where known", sql="saved_ms"),
-    Column("avoidance_ratio", RATIO, "time saved / (time saved + imputed time)", sql="saved_ms / nullif(total_ms, 0)"),
+    Column("avoidance_ratio", RATIO, "time saved / (time saved + imputed time)",
+           sql="saved_ms / nullif(saved_ms + imputed_ms, 0)"),
     Column("one_hit_wonders", COUNT, "hashes with exactly one lookup", sql="one_hit_wonders"),
     Column("hashes", COUNT, "distinct hashes", sql="hashes"),
 )  # fmt: skip
 
-SUMMARY = f"""
+TOTALS = f"""
 WITH by_hash AS (
     SELECT count(*) AS lookups, fsum(duration_ms) AS saved_ms, bool_or(is_hit(kinds)) AS was_hit
     FROM {{selected}} GROUP BY hash_id),
 lookup_totals AS (
-    SELECT coalesce(sum(lookups), 0)::BIGINT AS lookups, known_sum(saved_ms, was_hit) AS saved_ms,
+    SELECT sum(lookups) AS lookups, fsum(saved_ms) AS saved_ms, coalesce(bool_or(was_hit), false) AS was_hit,
            count(*) FILTER (lookups = 1) AS one_hit_wonders, count(*) AS hashes
     FROM by_hash),
 miss_totals AS (
-    SELECT count(*) AS misses, {IMPUTED_MS} AS imputed_ms, count(imputed_ms) AS imputed,
+    SELECT count(*) AS misses, fsum(imputed_ms) AS imputed_ms, count(imputed_ms) AS imputed,
            count(*) FILTER ({IS_AVOIDABLE}) AS avoidable,
            count(imputed_ms) FILTER ({IS_AVOIDABLE}) AS avoidable_imputed,
-           known_sum(CASE WHEN {IS_AVOIDABLE} THEN imputed_ms END, {IS_AVOIDABLE}) AS avoidable_ms
+           fsum(imputed_ms) FILTER ({IS_AVOIDABLE}) AS avoidable_ms
     FROM {{misses}})
-SELECT {select_list(SUMMARY_COLUMNS)} FROM (SELECT *, saved_ms + imputed_ms AS total_ms FROM lookup_totals, miss_totals)
+FROM lookup_totals, miss_totals
+"""
+COUNTS = ("lookups", "one_hit_wonders", "hashes", "misses", "imputed", "avoidable", "avoidable_imputed")
+SUMMARY = f"""
+SELECT {select_list(SUMMARY_COLUMNS)} FROM (
+    SELECT {", ".join(f"coalesce(sum({name}), 0)::BIGINT AS {name}" for name in COUNTS)},
+           known_sum(saved_ms, was_hit) AS saved_ms, known_sum(imputed_ms, misses > 0) AS imputed_ms,
+           known_sum(avoidable_ms, avoidable > 0) AS avoidable_ms
+    FROM {{parts}})
 """
 
-# The columns of `classes`, over the classified misses grouped by class.
+# The columns of `classes`, over the classes of all parts.
 CLASS_COLUMNS = (
     Column("class", TEXT, "why the lookup missed: a candidate, not a verdict", sql="class"),
-    Column("misses", COUNT, "lookups without a HIT", sql="count(*)"),
-    Column("share", RATIO, "misses of the class / all misses", sql="count(*) / sum(count(*)) OVER ()"),
+    Column("misses", COUNT, "lookups without a HIT", sql="sum(misses)::BIGINT"),
+    Column("share", RATIO, "misses of the class / all misses", sql="sum(misses) / sum(sum(misses)) OVER ()"),
     Column("imputed_time_ms", MS, "task time of these misses, where known or imputed", sql=IMPUTED_MS),
     Column(
         "imputed_coverage",
         RATIO,
         "those with known or imputed time / misses",
         read_with=COVERAGE,
-        sql="count(imputed_ms) / count(*)",
+        sql="sum(imputed) / sum(misses)",
     ),
-    Column("sessions", COUNT, "sessions with a miss of the class", sql="count(DISTINCT session_id)"),
+    Column("sessions", COUNT, "sessions with a miss of the class", sql="sum(sessions)::BIGINT"),
     Column("definition", TEXT, "what the class means", detail=True),
     Column("avoidable", FLAG, "would have been a hit if the artifact had still been in the cache"),
 )
 
-BY_CLASS = f"SELECT {select_list(CLASS_COLUMNS)} FROM {{misses}} GROUP BY class ORDER BY class"
+CLASS_COUNTS = """
+SELECT class, count(*) AS misses, fsum(imputed_ms) AS imputed_ms, count(imputed_ms) AS imputed,
+       count(DISTINCT session_id) AS sessions
+FROM {rows} GROUP BY class
+"""
+BY_CLASS = f"SELECT {select_list(CLASS_COLUMNS)} FROM {{parts}} GROUP BY class ORDER BY class"
 
 CLASS_FACTS = ", ".join(
-    f"{{'name': '{name}', 'misses': count(*) FILTER (class = '{name}'),"
-    f" 'ms': coalesce(fsum(imputed_ms) FILTER (class = '{name}'), 0)}}"
-    for name in AVOIDABLE
+    f"{{'name': '{name}', 'misses': sum(\"{name}\")::BIGINT, 'ms': fsum({name}_ms)}}" for name in AVOIDABLE
 )
-CAUSE_FACTS = f"{{'failures': coalesce(any_value(failures), 0), 'classes': [{CLASS_FACTS}]}}"
 
-# The columns of `top`, over the avoidable misses grouped by hash or task; Python turns the last one into text.
+# The columns of `top`, over the avoidable misses of hashes or tasks in all parts; Python turns the last one into text.
 TOP_COLUMNS = (
     Column("avoidable_time_ms", MS, "task time of its avoidable misses, where known or imputed", sql=IMPUTED_MS),
-    Column("avoidable_misses", COUNT, f"misses of the classes {AVOIDABLE_CLASSES}", sql="count(*)"),
-    Column("sessions", COUNT, "sessions with such a miss", sql="count(DISTINCT session_id)"),
-    Column("first_seen", TIME, "time of the first such miss", sql="min(first_at)"),
-    Column("last_seen", TIME, "time of the last such miss", sql="max(first_at)"),
-    *(Column(name, COUNT, f"{name} misses", detail=True, sql=f"count(*) FILTER (class = '{name}')")
-      for name in AVOIDABLE),
-    Column("likely_causes", TEXT, "candidates, the costliest first", sql=CAUSE_FACTS),
+    Column("avoidable_misses", COUNT, f"misses of the classes {AVOIDABLE_CLASSES}", sql="sum(misses)::BIGINT"),
+    Column("sessions", COUNT, "sessions with such a miss", sql="sum(sessions)::BIGINT"),
+    Column("first_seen", TIME, "time of the first such miss", sql="min(first_seen)"),
+    Column("last_seen", TIME, "time of the last such miss", sql="max(last_seen)"),
+    *(Column(name, COUNT, f"{name} misses", detail=True, sql=f'sum("{name}")::BIGINT') for name in AVOIDABLE),
+    Column("likely_causes", TEXT, "candidates, the costliest first",
+           sql=f"{{'failures': coalesce(any_value(failures), 0), 'classes': [{CLASS_FACTS}]}}"),
 )  # fmt: skip
 
 KEY_COLUMNS = {
     "hash": (
-        Column("hash", HASH, "hash of the task and its inputs", sql="(SELECT hash FROM store.hash WHERE id = key)"),
+        Column("hash", HASH, "hash of the task and its inputs", sql="any_value(label)"),
         Column("name", NAME, "name of the task, if run summaries name it", sql="any_value(name)"),
     ),
     "task": (Column("task", TEXT, "package and task, if run summaries name them", sql="nullif(key, '')"),),
 }
-KEYS = {"hash": "hash_id", "task": "coalesce(n.name, '')"}
+# What misses are grouped by, each with its text; `name` is null where no run summary names the task.
+KEYS = {"hash": "hash_id", "task": "coalesce(name, '')"}
+LABELS = {"hash": "(SELECT hash FROM store.hash WHERE id = key)", "task": "key"}
 
-# A run is selected with its session. One that matches no session has a time, but no team, CI or session to filter by.
-SELECTED_RUNS = """
-SELECT id FROM run LEFT JOIN match ON match.run_id = run.id
-WHERE CASE WHEN match.session_id IS NOT NULL THEN match.session_id IN (SELECT session_id FROM {selected})
-           ELSE ($since::TIMESTAMP IS NULL OR ended_at >= $since) AND ($until::TIMESTAMP IS NULL OR ended_at < $until)
-                AND len($team::VARCHAR[]) + len($ci::VARCHAR[]) + len($session::VARCHAR[]) = 0
-                AND $interactive::BOOLEAN IS NULL END
+KEY_COUNTS = """
+SELECT {key} AS key, {label} AS label, any_value(name) AS name, fsum(imputed_ms) AS imputed_ms, count(*) AS misses,
+       count(DISTINCT session_id) AS sessions, min(first_at) AS first_seen, max(first_at) AS last_seen, {classes}
+FROM {{rows}} WHERE {is_avoidable} GROUP BY key
 """
-
+# All misses of a hash are in one part: the costliest of each part suffice.
+COSTLIEST = " ORDER BY known_sum(imputed_ms, true) DESC, count(*) DESC, label LIMIT $limit"
 TOP = """
-WITH failed AS (
-    SELECT {key} AS key, count(*) AS failures FROM task LEFT JOIN name n USING (hash_id)
-    WHERE exit_code <> 0 AND run_id IN ({selected_runs})
-    GROUP BY ALL),
-avoidable AS (
-    SELECT m.*, {key} AS key, n.name FROM {misses} m LEFT JOIN name n USING (hash_id) WHERE {is_avoidable})
-SELECT {columns} FROM avoidable LEFT JOIN failed USING (key)
+SELECT {columns} FROM {{parts}} LEFT JOIN (
+    SELECT {key} AS key, count(*) AS failures FROM task LEFT JOIN name USING (hash_id)
+    WHERE exit_code <> 0 AND list_contains($runs, run_id) GROUP BY ALL) USING (key)
 GROUP BY key ORDER BY avoidable_time_ms DESC, avoidable_misses DESC, 1 LIMIT $limit
 """
 
-MOST_ARE_NAMED = f"""
-SELECT coalesce(avg((n.hash_id IS NOT NULL)::INTEGER), 0) > 0.5
-FROM {{misses}} LEFT JOIN name n USING (hash_id) WHERE {IS_AVOIDABLE}
+NAMED_COUNTS = f"SELECT count(*) AS misses, count(name) AS named FROM {{rows}} WHERE {IS_AVOIDABLE}"
+MOST_ARE_NAMED = "SELECT coalesce(sum(named) / nullif(sum(misses), 0), 0) > 0.5 FROM {parts}"
+
+# A run is selected with its session. One that matches no session has a time, but no team, CI or session to filter by.
+MATCHED_RUNS = "SELECT run_id FROM match WHERE session_id IN (SELECT session_id FROM {selected})"
+UNMATCHED_RUNS = """
+SELECT id FROM run
+WHERE id NOT IN (SELECT run_id FROM match)
+  AND ($since::TIMESTAMP IS NULL OR ended_at >= $since) AND ($until::TIMESTAMP IS NULL OR ended_at < $until)
 """
+HAS_FAILED_TASKS = "SELECT EXISTS (FROM task WHERE exit_code <> 0)"
 
 
 def misses(log: OpenLog, selection: Selection, options: MissesOptions) -> Report:
     """Answer `misses`: the tables `misses`, `classes` and `top`."""
     scope = select_scope(log, selection, needs_both_for="misses")
-    relation = classified_misses(scope, options.retention_days)
-    by = options.by or default_key(scope.selected, relation)
-    classes = classes_table(scope.selected, relation)
-    top = top_misses_table(scope.selected, relation, by, options.limit)
-    return build_report("misses", scope, [misses_table(scope.selected, relation), classes, top], classes)
+    classified = classify(scope, options.retention_days, options.limit)
+    classes = classes_table(classified)
+    top = top_misses_table(scope, classified, options.by or default_key(classified), options.limit)
+    return build_report("misses", scope, [misses_table(classified), classes, top], classes)
 
 
-def misses_table(selected: LookupsQuery, relation: str) -> Table:
-    """Return the table `misses`, one row of totals. Here and below, `relation` is from `classified_misses`."""
-    return Table("misses", SUMMARY_COLUMNS, selected.rows(SUMMARY.replace("{misses}", relation)), upright=True)
+def classify(scope: Scope, retention_days: float, limit: int) -> Gathered:
+    """Classify the misses of the selection, for the tables below; `limit` is that of `top_misses_table`."""
+    # Earlier lookups of a hash count, whatever is selected.
+    whole = replace(scope.selection, since=None, until=None)
+    by_hash = Step("hash_id", _classify, lookup_reads(whole) | DURATION_READS | EVIDENCE_READS)
+    by_session = Step("session_id", _count_misses)
+    return scope.gather([by_hash, by_session], retention_days, log_start(scope), limit)
 
 
-def classes_table(selected: LookupsQuery, relation: str) -> Table:
+def _classify(
+    scope: Scope, _passed: Mapping[str, Rows], retention_days: float, start: datetime | None, limit: int
+) -> Given:
+    table = classified_misses(scope, retention_days, start)
+    misses = Rows(scope.selected, f"SELECT m.*, n.name FROM {table} m LEFT JOIN name n USING (hash_id)")
+    given = {
+        "totals": Rows(scope.selected, TOTALS.replace("{misses}", table)),
+        "named": misses.read_by(NAMED_COUNTS),
+        "hash": misses.read_by(_key_counts("hash") + COSTLIEST, limit=limit),
+    }
+    return Given(given, {"misses": misses})
+
+
+def _count_misses(_scope: Scope, passed: Mapping[str, Rows], *_: object) -> Given:
+    misses = passed["misses"]
+    return Given({"classes": misses.read_by(CLASS_COUNTS), "task": misses.read_by(_key_counts("task"))})
+
+
+def _key_counts(by: str) -> str:
+    classes = ", ".join(
+        f"count(*) FILTER (class = '{name}') AS \"{name}\","
+        f" coalesce(fsum(imputed_ms) FILTER (class = '{name}'), 0) AS {name}_ms"
+        for name in AVOIDABLE
+    )
+    return KEY_COUNTS.format(key=KEYS[by], label=LABELS[by], classes=classes, is_avoidable=IS_AVOIDABLE)
+
+
+def misses_table(classified: Gathered) -> Table:
+    """Return the table `misses`, one row of totals. Here and below, `classified` is from `classify`."""
+    return Table("misses", SUMMARY_COLUMNS, classified.rows("totals", SUMMARY), upright=True)
+
+
+def classes_table(classified: Gathered) -> Table:
     """Return the table `classes`: one row per class that occurs, in the order of `CLASSES`."""
     # SQL sorts classes by name; readers expect the order of their definitions.
-    rows = {row[0]: row for row in selected.rows(BY_CLASS.replace("{misses}", relation))}
+    rows = {row[0]: row for row in classified.rows("classes", BY_CLASS)}
     occurring = [one for one in CLASSES if one.name in rows]
     return Table("classes", CLASS_COLUMNS, [(*rows[one.name], one.definition, one.avoidable) for one in occurring])
 
 
-def top_misses_table(selected: LookupsQuery, relation: str, by: str, limit: int) -> Table:
+def top_misses_table(scope: Scope, classified: Gathered, by: str, limit: int) -> Table:
     """Return the table `top`: the `limit` hashes or tasks with the most avoidable time."""
     columns = (*KEY_COLUMNS[by], *TOP_COLUMNS)
-    sql = TOP.format(
-        key=KEYS[by], misses=relation, is_avoidable=IS_AVOIDABLE, columns=select_list(columns),
-        selected_runs=SELECTED_RUNS,
-    )  # fmt: skip
-    rows = selected.rows(sql, limit=limit)
+    sql = TOP.format(key=KEYS[by], columns=select_list(columns))
+    rows = classified.rows(by, sql, limit=limit, runs=_selected_runs(scope))
     return Table("top", columns, [(*values, _describe_causes(causes)) for *values, causes in rows])
+
+
+def _selected_runs(scope: Scope) -> list[int]:
+    """Return the ids of the selected runs, for their failed tasks; [] if no task of the log failed."""
+    connection, selection = scope.log.connection, scope.selection
+    if not fetch_rows(connection, HAS_FAILED_TASKS, {})[0][0]:
+        return []
+    gathered = scope.gather([Step("session_id", _match_runs, lookup_reads(selection))])
+    runs = [run for (run,) in gathered.rows("runs")]
+    if not selection.team and not selection.ci and not selection.session and selection.interactive is None:
+        times = {"since": selection.since, "until": selection.until}
+        runs += [run for (run,) in fetch_rows(connection, UNMATCHED_RUNS, times)]
+    return runs
+
+
+def _match_runs(scope: Scope, _passed: Mapping[str, Rows]) -> Given:
+    return Given({"runs": Rows(scope.selected, MATCHED_RUNS)})
 
 
 def _describe_causes(facts: Mapping[str, Any]) -> str:
@@ -168,6 +242,6 @@ def _describe_causes(facts: Mapping[str, Any]) -> str:
     return "; ".join(failed + texts)
 
 
-def default_key(selected: LookupsQuery, relation: str) -> str:
+def default_key(classified: Gathered) -> str:
     """Return the default of the option `by`: `task` if run summaries name most avoidable misses, else `hash`."""
-    return "task" if selected.rows(MOST_ARE_NAMED.replace("{misses}", relation))[0][0] else "hash"
+    return "task" if classified.rows("named", MOST_ARE_NAMED)[0][0] else "hash"

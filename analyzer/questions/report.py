@@ -2,20 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 from analyzer.archive.accounting import Accounting
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import LookupsQuery, Selection, fetch_rows, resolve_last, select_lookups
-from analyzer.errors import Message, Option, UsageError
+from analyzer.archive.selection import Selection, count_reads, fetch_rows
+from analyzer.errors import Message, Option
+from analyzer.questions.scope import Given, Rows, Scope, Step
 from analyzer.readers.formats import DERIVED_FORMATS_SQL
 from analyzer.table import MONEY, MONEY_CHANGE, MS, MS_CHANGE, Column, Headline, Section, Sentence, Table
 from analyzer.text import closest_match
 from analyzer.times import FIRST_CLIENT_AT
 from analyzer.validation import require_number
 
-KEPT = "SELECT coalesce(sum(events), 0)::BIGINT FROM {counted}"
+KEPT = "SELECT sum(events) AS events FROM {counted}"
+MERGED_KEPT = "SELECT coalesce(sum(events), 0)::BIGINT FROM {parts}"
 MINUTE_MS = 60_000
 # The units of task time, each with the unit of its cost.
 COST_UNITS = {MS: MONEY, MS_CHANGE: MONEY_CHANGE}
@@ -55,31 +56,6 @@ class Report:
         return f"Remote build cache {self.command}" + (f": {self.about}" if self.about else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a question is about: the log, the filters, and the lookups that pass them."""
-
-    log: OpenLog
-    selection: Selection
-    selected: LookupsQuery
-
-
-def select_scope(log: OpenLog, selection: Selection, needs_both_for: str = "", cuts: Sequence[datetime] = ()) -> Scope:
-    """Select the lookups of a question; for `cuts` see `select_lookups`.
-
-    `needs_both_for` is the name of the command if it needs both the LOCAL and the REMOTE events of lookups.
-
-    Raises:
-        UsageError: the selection removes one of the two events of a lookup, and both are needed.
-        QueryError: SQL of the selection does not run.
-    """
-    for name in ("source", "event") if needs_both_for else ():
-        if getattr(selection, name):
-            raise UsageError(Option(name), f": `{needs_both_for}` needs both events of a lookup; leave it out")
-    selection = resolve_last(log.connection, selection)
-    return Scope(log, selection, select_lookups(log.connection, selection, cuts=cuts))
-
-
 def account_for(counts: Accounting, kept: int) -> Accounting:
     """Return the accounting of an answer that used `kept` events: the filters removed all others."""
     return replace(counts, kept=kept, filtered=counts.kept - kept)
@@ -93,20 +69,25 @@ def build_report(
 
     `page` holds the fields of `Report` that only an HTML page has.
     """
-    counts, kept = scope.log.counts(), scope.selected.rows(KEPT)[0][0]
+    gathered = scope.gather([Step("session_id", _kept_events, count_reads(scope.selection, scope.cuts, scope.other))])
+    counts, ((kept,),) = scope.log.counts(), gathered.rows("kept", MERGED_KEPT)
     all_notes = [*_scope_notes(scope, counts.kept, kept), *notes]
     facts = {"view": scope.log.view}
     return Report(command, account_for(counts, kept), tables, primary or tables[0], all_notes, facts, **page)
 
 
+def _kept_events(scope: Scope, _passed: Mapping[str, Rows]) -> Given:
+    return Given({"kept": Rows(scope.selected, KEPT)})
+
+
 LOG_FACTS = """
-SELECT (SELECT min(first_at) FROM session_summary),
-       (SELECT coalesce(sum(events), 0)::BIGINT FROM session_quarter WHERE quarter_at IS NULL),
+SELECT (SELECT min(first_at) FROM log_period),
+       (SELECT coalesce(sum(events), 0)::BIGINT FROM log_count WHERE is_untimed),
        (SELECT count(*) FROM artifact)
 """
 LOG_CONTENTS = """
 SELECT min(first_at), max(last_at), list(DISTINCT team ORDER BY team), list(DISTINCT ci ORDER BY ci)
-FROM session_summary s LEFT JOIN store.context c ON c.id = s.context_id
+FROM log_period p LEFT JOIN store.context c ON c.id = p.context_id
 """
 MAX_LISTED_NAMES = 10
 RUNS = "SELECT count(*), count(*) FILTER (WHERE id IN (SELECT run_id FROM match)) FROM run"
@@ -117,10 +98,10 @@ SELECT count(*), count(DISTINCT run_id), count(*) FILTER (WHERE NOT is_known) FR
 
 # HIT and MISS events that were kept, and rejected lines that name just one of the two.
 OUTCOMES = """
-SELECT coalesce(sum(bit_count(kinds & 5)), 0)::BIGINT, coalesce(sum(bit_count(kinds & 10)), 0)::BIGINT,
+SELECT hits, misses,
        (SELECT count(*) FROM reject WHERE regexp_matches(text, '\\bHIT\\b') AND NOT regexp_matches(text, '\\bMISS\\b')),
        (SELECT count(*) FROM reject WHERE regexp_matches(text, '\\bMISS\\b') AND NOT regexp_matches(text, '\\bHIT\\b'))
-FROM store.lookup
+FROM log_outcome
 """
 HAS_ACCESS_LOGS = f"SELECT EXISTS (FROM store.file WHERE format IN ({DERIVED_FORMATS_SQL}))"
 MIN_BIAS, MIN_REJECT_SHARE = 0.2, 0.01  # of the hit share, and of all events, for rejects to change a rate visibly

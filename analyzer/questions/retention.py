@@ -4,8 +4,9 @@ from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import Selection
 from analyzer.questions.miss_classes import DAY_US
 from analyzer.questions.options import RetentionOptions
-from analyzer.questions.report import Report, Scope, build_report, select_scope
+from analyzer.questions.report import Report, build_report
 from analyzer.questions.retention_replay import Observed, PolicyResult, observe, replay_policies
+from analyzer.questions.scope import Scope, select_scope
 from analyzer.table import COUNT, FACTOR, FLAG, MS, MS_CHANGE, NUMBER, RATIO, RATIO_CHANGE, TEXT, Column, Table
 
 DAYS = (1, 2, 3, 5, 7, 10, 14, 21, 30, 45, 60, 90)

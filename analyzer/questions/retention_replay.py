@@ -23,13 +23,14 @@ keeps the artifact uploaded at code 0 up to code 5. The next code, 10, has the s
 upload. That artifact is kept up to code 15, and the next code, 18, has another key: artifact 0 has no more uploads.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from analyzer.archive.open_log import OpenLog
-from analyzer.questions.miss_classes import DAY_US, imputed_durations
-from analyzer.questions.report import Scope
+from analyzer.archive.selection import lookup_reads
+from analyzer.questions.miss_classes import DAY_US, DURATION_READS, imputed_durations
+from analyzer.questions.scope import Given, Rows, Scope, Step
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,9 +39,20 @@ USES_PER_BATCH = 2_500_000  # about; a use takes 80 bytes in memory
 IS_REPLAYED = "asked_remote(kinds) AND first_at IS NOT NULL"
 
 OBSERVED = f"""
-SELECT epoch_us(min(first_at)), epoch_us(max(first_at)), count(*), count(*) FILTER (had_remote_hit(kinds)),
-       bool_and(epoch_us(first_at) % 1000 = 0), count(d.duration_ms) / nullif(count(*), 0)
+SELECT epoch_us(min(first_at)) AS first_us, epoch_us(max(first_at)) AS last_us, count(*) AS lookups,
+       count(*) FILTER (had_remote_hit(kinds)) AS hits, bool_and(epoch_us(first_at) % 1000 = 0) AS only_ms,
+       count(d.duration_ms) AS known
 FROM {{selected}} l LEFT JOIN {{durations}} d USING (hash_id) WHERE {IS_REPLAYED}
+"""
+MERGED_OBSERVED = """
+SELECT min(first_us), max(last_us), sum(lookups)::BIGINT, sum(hits)::BIGINT, bool_and(only_ms),
+       sum(known) / nullif(sum(lookups), 0)
+FROM {parts}
+"""
+RESULTS_TYPE = "STRUCT(policy VARCHAR, day DOUBLE, hits BIGINT, saved_ms DOUBLE, stored_us HUGEINT)"
+RESULTS = f"SELECT unnest($results::{RESULTS_TYPE}[], recursive := true)"
+MERGED_RESULTS = """
+SELECT policy, day, sum(hits)::BIGINT, fsum(saved_ms), sum(stored_us)::HUGEINT FROM {parts} GROUP BY policy, day
 """
 
 TEAM_NUMBERS = "SELECT id AS context_id, dense_rank() OVER (ORDER BY team) - 1 AS team_number FROM store.context"
@@ -130,16 +142,31 @@ class Uses:
 
 def observe(scope: Scope) -> Observed | None:
     """Return the totals of the lookups that are replayed; None if there are none."""
-    observed = OBSERVED.replace("{durations}", imputed_durations(scope.log))
-    ((start, end, lookups, hits, only_ms, coverage),) = scope.selected.rows(observed)
+    rows = scope.gather([Step("hash_id", _observe, _reads(scope))]).rows("observed", MERGED_OBSERVED)
+    ((start, end, lookups, hits, only_ms, coverage),) = rows
     return None if start is None else Observed(start, end - start, lookups, hits, 1000 if only_ms else 1, coverage)
+
+
+def _reads(scope: Scope) -> dict[str, str]:
+    return lookup_reads(scope.selection) | DURATION_READS
+
+
+def _observe(scope: Scope, _passed: Mapping[str, Rows]) -> Given:
+    sql = OBSERVED.replace("{durations}", imputed_durations(scope.log))
+    return Given({"observed": Rows(scope.selected, sql)})
 
 
 def replay_policies(scope: Scope, observed: Observed, days: Sequence[float]) -> dict[tuple[str, float], PolicyResult]:
     """Replay the lookups against a cache of each policy and number of days."""
-    span = observed.span_us // observed.tick_us
-    limits = [min(round(day * DAY_US) // observed.tick_us, span) for day in days]
+    gathered = scope.gather([Step("hash_id", _replay, _reads(scope))], observed, tuple(days))
+    results = {(policy, day): PolicyResult(*row) for policy, day, *row in gathered.rows("results", MERGED_RESULTS)}
+    return {(policy, day): results[policy, day] for policy in POLICIES for day in days}
+
+
+def _replay(scope: Scope, _passed: Mapping[str, Rows], observed: Observed, days: Sequence[float]) -> Given:
+    """Replay the lookups of a part. The keys and codes are its own; the times are those of the whole log."""
     results = {(policy, day): PolicyResult() for policy in POLICIES for day in days}
+    limits = [min(round(day * DAY_US), observed.span_us) // observed.tick_us for day in days]
     for uses in encode_uses(scope, observed, max(limits)):
         first_hits, first_saved_ms = int(uses.first_hit.sum()), float(uses.saved_ms.filter(uses.first_hit).sum())
         for policy, replay in POLICIES.items():
@@ -148,7 +175,8 @@ def replay_policies(scope: Scope, observed: Observed, days: Sequence[float]) -> 
                 result.hits += hits + first_hits
                 result.saved_ms += saved_ms + first_saved_ms
                 result.stored_us += stored * observed.tick_us
-    return results
+    rows = [{"policy": policy, "day": day, **asdict(result)} for (policy, day), result in results.items()]
+    return Given({"results": Rows(scope.selected, RESULTS, {"results": rows})})
 
 
 def encode_uses(scope: Scope, observed: Observed, max_limit: int) -> Iterator[Uses]:
@@ -158,6 +186,8 @@ def encode_uses(scope: Scope, observed: Observed, max_limit: int) -> Iterator[Us
     """
     selected, fill = scope.selected, _fill(scope.log)
     ((teams, hashes),) = selected.rows(fill(KEY_COUNTS))
+    if not teams or not hashes:  # a part without lookups
+        return
     values = {"start_us": observed.start_us, "tick_us": observed.tick_us, "hashes": hashes, "teams": teams}
     # The range of hashes spares DuckDB most of a large archive: hashes are numbered in the order of loading.
     uses, saved, keys, last_tick = (

@@ -3,29 +3,37 @@
 A session is one run of the build client. Time lost is how long the tasks of its misses take, where known or imputed.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import Selection, fetch_rows
+from analyzer.archive.selection import Selection, fetch_rows, lookup_reads
 from analyzer.errors import Option, UsageError
-from analyzer.questions.miss_classes import classified_misses, imputed_durations
+from analyzer.questions.miss_classes import DURATION_READS, classified_misses, imputed_durations, log_start
 from analyzer.questions.options import SessionsOptions
-from analyzer.questions.report import Report, Scope, build_report, select_scope
+from analyzer.questions.percentiles import MERGED_VALUES, Percentiles, bucket_counts, value_counts
+from analyzer.questions.report import Report, build_report
+from analyzer.questions.scope import Given, Rows, Scope, Step, select_scope
 from analyzer.table import COUNT, COVERAGE, HASH, MS, NAME, NUMBER, RATIO, TEXT, TIME, Column, Table, select_list
 from analyzer.validation import require_utf8
 
-SAVED_MS, LOST_MS = "known_sum(l.duration_ms, is_hit(kinds))", "known_sum(m.imputed_ms, is_miss(kinds))"
+SAVED_MS, LOST_MS = "known_sum(l.duration_ms, is_hit(kinds))", "known_sum(imputed_ms, is_miss(kinds))"
 SAVED_COVERAGE = "count(l.duration_ms) FILTER (is_hit(kinds)) / nullif(count(*) FILTER (is_hit(kinds)), 0)"
-LOST_COVERAGE = "count(m.imputed_ms) / nullif(count(*) FILTER (is_miss(kinds)), 0)"
+LOST_COVERAGE = "count(imputed_ms) / nullif(count(*) FILTER (is_miss(kinds)), 0)"
+
+# Each lookup with the task time of a miss.
+IMPUTED_LOOKUPS = """
+SELECT l.session_id, l.first_at, l.kinds, l.duration_ms, m.imputed_ms
+FROM {selected} l
+LEFT JOIN (SELECT hash_id, duration_ms AS imputed_ms FROM {durations}) m ON is_miss(kinds) AND m.hash_id = l.hash_id
+"""
 
 TOTALS = f"""
 CREATE TEMP TABLE {{table}} AS
 SELECT session_id, count(*) AS lookups, count(*) FILTER (is_hit(kinds)) AS hits, min(first_at) AS first_at,
        {SAVED_MS} AS saved_ms, {LOST_MS} AS lost_ms,
        {SAVED_COVERAGE} AS saved_coverage, {LOST_COVERAGE} AS lost_coverage
-FROM {{selected}} l
-LEFT JOIN (SELECT hash_id, duration_ms AS imputed_ms FROM {{durations}}) m ON is_miss(kinds) AND m.hash_id = l.hash_id
-GROUP BY session_id
+FROM {{{{rows}}}} l GROUP BY session_id
 """
 
 # The columns of `low_hit_rate` and `time_lost`, over `outlier` o, its context c and run r.
@@ -47,40 +55,39 @@ OUTLIER_COLUMNS = (
     Column("deviation", NUMBER, "hit rate minus the pooled one, in standard errors", detail=True, sql="deviation"),
 )
 
+POOLED_RATE = "SELECT sum(hits) / sum(lookups) FROM {parts}"
+
 # In standard errors of a sample of the session's size, a low rate of few lookups is no outlier: chance explains it.
 OUTLIERS = """
-WITH pooled AS (SELECT sum(hits) / sum(lookups) AS rate FROM {totals}),
-scored AS (
-    SELECT t.*, (hits / lookups - rate) / nullif(sqrt(rate * (1 - rate) / lookups), 0) AS deviation
-    FROM {totals} t, pooled),
+WITH scored AS (
+    SELECT t.*, (hits / lookups - $rate::DOUBLE) / nullif(sqrt($rate * (1 - $rate) / lookups), 0) AS deviation
+    FROM {totals} t),
 outlier AS (
     SELECT t.*, s.session FROM scored t JOIN store.session s ON s.id = t.session_id
     WHERE {condition} ORDER BY {order}, s.session LIMIT $limit)
 SELECT {columns}
 FROM outlier o JOIN session_summary m ON m.session_id = o.session_id JOIN store.context c ON c.id = m.context_id
 LEFT JOIN (session_run k JOIN run r ON r.id = k.run_id) ON k.session_id = o.session_id
-ORDER BY {order}, session
 """
+# The tables of outliers, each with its condition, and the order in the query above and over its columns.
+OUTLIER_TABLES = {
+    "low_hit_rate": ("deviation < 0", "deviation", "deviation"),
+    "time_lost": ("lost_ms > 0", "lost_ms DESC", "time_lost_ms DESC"),
+}
 
-PERCENTILES = ["p5", "p25", "p50", "p75", "p95"]
-LEVELS = "[0.05, 0.25, 0.5, 0.75, 0.95]::DOUBLE[]"
-
-# The columns of `percentiles`, over the totals of the sessions.
+# The columns of `percentiles`, each with its values for the sessions.
 PERCENTILE_COLUMNS = (
-    Column("percentile", TEXT, "p25: a quarter of sessions is at or below each value", sql=f"unnest({PERCENTILES})"),
-    Column("lookups", COUNT, "lookups of a session", sql=f"unnest(quantile_disc(lookups, {LEVELS}))"),
-    Column("hit_rate", RATIO, "hit rate of a session", sql=f"unnest(quantile_cont(hits / lookups, {LEVELS}))"),
-    Column("time_saved_ms", MS, "durations of hits, where known", sql=f"unnest(quantile_cont(saved_ms, {LEVELS}))"),
+    Column("percentile", TEXT, "p25: a quarter of sessions is at or below each value"),
+    Column("lookups", COUNT, "lookups of a session", sql="lookups"),
+    Column("hit_rate", RATIO, "hit rate of a session", sql="hits / lookups"),
+    Column("time_saved_ms", MS, "durations of hits, where known", sql="saved_ms"),
     Column("duration_coverage", RATIO, "hits of a session with a known duration / its hits", read_with=COVERAGE,
-           sql=f"unnest(quantile_cont(saved_coverage, {LEVELS}))"),
-    Column("time_lost_ms", MS, "task time of misses, if known", sql=f"unnest(quantile_cont(lost_ms, {LEVELS}))"),
+           sql="saved_coverage"),
+    Column("time_lost_ms", MS, "task time of misses, if known", sql="lost_ms"),
     Column("imputed_coverage", RATIO, "misses of a session with known or imputed time / its misses",
-           read_with=COVERAGE, sql=f"unnest(quantile_cont(lost_coverage, {LEVELS}))"),
+           read_with=COVERAGE, sql="lost_coverage"),
 )  # fmt: skip
-
-PERCENTILE_ROWS = f"""
-SELECT {select_list(PERCENTILE_COLUMNS)} FROM {{totals}} HAVING count(*) > 0 ORDER BY unnest({LEVELS})
-"""
+MEASURED = {column.name: column.sql for column in PERCENTILE_COLUMNS if column.sql}
 
 # The columns of `scatter`, over the totals of the sessions, grouped by size and hit rate.
 SCATTER_COLUMNS = (
@@ -171,28 +178,53 @@ def sessions(log: OpenLog, selection: Selection, options: SessionsOptions) -> Re
 
 def sessions_tables(scope: Scope, limit: int) -> list[Table]:
     """Return the tables `low_hit_rate` and `time_lost`, each of at most `limit` sessions, and `percentiles`."""
-    percentiles = PERCENTILE_ROWS.replace("{totals}", session_totals(scope))
-    return [
-        _outliers(scope, "low_hit_rate", "deviation < 0", "deviation", limit),
-        _outliers(scope, "time_lost", "lost_ms > 0", "lost_ms DESC", limit),
-        Table("percentiles", PERCENTILE_COLUMNS, scope.selected.rows(percentiles)),
+    steps = [_IMPUTE.reading(lookup_reads(scope.selection) | DURATION_READS), Step("session_id", _summarize)]
+    summary = scope.gather(steps)
+    ((rate,),) = summary.rows("sizes", POOLED_RATE)
+    percentiles = Percentiles(summary.rows("values", MERGED_VALUES))
+    last = Step("session_id", _list_outliers, {"session_summary": "true"})
+    found = scope.gather([steps[0], last], rate, limit, percentiles.buckets)
+    tables = [
+        Table(name, OUTLIER_COLUMNS, found.rows(name, f"FROM {{parts}} ORDER BY {order}, session LIMIT $n", n=limit))
+        for name, (_, _, order) in OUTLIER_TABLES.items()
     ]
+    rows = percentiles.rows(list(MEASURED), found.rows("values", MERGED_VALUES))
+    return [*tables, Table("percentiles", PERCENTILE_COLUMNS, rows)]
 
 
-def session_totals(scope: Scope) -> str:
+def _impute(scope: Scope, _passed: Mapping[str, Rows], *_: object) -> Given:
+    sql = IMPUTED_LOOKUPS.replace("{durations}", imputed_durations(scope.log))
+    return Given({}, {"lookups": Rows(scope.selected, sql)})
+
+
+_IMPUTE = Step("hash_id", _impute)
+
+
+def _summarize(scope: Scope, passed: Mapping[str, Rows]) -> Given:
+    totals = _totals(scope, passed["lookups"])
+    sizes = Rows(scope.selected, f"SELECT sum(hits) AS hits, sum(lookups) AS lookups FROM {totals}")
+    return Given({"sizes": sizes, "values": Rows(scope.selected, bucket_counts(MEASURED, totals))})
+
+
+def _list_outliers(
+    scope: Scope, passed: Mapping[str, Rows], rate: float, limit: int, buckets: Mapping[str, Sequence[float]]
+) -> Given:
+    totals, columns = _totals(scope, passed["lookups"]), select_list(OUTLIER_COLUMNS)
+    given = {"values": Rows(scope.selected, value_counts(MEASURED, totals, buckets))}
+    for name, (condition, order, _) in OUTLIER_TABLES.items():
+        sql = OUTLIERS.format(totals=totals, condition=condition, order=order, columns=columns)
+        given[name] = Rows(scope.selected, sql, {"rate": rate, "limit": limit})
+    return Given(given)
+
+
+def _totals(scope: Scope, lookups: Rows) -> str:
     """Return the name of a table (session_id, lookups, hits, first_at, saved_ms, lost_ms): one row per session."""
-    sql = TOTALS.replace("{durations}", imputed_durations(scope.log))
 
     def build(table: str) -> None:
-        scope.selected.execute(sql.replace("{table}", table))
+        one = lookups.read_by(TOTALS.format(table=table))
+        one.selected.execute(one.sql, **one.parameters)
 
     return scope.log.derived_table("sessions", build, scope.selected)
-
-
-def _outliers(scope: Scope, name: str, condition: str, order: str, limit: int) -> Table:
-    totals, columns = session_totals(scope), select_list(OUTLIER_COLUMNS)
-    sql = OUTLIERS.format(totals=totals, condition=condition, order=order, columns=columns)
-    return Table(name, OUTLIER_COLUMNS, scope.selected.rows(sql, limit=limit))
 
 
 def scatter_table(scope: Scope, outliers: Table) -> Table:
@@ -201,15 +233,18 @@ def scatter_table(scope: Scope, outliers: Table) -> Table:
     `outliers` is a table of `sessions_tables`.
     """
     points = [(lookups, rate, 1, lost_ms, session) for session, rate, lookups, lost_ms, *_ in outliers.rows]
-    groups = scope.selected.rows(SCATTER.replace("{totals}", session_totals(scope)))
+    totals = _totals(scope, _impute(scope, {}).passed["lookups"])
+    groups = scope.selected.rows(SCATTER.replace("{totals}", totals))
     return Table("scatter", SCATTER_COLUMNS, [*points, *groups])
 
 
 def one_session(log: OpenLog, selection: Selection, prefix: str, options: SessionsOptions) -> Report:
     """Answer `sessions ID`: the tables `session` and `lookups` of the session with that id, or prefix of an id."""
+    if log.divided:
+        raise UsageError(Option("engine"), ": a single session is found on this machine; leave it out")
     selection = replace(selection, session=(_find_session(log, prefix),))
     scope = select_scope(log, selection, needs_both_for="sessions")
-    misses = classified_misses(scope, options.retention_days)
+    misses = classified_misses(scope, options.retention_days, log_start(scope))
     lookups = Table("lookups", LOOKUP_COLUMNS, scope.selected.rows(LOOKUPS.replace("{misses}", misses)))
     rows = scope.selected.rows(SESSION.replace("{misses}", misses))
     return build_report("sessions", scope, [Table("session", SESSION_COLUMNS, rows, upright=True), lookups], lookups)

@@ -1,17 +1,19 @@
 """`stats`: computes hit rates and time saved, in total and by any combination of dimensions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analyzer.archive.accounting import Accounting
+from analyzer.archive.counts import ADDED_COUNTS
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import LookupsQuery, Selection, fetch_rows, select_lookups
+from analyzer.archive.selection import Selection, count_reads, fetch_rows, lookup_reads, select_lookups
 from analyzer.errors import Message, Option, UsageError
 from analyzer.questions.dimensions import DIMENSIONS, LOCAL_TIMES, UTC_TIMES, Dimension
-from analyzer.questions.measures import MEASURES, NET_SAVED, Measure
+from analyzer.questions.measures import MEASURES, NET_SAVED, SESSIONS, Measure
 from analyzer.questions.options import UTC, StatsOptions
-from analyzer.questions.report import Report, build_report, select_scope
+from analyzer.questions.report import Report, build_report
+from analyzer.questions.scope import Given, Rows, Scope, Step, select_scope
 from analyzer.table import FLAG, HASH, NAME, TEXT, Column, Table, select_list
 from analyzer.text import closest_match
 from analyzer.validation import require_choice
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 COVERED_PERIOD = """
 SELECT greatest(min(first_at), coalesce($since::TIMESTAMP, min(first_at))),
        least(max(last_at), coalesce($until::TIMESTAMP, max(last_at)))
-FROM session_summary
+FROM log_period
 """
 # As the relation `session_quarters`, but with the id of the session: names are longer.
 COUNTED = "(SELECT *, session_id AS session FROM {counted})"
@@ -47,11 +49,9 @@ def stats(log: OpenLog, selection: Selection, options: StatsOptions) -> Report:
     dimensions = [dimension(name) for name in options.by]
     check_time_zone(log.connection, options.tz)
     scope = select_scope(log, selection)
-    tables, notes = [totals_table(scope.selected, options)], list[str]()
+    tables, notes = [totals_table(scope, options)], list[str]()
     if dimensions:
-        by_source = "source" in options.by
-        lookups = select_lookups(log.connection, selection, by_source=True) if by_source else scope.selected
-        table = groups_table(lookups, dimensions, options)
+        table = groups_table(scope, dimensions, options)
         tables.append(replace(table, rows=table.rows[: options.limit]))
         if options.limit is not None and options.limit < len(table.rows):
             notes.append(Message(f"{options.limit:,} of {len(table.rows):,} groups shown (", Option("limit"), ")"))
@@ -96,10 +96,11 @@ def measures_for(options: StatsOptions) -> tuple[Measure, ...]:
     return (*MEASURES, NET_SAVED) if options.restore_ms else MEASURES
 
 
-def _measure_columns(selected: LookupsQuery, options: StatsOptions) -> list[Column]:
+def _measure_columns(options: StatsOptions, *, one_sided: bool) -> list[Column]:
+    """Return the measures as columns over the counts of parts."""
     return [
         # A lookup of which only one event was selected would look like one that asked one cache.
-        replace(measure, sql="NULL") if measure.both_sides and selected.one_sided else measure
+        replace(measure, sql="NULL" if measure.both_sides and one_sided else measure.merge_sql or measure.sql)
         for measure in measures_for(options)
     ]
 
@@ -109,39 +110,67 @@ def _parameters(options: StatsOptions) -> dict[str, float]:
     return dict(zip(("restore_local", "restore_remote"), options.restore_ms or (), strict=False))
 
 
-def totals_table(selected: LookupsQuery, options: StatsOptions) -> Table:
+def totals_table(scope: Scope, options: StatsOptions) -> Table:
     """Return the table `totals`: one row, one column per measure."""
-    columns = _measure_columns(selected, options)
-    rows = selected.rows(f"SELECT {select_list(columns)} FROM {COUNTED}", **_parameters(options))
+    columns = _measure_columns(options, one_sided=scope.selection.source is not None)
+    reads = count_reads(scope.selection, scope.cuts)
+    gathered = scope.gather([Step("session_id", _count_all, reads)])
+    rows = gathered.rows("totals", f"SELECT {select_list(columns)} FROM {{parts}}", **_parameters(options))
     return Table("totals", columns, rows, upright=True)
 
 
-def groups_table(selected: LookupsQuery, dimensions: Sequence[Dimension], options: StatsOptions) -> Table:
+def _count_all(scope: Scope, _passed: Mapping[str, Rows]) -> Given:
+    return Given({"totals": Rows(scope.selected, f"SELECT {ADDED_COUNTS}, {SESSIONS} AS sessions FROM {COUNTED}")})
+
+
+def groups_table(scope: Scope, dimensions: Sequence[Dimension], options: StatsOptions) -> Table:
     """Return the table by `dimensions`, named after them (`by_day`, `by_team_ci`): one row per group.
 
     Raises:
         UsageError: an unknown column to sort by.
     """
-    if any(one.by_lookup for one in dimensions):
-        selected = selected.by_lookup()
-    columns = [*_group_columns(dimensions), *_measure_columns(selected, options), *_partial_columns(dimensions)]
-    keys = {one.key_name: one.key for one in dimensions}
-    times = UTC_TIMES if options.tz == UTC else LOCAL_TIMES
-    key_list = ", ".join(f"{sql} AS {name}" for name, sql in keys.items())
-    keyed = f"SELECT *, session_id AS session, {key_list} FROM {times} AS x"
-    order = _order_by(options, columns, dimensions)
-    query = f"SELECT {select_list(columns)} FROM ({keyed}) GROUP BY {', '.join(keys)} ORDER BY {order}"
-    ((covered_from, covered_until),) = selected.rows(COVERED_PERIOD)
+    by_source, by_lookup = "source" in options.by, any(one.by_lookup for one in dimensions)
+    one_sided = by_source or scope.selection.source is not None
+    measures = _measure_columns(options, one_sided=one_sided)
+    columns = [*_group_columns(dimensions), *measures, *_partial_columns(dimensions)]
+    order, keys = _order_by(options, columns, dimensions), ", ".join(one.key_name for one in dimensions)
+    reads = count_reads(scope.selection, scope.cuts)
+    if by_source:
+        reads = {"event": "true"}
+    elif by_lookup:
+        reads = lookup_reads(scope.selection)
+    gathered = scope.gather([Step("session_id", _count_groups, reads)], tuple(one.name for one in dimensions), options)
+    ((covered_from, covered_until),) = fetch_rows(scope.log.connection, COVERED_PERIOD, {
+        "since": scope.selection.since, "until": scope.selection.until})  # fmt: skip
     period = {"covered_from": covered_from, "covered_until": covered_until}
-    rows = selected.rows(query, tz=options.tz, **period, **_parameters(options))
+    query = f"SELECT {select_list(columns)} FROM {{parts}} GROUP BY {keys} ORDER BY {order}"
+    rows = gathered.rows("groups", query, tz=options.tz, **period, **_parameters(options))
     return Table("by_" + "_".join(one.name for one in dimensions), columns, rows)
 
 
-def _group_columns(dimensions: Sequence[Dimension]) -> list[Column]:
-    columns = [Column(one.name, one.unit, one.description, sql=one.over_key(one.label)) for one in dimensions]
+def _count_groups(scope: Scope, _passed: Mapping[str, Rows], names: Sequence[str], options: StatsOptions) -> Given:
+    """Count the lookups of each group; its keys, and its label, which may be a name that only this part knows."""
+    dimensions, selected = [DIMENSIONS[name] for name in names], scope.selected
+    if "source" in names:
+        selected = select_lookups(scope.log.connection, scope.selection, by_source=True)
+    if any(one.by_lookup for one in dimensions):
+        selected = selected.by_lookup()
+    times = UTC_TIMES if options.tz == UTC else LOCAL_TIMES
+    keys = ", ".join(f"{one.key} AS {one.key_name}" for one in dimensions)
+    labels = ", ".join(f"{one.over_key(one.label)} AS label_{one.name}" for one in dimensions)
     if any(one.unit == HASH for one in dimensions):
-        sql = "(SELECT n.name FROM name n WHERE n.hash_id = key_hash)"
-        columns.append(Column("name", NAME, "the task of the hash, if a run summary lists it", sql=sql))
+        labels += ", (SELECT n.name FROM name n WHERE n.hash_id = key_hash) AS name"
+    key_names = ", ".join(one.key_name for one in dimensions)
+    sql = f"""
+        SELECT {key_names}, {labels}, {ADDED_COUNTS}, {SESSIONS} AS sessions
+        FROM (SELECT *, session_id AS session, {keys} FROM {times} AS x) GROUP BY {key_names}"""
+    return Given({"groups": Rows(selected, sql, {"tz": options.tz})})
+
+
+def _group_columns(dimensions: Sequence[Dimension]) -> list[Column]:
+    columns = [Column(one.name, one.unit, one.description, sql=f"any_value(label_{one.name})") for one in dimensions]
+    if any(one.unit == HASH for one in dimensions):
+        columns.append(Column("name", NAME, "the task of the hash, if a run summary lists it", sql="any_value(name)"))
     return columns
 
 

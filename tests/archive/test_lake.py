@@ -355,7 +355,7 @@ def test_what_is_no_lake(tmp_path: Path, cli: Cli, log: Any) -> None:
     place = tmp_path / "lake"
     assert cli("export", log(day(1)), "--to", place).code == 0
     (manifest,) = (place / "_lake").iterdir()
-    manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 99'))
+    manifest.write_text(manifest.read_text().replace('"version": 2', '"version": 99'))
     result = cli("stats", place)
     assert result.err == f"error: {place}: a lake of another version; export the logs to another place\n"
     manifest.write_text("damaged")

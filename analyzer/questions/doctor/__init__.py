@@ -1,9 +1,32 @@
 """Defines the findings of `doctor`: their type, and the SQL that they share. The other modules declare them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from analyzer.archive.counts import ADDED_COUNTS
+from analyzer.archive.selection import count_reads, fetch_rows
 from analyzer.errors import Option
+from analyzer.questions.scope import Given, Rows, Scope, Step
+
+
+def read_lookups(scope: Scope, sql: str) -> list[tuple[Any, ...]]:
+    """Run the SQL of a finding that needs all lookups, counts or events in one place."""
+    return scope.selected.rows(sql)
+
+
+def read_files(scope: Scope, sql: str) -> list[tuple[Any, ...]]:
+    """Run the SQL of a finding that reads files, rejects and run summaries only."""
+    return fetch_rows(scope.log.connection, sql, {})
+
+
+def read_teams(scope: Scope, sql: str) -> list[tuple[Any, ...]]:
+    """Run the SQL of a finding that reads the counts of each team as `{parts}`."""
+    return scope.gather([Step("session_id", _count_teams, count_reads(scope.selection))]).rows("teams", sql)
+
+
+def _count_teams(scope: Scope, _passed: Mapping[str, Rows]) -> Given:
+    return Given({"teams": Rows(scope.selected, f"SELECT team, {ADDED_COUNTS} FROM {{counted}} GROUP BY team")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +41,7 @@ class Finding:
             and `event`.
         what: a format string for the columns of a row, in their order.
         remedy: what to do about it; `options` are needed for that.
+        read: runs the SQL.
     """
 
     name: str
@@ -26,6 +50,7 @@ class Finding:
     what: str
     remedy: str
     options: Sequence[Option] = ()
+    read: Callable[[Scope, str], list[tuple[Any, ...]]] = read_lookups
 
 
 TEAM_LABEL = "coalesce('team ' || team, 'lookups without a team')"

@@ -2,13 +2,14 @@
 
 from analyzer.archive.counts import by_session
 from analyzer.errors import Option
-from analyzer.questions.doctor import FIRST_SESSIONS, TOP_NAMES, Finding, minute_text
+from analyzer.questions.doctor import FIRST_SESSIONS, TOP_NAMES, Finding, minute_text, read_files
 from analyzer.readers.formats import IN_ARRIVAL_ORDER
 from analyzer.times import FIRST_CLIENT_AT
 
 CUT_FILES = Finding(
     name="cut_files",
     definition="files whose compressed data is damaged, or that end in the middle of an item; filters do not apply",
+    read=read_files,
     sql="""
 WITH cut AS (
     SELECT name, damage AS why FROM file WHERE damage IS NOT NULL
@@ -55,6 +56,7 @@ GROUP BY s.file_id, later.name, later.kept ORDER BY 1 DESC, later.name, s.file_i
 REJECTS = Finding(
     name="rejects",
     definition="lines or items that are not valid events; filters do not apply",
+    read=read_files,
     sql=f"""
 WITH reasons AS (SELECT reason AS name, count(*) AS total FROM reject GROUP BY reason),
 files AS (SELECT name, rejected AS total FROM file WHERE rejected > 0)
@@ -95,6 +97,7 @@ FROM explained x JOIN session s ON s.id = x.session_id GROUP BY why ORDER BY 1 D
 UNKNOWN_KEYS = Finding(
     name="unknown_keys",
     definition="keys of events that are not a known column and are ignored; filters do not apply",
+    read=read_files,
     sql=f"""
 SELECT sum(total)::BIGINT, count(*), {TOP_NAMES}
 FROM (SELECT name, unknown_keys AS total FROM file WHERE unknown_keys > 0) HAVING count(*) > 0 ORDER BY ALL

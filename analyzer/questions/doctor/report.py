@@ -1,10 +1,11 @@
 """`doctor`: reports problems of the log itself, and what to do about them."""
 
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import LookupsQuery, Selection
-from analyzer.errors import Message
-from analyzer.questions.doctor import files, server, sessions
-from analyzer.questions.report import Report, build_report, select_scope
+from analyzer.archive.selection import Selection
+from analyzer.errors import Message, Option
+from analyzer.questions.doctor import files, read_lookups, server, sessions
+from analyzer.questions.report import Report, build_report
+from analyzer.questions.scope import Scope, select_scope
 from analyzer.table import NUMBER, TEXT, Column, Table
 
 # All findings by severity, in the order of the answer.
@@ -38,20 +39,31 @@ def doctor(log: OpenLog, selection: Selection) -> Report:
         UsageError: the selection has `source` or `event`.
     """
     scope = select_scope(log, selection, needs_both_for="doctor")
-    table = findings(scope.selected)
-    nothing = "nothing found wrong with the log" if log.counts().read else "the log has no events to examine"
-    return build_report("doctor", scope, [table], notes=[] if table.rows else [nothing])
+    table, notes = findings(scope), left_out(scope)
+    if not table.rows and not notes:
+        notes = ["nothing found wrong with the log" if log.counts().read else "the log has no events to examine"]
+    return build_report("doctor", scope, [table], notes=notes)
 
 
-def findings(selected: LookupsQuery) -> Table:
+def left_out(scope: Scope) -> list[str]:
+    """Return a note on the findings that a divided log cannot be examined for."""
+    if not scope.log.divided:
+        return []
+    names = ", ".join(check.name for checks in FINDINGS.values() for check in checks if check.read is read_lookups)
+    return [Message(f"not examined: {names}; they need all lookups in one place: leave out ", Option("engine"))]
+
+
+def findings(scope: Scope) -> Table:
     """Return the table `findings`: one row per occurrence of a finding."""
     rows: list[tuple[object, ...]] = []
     for severity, checks in FINDINGS.items():
         for check in checks:
+            if scope.log.divided and check.read is read_lookups:
+                continue
             options = [part for option in check.options for part in (", ", option)][1:]
             remedy = Message(check.remedy, *((" (", *options, ")") if options else ()))
             rows += [
                 (check.name, severity, row[0], check.what.format(*row), remedy, check.definition)
-                for row in selected.rows(check.sql)
+                for row in check.read(scope, check.sql)
             ]
     return Table("findings", COLUMNS, rows)

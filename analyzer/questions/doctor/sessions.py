@@ -2,7 +2,7 @@
 
 from analyzer.archive.counts import by_session
 from analyzer.errors import Option
-from analyzer.questions.doctor import FIRST_SESSIONS, Finding, minute_text
+from analyzer.questions.doctor import FIRST_SESSIONS, Finding, minute_text, read_files
 
 # `unasked` are local misses without a REMOTE event. A session without any REMOTE event after a local miss lost nothing:
 # the remote cache was disabled or unreachable. `unreported` are tasks of the run summary that have no lookup.
@@ -59,6 +59,7 @@ FROM cut c JOIN session s ON s.id = c.session_id HAVING count(*) > 0 ORDER BY AL
 RUNS_CUT_SHORT = Finding(
     name="runs_cut_short",
     definition="run summaries that list fewer tasks than the run attempted; filters do not apply",
+    read=read_files,
     sql="""
 WITH cut AS (SELECT run_id, count(*) AS tasks FROM store.unlisted_task GROUP BY run_id)
 SELECT count(*), sum(tasks)::BIGINT, (SELECT count(*) FROM run),
@@ -74,8 +75,9 @@ UNMATCHED_RUNS = Finding(
     name="unmatched_runs",
     definition="run summaries from the period of the log that match no session, although others do; filters do not"
     " apply",
+    read=read_files,
     sql="""
-WITH period AS (SELECT min(first_at) AS since, max(last_at) AS until FROM store.session_summary),
+WITH period AS (SELECT min(first_at) AS since, max(last_at) AS until FROM log_period),
 reporting AS (
     SELECT id, run, version, ended_at, id IN (SELECT run_id FROM match) AS matched
     FROM run, period

@@ -12,14 +12,14 @@ from analyzer.archive.accounting import Accounting
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import LIST_FILTERS, Selection
 from analyzer.questions.doctor.server import outage_notes
-from analyzer.questions.miss_classes import classified_misses
-from analyzer.questions.misses import classes_table, misses_table
+from analyzer.questions.misses import classes_table, classify, misses_table
 from analyzer.questions.options import PageOptions, StatsOptions
 from analyzer.questions.page.changes import changes_section
-from analyzer.questions.page.misses import misses_sections, retention_section
+from analyzer.questions.page.misses import MAX_TOP_MISSES, misses_sections, retention_section
 from analyzer.questions.page.provenance import data_quality_section, definitions_section, provenance_section
 from analyzer.questions.page.trends import group_sections, sessions_section, time_sections, week_section
-from analyzer.questions.report import Report, Scope, build_report, select_scope
+from analyzer.questions.report import Report, build_report
+from analyzer.questions.scope import Scope, select_scope
 from analyzer.questions.stats import check_time_zone, totals_table
 from analyzer.table import BY_ROW, COUNT, MS, RATIO, TEXT, TIME, Column, Headline, Sentence, Table
 
@@ -63,11 +63,11 @@ def build_page(log: OpenLog, selection: Selection, options: PageOptions) -> Repo
 
 def _headlines(scope: Scope, retention_days: float) -> list[Headline]:
     """Return the headlines of the page; without lookups none has a value."""
-    (totals,) = totals_table(scope.selected, StatsOptions()).records()
+    (totals,) = totals_table(scope, StatsOptions()).records()
     if totals["lookups"]:
-        relation = classified_misses(scope, retention_days)
-        (misses,) = misses_table(scope.selected, relation).records()
-        classes = {row["class"]: row["misses"] for row in classes_table(scope.selected, relation).records()}
+        classified = classify(scope, retention_days, MAX_TOP_MISSES)
+        (misses,) = misses_table(classified).records()
+        classes = {row["class"]: row["misses"] for row in classes_table(classified).records()}
         answers = (_hit_rate(totals), _time_saved(totals), _avoidable_time(misses, classes))
     else:
         answers = ((None, Sentence("There are no lookups.")),) * 3

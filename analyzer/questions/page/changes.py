@@ -11,7 +11,7 @@ from analyzer.questions.compare import FELL, NOT_SIGNIFICANT, ROSE, TOO_FEW_SESS
 from analyzer.questions.comparison_sides import ComparisonSide, Sides, last_two_weeks
 from analyzer.questions.options import CompareOptions
 from analyzer.questions.page.trends import DIMENSION_NAMES
-from analyzer.questions.report import Scope
+from analyzer.questions.scope import Scope
 from analyzer.table import MS, POINTS, RATIO, RATIO_CHANGE, TEXT, Section, Sections, Sentence, Table
 from analyzer.times import add_clamped
 

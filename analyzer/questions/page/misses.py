@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from analyzer.questions.miss_classes import classified_misses
-from analyzer.questions.misses import KEY_COLUMNS, classes_table, default_key, top_misses_table
-from analyzer.questions.report import Scope
+from analyzer.questions.misses import KEY_COLUMNS, classes_table, classify, default_key, top_misses_table
 from analyzer.questions.retention import retention_tables
+from analyzer.questions.scope import Scope
 from analyzer.table import FACTOR, MS_CHANGE, RATIO_CHANGE, TEXT, Chart, Section, Sections, Sentence, Table
 
 CLASS_COLUMNS = (
@@ -18,12 +17,12 @@ MAX_TOP_MISSES = 15
 
 def misses_sections(scope: Scope, retention_days: float) -> Sections:
     """Yield the sections of misses by class, and of the misses with the most avoidable time."""
-    misses = classified_misses(scope, retention_days)
-    classes = classes_table(scope.selected, misses)
+    classified = classify(scope, retention_days, MAX_TOP_MISSES)
+    classes = classes_table(classified)
     if classes.rows:
         yield _classes_section(classes)
-    key = default_key(scope.selected, misses)
-    top = top_misses_table(scope.selected, misses, key, MAX_TOP_MISSES)
+    key = default_key(classified)
+    top = top_misses_table(scope, classified, key, MAX_TOP_MISSES)
     if top.rows:
         text = "The avoidable misses that cost the most task time. Causes are candidates to verify."
         table = top.select([*(column.name for column in KEY_COLUMNS[key]), *TOP_COLUMNS])

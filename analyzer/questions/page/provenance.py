@@ -5,7 +5,7 @@ from dataclasses import replace
 from analyzer.archive.selection import fetch_rows
 from analyzer.questions.doctor.report import findings
 from analyzer.questions.options import PageOptions, StatsOptions
-from analyzer.questions.report import Scope
+from analyzer.questions.scope import Scope
 from analyzer.questions.stats import definitions_table
 from analyzer.table import BYTES, COUNT, TEXT, TIME, Column, Section, Sections, Sentence, Table, select_list
 
@@ -33,7 +33,7 @@ TASK_AND_RUN_COUNT = "SELECT (SELECT count(*) FROM store.task), (SELECT count(*)
 
 def data_quality_section(scope: Scope) -> Sections:
     """Yield the section of findings about the log."""
-    table = findings(scope.selected)
+    table = findings(scope)
     if table.rows:
         text = "Problems in the log that make the numbers above less certain, and what to do about them."
     else:

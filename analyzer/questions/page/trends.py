@@ -5,7 +5,7 @@ from itertools import accumulate
 
 from analyzer.questions.dimensions import DIMENSIONS, WEEKDAYS
 from analyzer.questions.options import UTC, StatsOptions
-from analyzer.questions.report import Scope
+from analyzer.questions.scope import Scope
 from analyzer.questions.sessions import scatter_table, sessions_tables
 from analyzer.questions.stats import groups_table
 from analyzer.table import COUNT, FEW_LOOKUPS, MS, RATIO, TEXT, Chart, Column, Section, Sections, Sentence, Table
@@ -22,7 +22,7 @@ GROUP_COLUMNS = ("lookups", "hit_rate", "local_hit_rate", "remote_hit_rate", "ti
 
 def _grouped(scope: Scope, *names: str, tz: str = UTC) -> Table:
     dimensions = [DIMENSIONS[name] for name in names]
-    return groups_table(scope.selected, dimensions, StatsOptions(names, tz))
+    return groups_table(scope, dimensions, StatsOptions(names, tz))
 
 
 def group_sections(scope: Scope) -> Sections:

@@ -1,0 +1,251 @@
+"""Runs stages on Apache Spark: in this process (`local[*]`), on a cluster (`spark://`), or by Spark Connect (`sc://`)."""
+
+import os
+import re
+import shutil
+import socket
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from analyzer import errors
+from analyzer.cluster.divided import Stage
+from analyzer.cluster.rows import SCHEMA, Packed, from_batch, to_batch
+from analyzer.cluster.tasks import ReadTask, StepTask
+from analyzer.errors import AnalyzerError, EngineError, Option, UsageError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+# Packages whose versions must be the same in all tasks: they read and write what others wrote and read.
+PACKAGES = ("cache-event-analyzer", "duckdb", "pyarrow")
+CONNECT_SECONDS = 10
+POLL_SECONDS, DESERTED_SECONDS = 0.5, 120
+DEFAULT_CORES = 16  # of an engine that does not tell
+ROWS_PER_BATCH = 64  # packed rows, of some MB each, that a task holds at once
+
+ENGINES = "local[*], spark://HOST:PORT, or sc://HOST:PORT (Spark Connect)"
+
+
+@contextmanager
+def open_spark(engine: str, scratch: Path, progress: Callable[[int, int], None]) -> Iterator["Spark"]:
+    """Start or connect to Spark; `progress` gets how many tasks of a job are done, and how many there are.
+
+    Raises:
+        UsageError: the name of the engine is none, or a package is missing.
+        EngineError: there is no Java, or no cluster at that address.
+    """
+    kind, place = _parse(engine)
+    try:
+        import pyspark  # noqa: F401, PLC0415  (heavy, and an extra)
+    except ModuleNotFoundError:
+        extra = "pip install 'cache-event-analyzer[spark]'"
+        raise UsageError(Option("engine", engine), f": the package pyspark is missing: {extra}") from None
+    if kind != "sc":
+        _require_java()
+    if kind != "local":
+        _require_reachable(engine, place)
+    with _quiet(scratch / "spark.log"), spark_errors(engine):
+        session = _connect(engine, kind)
+    try:
+        yield Spark(session, engine, progress, is_remote=kind == "sc")
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            session.stop()
+
+
+def _parse(engine: str) -> tuple[str, str]:
+    """Return the kind of an engine and its addresses."""
+    if re.fullmatch(r"local(\[(\*|[1-9]\d*)\])?", engine):
+        return "local", ""
+    kind, separator, place = engine.partition("://")
+    if kind not in {"spark", "sc"} or not separator or not place:
+        raise UsageError(Option("engine", engine), f": not an engine; name {ENGINES}")
+    return kind, place
+
+
+def _require_java() -> None:
+    home = os.environ.get("JAVA_HOME")
+    if not (shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")):
+        where = f"JAVA_HOME ({home}) has no bin/java" if home else "no java on the PATH"
+        raise EngineError(f"Spark needs Java 17: {where}; install it (Debian: openjdk-17-jre-headless)")
+
+
+def _require_reachable(engine: str, place: str) -> None:
+    """Raise EngineError unless something listens at one of the addresses: Spark itself would try for minutes."""
+    reason = ""
+    for address in place.split(","):
+        parts = urlsplit(f"//{address}")
+        try:
+            port = parts.port or (7077 if engine.startswith("spark") else 15002)
+            socket.create_connection((parts.hostname or "", port), timeout=CONNECT_SECONDS).close()
+        except (OSError, ValueError) as error:
+            reason = str(error)
+        else:
+            return
+    raise EngineError(f"{engine}: no cluster there ({reason}); check the address, and that its master is running")
+
+
+def _connect(engine: str, kind: str) -> "SparkSession":
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    # Tasks of this machine run in the same Python; those of others in what PYSPARK_PYTHON names.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    builder = SparkSession.builder.appName("analyzer")
+    builder = builder.remote(engine) if kind == "sc" else builder.master(engine)
+    if kind != "sc":
+        builder = builder.config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
+        builder = builder.config("spark.executorEnv.PYTHONWARNINGS", "ignore")
+    session = builder.getOrCreate()
+    session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
+    return session
+
+
+class Spark:
+    """Runs stages on Spark."""
+
+    def __init__(
+        self, session: "SparkSession", name: str, progress: Callable[[int, int], None], *, is_remote: bool
+    ) -> None:
+        self._session, self._name, self._progress, self._is_remote = session, name, progress, is_remote
+        self.cores = DEFAULT_CORES if is_remote else max(session.sparkContext.defaultParallelism, 1)
+
+    def run(self, stages: Sequence[Stage]) -> list[Packed]:
+        """Run the stages one after the other, and return what the last one gives."""
+        frame: DataFrame | None = None
+        versions = {name: version(name) for name in PACKAGES}
+        with warnings.catch_warnings(), spark_errors(self._name), self._watched():
+            warnings.simplefilter("ignore")
+            for stage in stages:
+                frame = self._divide(frame, stage, versions)
+            return [] if frame is None else [row for batch in frame.toArrow().to_batches() for row in from_batch(batch)]
+
+    def _divide(self, frame: "DataFrame | None", stage: Stage, versions: Mapping[str, str]) -> "DataFrame | None":
+        tasks, by, parts, work = list(stage.reads), stage.by, stage.parts, stage.work
+        if tasks:
+            numbers = self._session.range(0, len(tasks), 1, len(tasks))
+            read = numbers.mapInArrow(lambda batches: _read(batches, tasks, by, parts, versions), SCHEMA)
+            frame = read if frame is None else frame.union(read)
+        if frame is None:
+            return None
+        divided = frame.repartitionById(parts, "part")
+        return divided.mapInArrow(lambda batches: _work(batches, work, versions), SCHEMA)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Report progress while a job runs, and give up a job that no machine works on."""
+        if self._is_remote:
+
+            def handler(stages: Any, inflight_tasks: int, operation_id: Any, done: bool) -> None:  # noqa: ARG001, FBT001
+                self._progress(sum(s.num_completed_tasks for s in stages or ()), sum(s.num_tasks for s in stages or ()))
+
+            self._session.registerProgressHandler(cast("Any", handler))
+            try:
+                yield
+            finally:
+                self._session.removeProgressHandler(cast("Any", handler))
+            return
+        finished = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(finished,), daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            finished.set()
+            watcher.join()
+
+    def _watch(self, finished: threading.Event) -> None:
+        context = self._session.sparkContext
+        tracker, deserted_seconds = context.statusTracker(), 0.0
+        while not finished.wait(POLL_SECONDS):
+            try:
+                stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+                executors = context._jsc.sc().getExecutorMemoryStatus().size()  # noqa: SLF001  (there is no other way)
+            except Exception:  # noqa: BLE001  (the job itself reports what is wrong)
+                return
+            known = [stage for stage in stages if stage]
+            self._progress(sum(one.numCompletedTasks for one in known), sum(one.numTasks for one in known))
+            is_deserted = self._name.startswith("spark") and executors <= 1  # the driver itself
+            deserted_seconds = deserted_seconds + POLL_SECONDS if is_deserted else 0
+            if deserted_seconds > DESERTED_SECONDS:
+                context.cancelAllJobs()
+                return
+
+
+@contextmanager
+def spark_errors(engine: str) -> Iterator[None]:
+    """Convert errors of Spark to EngineError; those of this program that a task raised are raised here."""
+    try:
+        yield
+    except AnalyzerError:
+        raise
+    except Exception as error:
+        if not type(error).__module__.startswith(("pyspark", "py4j", "grpc")):
+            raise
+        raise _explain(engine, str(error)) from None
+
+
+def _explain(engine: str, text: str) -> AnalyzerError:
+    own = re.search(r"analyzer\.errors\.(\w+): (.+)", text)
+    if own:
+        kind = getattr(errors, own[1])
+        explained: AnalyzerError = kind(own[2])
+        return explained
+    needed = f"install cache-event-analyzer[spark]=={version('cache-event-analyzer')} in the Python of all workers"
+    if "No module named" in text:
+        (missing,) = re.findall(r"No module named '?([\w.]+)", text)[:1]
+        return EngineError(f"{engine}: a worker lacks the Python package {missing}: {needed}, named by PYSPARK_PYTHON")
+    if "PYTHON_VERSION_MISMATCH" in text:
+        here = f"{sys.version_info.major}.{sys.version_info.minor}"
+        return EngineError(f"{engine}: a worker has another Python than this one ({here}); name one by PYSPARK_PYTHON")
+    if "cancelled part of cancelled job" in text or "cancelled as part of cancellation of all jobs" in text:
+        return EngineError(
+            f"{engine}: no worker took the job for {DESERTED_SECONDS} s; check that it has free cores and memory"
+        )
+    first = next((line for line in text.splitlines() if line.strip()), text)
+    return EngineError(f"{engine}: Spark failed: {first}; run this again, or see the log of Spark itself")
+
+
+@contextmanager
+def _quiet(log: Path) -> Iterator[None]:
+    """Let what Spark writes to stderr go to a file: Java writes there as long as it runs."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with log.open("ab") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _require_versions(expected: Mapping[str, str]) -> None:
+    """Raise EngineError unless this task has the versions of the machine that asked."""
+    for name, wanted in expected.items():
+        if (found := version(name)) != wanted:
+            raise EngineError(f"a worker has {name} {found}, this machine {wanted}; install the same version on both")
+
+
+def _read(
+    batches: Iterable[Any], tasks: Sequence[ReadTask], by: str, parts: int, versions: Mapping[str, str]
+) -> Iterator[Any]:
+    _require_versions(versions)
+    for batch in batches:
+        for number in batch["id"]:
+            for row in tasks[number.as_py()].run(by, parts):
+                yield to_batch([row])
+
+
+def _work(batches: Iterable[Any], work: StepTask, versions: Mapping[str, str]) -> Iterator[Any]:
+    _require_versions(versions)
+    for row in work.run(row for batch in batches for row in from_batch(batch)):
+        yield to_batch([row])

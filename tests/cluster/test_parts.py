@@ -1,0 +1,150 @@
+"""The steps of questions on the parts of a log give what they give on the whole, however it is divided."""
+
+import math
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import event, ndjson
+from engines import PartsEngine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from random_logs import answers, random_events
+
+from analyzer.archive.open_log import LoadObserver, OpenLog, open_log
+from analyzer.archive.selection import Selection
+from analyzer.archive.staging import ReadOptions
+from analyzer.cli import run
+from analyzer.cluster.divided import open_divided
+from analyzer.errors import UsageError
+from analyzer.questions.doctor.report import doctor
+from analyzer.questions.misses import misses
+from analyzer.questions.options import MissesOptions, SessionsOptions, StatsOptions
+from analyzer.questions.report import Report
+from analyzer.questions.sessions import one_session, sessions
+from analyzer.questions.stats import stats
+from analyzer.readers.storage import open_storage
+
+
+@contextmanager
+def both_ways(lake: Path, parts: int) -> Iterator[tuple[OpenLog, OpenLog]]:
+    """Open a lake for one machine, and in parts."""
+    whole = open_log([str(lake)], ReadOptions(), LoadObserver(), "events")
+    with whole as one, open_divided(open_storage(str(lake)), PartsEngine(parts)) as many:
+        yield one, many
+
+
+def assert_same(one: Report, many: Report) -> None:
+    """Counts, texts and times are equal, and numbers to 1e-9: they are added up in another order."""
+    assert many.command == one.command
+    for a, b in zip(one.tables, many.tables, strict=True):
+        rows = [row for row in a.rows if one.command != "doctor" or row[0] in {found[0] for found in b.rows}]
+        assert_equal(rows, list(b.rows), f"{one.command}: {a.name}")
+    if one.command != "doctor":  # which says what it did not examine
+        assert many.notes == one.notes
+    assert many.accounting == one.accounting
+
+
+def assert_equal(a: Any, b: Any, where: str) -> None:
+    if isinstance(a, float) and isinstance(b, float):
+        assert math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9), where
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), f"{where}: {a} {b}"
+        for one, other in zip(a, b, strict=True):
+            assert_equal(one, other, where)
+    else:
+        assert a == b, where
+
+
+def make_lake(directory: Path, events: list[dict[str, Any]]) -> Path:
+    log, lake = directory / "log.ndjson", directory / "lake"
+    log.write_text(ndjson(events))
+    assert run(["export", str(log), "--to", str(lake), "--quiet", "-o", str(directory / "made.csv")]) == 0
+    return lake
+
+
+@pytest.fixture(scope="module")
+def sample_lake(tmp_path_factory: pytest.TempPathFactory, sample_archive: Path) -> Path:
+    lake = tmp_path_factory.mktemp("lake") / "lake"
+    assert run(["export", str(sample_archive), "--to", str(lake), "--quiet"]) == 0
+    return lake
+
+
+def compare_answers(directory: Path, seed: int, parts: int) -> None:
+    rng = random.Random(seed)  # noqa: S311
+    lake = make_lake(directory, random_events(rng))
+    state = rng.getstate()
+    with both_ways(lake, parts) as (one, many):
+        rng.setstate(state)
+        chooses_events = bool(seed % 2)
+        expected = list(answers(one, rng, chooses_events=chooses_events))[:-1]  # `report` needs all in one place
+        rng.setstate(state)
+        for report, other in zip(expected, answers(many, rng, chooses_events=chooses_events), strict=False):
+            assert_same(report, other)
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 10**6), st.integers(1, 7))
+def test_random_logs_in_parts(tmp_path_factory: pytest.TempPathFactory, seed: int, parts: int) -> None:
+    compare_answers(tmp_path_factory.mktemp("random"), seed, parts)
+
+
+@pytest.mark.slow
+def test_many_random_logs_in_parts(tmp_path_factory: pytest.TempPathFactory) -> None:
+    for seed in range(40):
+        compare_answers(tmp_path_factory.mktemp("random"), seed, seed % 7 + 1)
+
+
+def test_the_sample_in_parts(sample_lake: Path) -> None:
+    rng = random.Random(1)  # noqa: S311
+    state = rng.getstate()
+    with both_ways(sample_lake, 3) as (one, many):
+        expected = list(answers(one, rng))[:-1]
+        rng.setstate(state)
+        for report, other in zip(expected, answers(many, rng), strict=False):
+            assert_same(report, other)
+
+
+@pytest.mark.parametrize("by", ["task", "package", "branch", "user", "source", "session", "hash"])
+def test_dimensions_whose_names_are_in_other_relations(by: str, sample_lake: Path) -> None:
+    with both_ways(sample_lake, 2) as (one, many):
+        options = StatsOptions((by,), limit=20)
+        assert_same(stats(one, Selection(), options), stats(many, Selection(), options))
+
+
+def test_medians_of_tasks_and_failures_of_runs_are_those_of_the_whole_log(sample_lake: Path) -> None:
+    with both_ways(sample_lake, 5) as (one, many):
+        for by in ("task", "hash"):
+            assert_same(*(misses(log, Selection(), MissesOptions(by=by)) for log in (one, many)))
+
+
+def test_percentiles_by_hand(tmp_path: Path) -> None:
+    # Sessions of 1 to 5 hits that took a second each: the median saved 3 s, and a quarter at most 2 s.
+    events = [
+        event(sessionId=f"s{n}", hash=f"h{n}{i}", source="REMOTE", event="HIT", duration=1000)
+        for n in range(1, 6) for i in range(n)
+    ]  # fmt: skip
+    with both_ways(make_lake(tmp_path, events), 4) as (_, many):
+        *_, percentiles = sessions(many, Selection(), SessionsOptions()).tables
+        saved = {row["percentile"]: row["time_saved_ms"] for row in percentiles.records()}
+        assert (saved["p25"], saved["p50"], saved["p95"]) == (2000, 3000, 4800)
+        assert [row["lookups"] for row in percentiles.records()] == [1, 2, 3, 4, 5]
+
+
+def test_an_empty_lake(tmp_path: Path) -> None:
+    with both_ways(make_lake(tmp_path, []), 3) as (one, many):
+        expected = list(answers(one, random.Random(3)))[:-1]  # noqa: S311
+        for report, other in zip(expected, answers(many, random.Random(3)), strict=False):  # noqa: S311
+            assert_same(report, other)
+
+
+def test_what_needs_everything_in_one_place_is_named(sample_lake: Path) -> None:
+    with both_ways(sample_lake, 2) as (_, many):
+        (note,) = [note for note in doctor(many, Selection()).notes if note.startswith("not examined")]
+        assert "gaps" in note
+        assert "leave out engine" in note
+        with pytest.raises(UsageError, match="a single session is found on this machine"):
+            one_session(many, Selection(), "a", SessionsOptions())
