@@ -136,8 +136,9 @@ class Spark:
             frame = read if frame is None else frame.union(read)
         if frame is None:
             return None
-        divided = frame.repartitionById(parts, "part")
-        return divided.mapInArrow(lambda batches: _work(batches, work, versions), SCHEMA)
+        # Not every engine of Spark Connect can give each part a task of its own; otherwise some tasks get several.
+        divide = frame.repartition if self._is_remote else frame.repartitionById
+        return divide(parts, "part").mapInArrow(lambda batches: _work(batches, work, versions), SCHEMA)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

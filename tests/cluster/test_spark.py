@@ -1,0 +1,212 @@
+"""Real engines: Spark in a process, a cluster with a master and workers, and Sail over Spark Connect."""
+
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Cli
+from spark_cluster import SparkCluster, spark_cluster, wait_until
+
+from analyzer.cli import run
+
+# Every question, with all tables of its answer.
+ASK = """
+import json, sys, analyzer
+from analyzer.archive.selection import Selection
+from analyzer.questions import check, compare, misses, retention, sessions, stats
+from analyzer.questions.doctor import report
+from analyzer.questions.options import *
+from datetime import datetime
+some = Selection(since=datetime(2026, 10, 1, 10, 7), until=datetime(2026, 10, 9), team=("web",))
+with analyzer.load(sys.argv[1], engine=sys.argv[2] or None) as opened:
+    log = opened._handle.log()
+    reports = [
+        stats.stats(log, Selection(), StatsOptions(("week", "team"), "Asia/Kolkata")),
+        stats.stats(log, some, StatsOptions(("task",))),
+        stats.stats(log, Selection(where=("duration > 1000",)), StatsOptions(("source",))),
+        misses.misses(log, Selection(), MissesOptions()),
+        retention.retention(log, Selection(), RetentionOptions()),
+        compare.compare([log], Selection(), None, CompareOptions()),
+        check.check(log, Selection(), CheckOptions(min_hit_rate=0.5, max_drop=0.1)),
+        sessions.sessions(log, Selection(), SessionsOptions()),
+        report.doctor(log, Selection()),
+    ]
+tables = {f"{n} {one.command} {table.name}": list(table.records())
+          for n, one in enumerate(reports) for table in one.tables}
+print(json.dumps(tables, default=str))
+"""
+
+
+@pytest.fixture(scope="module")
+def sample_lake(tmp_path_factory: pytest.TempPathFactory, sample_archive: Path) -> Path:
+    lake = tmp_path_factory.mktemp("lake") / "lake"
+    assert run(["export", str(sample_archive), "--to", str(lake), "--quiet"]) == 0
+    return lake
+
+
+@pytest.fixture(scope="module")
+def expected(sample_lake: Path) -> dict[str, Any]:
+    return ask(sample_lake, "")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster]:
+    with spark_cluster(tmp_path_factory.mktemp("spark")) as found:
+        yield found
+
+
+def start(lake: Path, engine: str, **environment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", ASK, str(lake), engine]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, env={**os.environ, **environment}, **pipes)
+
+
+def finish(asking: subprocess.Popen[str]) -> dict[str, Any]:
+    out, err = asking.communicate(timeout=300)
+    assert asking.returncode == 0, err
+    return json.loads(out)
+
+
+def ask(lake: Path, engine: str, **environment: str) -> dict[str, Any]:
+    return finish(start(lake, engine, **environment))
+
+
+def assert_same(expected: dict[str, Any], found: dict[str, Any]) -> None:
+    assert expected.keys() == found.keys()
+    for name, rows in expected.items():
+        # `doctor` names what it does not examine on a cluster.
+        examined = {row.get("finding") for row in found[name]}
+        here = [row for row in rows if row.get("finding") in examined] if "doctor" in name else rows
+        assert len(here) == len(found[name]), name
+        for row, other in zip(here, found[name], strict=True):
+            for key, value in row.items():
+                is_number = isinstance(value, float) and isinstance(other[key], float)
+                assert other[key] == value or (is_number and math.isclose(value, other[key], rel_tol=1e-9)), (name, key)
+
+
+def test_spark_in_one_process(sample_lake: Path, expected: dict[str, Any]) -> None:
+    assert_same(expected, ask(sample_lake, "local[2]"))
+
+
+def test_a_cluster(cluster: SparkCluster, sample_lake: Path, expected: dict[str, Any]) -> None:
+    wait_until(lambda: cluster.alive_workers() == 2)
+    assert_same(expected, ask(sample_lake, cluster.url))
+    assert [app["state"] for app in cluster.state()["completedapps"]] == ["FINISHED"]
+
+
+def test_a_worker_that_is_killed_during_a_question(
+    cluster: SparkCluster, sample_lake: Path, expected: dict[str, Any]
+) -> None:
+    wait_until(lambda: cluster.alive_workers() == 2)
+    asking = start(sample_lake, cluster.url)
+    cluster.kill_worker_at_work()
+    assert asking.poll() is None
+    wait_until(lambda: cluster.alive_workers() == 1)
+    assert [app["state"] for app in cluster.state()["activeapps"]] == ["RUNNING"]
+    assert_same(expected, finish(asking))
+    cluster.start_worker()
+
+
+def test_the_command_line(sample_lake: Path, cli: Cli) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "analyzer",
+        "check",
+        str(sample_lake),
+        "--min-hit-rate",
+        "0.99",
+        "--format",
+        "json",
+    ]
+    done = subprocess.run([*command, "--engine", "local[2]"], capture_output=True, text=True, check=False)
+    one_machine = cli(*command[3:])
+    assert (done.returncode, json.loads(done.stdout)) == (one_machine.code, one_machine.json)
+    assert done.stderr == one_machine.err
+
+
+@pytest.mark.slow
+def test_sail_over_spark_connect(sample_lake: Path, expected: dict[str, Any], tmp_path: Path) -> None:
+    """Sail takes the client of Spark 4.1, which cannot be installed beside 4.3."""
+    packages = ["pyspark-client==4.1.3", "pysail>=0.7.2"]
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(tmp_path), *packages]
+    if subprocess.run(install, capture_output=True, check=False).returncode:
+        pytest.skip("Sail cannot be installed here")
+    server = (
+        "import threading; from pysail.spark import SparkConnectServer; s = SparkConnectServer();"
+        " s.start(background=True); print(s.listening_address[1], flush=True); threading.Event().wait()"
+    )
+    paths = {"PYTHONPATH": str(tmp_path)}
+    serving = subprocess.Popen(
+        [sys.executable, "-c", server], stdout=subprocess.PIPE, text=True, env={**os.environ, **paths}
+    )
+    try:
+        assert serving.stdout
+        assert_same(expected, ask(sample_lake, f"sc://127.0.0.1:{int(serving.stdout.readline())}", **paths))
+    finally:
+        serving.kill()
+        serving.communicate()
+
+
+def test_no_cluster(sample_lake: Path, cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    for engine in (f"spark://127.0.0.1:{port}", f"sc://127.0.0.1:{port}"):
+        result = cli("stats", sample_lake, "--engine", engine)
+        assert result.code == 1
+        assert result.err.startswith(f"error: {engine}: no cluster there (")
+
+
+def test_no_java(sample_lake: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    result = cli("stats", sample_lake, "--engine", "local[2]")
+    assert (result.code, "error: Spark needs Java 17: JAVA_HOME (/nowhere) has no bin/java" in result.err) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["locl", "local[0]", "spark:/x", "http://x", "spark://", ""])
+def test_no_engine(name: str, sample_lake: Path, cli: Cli) -> None:
+    result = cli("stats", sample_lake, "--engine", name)
+    expected = f"error: --engine {name}: not an engine; name local[*], spark://HOST:PORT, or sc://HOST:PORT"
+    assert (result.code, result.err.startswith(expected)) == (2, True)
+
+
+def test_other_versions_on_a_worker(sample_lake: Path, tmp_path: Path) -> None:
+    """A worker whose package is another says so, instead of answering something else."""
+    other = tmp_path / "cache_event_analyzer-9.9.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: cache-event-analyzer\nVersion: 9.9\n")
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{tmp_path}:$PYTHONPATH" exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    asking = start(sample_lake, "local[1]", PYSPARK_PYTHON=str(python))
+    _, err = asking.communicate(timeout=200)
+    assert "EngineError: a worker has cache-event-analyzer 9.9, this machine" in err
+
+
+def test_a_worker_without_the_package(sample_lake: Path, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys._base_executable} -S "$@"\n')  # type: ignore[attr-defined]  # noqa: SLF001
+    python.chmod(0o755)
+    _, err = start(sample_lake, "local[1]", PYSPARK_PYTHON=str(python)).communicate(timeout=200)
+    assert "EngineError: local[1]: a worker lacks the Python package" in err
+
+
+def test_sql_needs_all_rows_in_one_place(sample_lake: Path) -> None:
+    script = f"""
+import analyzer
+with analyzer.load({str(sample_lake)!r}, engine="local[1]") as log:
+    for ask in (lambda: log.sql("FROM lookups"), log.events, log.lookups):
+        try:
+            ask()
+        except analyzer.UsageError as error:
+            print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["sql", "events", "lookups"]
