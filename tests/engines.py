@@ -1,27 +1,39 @@
 """An engine in the process of the tests: it moves rows between the functions that the tasks of real engines run."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 
 from analyzer.cluster.divided import Stage
 from analyzer.cluster.rows import Packed, from_batch, to_batch
+from analyzer.cluster.tasks import GATHERED
 
 
 @dataclass
 class PartsEngine:
-    """Divides rows into so many parts, however few they are."""
+    """Runs tasks one after the other, as if on so many cores."""
 
-    parts: int
-    cores: int = 1
+    cores: int
 
-    def run(self, stages: Sequence[Stage]) -> list[Packed]:
-        rows: list[Packed] = []
+    def run(self, stages: Sequence[Stage], kept: "KeptRows | None" = None) -> list[Packed]:
+        rows = kept.rows if kept else []
         for stage in stages:
-            work = replace(stage.work, parts=self.parts)
             found = defaultdict[int, list[Packed]](list)
-            for row in chain(rows, *(task.run(stage.by, self.parts) for task in stage.reads)):
+            for row in chain(rows, *(task.run(stage.by, stage.parts) for task in stage.reads)):
                 found[row.part].append(row)
-            rows = [row for part in found.values() for row in work.run(from_batch(to_batch(part)))]
+            rows = [row for part in found.values() for row in stage.work.run(from_batch(to_batch(part)))]
         return rows
+
+    @contextmanager
+    def keep(self, stages: Sequence[Stage]) -> Iterator["KeptRows"]:
+        rows = self.run(stages)
+        gathered = [row for row in rows if row.name.startswith(GATHERED)]
+        yield KeptRows(gathered, [row for row in rows if not row.name.startswith(GATHERED)])
+
+
+@dataclass
+class KeptRows:
+    gathered: list[Packed]
+    rows: list[Packed]

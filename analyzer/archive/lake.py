@@ -78,7 +78,7 @@ _MEANINGS = {
 }
 # Relations that tell of each row when its session began: parts of a log that lack other rows of a session need it.
 SESSION_TIMES = ("event", "lookup")
-_KIND = "(CASE source WHEN 'LOCAL' THEN 1 ELSE 4 END * CASE event WHEN 'HIT' THEN 1 ELSE 2 END)::UTINYINT AS kind"
+KIND = "(CASE source WHEN 'LOCAL' THEN 1 ELSE 4 END * CASE event WHEN 'HIT' THEN 1 ELSE 2 END)::UTINYINT AS kind"
 
 CONTEXT_NAMES = """
 CREATE TEMP TABLE named_context AS
@@ -235,7 +235,7 @@ def export_log(
     _require_lake(connection, storage, manifest, workspace)
     connection.execute(CONTEXT_NAMES)
     number, export = manifest.number + 1, uuid4().hex[:8]
-    buckets = manifest.buckets or _choose_buckets(connection)
+    buckets = manifest.buckets or choose_buckets(_busiest_day(connection))
     known = defaultdict[Partition, list[LakeFile]](list)
     for file in manifest.files:
         known[file.partition].append(file)
@@ -254,29 +254,37 @@ def export_log(
         after = Manifest(number, buckets, files + written)
         if not written and len(files) == len(manifest.files):
             return manifest, []
-        content = json.dumps({"version": VERSION, **asdict(after)}, indent=1).encode()
-        is_next = storage.create(f"{MANIFESTS}/{number:08}.json", content)
+        commit(storage, after)
     except BaseException:
         storage.delete(file.path for file in written)
         raise
-    if not is_next:
-        storage.delete(file.path for file in written)
-        raise ArchiveError(f"{storage.root}: another export was committed in the meantime; run this again")
     with suppress(UnreadableError):  # the export is complete; the next one deletes them
-        storage.delete(_leftovers(storage, after))
+        delete_leftovers(storage, after)
     return after, written
+
+
+def commit(storage: Storage, manifest: Manifest) -> None:
+    """Make the files of a manifest the lake; raise ArchiveError if there is one of that number already."""
+    content = json.dumps({"version": VERSION, **asdict(manifest)}, indent=1).encode()
+    if not storage.create(f"{MANIFESTS}/{manifest.number:08}.json", content):
+        raise ArchiveError(f"{storage.root}: another export was committed in the meantime; run this again")
+
+
+def require_lake_or_nothing(storage: Storage, manifest: Manifest) -> None:
+    """Raise ArchiveError if there are files of others where a new lake shall be."""
+    relations = {relation for relation, _ in RELATIONS.values()}
+    for name in storage.names("") if not manifest.number else ():
+        relation, _, rest = name.partition("/")
+        if relation not in {*relations, MANIFESTS} or (relation in relations and not FILE_NAME.fullmatch(rest)):
+            raise ArchiveError(f"{storage.root}: not a lake, and not empty ({name}); name an empty place")
 
 
 def _require_lake(connection: "DuckDBPyConnection", storage: Storage, manifest: Manifest, workspace: Path) -> None:
     """Raise ArchiveError unless the place is empty, or a lake without logs that the source has not."""
+    require_lake_or_nothing(storage, manifest)
     if not manifest.number:
-        relations = {relation for relation, _ in RELATIONS.values()}
-        for name in storage.names(""):
-            relation, _, rest = name.partition("/")
-            if relation not in {*relations, MANIFESTS} or (relation in relations and not FILE_NAME.fullmatch(rest)):
-                raise ArchiveError(f"{storage.root}: not a lake, and not empty ({name}); name an empty place")
         return
-    files = _parquet(_paths(storage, manifest.of("file"), workspace))
+    files = parquet(_paths(storage, manifest.of("file"), workspace))
     ((count, name),) = connection.execute(OTHER_LOGS.format(files=files)).fetchall()
     if count:
         raise ArchiveError(
@@ -285,8 +293,12 @@ def _require_lake(connection: "DuckDBPyConnection", storage: Storage, manifest: 
         )
 
 
+def delete_leftovers(storage: Storage, manifest: Manifest) -> None:
+    """Delete the files that were replaced, and those of exports that were killed or came too late."""
+    storage.delete(_leftovers(storage, manifest))
+
+
 def _leftovers(storage: Storage, manifest: Manifest) -> Iterator[str]:
-    """Yield the files that were replaced, and those of exports that were killed or came too late."""
     known = {file.path for file in manifest.files}
     for relation, _ in RELATIONS.values():
         for name in storage.names(f"{relation}/"):
@@ -295,9 +307,14 @@ def _leftovers(storage: Storage, manifest: Manifest) -> Iterator[str]:
                 yield name
 
 
-def _choose_buckets(connection: "DuckDBPyConnection") -> int:
+def _busiest_day(connection: "DuckDBPyConnection") -> int:
     busiest = "SELECT max(n) FROM (SELECT count(*) AS n FROM store.lookup GROUP BY first_at::DATE)"
-    lookups, buckets = connection.execute(busiest).fetchall()[0][0] or 0, 1
+    return connection.execute(busiest).fetchall()[0][0] or 0
+
+
+def choose_buckets(lookups: int) -> int:
+    """Return into how many buckets teams are divided, for so many lookups on the busiest day."""
+    buckets = 1
     while buckets * LOOKUPS_PER_BUCKET < lookups and buckets < MAX_BUCKETS:
         buckets *= 2
     return buckets
@@ -308,7 +325,7 @@ def _table_files(
     workspace: Path,
 ) -> Iterator[tuple[LakeFile, Path | None]]:  # fmt: skip
     """Yield the files of a relation: those that are in the lake already, and the others with their path."""
-    sql, directory, changed = _export_sql(connection, table, buckets), workspace / table, dict[Partition, str]()
+    sql, directory, changed = export_sql(connection, table, buckets), workspace / table, dict[Partition, str]()
     for day, bucket, rows, digest in connection.execute(DIGESTS.format(sql=sql)).fetchall():
         files = known.get((table, day, bucket), ())
         if sum(file.rows for file in files) == rows and all(file.digest == digest for file in files):
@@ -326,15 +343,22 @@ def _table_files(
         directory.mkdir()
         plain = f"SELECT * EXCLUDE (day, bucket) FROM ({sql})"
         connection.execute(f"COPY ({plain}) TO {sql_text(f'{directory}/all.parquet')} ({PARQUET})")
+    yield from written_files(connection, table, directory, changed)
+
+
+def written_files(
+    connection: "DuckDBPyConnection", table: str, directory: Path, digests: Mapping[Partition, str]
+) -> Iterator[tuple[LakeFile, Path]]:
+    """Yield the files in a directory that DuckDB wrote the rows of a relation to, each with its path there."""
     for path in sorted(directory.rglob("*.parquet")):  # a partition may have several
         parts = [unquote(part.partition("=")[2]) for part in path.relative_to(directory).parts[:-1]]
         partition = (table, parts[0], int(parts[1])) if parts else (table, None, None)
         count = f"SELECT num_rows FROM parquet_file_metadata({sql_text(str(path))})"
         ((rows,),) = connection.execute(count).fetchall()
-        yield LakeFile(table, "", rows, path.stat().st_size, changed[partition], *partition[1:]), path
+        yield LakeFile(table, "", rows, path.stat().st_size, digests[partition], *partition[1:]), path
 
 
-def _export_sql(connection: "DuckDBPyConnection", table: str, buckets: int) -> str:
+def export_sql(connection: "DuckDBPyConnection", table: str, buckets: int) -> str:
     """Return the SQL of the rows of a relation, with `day` and `bucket`; these are null if it is not partitioned."""
     columns, time = [name for name, *_ in connection.execute(f"DESCRIBE store.{table}").fetchall()], RELATIONS[table][1]
     selected = ["t.context"] if table == "context" else []
@@ -367,7 +391,7 @@ def _view_sql(
         columns = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in types.items())
         return f"SELECT {columns} LIMIT 0"
     columns = ", ".join(_from_lake(table, name) for name, _ in described)
-    return f"SELECT {columns} FROM {_parquet(_paths(storage, files, workspace))}"
+    return f"SELECT {columns} FROM {parquet(_paths(storage, files, workspace))}"
 
 
 def _is_name(table: str, column: str) -> bool:
@@ -377,7 +401,7 @@ def _is_name(table: str, column: str) -> bool:
 def _from_lake(table: str, column: str) -> str:
     """Return the SQL of a column of an archive's table, from a row of a lake."""
     if (table, column) == ("event", "kind"):
-        return _KIND
+        return KIND
     if _is_name(table, column):
         return f"{table} AS id"
     return f'{NAMES[column]} AS "{column}"' if column in NAMES else f'"{column}"'
@@ -387,5 +411,7 @@ def _paths(storage: Storage, files: Sequence[LakeFile], workspace: Path) -> list
     return storage.paths({file.path: file.size_bytes for file in files}, workspace / "lake")
 
 
-def _parquet(paths: Iterable[str]) -> str:
+def parquet(paths: Iterable[str]) -> str:
+    """Return the SQL of the rows of Parquet files."""
+    """Return the SQL of the rows of Parquet files."""
     return f"read_parquet([{', '.join(map(sql_text, paths))}], hive_partitioning=false)"

@@ -53,10 +53,31 @@ UPDATE store.session_summary s SET context_id = f.context_id FROM ({_FIRST_CONTE
 WHERE s.session_id = f.session_id;
 """
 
+# Derives lookups and sessions from the events of a batch; `session_key` has its sessions. A client reports one team and
+# CI for a session, and the minimum of one id is cheap to group by. Where a log has several for a session, the last
+# statements give each of its lookups, and the session, that of its first event.
+DERIVE = f"""
+DELETE FROM store.lookup WHERE {_KNOWN_SESSIONS};
+INSERT INTO store.lookup {LOOKUPS.format(events=_TOUCHED_EVENTS)};
+DELETE FROM store.session_summary WHERE {_KNOWN_SESSIONS};
+INSERT INTO store.session_summary {SUMMARIES.format(lookups=_TOUCHED_LOOKUPS)} ORDER BY min(first_at);
+
+CREATE TEMP TABLE mixed AS
+SELECT session_id FROM {_TOUCHED_EVENTS} GROUP BY session_id HAVING min(context_id) <> max(context_id);
+
+UPDATE store.lookup l SET context_id = f.context_id FROM ({_FIRST_CONTEXT.format(keys="session_id, hash_id")}) f
+WHERE l.session_id = f.session_id AND l.hash_id = f.hash_id;
+
+{SET_FIRST_CONTEXTS}
+
+DELETE FROM store.session_quarter WHERE {_KNOWN_SESSIONS};
+INSERT INTO store.session_quarter {SESSION_QUARTERS.format(lookups=_TOUCHED_LOOKUPS)};
+
+INSERT INTO store.hash_duration {HASH_DURATIONS.format(lookups=_TOUCHED_LOOKUPS)};
+"""
+
 # Merges a batch of files; run in one transaction. The variable `first_file_id` is the id of its first file.
-# A client reports one team and CI for a session, and the minimum of one id is cheap to group by. Where a log has
-# several for a session, the last statements give each of its lookups, and the session, that of its first event.
-MERGE_BATCH = f"""
+MERGE_EVENTS = f"""
 {MERGE_REJECTS}
 CREATE TEMP TABLE staged_context AS
 SELECT context_key, team_id, slug, coalesce(slug, team_id) AS team, ci, interactive
@@ -101,24 +122,7 @@ JOIN hash_key h USING (hash_key)
 JOIN context_key c USING (context_key)
 JOIN (SELECT file_id, min(rowid) AS first_rowid FROM staged GROUP BY file_id) f ON f.file_id = e.file_id
 WHERE e.kind IS NOT NULL;
-
-DELETE FROM store.lookup WHERE {_KNOWN_SESSIONS};
-INSERT INTO store.lookup {LOOKUPS.format(events=_TOUCHED_EVENTS)};
-DELETE FROM store.session_summary WHERE {_KNOWN_SESSIONS};
-INSERT INTO store.session_summary {SUMMARIES.format(lookups=_TOUCHED_LOOKUPS)} ORDER BY min(first_at);
-
-CREATE TEMP TABLE mixed AS
-SELECT session_id FROM {_TOUCHED_EVENTS} GROUP BY session_id HAVING min(context_id) <> max(context_id);
-
-UPDATE store.lookup l SET context_id = f.context_id FROM ({_FIRST_CONTEXT.format(keys="session_id, hash_id")}) f
-WHERE l.session_id = f.session_id AND l.hash_id = f.hash_id;
-
-{SET_FIRST_CONTEXTS}
-
-DELETE FROM store.session_quarter WHERE {_KNOWN_SESSIONS};
-INSERT INTO store.session_quarter {SESSION_QUARTERS.format(lookups=_TOUCHED_LOOKUPS)};
-
-INSERT INTO store.hash_duration {HASH_DURATIONS.format(lookups=_TOUCHED_LOOKUPS)};
-
-DROP TABLE staged_context; DROP TABLE context_key; DROP TABLE session_key; DROP TABLE hash_key; DROP TABLE mixed;
 """
+
+DROP_KEYS = "DROP TABLE staged_context; DROP TABLE context_key; DROP TABLE session_key; DROP TABLE hash_key;"
+MERGE_BATCH = f"{MERGE_EVENTS} {DERIVE} {DROP_KEYS} DROP TABLE mixed;"

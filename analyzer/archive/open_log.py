@@ -263,17 +263,23 @@ def load_into(sources: Sequence[str], into: Path, reading: ReadOptions, observer
     if not into.parent.is_dir():
         raise UsageError(Option("into", str(into)), f": there is no directory {into.parent}; create it first")
     with temp_directory() as scratch:
-        expanded = _expand(sources, scratch)
-        if expanded.archive or expanded.lake:
-            raise UsageError(f"{sources[0]}: only logs can be loaded; load those that it was made from")
-        if not expanded.files and expanded.errors:
-            raise expanded.errors[-1]
+        expanded = expand_for_load(sources, scratch)
         with open_archive(into, scratch, read_only=False, memory_mb=reading.memory_mb) as connection:
             loader = Loader(connection, scratch, reading)
             first_file_id = loader.next_id
             load_result = _load_files(loader, expanded, observer)
             checkpoint(connection, into)
             yield OpenLog(connection, load_result, first_file_id)
+
+
+def expand_for_load(sources: Sequence[str], scratch: Path) -> Sources:
+    """Return the logs to load; raise an error if there are none."""
+    expanded = _expand(sources, scratch)
+    if expanded.archive or expanded.lake:
+        raise UsageError(f"{sources[0]}: only logs can be loaded; load those that it was made from")
+    if not expanded.files and expanded.errors:
+        raise expanded.errors[-1]
+    return expanded
 
 
 def _expand(sources: Sequence[str], scratch: Path) -> Sources:

@@ -1,8 +1,8 @@
 """Opens a lake whose large relations stay where they are: an engine runs the steps of questions on its parts."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
@@ -47,14 +47,34 @@ FACT_COLUMNS = {
 MEDIANS = "SELECT name, median(duration_ms) FROM {parts} GROUP BY name"
 
 
+class Read(Protocol):
+    """A task that reads."""
+
+    def run(self, by: str, parts: int) -> Iterator[Packed]:
+        """Yield rows, divided into parts by the column `by`; those for the merge are in any part."""
+
+
+class Work(Protocol):
+    """A task that works on the rows of a part."""
+
+    def run(self, rows: Iterable[Packed]) -> Iterator[Packed]:
+        """Yield rows for the next stage and for the merge; what is for the merge already is handed on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """Rows that are read and divided by a column, together with what the stage before gave, and then worked on."""
 
-    reads: Sequence[ReadTask]
+    reads: Sequence[Read]
     by: str
     parts: int
-    work: StepTask
+    work: Work
+
+
+class Kept(Protocol):
+    """What stages gave: for the merge, and in the engine, for other stages."""
+
+    gathered: list[Packed]
 
 
 class Engine(Protocol):
@@ -62,8 +82,11 @@ class Engine(Protocol):
 
     cores: int
 
-    def run(self, stages: Sequence[Stage]) -> list[Packed]:
-        """Run the stages one after the other, and return what the last one gives."""
+    def run(self, stages: Sequence[Stage], kept: Any = None) -> list[Packed]:
+        """Run the stages one after the other, after those that were `kept`, and return what the last one gives."""
+
+    def keep(self, stages: Sequence[Stage]) -> AbstractContextManager[Kept]:
+        """Run stages, and keep what they give in the engine, but for what is for the merge."""
 
 
 @dataclass(slots=True)
@@ -81,12 +104,12 @@ class Divided:
         """Run `steps` on each part of the log; return what they gave."""
         medians = self._task_medians(scope) if any("name" in step.reads for step in steps) else []
         stages, packed = list[Stage](), list[Packed]()
-        for stage in self._stages(scope, steps, arguments, medians):
+        for reads, step in self._tasks(scope, steps, arguments, medians):
             # A part without rows gives the columns of everything, and checks the SQL before the engine starts.
             empty = {row.name: row.content for row in packed if not row.name.startswith(GATHERED)}
-            work = replace(stage.work, empty=empty)
+            work = replace(step, empty=empty)
             packed = list(work.run(packed, even_if_empty=True))
-            stages.append(replace(stage, work=work))
+            stages.append(Stage(reads, step.step.by, step.parts, work))
         if any(stage.reads for stage in stages):
             packed += self.engine.run(stages)
         contents = defaultdict[str, list[bytes]](list)
@@ -101,9 +124,10 @@ class Divided:
             self.connection.unregister("unpacked")
         return GatheredTables(self.connection, tables)
 
-    def _stages(
+    def _tasks(
         self, scope: Scope, steps: Sequence[Step], arguments: Sequence[Any], medians: Sequence[tuple[str, float]]
-    ) -> Iterator[Stage]:
+    ) -> Iterator[tuple[list[ReadTask], StepTask]]:
+        """Yield for each step the tasks that read for it, and the task that runs it."""
         files = [dict(self._needed_files(scope, step.reads)) for step in steps]
         rows = sum(file.rows for tables in files for found in tables.values() for file in found)
         rows_per_task = min(max(rows // self.engine.cores, MIN_ROWS_PER_TASK), MAX_ROWS_PER_TASK)
@@ -118,7 +142,7 @@ class Divided:
                 self.lake, step, scope.selection, scope.cuts, scope.other, arguments, medians,
                 following.by if following else None, parts,
             )  # fmt: skip
-            yield Stage(tasks, step.by, parts, work)
+            yield tasks, work
 
     def _needed_files(self, scope: Scope, reads: Mapping[str, str]) -> Iterator[tuple[str, list[LakeFile]]]:
         """Yield the relations that a step reads, each with the files that have rows for which its condition holds."""

@@ -8,16 +8,17 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from analyzer import errors
-from analyzer.cluster.divided import Stage
+from analyzer.cluster.divided import Read, Stage, Work
 from analyzer.cluster.rows import SCHEMA, Packed, from_batch, to_batch
-from analyzer.cluster.tasks import ReadTask, StepTask
+from analyzer.cluster.tasks import GATHERED
 from analyzer.errors import AnalyzerError, EngineError, Option, UsageError
 
 if TYPE_CHECKING:
@@ -118,15 +119,39 @@ class Spark:
         self._session, self._name, self._progress, self._is_remote = session, name, progress, is_remote
         self.cores = DEFAULT_CORES if is_remote else max(session.sparkContext.defaultParallelism, 1)
 
-    def run(self, stages: Sequence[Stage]) -> list[Packed]:
-        """Run the stages one after the other, and return what the last one gives."""
-        frame: DataFrame | None = None
-        versions = {name: version(name) for name in PACKAGES}
+    def run(self, stages: Sequence[Stage], kept: "KeptFrame | None" = None) -> list[Packed]:
+        """Run the stages one after the other, after those that were `kept`, and return what the last one gives."""
+        with self._running():
+            frame = self._frame(stages, kept.frame if kept else None)
+            return [] if frame is None else _collect(frame)
+
+    @contextmanager
+    def keep(self, stages: Sequence[Stage]) -> Iterator["KeptFrame"]:
+        """Run stages, and keep what they give on the disks of the workers, but for what is for the merge."""
+        from pyspark import StorageLevel  # noqa: PLC0415
+
+        with self._running():
+            frame = self._frame(stages, None)
+            stored = None if frame is None else frame.persist(StorageLevel.DISK_ONLY)
+            merged = [] if stored is None else _collect(stored.filter(f"startswith(name, '{GATHERED}')"))
+        try:
+            yield KeptFrame(merged, None if stored is None else stored.filter(f"NOT startswith(name, '{GATHERED}')"))
+        finally:
+            if stored is not None:
+                with suppress(Exception):  # the engine may be gone, and then nothing is kept
+                    stored.unpersist()
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
         with warnings.catch_warnings(), spark_errors(self._name), self._watched():
             warnings.simplefilter("ignore")
-            for stage in stages:
-                frame = self._divide(frame, stage, versions)
-            return [] if frame is None else [row for batch in frame.toArrow().to_batches() for row in from_batch(batch)]
+            yield
+
+    def _frame(self, stages: Sequence[Stage], frame: "DataFrame | None") -> "DataFrame | None":
+        versions = {name: version(name) for name in PACKAGES}
+        for stage in stages:
+            frame = self._divide(frame, stage, versions)
+        return frame
 
     def _divide(self, frame: "DataFrame | None", stage: Stage, versions: Mapping[str, str]) -> "DataFrame | None":
         tasks, by, parts, work = list(stage.reads), stage.by, stage.parts, stage.work
@@ -179,6 +204,18 @@ class Spark:
             if deserted_seconds > DESERTED_SECONDS:
                 context.cancelAllJobs()
                 return
+
+
+@dataclass(slots=True)
+class KeptFrame:
+    """What stages gave: for the merge, and on the disks of the workers."""
+
+    gathered: list[Packed]
+    frame: "DataFrame | None"
+
+
+def _collect(frame: "DataFrame") -> list[Packed]:
+    return [row for batch in frame.toArrow().to_batches() for row in from_batch(batch)]
 
 
 @contextmanager
@@ -237,7 +274,7 @@ def _require_versions(expected: Mapping[str, str]) -> None:
 
 
 def _read(
-    batches: Iterable[Any], tasks: Sequence[ReadTask], by: str, parts: int, versions: Mapping[str, str]
+    batches: Iterable[Any], tasks: Sequence[Read], by: str, parts: int, versions: Mapping[str, str]
 ) -> Iterator[Any]:
     _require_versions(versions)
     for batch in batches:
@@ -246,7 +283,7 @@ def _read(
                 yield to_batch([row])
 
 
-def _work(batches: Iterable[Any], work: StepTask, versions: Mapping[str, str]) -> Iterator[Any]:
+def _work(batches: Iterable[Any], work: Work, versions: Mapping[str, str]) -> Iterator[Any]:
     _require_versions(versions)
     for row in work.run(row for batch in batches for row in from_batch(batch)):
         yield to_batch([row])

@@ -54,7 +54,7 @@ class ReadTask:
 
     def run(self, by: str, parts: int) -> Iterator[Packed]:
         """Yield the rows, divided into parts by the column `by`."""
-        with temp_directory() as scratch, _database(scratch) as connection:
+        with temp_directory() as scratch, open_database(scratch) as connection:
             storage = open_storage(self.lake.root)
             storage.register(connection)
             sql = rows_sql(connection, storage, self.table, self.files, scratch)
@@ -89,7 +89,7 @@ class StepTask:
             return
         for name, content in self.empty.items():
             contents[name].append(content)
-        with temp_directory() as scratch, _database(scratch) as connection:
+        with temp_directory() as scratch, open_database(scratch) as connection:
             log = self._open_part(connection, scratch, contents)
             forbid_file_access(connection, [self.lake.root, f"{scratch}/lake"])
             scope = select_scope(log, self.selection, cuts=self.cuts, other=self.other)
@@ -141,7 +141,7 @@ def _store_medians(connection: "DuckDBPyConnection", table: str, medians: Sequen
 
 
 @contextmanager
-def _database(scratch: Path) -> Iterator["DuckDBPyConnection"]:
+def open_database(scratch: Path) -> Iterator["DuckDBPyConnection"]:
     """Open a database in memory for one task, which has one core."""
     with open_archive(None, scratch, read_only=True, memory_mb=MEMORY_MB) as connection:
         connection.execute("SET threads = 1")

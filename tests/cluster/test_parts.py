@@ -18,6 +18,7 @@ from analyzer.archive.open_log import LoadObserver, OpenLog, open_log
 from analyzer.archive.selection import Selection
 from analyzer.archive.staging import ReadOptions
 from analyzer.cli import run
+from analyzer.cluster import divided
 from analyzer.cluster.divided import open_divided
 from analyzer.errors import UsageError
 from analyzer.questions.doctor.report import doctor
@@ -33,8 +34,10 @@ from analyzer.readers.storage import open_storage
 def both_ways(lake: Path, parts: int) -> Iterator[tuple[OpenLog, OpenLog]]:
     """Open a lake for one machine, and in parts."""
     whole = open_log([str(lake)], ReadOptions(), LoadObserver(), "events")
-    with whole as one, open_divided(open_storage(str(lake)), PartsEngine(parts)) as many:
-        yield one, many
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(divided, "MIN_ROWS_PER_TASK", 1)
+        with whole as one, open_divided(open_storage(str(lake)), PartsEngine(parts)) as many:
+            yield one, many
 
 
 def assert_same(one: Report, many: Report) -> None:

@@ -10,11 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import obstore
 import pytest
-from conftest import Cli
+from buckets import make_bucket, s3_server
+from conftest import SAMPLE, Cli
+from obstore.store import from_url
 from spark_cluster import SparkCluster, spark_cluster, wait_until
+from test_load import export, load_archive, rows_of
 
+from analyzer.archive.lake import read_manifest
 from analyzer.cli import run
+from analyzer.readers.storage import open_storage
 
 # Every question, with all tables of its answer.
 ASK = """
@@ -63,7 +69,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster]:
 
 
 def start(lake: Path, engine: str, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", ASK, str(lake), engine]
+    place = str(lake).replace("s3:/", "s3://")  # as a path has it
+    command = [sys.executable, "-c", ASK, place, engine]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, text=True, env={**os.environ, **environment}, **pipes)
 
@@ -112,6 +119,60 @@ def test_a_worker_that_is_killed_during_a_question(
     assert [app["state"] for app in cluster.state()["activeapps"]] == ["RUNNING"]
     assert_same(expected, finish(asking))
     cluster.start_worker()
+
+
+LOGS = sorted(SAMPLE.glob("*-*.*"))
+
+
+@pytest.fixture(scope="module")
+def rows_of_logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The rows that a lake has of the logs of the sample."""
+    directory = tmp_path_factory.mktemp("rows")
+    return rows_of(export(load_archive(LOGS, directory / "archive.duckdb"), directory / "lake"))
+
+
+def start_load(lake: str, engine: str, *logs: object, **environment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "analyzer", "load", *map(str, logs), "--into", lake, "--engine", engine]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, env={**os.environ, **environment}, **pipes)
+
+
+def test_a_worker_that_is_killed_during_a_load(
+    cluster: SparkCluster, rows_of_logs: dict[str, Any], tmp_path: Path
+) -> None:
+    wait_until(lambda: cluster.alive_workers() == 2)
+    loading = start_load(str(tmp_path / "lake"), cluster.url, *LOGS)
+    cluster.kill_worker_at_work()
+    assert loading.poll() is None
+    assert not list(tmp_path.glob("lake/_lake/*"))
+    wait_until(lambda: cluster.alive_workers() == 1)
+    _, err = loading.communicate(timeout=300)
+    assert (loading.returncode, rows_of(tmp_path / "lake")) == (0, rows_of_logs), err
+    left = {path.relative_to(tmp_path / "lake").as_posix() for path in (tmp_path / "lake").rglob("*.parquet")}
+    assert left == {file.path for file in read_manifest(open_storage(str(tmp_path / "lake"))).files}
+    cluster.start_worker()
+
+
+def test_from_a_bucket_into_a_bucket(rows_of_logs: dict[str, Any], tmp_path: Path) -> None:
+    with s3_server() as environment:
+        make_bucket(environment, "logs")
+        keys = {name.removeprefix("AWS_").lower(): value for name, value in environment.items()}
+        options = keys | {"endpoint": keys.pop("endpoint_url")}
+        store = from_url("s3://logs", client_options={"allow_http": True}, **options)
+        for log in LOGS:
+            obstore.put(store, f"raw/{log.name}", log)
+        for _ in range(2):  # the second time it adds nothing
+            loading = start_load("s3://logs/lake", "local[2]", "s3://logs/raw/", **environment)
+            _, err = loading.communicate(timeout=300)
+            assert loading.returncode == 0, err
+        found = [meta["path"] for batch in obstore.list(store, prefix="lake/") for meta in batch]
+        for path in found:
+            copy = tmp_path / path
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(bytes(obstore.get(store, path).bytes()))
+        assert rows_of(tmp_path / "lake") == rows_of_logs
+        assert len([path for path in found if "_lake/" in path]) == 1
+        assert_same(ask(tmp_path / "lake", ""), ask(Path("s3://logs/lake"), "local[2]", **environment))
 
 
 def test_the_command_line(sample_lake: Path, cli: Cli) -> None:
