@@ -20,7 +20,7 @@ from npm import free_port
 
 @dataclass
 class SparkCluster:
-    """A master and two workers of Apache Spark on this machine, as `spark-class` starts them."""
+    """A master and workers of Apache Spark on this machine, as `spark-class` starts them."""
 
     directory: Path
     workers: list[subprocess.Popen[bytes]]
@@ -93,16 +93,16 @@ def _spark_class(directory: Path, name: str, *options: Any) -> subprocess.Popen[
 
 
 @contextmanager
-def spark_cluster(directory: Path) -> Iterator[SparkCluster]:
+def spark_cluster(directory: Path, workers: int = 2) -> Iterator[SparkCluster]:
     port, page = free_port(), free_port()
     options = ["--host", "127.0.0.1", "--port", port, "--webui-port", page]
     master = _spark_class(directory, "master.Master", *options)
     cluster = SparkCluster(directory, [], f"spark://127.0.0.1:{port}", f"http://127.0.0.1:{page}")
     try:
         wait_until(lambda: cluster.state()["status"] == "ALIVE")
-        cluster.start_worker()
-        cluster.start_worker()
-        wait_until(lambda: cluster.alive_workers() == 2)
+        for _ in range(workers):
+            cluster.start_worker()
+        wait_until(lambda: cluster.alive_workers() == workers)
         yield cluster
     finally:
         for process in (*cluster.workers, master):

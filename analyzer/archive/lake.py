@@ -256,7 +256,7 @@ def export_log(
             return manifest, []
         commit(storage, after)
     except BaseException:
-        storage.delete(file.path for file in written)
+        delete_uncommitted(storage, [file.path for file in written])
         raise
     with suppress(UnreadableError):  # the export is complete; the next one deletes them
         delete_leftovers(storage, after)
@@ -268,6 +268,13 @@ def commit(storage: Storage, manifest: Manifest) -> None:
     content = json.dumps({"version": VERSION, **asdict(manifest)}, indent=1).encode()
     if not storage.create(f"{MANIFESTS}/{manifest.number:08}.json", content):
         raise ArchiveError(f"{storage.root}: another export was committed in the meantime; run this again")
+
+
+def delete_uncommitted(storage: Storage, names: Iterable[str]) -> None:
+    """Delete what an export wrote that failed. If it was committed, and failed after that, its files are kept."""
+    with suppress(ArchiveError, UnreadableError):  # the next export deletes them
+        committed = {file.path for file in read_manifest(storage).files}
+        storage.delete(name for name in names if name not in committed)
 
 
 def require_lake_or_nothing(storage: Storage, manifest: Manifest) -> None:

@@ -29,6 +29,7 @@ from analyzer.archive.lake import (
     choose_buckets,
     commit,
     delete_leftovers,
+    delete_uncommitted,
     export_sql,
     read_manifest,
     require_lake_or_nothing,
@@ -57,7 +58,9 @@ from analyzer.readers.storage import Storage
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-BYTES_PER_TASK = 32 << 20  # of logs, as they are stored
+EVENTS_PER_TASK = 1_000_000  # as far as sizes tell
+BYTES_PER_EVENT, COMPRESSED_BYTES_PER_EVENT = 150, 10
+COMPRESSED = (".gz", ".zst", ".parquet", ".zip", ".tgz")
 BUSIEST_DAY = "SELECT coalesce(max(n), 0)::BIGINT FROM (SELECT sum(lookups) AS n FROM given GROUP BY day)"
 NOT_DIVISIBLE = ("run", "artifact", "transfer")
 
@@ -105,16 +108,14 @@ def load_into_lake(sources: Sources, storage: Storage, reading: ReadOptions, eng
     load = Load(Lake(storage.root, small), manifest.number + 1, uuid4().hex[:8], reading)
     with temp_directory() as scratch, open_archive(None, scratch, read_only=True) as connection:
         log = OpenLog(connection, LoadResult(errors=list(sources.errors)))
-        after = None
         try:
-            loading = _Loading(log, storage, manifest, load, scratch)
-            after = loading.run(sources.files, engine)
-        finally:
+            after = _Loading(log, storage, manifest, load, scratch).run(sources.files, engine)
+        except BaseException:
             with suppress(UnreadableError):
-                if after:
-                    delete_leftovers(storage, after)
-                else:
-                    storage.delete(name for name in storage.names("") if load.wrote(name))
+                delete_uncommitted(storage, filter(load.wrote, storage.names("")))
+            raise
+        with suppress(UnreadableError):  # the load is complete; the next one deletes them
+            delete_leftovers(storage, after or manifest)
         yield log
 
 
@@ -133,7 +134,7 @@ class _Loading:
         manifest, load, gathered = self.manifest, self.load, Gathered(self.log.connection)
         tasks = [LoadTask(load, tuple(group), len(files)) for group in _groups(files)]
         known = [ReadTask(load.lake, "session_summary", (file,), "true") for file in manifest.of("session_summary")]
-        parts = max(engine.cores, len(tasks) // 2)
+        parts = max(engine.cores, len(tasks))
         with engine.keep([Stage([*tasks, *known], "session_id", parts, FindKnownTask())]) as kept:
             gathered.add(kept.gathered)
             ignored = _merge_results(self.log, gathered)
@@ -229,12 +230,14 @@ def _with_digests(kept: Sequence[LakeFile], written: Sequence[LakeFile]) -> list
 
 def _groups(files: Sequence[LogFile]) -> Iterator[list[tuple[int, LogFile]]]:
     """Yield the files with their numbers, in groups for one task each."""
-    group, size = list[tuple[int, LogFile]](), 0
+    group, events = list[tuple[int, LogFile]](), 0
     for number, file in enumerate(files):
-        if group and size + file.size_bytes > BYTES_PER_TASK:
+        is_compressed = file.name.endswith(COMPRESSED)
+        added = file.size_bytes // (COMPRESSED_BYTES_PER_EVENT if is_compressed else BYTES_PER_EVENT)
+        if group and events + added > EVENTS_PER_TASK:
             yield group
-            group, size = [], 0
+            group, events = [], 0
         group.append((number, file if file.remote else replace(file, path=file.path.absolute())))
-        size += file.size_bytes
+        events += added
     if group:
         yield group

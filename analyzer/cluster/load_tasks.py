@@ -111,10 +111,8 @@ class EventsLoader(Loader):
 
 
 def _not_divisible(report: FileReport) -> NotALogError:
-    reason = (
-        f"{report.name}: {report.format} files are combined with all events in one place; load them into an archive"
-    )
-    return NotALogError(reason, ", and leave out ", Option("engine"))
+    reason = f"{report.name}: {report.format} files are combined with all events in one place; "
+    return NotALogError(reason, "load them into an archive, and leave out ", Option("engine"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def _require_java() -> None:
     home = os.environ.get("JAVA_HOME")
     if not (shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")):
         where = f"JAVA_HOME ({home}) has no bin/java" if home else "no java on the PATH"
-        raise EngineError(f"Spark needs Java 17: {where}; install it (Debian: openjdk-17-jre-headless)")
+        raise EngineError(f"Spark needs Java 17 or newer: {where}; install it (Debian: default-jre-headless)")
 
 
 def _require_reachable(engine: str, place: str) -> None:

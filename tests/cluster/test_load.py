@@ -106,13 +106,13 @@ def check_random_loads(directory: Path, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_random_loads(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_load, "BYTES_PER_TASK", 1)  # each file has a task
+    monkeypatch.setattr(cluster_load, "EVENTS_PER_TASK", -1)  # each file has a task
     check_random_loads(tmp_path, seed)
 
 
 @pytest.mark.slow
 def test_many_random_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_load, "BYTES_PER_TASK", 1)
+    monkeypatch.setattr(cluster_load, "EVENTS_PER_TASK", -1)
     for seed in range(4, 40):
         (tmp_path / str(seed)).mkdir()
         check_random_loads(tmp_path / str(seed), seed)
@@ -129,7 +129,7 @@ def test_the_logs_of_the_sample(tmp_path: Path) -> None:
 
 
 def test_the_same_content_is_not_added_twice(log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_load, "BYTES_PER_TASK", 1)
+    monkeypatch.setattr(cluster_load, "EVENTS_PER_TASK", -1)
     one, copy, lake = log([event()]), log([event()], "copy.ndjson"), tmp_path / "lake"
     with loading([one, copy], lake) as first:
         assert [file.duplicate_of for file in first.load_result.files] == [None, str(one)]
@@ -249,3 +249,22 @@ def test_the_command_line(tmp_path: Path, log: Any, cli: Cli) -> None:
     ):
         result = cli("load", *arguments, "--into", lake)
         assert (result.code in {2, 3}, message in result.err) == (True, True), result.err
+
+
+def test_a_load_that_is_interrupted_after_its_commit_stays(
+    tmp_path: Path, log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = LocalStorage.create
+
+    def interrupted(*arguments: Any) -> bool:
+        create(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LocalStorage, "create", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load([log([event()])], tmp_path / "lake")
+    loaded = tmp_path / "lake"
+    assert files_of(loaded) == {file.path for file in read_manifest(open_storage(str(loaded))).files} != set()
+    lake, archive = tmp_path / "exported", load_archive([log([event()])], tmp_path / "archive.duckdb")
+    assert run(["export", str(archive), "--to", str(lake), "--quiet"]) == 130
+    assert files_of(lake) == {file.path for file in read_manifest(open_storage(str(lake))).files} != set()
