@@ -16,6 +16,10 @@ class PartsEngine:
     """Runs tasks one after the other, as if on so many cores."""
 
     cores: int
+    is_local: bool = True
+
+    def stop(self) -> None:
+        """Nothing runs beside the tests."""
 
     def run(self, stages: Sequence[Stage], kept: "KeptRows | None" = None) -> list[Packed]:
         rows = kept.rows if kept else []

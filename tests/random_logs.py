@@ -70,8 +70,10 @@ def random_selection(rng: random.Random) -> Selection:
 NOW = datetime(2026, 11, 1)  # noqa: DTZ001  (naive UTC)
 
 
-def answers(log: OpenLog, rng: random.Random, *, chooses_events: bool = False) -> Iterator[Report]:
-    """The answers to random questions, which are the same for the same state of `rng`; that of `report` is the last."""
+def answers(
+    log: OpenLog, rng: random.Random, *, chooses_events: bool = False, has_page: bool = True
+) -> Iterator[Report]:
+    """The answers to random questions, which are the same for the same state of `rng`."""
     selection = random_selection(rng)
     if chooses_events:
         selection = replace(selection, status=rng.choice([None, "ok"]), where=rng.choice([(), ("duration > 1",)]))
@@ -92,7 +94,8 @@ def answers(log: OpenLog, rng: random.Random, *, chooses_events: bool = False) -
         ]
     )
     yield compare([log], Selection(), sides, CompareOptions())
-    yield build_page(log, selection, PageOptions())
+    if has_page:
+        yield build_page(log, selection, PageOptions())
 
 
 def same_report(one: Report, other: Report) -> bool:

@@ -254,27 +254,31 @@ def export_log(
         after = Manifest(number, buckets, files + written)
         if not written and len(files) == len(manifest.files):
             return manifest, []
-        commit(storage, after)
     except BaseException:
-        delete_uncommitted(storage, [file.path for file in written])
+        storage.delete(file.path for file in written)
         raise
+    commit(storage, after, [file.path for file in written])
     with suppress(UnreadableError):  # the export is complete; the next one deletes them
         delete_leftovers(storage, after)
     return after, written
 
 
-def commit(storage: Storage, manifest: Manifest) -> None:
-    """Make the files of a manifest the lake; raise ArchiveError if there is one of that number already."""
+def commit(storage: Storage, manifest: Manifest, written: Iterable[str]) -> None:
+    """Make the files of a manifest the lake; if there is another one of that number, delete what was `written`.
+
+    If the storage fails, the manifest may have been stored, or be stored yet: then the files stay. If it was not, the
+    next export deletes them.
+
+    Raises:
+        ArchiveError: there is another manifest of that number.
+        UnreadableError: the storage failed.
+    """
+    name = f"{MANIFESTS}/{manifest.number:08}.json"
     content = json.dumps({"version": VERSION, **asdict(manifest)}, indent=1).encode()
-    if not storage.create(f"{MANIFESTS}/{manifest.number:08}.json", content):
+    # A client that sent its request again, because it got no answer, finds what it had stored itself.
+    if not storage.create(name, content) and storage.read(name) != content:
+        storage.delete(written)
         raise ArchiveError(f"{storage.root}: another export was committed in the meantime; run this again")
-
-
-def delete_uncommitted(storage: Storage, names: Iterable[str]) -> None:
-    """Delete what an export wrote that failed. If it was committed, and failed after that, its files are kept."""
-    with suppress(ArchiveError, UnreadableError):  # the next export deletes them
-        committed = {file.path for file in read_manifest(storage).files}
-        storage.delete(name for name in names if name not in committed)
 
 
 def require_lake_or_nothing(storage: Storage, manifest: Manifest) -> None:

@@ -27,6 +27,7 @@ from analyzer.archive.selection import SELECTION_PREFIX, LookupsQuery, Selection
 from analyzer.archive.staging import ReadOptions
 from analyzer.errors import Option, UsageError
 from analyzer.readers.formats import DERIVED_FORMATS, DOCUMENT_FORMATS, HEAD_BYTES, detect_format
+from analyzer.readers.objects import is_url
 from analyzer.readers.source import LogFile, Sources, expand_sources, is_lake
 from analyzer.readers.storage import Storage, open_storage
 from analyzer.readers.stream import Stream
@@ -238,8 +239,13 @@ def require_lake(sources: Sequence[str], view: View) -> Storage:
 
     Raises:
         UsageError: it is something else, or run summaries shall answer.
+        UnreadableError: the bucket cannot be read.
     """
-    if len(sources) != 1 or not is_lake(sources[0]):
+    # Of a bucket, the manifest is searched here, so that an error says what is wrong with the bucket.
+    is_one = len(sources) == 1 and (
+        bool(read_manifest(open_storage(sources[0])).number) if is_url(sources[0]) else is_lake(sources[0])
+    )
+    if not is_one:
         named = " ".join(sources) or "no SOURCE"
         raise UsageError(f"{named}: ", Option("engine"), " reads one lake; `analyzer export` makes one of logs")
     if view == "runs":

@@ -99,10 +99,13 @@ WHERE (len($team::VARCHAR[]) = 0 OR list_contains($team, team) OR list_contains(
 """
 
 FILTERED_LOOKUPS = f"""
-{FILTERED_SESSIONS.replace("{relation}", "{lookup}")}
+{FILTERED_SESSIONS.replace("{relation}", "(SELECT {columns} FROM {lookup})")}
   AND ($since::TIMESTAMP IS NULL OR first_at >= $since) AND ($until::TIMESTAMP IS NULL OR first_at < $until)
   AND (len($hash::VARCHAR[]) = 0 OR hash_id IN (SELECT id FROM store.hash WHERE list_contains($hash, hash)))
 """
+
+# In this order, so that lookups of several relations can be combined.
+LOOKUP_COLUMNS = "session_id, hash_id, first_at, last_at, kinds, duration_ms, context_id, events"
 
 # Of the columns of counts, those that a lookup has itself are left out once.
 COUNTS_BY_LOOKUP = (
@@ -222,7 +225,7 @@ def select_lookups(
     lists = {name: list(getattr(selection, name)) for name in LIST_FILTERS}
     others = {name: getattr(selection, name) for name in ("since", "until", "interactive", *EVENT_FILTERS)}
     one_sided = by_source or selection.source is not None
-    sql = FILTERED_LOOKUPS.format(lookup=lookup)
+    sql = FILTERED_LOOKUPS.format(lookup=lookup, columns=f"{LOOKUP_COLUMNS}{', source' if by_source else ''}")
     counts = COUNTS_BY_LOOKUP.format(sql=sql)
     if lookup == "lookup" and not selection.hash:
         counts = FILTERED_SESSIONS.format(relation=f"({_quarters_sql(selection, cuts)})")

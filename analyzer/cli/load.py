@@ -85,6 +85,7 @@ def _open(inputs: SourceOptions, into: str, reading: "ReadOptions", engine: str 
         with load_into(inputs.sources, Path(into), reading, load_progress()) as log:
             yield log
         return
+    from analyzer.archive.lake import read_manifest  # noqa: PLC0415
     from analyzer.archive.leftovers import temp_directory  # noqa: PLC0415
     from analyzer.cluster.load import load_into_lake  # noqa: PLC0415
 
@@ -93,5 +94,6 @@ def _open(inputs: SourceOptions, into: str, reading: "ReadOptions", engine: str 
     storage = open_storage(into)
     with temp_directory() as scratch:
         sources = expand_for_load(inputs.sources, scratch)
+        read_manifest(storage)  # whether it can be read, before the engine starts, which takes long
         with open_engine(engine) as spark, load_into_lake(sources, storage, reading, cast("Engine", spark)) as log:
             yield log

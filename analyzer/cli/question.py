@@ -40,6 +40,11 @@ class QuestionArguments:
     def open_logs(self, *inputs: SourceOptions, needs: "Needs | None" = None) -> Iterator[list["OpenLog"]]:
         """Open one or more SOURCEs, for the engine of --engine if it is given."""
         view = self.selection.view
+        if self.engine is not None:
+            from analyzer.archive.open_log import require_lake  # noqa: PLC0415
+
+            for one in inputs:  # before the engine starts, which takes long
+                require_lake(one.sources, view)
         with ExitStack() as stack:
             engine = stack.enter_context(open_engine(self.engine))
             yield [
@@ -66,14 +71,13 @@ def question_command(
     default_format: str = "table",
     exits: str = exit_help(),
     has_costs: bool = True,
-    has_engine: bool = True,
 ) -> Callable[[Callable[..., int]], click.Command]:
     """Return a decorator that makes a function a command with the shared arguments and its own `options`.
 
     The function gets the shared ones as the argument `arguments`. It validates its options before it opens SOURCE.
     """
     shared: dict[str, Decorator] = {"cost_per_minute": COST_PER_MINUTE} if has_costs else {}
-    shared |= {"engine": ENGINE} if has_engine else {}
+    shared["engine"] = ENGINE
     parameters = (
         source_options(source), *options, *shared.values(), filter_options, output_options_with(default_format),
     )  # fmt: skip

@@ -16,7 +16,6 @@ from analyzer.text import replace_surrogates
     "report",
     click.option("--tz", default="UTC", show_default=True, help="IANA time zone of days and hours."),
     RETENTION,
-    has_engine=False,
     default_format="markdown",
 )
 def command(arguments: QuestionArguments, tz: str, retention: float) -> int:

@@ -81,6 +81,10 @@ class Engine(Protocol):
     """Runs stages on many machines, which have about so many `cores`."""
 
     cores: int
+    is_local: bool  # whether the tasks run on this machine
+
+    def stop(self) -> None:
+        """End all tasks; the engine cannot be used any more."""
 
     def run(self, stages: Sequence[Stage], kept: Any = None) -> list[Packed]:
         """Run the stages one after the other, after those that were `kept`, and return what the last one gives."""
@@ -102,6 +106,8 @@ class Divided:
 
     def gather(self, scope: Scope, steps: Sequence[Step], arguments: Sequence[Any]) -> "GatheredTables":
         """Run `steps` on each part of the log; return what they gave."""
+        for selection in (scope.selection, scope.other):
+            self._require_single_rows(selection.where if selection else ())
         medians = self._task_medians(scope) if any("name" in step.reads for step in steps) else []
         stages, packed = list[Stage](), list[Packed]()
         for reads, step in self._tasks(scope, steps, arguments, medians):
@@ -123,6 +129,16 @@ class Divided:
             self.connection.execute(f"CREATE TEMP TABLE {tables[name]} AS FROM unpacked")
             self.connection.unregister("unpacked")
         return GatheredTables(self.connection, tables)
+
+    def _require_single_rows(self, conditions: Sequence[str]) -> None:
+        """Raise UsageError if a condition on events reads other rows too: a part has not all of them."""
+        for condition in conditions:
+            # Of SQL that cannot be parsed, this is the description of the error, which is raised elsewhere.
+            query = f"SELECT 1 WHERE ({condition}\n)"
+            ((parsed,),) = self.connection.execute("SELECT json_serialize_sql($query)", {"query": query}).fetchall()
+            if '"SUBQUERY"' in parsed:
+                advice = ": a subquery needs all rows in one place; leave out "
+                raise UsageError(Option("where", condition), advice, Option("engine"))
 
     def _tasks(
         self, scope: Scope, steps: Sequence[Step], arguments: Sequence[Any], medians: Sequence[tuple[str, float]]

@@ -29,7 +29,6 @@ from analyzer.archive.lake import (
     choose_buckets,
     commit,
     delete_leftovers,
-    delete_uncommitted,
     export_sql,
     read_manifest,
     require_lake_or_nothing,
@@ -52,6 +51,7 @@ from analyzer.cluster.load_tasks import (
 from analyzer.cluster.rows import Packed, unpack
 from analyzer.cluster.tasks import GATHERED, Lake, ReadTask
 from analyzer.errors import Option, UnreadableError, UsageError
+from analyzer.readers.formats import DERIVED_FORMATS_SQL
 from analyzer.readers.source import LogFile, Sources
 from analyzer.readers.storage import Storage
 
@@ -62,6 +62,10 @@ EVENTS_PER_TASK = 1_000_000  # as far as sizes tell
 BYTES_PER_EVENT, COMPRESSED_BYTES_PER_EVENT = 150, 10
 COMPRESSED = (".gz", ".zst", ".parquet", ".zip", ".tgz")
 BUSIEST_DAY = "SELECT coalesce(max(n), 0)::BIGINT FROM (SELECT sum(lookups) AS n FROM given GROUP BY day)"
+NEEDS_ONE_PLACE = (
+    "which are matched with all events in one place; load the logs into the archive that it was made from, and export"
+    " that"
+)
 NOT_DIVISIBLE = ("run", "artifact", "transfer")
 
 
@@ -99,21 +103,22 @@ def load_into_lake(sources: Sources, storage: Storage, reading: ReadOptions, eng
     require_lake_or_nothing(storage, manifest)
     for table in NOT_DIVISIBLE:
         if manifest.of(table):
-            raise UsageError(
-                Option("engine"),
-                f": the lake has {RELATIONS[table][0]}, which are matched with all events in one place; load the logs"
-                " into the archive that it was made from, and export that",
-            )
+            raise UsageError(Option("engine"), f": the lake has {RELATIONS[table][0]}, {NEEDS_ONE_PLACE}")
     small = Manifest(manifest.number, manifest.buckets, manifest.of("file") + manifest.of("context"))
     load = Load(Lake(storage.root, small), manifest.number + 1, uuid4().hex[:8], reading)
     with temp_directory() as scratch, open_archive(None, scratch, read_only=True) as connection:
         log = OpenLog(connection, LoadResult(errors=list(sources.errors)))
+        if (files := manifest.of("file")) and _has_derived_lookups(connection, storage, files, scratch):
+            raise UsageError(Option("engine"), f": the lake has access logs, {NEEDS_ONE_PLACE}")
         try:
             after = _Loading(log, storage, manifest, load, scratch).run(sources.files, engine)
         except BaseException:
+            engine.stop()  # its tasks write no more
             with suppress(UnreadableError):
-                delete_uncommitted(storage, filter(load.wrote, storage.names("")))
+                storage.delete(filter(load.wrote, storage.names("")))
             raise
+        if after:
+            commit(storage, after, [file.path for file in after.files if load.wrote(file.path)])
         with suppress(UnreadableError):  # the load is complete; the next one deletes them
             delete_leftovers(storage, after or manifest)
         yield log
@@ -130,8 +135,10 @@ class _Loading:
     scratch: Path
 
     def run(self, files: Sequence[LogFile], engine: Engine) -> Manifest | None:
-        """Load the files, and return the manifest that was committed; None if they have nothing new."""
+        """Load the files, and return the new manifest, which is not committed; None if they have nothing new."""
         manifest, load, gathered = self.manifest, self.load, Gathered(self.log.connection)
+        if not engine.is_local:
+            files = list(self._shared(files))
         tasks = [LoadTask(load, tuple(group), len(files)) for group in _groups(files)]
         known = [ReadTask(load.lake, "session_summary", (file,), "true") for file in manifest.of("session_summary")]
         parts = max(engine.cores, len(tasks))
@@ -143,15 +150,23 @@ class _Loading:
             ((busiest,),) = gathered.rows("days", BUSIEST_DAY) or ((0,),)
             buckets = manifest.buckets or choose_buckets(busiest)
             touched = tuple(session for (session,) in gathered.rows("known", "SELECT DISTINCT session FROM given"))
-            derive = DeriveTask(load, buckets, frozenset(ignored), frozenset(touched), parts)
+            digests = dict(gathered.rows("file", "SELECT id, digest FROM given"))
+            derive = DeriveTask(load, buckets, frozenset(ignored), frozenset(touched), digests, parts)
             old = [OldEventsTask(load.lake, (file,), touched) for file in _event_files(gathered, manifest)]
             write = WriteTask(load, tuple(manifest.files), touched)
             hashes = [ReadTask(load.lake, "hash", (file,), "true") for file in manifest.of("hash")]
             stages = [Stage(old, "session", parts, derive), Stage(hashes, "hash", parts, write)]
             gathered.add(engine.run(stages, kept))
-        after = self._new_manifest(buckets, gathered)
-        commit(self.storage, after)
-        return after
+        return self._new_manifest(buckets, gathered)
+
+    def _shared(self, files: Sequence[LogFile]) -> Iterator[LogFile]:
+        """Yield the files that other machines may have too; those that were unpacked here are errors."""
+        for file in files:
+            if file.remote or file.name.endswith(file.path.name):
+                yield file
+            else:
+                why = f"{file.name}: in a container or a pipe, which only this machine reads; unpack it for all workers"
+                self.log.load_result.errors.append(UnreadableError(why))
 
     def _new_manifest(self, buckets: int, gathered: Gathered) -> Manifest:
         """Write the small relations, and return the manifest of the lake with all that was written."""
@@ -174,6 +189,15 @@ class _Loading:
             written += [file] if file else []
         kept = [file for file in manifest.files if file.partition not in replaced]
         return Manifest(self.load.number, buckets, _with_digests(kept, written))
+
+
+def _has_derived_lookups(
+    connection: "DuckDBPyConnection", storage: Storage, files: Sequence[LakeFile], scratch: Path
+) -> bool:
+    storage.register(connection)
+    sql = rows_sql(connection, storage, "file", files, scratch)
+    found = connection.execute(f"SELECT EXISTS (FROM ({sql}) WHERE format IN ({DERIVED_FORMATS_SQL}))").fetchall()
+    return bool(found[0][0])
 
 
 def _merge_results(log: OpenLog, gathered: Gathered) -> list[int]:

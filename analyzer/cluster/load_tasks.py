@@ -28,7 +28,7 @@ from analyzer.archive.merge import DERIVE, DROP_KEYS, MERGE_EVENTS
 from analyzer.archive.staging import ReadOptions
 from analyzer.cluster.rows import Packed, pack, pack_all, unpack
 from analyzer.cluster.tasks import GATHERED, Lake, open_database
-from analyzer.errors import NotALogError, Option
+from analyzer.errors import NotALogError, Option, UnreadableError
 from analyzer.readers.documents import DocumentReader
 from analyzer.readers.formats import DERIVED_FORMATS
 from analyzer.readers.source import LogFile
@@ -165,6 +165,9 @@ class LoadTask:
             connection.executemany("INSERT INTO final VALUES (?, ?)", list(ids.items()))
         connection.execute(CONTEXT_NAMES)
         events = NEW_EVENTS.format(file_id="f.id") + " JOIN final f ON f.file_id = e.file_id"
+        digests = "SELECT f.id AS file_id, digest FROM store.file t JOIN final f ON f.file_id = t.id"
+        seen = pack_all(0, "digest", connection.sql(digests))
+        yield from (seen._replace(part=part) for part in range(parts))
         yield from pack("new_event", connection.sql(events), by.removesuffix("_id"), parts)
         files = "SELECT t.* REPLACE (f.id AS id) FROM store.file t JOIN final f ON f.file_id = t.id"
         rejects = "SELECT t.* REPLACE (f.id AS file_id) FROM store.reject t JOIN final f USING (file_id)"
@@ -225,13 +228,15 @@ class DeriveTask:
     """Derives lookups and sessions from all events of some sessions.
 
     Events of the files `ignored`, which others have the content of, are left out. `known` are the sessions that the
-    lake has already.
+    lake has already. `digests` are those of the files when they were read first: if a worker is lost, Spark reads them
+    again.
     """
 
     load: Load
     buckets: int
     ignored: Collection[int]
     known: Collection[str]
+    digests: Mapping[int, str]
     parts: int
 
     def run(self, rows: Iterable[Packed]) -> Iterator[Packed]:
@@ -252,6 +257,10 @@ class DeriveTask:
                     visited = f"SELECT DISTINCT day, bucket FROM ({self._export(connection, table)})"
                     yield from self._pack(f"visit_{table}", connection, visited)
         with temp_directory() as scratch, open_database(scratch) as connection:
+            connection.register("seen", unpack(contents["digest"]))
+            seen: dict[int, str] = dict(connection.execute("SELECT DISTINCT file_id, digest FROM seen").fetchall())
+            if seen != self.digests:
+                raise UnreadableError("a log changed while it was loaded; run this again when it is complete")
             connection.register("new", unpack(contents["new_event"]))
             _store_names(connection, "known", self.known)
             given = f"FROM new WHERE NOT list_contains({sorted(self.ignored)}::INTEGER[], file_id)"
@@ -336,6 +345,8 @@ class WriteTask:
         sql = f"SELECT * FROM ({' UNION ALL BY NAME '.join(rows)}) ORDER BY {RELATIONS[table][1]}"
         directory = scratch / table
         connection.execute(f"COPY ({sql}) TO {sql_text(str(directory))} ({PARQUET}, PARTITION_BY (day, bucket))")
+        if not any(directory.rglob("*.parquet")):  # all rows are in other partitions now
+            return []
         found = f"read_parquet({sql_text(f'{directory}/*/*/*.parquet')}, hive_types_autocast=false)"
         digests = {
             (table, day, bucket): digest

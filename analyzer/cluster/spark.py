@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from analyzer import errors
+from analyzer.archive.database import database_errors
 from analyzer.cluster.divided import Read, Stage, Work
 from analyzer.cluster.rows import SCHEMA, Packed, from_batch, to_batch
 from analyzer.cluster.tasks import GATHERED
@@ -54,12 +55,11 @@ def open_spark(engine: str, scratch: Path, progress: Callable[[int, int], None])
         _require_reachable(engine, place)
     with _quiet(scratch / "spark.log"), spark_errors(engine):
         session = _connect(engine, kind)
+    spark = Spark(session, engine, progress, is_remote=kind == "sc")
     try:
-        yield Spark(session, engine, progress, is_remote=kind == "sc")
+        yield spark
     finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            session.stop()
+        spark.stop()
 
 
 def _parse(engine: str) -> tuple[str, str]:
@@ -117,7 +117,14 @@ class Spark:
         self, session: "SparkSession", name: str, progress: Callable[[int, int], None], *, is_remote: bool
     ) -> None:
         self._session, self._name, self._progress, self._is_remote = session, name, progress, is_remote
+        self.is_local = name.startswith("local")
         self.cores = DEFAULT_CORES if is_remote else max(session.sparkContext.defaultParallelism, 1)
+
+    def stop(self) -> None:
+        """End all tasks; the engine cannot be used any more."""
+        with warnings.catch_warnings(), suppress(Exception):  # it may be gone
+            warnings.simplefilter("ignore")
+            self._session.stop()
 
     def run(self, stages: Sequence[Stage], kept: "KeptFrame | None" = None) -> list[Packed]:
         """Run the stages one after the other, after those that were `kept`, and return what the last one gives."""
@@ -248,8 +255,10 @@ def _explain(engine: str, text: str) -> AnalyzerError:
         return EngineError(
             f"{engine}: no worker took the job for {DESERTED_SECONDS} s; check that it has free cores and memory"
         )
-    first = next((line for line in text.splitlines() if line.strip()), text)
-    return EngineError(f"{engine}: Spark failed: {first}; run this again, or see the log of Spark itself")
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [text]
+    raised = [line for line in lines if re.match(r"([\w.]+\.)?\w*(Error|Exception): .", line)]
+    reason = raised[-1] if raised else lines[0]
+    return EngineError(f"{engine}: Spark failed: {reason}; run this again, or see the log of Spark itself")
 
 
 @contextmanager
@@ -277,6 +286,11 @@ def _read(
     batches: Iterable[Any], tasks: Sequence[Read], by: str, parts: int, versions: Mapping[str, str]
 ) -> Iterator[Any]:
     _require_versions(versions)
+    with task_errors():
+        yield from _read_all(batches, tasks, by, parts)
+
+
+def _read_all(batches: Iterable[Any], tasks: Sequence[Read], by: str, parts: int) -> Iterator[Any]:
     for batch in batches:
         for number in batch["id"]:
             for row in tasks[number.as_py()].run(by, parts):
@@ -285,5 +299,16 @@ def _read(
 
 def _work(batches: Iterable[Any], work: Work, versions: Mapping[str, str]) -> Iterator[Any]:
     _require_versions(versions)
-    for row in work.run(row for batch in batches for row in from_batch(batch)):
-        yield to_batch([row])
+    with task_errors():
+        for row in work.run(row for batch in batches for row in from_batch(batch)):
+            yield to_batch([row])
+
+
+@contextmanager
+def task_errors() -> Iterator[None]:
+    """Convert errors of the database and of the system in a task: its message is what is found of it elsewhere."""
+    try:
+        with database_errors():
+            yield
+    except OSError as error:
+        raise EngineError(f"a worker failed: {error}; free disk space, or check its permissions") from None

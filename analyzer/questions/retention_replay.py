@@ -76,7 +76,7 @@ FROM range($hashes) r(n) LEFT JOIN (SELECT {number} AS n, duration_ms FROM {dura
 
 # For codes that would be too long, the keys that occur are numbered without gaps, and periods without any lookup are
 # shortened: time is cut into windows longer than every retention, and of consecutive empty windows one is left. Lookups
-# on either side of it stay too far apart for a hit.
+# on either side of it stay too far apart for a hit. The row without a key is the end of the log.
 PACKED_USES = f"""
 CREATE OR REPLACE TEMP TABLE packed_use AS
 WITH use AS MATERIALIZED ({USES}),
@@ -84,14 +84,16 @@ packed_key AS (SELECT key, row_number() OVER (ORDER BY key) - 1 AS number FROM (
 packed_window AS (
     SELECT old_number, sum(least(step, 2)) OVER (ORDER BY old_number)::BIGINT AS number
     FROM (SELECT old_number, coalesce(old_number - lag(old_number) OVER (ORDER BY old_number), 0) AS step
-          FROM (SELECT DISTINCT tick // $window AS old_number FROM use)))
+          FROM (SELECT tick // $window AS old_number FROM use UNION SELECT $end // $window)))
 SELECT k.number AS key, key // $teams AS n, w.number * $window + tick % $window AS tick, hit
-FROM use JOIN packed_key k USING (key) JOIN packed_window w ON old_number = tick // $window ORDER BY 1
+FROM use JOIN packed_key k USING (key) JOIN packed_window w ON old_number = tick // $window
+UNION ALL SELECT NULL, NULL, number * $window + $end % $window, 0 FROM packed_window WHERE old_number = $end // $window
+ORDER BY 1
 """
 
 PACKED_SAVED = """
 SELECT coalesce(duration_ms, 0) AS saved_ms
-FROM (SELECT DISTINCT key, n FROM packed_use)
+FROM (SELECT DISTINCT key, n FROM packed_use WHERE key IS NOT NULL)
 LEFT JOIN (SELECT {number} AS n, duration_ms FROM {durations} {numbers}) USING (n) ORDER BY key
 """
 
@@ -186,7 +188,8 @@ def encode_uses(scope: Scope, observed: Observed, max_limit: int) -> Iterator[Us
     """
     selected, fill = scope.selected, _fill(scope.log)
     ((teams, hashes),) = selected.rows(fill(KEY_COUNTS))
-    if not teams or not hashes:  # a part without lookups
+    ((lookups,),) = selected.rows(f"SELECT count(*) FROM {{selected}} WHERE {IS_REPLAYED}")
+    if not lookups:  # in this part
         return
     values = {"start_us": observed.start_us, "tick_us": observed.tick_us, "hashes": hashes, "teams": teams}
     # The range of hashes spares DuckDB most of a large archive: hashes are numbered in the order of loading.
@@ -197,16 +200,18 @@ def encode_uses(scope: Scope, observed: Observed, max_limit: int) -> Iterator[Us
         observed.span_us // observed.tick_us,
     )
     if keys > _keys_per_batch(last_tick + max_limit + 1):
-        selected.execute(fill(PACKED_USES), window=max_limit + 1, **values)
+        selected.execute(fill(PACKED_USES), window=max_limit + 1, end=last_tick, **values)
         uses, saved, teams = "packed_use", PACKED_SAVED, 1  # a packed key has a duration of its own
         ((keys, last_tick),) = selected.rows("SELECT max(key) + 1, max(tick) FROM packed_use")
     saved_ms = selected.frame(fill(saved), **values)["saved_ms"]
     width = last_tick + max_limit + 1
-    batches = -(-observed.lookups // USES_PER_BATCH)
+    batches = -(-lookups // USES_PER_BATCH)
     step = min(_keys_per_batch(width), -(-keys // batches))
     for first_key in range(0, keys, step):
         sql = CODES.replace("{uses}", fill(uses))
         codes = selected.frame(sql, first_key=first_key, keys=step, width=width, **values)["code"].sort()
+        if codes.is_empty():
+            continue
         key = (codes // (2 * width) + first_key) // teams
         yield _measure_gaps(codes, saved_ms.gather(key), width, last_tick)
     selected.execute("DROP TABLE IF EXISTS packed_use")

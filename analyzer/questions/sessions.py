@@ -91,17 +91,21 @@ MEASURED = {column.name: column.sql for column in PERCENTILE_COLUMNS if column.s
 
 # The columns of `scatter`, over the totals of the sessions, grouped by size and hit rate.
 SCATTER_COLUMNS = (
-    Column("lookups", COUNT, "mean number of lookups of these sessions", sql="round(avg(lookups))::BIGINT"),
+    Column(
+        "lookups", COUNT, "mean number of lookups of these sessions", sql="round(sum(lookups) / sum(sessions))::BIGINT"
+    ),
     Column("hit_rate", RATIO, "their pooled hit rate", sql="sum(hits) / sum(lookups)"),
-    Column("sessions", COUNT, "sessions of about this size and hit rate", sql="count(*)"),
+    Column("sessions", COUNT, "sessions of about this size and hit rate", sql="sum(sessions)::BIGINT"),
     Column("time_lost_ms", MS, "task time of their misses, where known or imputed", sql="known_sum(lost_ms, true)"),
     Column("outlier", TEXT, "an outlier's session id; the session is counted in another row too", sql="NULL"),
 )
 
-SCATTER = f"""
-SELECT {select_list(SCATTER_COLUMNS)} FROM {{totals}}
-GROUP BY floor(2 * log2(lookups)), floor(20 * hits / lookups) ORDER BY ALL
+SCATTER = """
+SELECT floor(2 * log2(lookups)) AS size, floor(20 * hits / lookups) AS rate, sum(lookups)::BIGINT AS lookups,
+       sum(hits)::BIGINT AS hits, count(*) AS sessions, fsum(lost_ms) AS lost_ms
+FROM {totals} GROUP BY ALL
 """
+MERGED_SCATTER = f"SELECT {select_list(SCATTER_COLUMNS)} FROM {{parts}} GROUP BY size, rate ORDER BY ALL"
 
 DURATION_MS = "coalesce(l.duration_ms, m.imputed_ms)"
 WARM_MS = f"known_sum({DURATION_MS}, true)"
@@ -233,9 +237,14 @@ def scatter_table(scope: Scope, outliers: Table) -> Table:
     `outliers` is a table of `sessions_tables`.
     """
     points = [(lookups, rate, 1, lost_ms, session) for session, rate, lookups, lost_ms, *_ in outliers.rows]
-    totals = _totals(scope, _impute(scope, {}).passed["lookups"])
-    groups = scope.selected.rows(SCATTER.replace("{totals}", totals))
+    steps = [_IMPUTE.reading(lookup_reads(scope.selection) | DURATION_READS), Step("session_id", _scatter)]
+    groups = scope.gather(steps).rows("scatter", MERGED_SCATTER)
     return Table("scatter", SCATTER_COLUMNS, [*points, *groups])
+
+
+def _scatter(scope: Scope, passed: Mapping[str, Rows]) -> Given:
+    sql = SCATTER.replace("{totals}", _totals(scope, passed["lookups"]))
+    return Given({"scatter": Rows(scope.selected, sql)})
 
 
 def one_session(log: OpenLog, selection: Selection, prefix: str, options: SessionsOptions) -> Report:

@@ -1,6 +1,7 @@
 """Loads into a lake by an engine: the lake is that of an archive of the same logs, and nothing is in it twice."""
 
 import random
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,14 +98,14 @@ def check_random_loads(directory: Path, seed: int) -> None:
         open_log([str(lake)], ReadOptions(), LoadObserver()) as other,
     ):
         state = rng.getstate()
-        expected = list(answers(one, rng))
+        expected = list(answers(one, rng, has_page=False))
         rng.setstate(state)
-        for report, found in zip(expected[:-1], answers(other, rng), strict=False):
+        for report, found in zip(expected, answers(other, rng, has_page=False), strict=True):
             if report.command != "doctor":  # whose findings about files depend on how they were loaded
                 assert_same(report, found)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_random_loads(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_load, "EVENTS_PER_TASK", -1)  # each file has a task
     check_random_loads(tmp_path, seed)
@@ -113,7 +114,7 @@ def test_random_loads(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.slow
 def test_many_random_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_load, "EVENTS_PER_TASK", -1)
-    for seed in range(4, 40):
+    for seed in range(4, 12):
         (tmp_path / str(seed)).mkdir()
         check_random_loads(tmp_path / str(seed), seed)
 
@@ -206,7 +207,7 @@ def test_a_load_that_fails_leaves_nothing(tmp_path: Path, log: Any, monkeypatch:
     lake = tmp_path / "lake"
     load([log([event()])], lake)
     before, more = files_of(lake), log([event(sessionId="s2", timestamp="2026-11-02T10:00:00Z")], "2.ndjson")
-    put, calls = LocalStorage.put, []
+    put, read, calls = LocalStorage.put, LocalStorage.read, list[str]()
 
     def failing(self: LocalStorage, name: str, source: Path) -> None:
         calls.append(name)
@@ -221,6 +222,7 @@ def test_a_load_that_fails_leaves_nothing(tmp_path: Path, log: Any, monkeypatch:
     assert files_of(lake) == before
     with monkeypatch.context() as patched:
         patched.setattr(LocalStorage, "create", lambda *_: False)
+        patched.setattr(LocalStorage, "read", lambda storage, name: read(storage, name.replace("2.json", "1.json")))
         with pytest.raises(ArchiveError, match="another export was committed"):
             load([more], lake)
     assert files_of(lake) == before
@@ -268,3 +270,76 @@ def test_a_load_that_is_interrupted_after_its_commit_stays(
     lake, archive = tmp_path / "exported", load_archive([log([event()])], tmp_path / "archive.duckdb")
     assert run(["export", str(archive), "--to", str(lake), "--quiet"]) == 130
     assert files_of(lake) == {file.path for file in read_manifest(open_storage(str(lake))).files} != set()
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3, 5])
+@pytest.mark.parametrize("times", [("2026-11-02T00:00:01Z", "2026-11-01T23:59:59Z"), (..., "2026-11-01T23:59:59Z")])
+def test_a_partition_that_becomes_empty(times: Any, cores: int, log: Any, tmp_path: Path) -> None:
+    """The events of a day move to the day before, or from no day to one."""
+    logs = [log([event(timestamp=time)], f"{number}.ndjson") for number, time in enumerate(times)]
+    for path in logs:
+        load([path], tmp_path / "lake", cores)
+    archive = load_archive(logs, tmp_path / "archive.duckdb")
+    assert rows_of(tmp_path / "lake") == rows_of(export(archive, tmp_path / "exported"))
+
+
+def test_a_lake_with_access_logs_is_refused(tmp_path: Path, log: Any) -> None:
+    line = '10.0.0.5 - - [20/Nov/2026:10:00:00 +0000] "GET /v8/artifacts/abc?slug=web HTTP/1.1" 404 0 "-" "turbo"'
+    archive = load_archive([log(f"{line}\n", "access.log")], tmp_path / "archive.duckdb")
+    lake = export(archive, tmp_path / "lake")
+    with pytest.raises(UsageError, match="the lake has access logs, which are matched"):
+        load([log([event()])], lake)
+
+
+def test_a_log_that_changes_while_it_is_loaded(tmp_path: Path, log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a worker is lost, its logs are read again, and must be the same."""
+    path = log([event()])
+    keep = PartsEngine.keep
+
+    @contextmanager
+    def reading_again(self: PartsEngine, stages: Any) -> Iterator[Any]:
+        with keep(self, stages) as kept:
+            path.write_text(ndjson([event(), event(hash="h2")]))
+            kept.rows = [row for row in self.run(stages) if not row.name.startswith("=")]
+            yield kept
+
+    monkeypatch.setattr(PartsEngine, "keep", reading_again)
+    with pytest.raises(AnalyzerError, match="a log changed while it was loaded"):
+        load([path], tmp_path / "lake")
+    assert files_of(tmp_path / "lake") == set()
+
+
+def test_what_only_this_machine_can_read(tmp_path: Path, log: Any) -> None:
+    with zipfile.ZipFile(tmp_path / "logs.zip", "w") as packed:
+        packed.writestr("inner.ndjson", ndjson([event(hash="h2")]))
+    sources = expand_for_load([str(log([event()])), str(tmp_path / "logs.zip")], tmp_path)
+    engine = PartsEngine(2, is_local=False)
+    with load_into_lake(sources, open_storage(str(tmp_path / "lake")), ReadOptions(), engine) as loaded:
+        assert [file.read for file in loaded.load_result.files] == [1]
+        (error,) = map(str, loaded.load_result.errors)
+    assert error.startswith(
+        f"{tmp_path}/logs.zip/inner.ndjson: in a container or a pipe, which only this machine reads"
+    )
+
+
+def test_answers_of_a_storage_that_are_lost(tmp_path: Path, log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The manifest is stored although the request fails, or its client finds what it has stored itself."""
+    create = LocalStorage.create
+
+    def lost(*arguments: Any) -> bool:
+        create(*arguments)
+        raise analyzer.InputError("no answer")
+
+    def repeated(*arguments: Any) -> bool:
+        create(*arguments)
+        return create(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalStorage, "create", lost)
+        with pytest.raises(AnalyzerError, match="no answer"):
+            load([log([event()])], tmp_path / "lake")
+    assert [len(rows) for rows in rows_of(tmp_path / "lake").values()] == [1, 1, 1, 1, 1, 1, 1, 1]
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalStorage, "create", repeated)
+        load([log([event(sessionId="s2")], "2.ndjson")], tmp_path / "lake")
+    assert len(rows_of(tmp_path / "lake")["session_names"]) == 2

@@ -12,7 +12,7 @@ from conftest import event, ndjson
 from engines import PartsEngine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_logs import answers, random_events
+from random_logs import START, answers, random_events
 
 from analyzer.archive.open_log import LoadObserver, OpenLog, open_log
 from analyzer.archive.selection import Selection
@@ -21,10 +21,13 @@ from analyzer.cli import run
 from analyzer.cluster import divided
 from analyzer.cluster.divided import open_divided
 from analyzer.errors import UsageError
+from analyzer.questions.compare import compare
+from analyzer.questions.comparison_sides import ComparisonSide
 from analyzer.questions.doctor.report import doctor
 from analyzer.questions.misses import misses
-from analyzer.questions.options import MissesOptions, SessionsOptions, StatsOptions
+from analyzer.questions.options import CompareOptions, MissesOptions, RetentionOptions, SessionsOptions, StatsOptions
 from analyzer.questions.report import Report
+from analyzer.questions.retention import retention
 from analyzer.questions.sessions import one_session, sessions
 from analyzer.questions.stats import stats
 from analyzer.readers.storage import open_storage
@@ -44,10 +47,11 @@ def assert_same(one: Report, many: Report) -> None:
     """Counts, texts and times are equal, and numbers to 1e-9: they are added up in another order."""
     assert many.command == one.command
     for a, b in zip(one.tables, many.tables, strict=True):
-        rows = [row for row in a.rows if one.command != "doctor" or row[0] in {found[0] for found in b.rows}]
+        examined = {row[0] for row in b.rows}
+        rows = [row for row in a.rows if a.name != "findings" or row[0] in examined]
         assert_equal(rows, list(b.rows), f"{one.command}: {a.name}")
-    if one.command != "doctor":  # which says what it did not examine
-        assert many.notes == one.notes
+    if one.command != "doctor":
+        assert [note for note in many.notes if not note.startswith("not examined")] == list(one.notes)
     assert many.accounting == one.accounting
 
 
@@ -76,20 +80,20 @@ def sample_lake(tmp_path_factory: pytest.TempPathFactory, sample_archive: Path) 
     return lake
 
 
-def compare_answers(directory: Path, seed: int, parts: int) -> None:
+def compare_answers(directory: Path, seed: int, parts: int, *, has_page: bool = False) -> None:
     rng = random.Random(seed)  # noqa: S311
     lake = make_lake(directory, random_events(rng))
     state = rng.getstate()
     with both_ways(lake, parts) as (one, many):
         rng.setstate(state)
-        chooses_events = bool(seed % 2)
-        expected = list(answers(one, rng, chooses_events=chooses_events))[:-1]  # `report` needs all in one place
+        options = {"chooses_events": bool(seed % 2), "has_page": has_page}
+        expected = list(answers(one, rng, **options))
         rng.setstate(state)
-        for report, other in zip(expected, answers(many, rng, chooses_events=chooses_events), strict=False):
+        for report, other in zip(expected, answers(many, rng, **options), strict=True):
             assert_same(report, other)
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**6), st.integers(1, 7))
 def test_random_logs_in_parts(tmp_path_factory: pytest.TempPathFactory, seed: int, parts: int) -> None:
     compare_answers(tmp_path_factory.mktemp("random"), seed, parts)
@@ -97,17 +101,17 @@ def test_random_logs_in_parts(tmp_path_factory: pytest.TempPathFactory, seed: in
 
 @pytest.mark.slow
 def test_many_random_logs_in_parts(tmp_path_factory: pytest.TempPathFactory) -> None:
-    for seed in range(40):
-        compare_answers(tmp_path_factory.mktemp("random"), seed, seed % 7 + 1)
+    for seed in range(2, 6):
+        compare_answers(tmp_path_factory.mktemp("random"), seed, seed % 7 + 1, has_page=True)
 
 
 def test_the_sample_in_parts(sample_lake: Path) -> None:
     rng = random.Random(1)  # noqa: S311
     state = rng.getstate()
-    with both_ways(sample_lake, 3) as (one, many):
-        expected = list(answers(one, rng))[:-1]
+    with both_ways(sample_lake, 2) as (one, many):
+        expected = list(answers(one, rng))
         rng.setstate(state)
-        for report, other in zip(expected, answers(many, rng), strict=False):
+        for report, other in zip(expected, answers(many, rng), strict=True):
             assert_same(report, other)
 
 
@@ -139,8 +143,8 @@ def test_percentiles_by_hand(tmp_path: Path) -> None:
 
 def test_an_empty_lake(tmp_path: Path) -> None:
     with both_ways(make_lake(tmp_path, []), 3) as (one, many):
-        expected = list(answers(one, random.Random(3)))[:-1]  # noqa: S311
-        for report, other in zip(expected, answers(many, random.Random(3)), strict=False):  # noqa: S311
+        expected = list(answers(one, random.Random(3), has_page=False))  # noqa: S311
+        for report, other in zip(expected, answers(many, random.Random(3), has_page=False), strict=True):  # noqa: S311
             assert_same(report, other)
 
 
@@ -151,3 +155,40 @@ def test_what_needs_everything_in_one_place_is_named(sample_lake: Path) -> None:
         assert "leave out engine" in note
         with pytest.raises(UsageError, match="a single session is found on this machine"):
             one_session(many, Selection(), "a", SessionsOptions())
+
+
+@pytest.mark.parametrize("condition", [
+    "hash IN (SELECT hash FROM events GROUP BY hash HAVING count(*) > 2)", "EXISTS (FROM lookups)",
+    "timestamp > (SELECT max(timestamp) FROM events)",
+])  # fmt: skip
+def test_a_subquery_needs_all_rows_in_one_place(condition: str, sample_lake: Path) -> None:
+    with both_ways(sample_lake, 2) as (_, many), pytest.raises(UsageError, match="a subquery needs all rows"):
+        stats(many, Selection(where=("duration > 1", condition)), StatsOptions())
+
+
+def test_parts_without_a_lookup_that_asked_the_remote_cache(tmp_path: Path) -> None:
+    events = [
+        event(hash=f"h{number}", source="REMOTE" if number == 3 else "LOCAL", timestamp=START) for number in range(8)
+    ]
+    with both_ways(make_lake(tmp_path, events), 4) as (one, many):
+        assert_same(*(retention(log, Selection(), RetentionOptions()) for log in (one, many)))
+
+
+def test_retention_of_many_keys_over_a_long_time(tmp_path: Path) -> None:
+    """Keys and times are packed in a part; the end of the log is that of the whole."""
+    events = [
+        event(sessionId=f"s{number}", hash=f"h{number}", slug=f"t{number}", source="REMOTE", event="MISS",
+              timestamp=f"2026-01-01T00:00:00.{number:06}Z")
+        for number in range(700)
+    ]  # fmt: skip
+    events.append(event(sessionId="last", source="REMOTE", timestamp="2026-11-27T00:00:00.000001Z"))
+    with both_ways(make_lake(tmp_path, events), 1) as (one, many):
+        assert_same(*(retention(log, Selection(), RetentionOptions()) for log in (one, many)))
+    with both_ways(tmp_path / "lake", 3) as (one, many):
+        assert_same(*(retention(log, Selection(), RetentionOptions()) for log in (one, many)))
+
+
+def test_sides_of_which_one_chooses_events(sample_lake: Path) -> None:
+    sides = ComparisonSide("A", {"status": "ok"}), ComparisonSide("B", {"ci": ("GITHUB_ACTIONS",)})
+    with both_ways(sample_lake, 2) as (one, many):
+        assert_same(*(compare([log], Selection(), sides, CompareOptions()) for log in (one, many)))

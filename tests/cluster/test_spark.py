@@ -102,12 +102,6 @@ def test_spark_in_one_process(sample_lake: Path, expected: dict[str, Any]) -> No
     assert_same(expected, ask(sample_lake, "local[2]"))
 
 
-def test_a_cluster(cluster: SparkCluster, sample_lake: Path, expected: dict[str, Any]) -> None:
-    wait_until(lambda: cluster.alive_workers() == 2)
-    assert_same(expected, ask(sample_lake, cluster.url))
-    assert [app["state"] for app in cluster.state()["completedapps"]] == ["FINISHED"]
-
-
 def test_a_worker_that_is_killed_during_a_question(
     cluster: SparkCluster, sample_lake: Path, expected: dict[str, Any]
 ) -> None:
@@ -118,6 +112,7 @@ def test_a_worker_that_is_killed_during_a_question(
     wait_until(lambda: cluster.alive_workers() == 1)
     assert [app["state"] for app in cluster.state()["activeapps"]] == ["RUNNING"]
     assert_same(expected, finish(asking))
+    assert [app["state"] for app in cluster.state()["completedapps"]] == ["FINISHED"]
     cluster.start_worker()
 
 
@@ -173,6 +168,20 @@ def test_from_a_bucket_into_a_bucket(rows_of_logs: dict[str, Any], tmp_path: Pat
         assert rows_of(tmp_path / "lake") == rows_of_logs
         assert len([path for path in found if "_lake/" in path]) == 1
         assert_same(ask(tmp_path / "lake", ""), ask(Path("s3://logs/lake"), "local[2]", **environment))
+
+
+def test_buckets_that_cannot_be_read(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with s3_server() as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        make_bucket(environment, "empty")
+        missing = cli("stats", "s3://none/lake", "--engine", "local[1]")
+        assert (missing.code, missing.err.startswith("error: s3://none/lake")) == (3, True), missing.err
+        assert "no such bucket" in missing.err
+        empty = cli("stats", "s3://empty/lake", "--engine", "local[1]")
+        assert (empty.code, "--engine reads one lake" in empty.err) == (2, True), empty.err
+        into = cli("load", LOGS[0], "--into", "s3://none/lake", "--engine", "local[1]")
+        assert (into.code, "no such bucket" in into.err) == (3, True), into.err
 
 
 def test_the_command_line(sample_lake: Path, cli: Cli) -> None:

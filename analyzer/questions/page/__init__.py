@@ -11,11 +11,13 @@ from typing import Any
 from analyzer.archive.accounting import Accounting
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import LIST_FILTERS, Selection
+from analyzer.questions.doctor.report import left_out
 from analyzer.questions.doctor.server import outage_notes
 from analyzer.questions.misses import classes_table, classify, misses_table
 from analyzer.questions.options import PageOptions, StatsOptions
 from analyzer.questions.page.changes import changes_section
 from analyzer.questions.page.misses import MAX_TOP_MISSES, misses_sections, retention_section
+from analyzer.questions.page.observed import observe
 from analyzer.questions.page.provenance import data_quality_section, definitions_section, provenance_section
 from analyzer.questions.page.trends import group_sections, sessions_section, time_sections, week_section
 from analyzer.questions.report import Report, build_report
@@ -53,10 +55,12 @@ def build_page(log: OpenLog, selection: Selection, options: PageOptions) -> Repo
     ]
     tables = [Table("answer", ANSWER_COLUMNS, answer_rows), *(table for _, table in parts)]
     findings = next(len(table.rows) for table in tables if table.name == "findings")
-    (period,) = scope.selected.rows("SELECT min(first_at), max(first_at) FROM {selected}")
-    outages = list(outage_notes(log, selection, [period]))
+    found = observe(scope)
+    outages = list(outage_notes(log, selection, [(found.first_at, found.last_lookup_at)]))
     sections = [section for section, _ in parts]
-    report = build_report("report", scope, tables, notes=outages, headlines=answer, sections=sections)
+    report = build_report(
+        "report", scope, tables, notes=[*outages, *left_out(scope)], headlines=answer, sections=sections
+    )
     sentences = _scope_sentences(scope, report.accounting, findings)
     return replace(report, about=describe_filters(scope.selection), summary=sentences)
 
@@ -126,12 +130,11 @@ def _format_time(moment: datetime) -> str:
 
 def _scope_sentences(scope: Scope, count: Accounting, finding_count: int) -> list[Sentence]:
     """Return sentences on the number of lookups, their period, the accounting and the findings about the log."""
-    ((lookups, sessions),) = scope.selected.rows("SELECT count(*), count(DISTINCT session_id) FROM {selected}")
-    ((first_at, last_at),) = scope.selected.rows("SELECT min(first_at), max(last_at) FROM {selected}")
-    text = f"{{}} lookup{'s' * (lookups != 1)} in {{}} session{'s' * (sessions != 1)}"
-    values = [(lookups, COUNT), (sessions, COUNT)]
-    if first_at:
-        text, values = f"{text}, from {{}} to {{}}", [*values, (first_at, TIME), (last_at, TIME)]
+    found = observe(scope)
+    text = f"{{}} lookup{'s' * (found.lookups != 1)} in {{}} session{'s' * (found.sessions != 1)}"
+    values: list[tuple[Any, str]] = [(found.lookups, COUNT), (found.sessions, COUNT)]
+    if found.first_at:
+        text, values = f"{text}, from {{}} to {{}}", [*values, (found.first_at, TIME), (found.last_at, TIME)]
     sentences = [Sentence(f"{text}.", values)]
     text = "{} events read = {} kept + {} rejected + {} filtered + {} duplicate."
     numbers = (count.read, count.kept, count.rejected, count.filtered, count.duplicate)

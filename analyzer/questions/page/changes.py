@@ -15,6 +15,7 @@ from analyzer.questions.scope import Scope
 from analyzer.table import MS, POINTS, RATIO, RATIO_CHANGE, TEXT, Section, Sections, Sentence, Table
 from analyzer.times import add_clamped
 
+LOG_PERIOD = "SELECT (SELECT min(first_at) FROM log_period), (SELECT max(last_lookup_at) FROM log_count)"
 # How much of a period may lie outside of the log: a log seldom begins or ends at midnight.
 MAX_MISSING_SHARE = 0.1
 WEEKS_INSTEAD = Sentence("The log has no earlier period of the same length, so the last two weeks are compared.")
@@ -42,7 +43,7 @@ def changes_section(scope: Scope) -> Sections:
 def _requested_periods(log: OpenLog, selection: Selection) -> Sides | None:
     """Return the selected period and the equally long one before it; None where the log does not cover both."""
     since, until = selection.since, selection.until
-    ((first_at, last_at),) = log.connection.execute("SELECT min(first_at), max(first_at) FROM lookup").fetchall()
+    ((first_at, last_at),) = log.connection.execute(LOG_PERIOD).fetchall()
     if since is None or last_at is None:
         return None
     end = add_clamped(last_at, timedelta(microseconds=1))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from analyzer.archive.selection import fetch_rows
 from analyzer.questions.doctor.report import findings
 from analyzer.questions.options import PageOptions, StatsOptions
+from analyzer.questions.page.observed import observe
 from analyzer.questions.scope import Scope
 from analyzer.questions.stats import definitions_table
 from analyzer.table import BYTES, COUNT, TEXT, TIME, Column, Section, Sections, Sentence, Table, select_list
@@ -37,8 +38,7 @@ def data_quality_section(scope: Scope) -> Sections:
     if table.rows:
         text = "Problems in the log that make the numbers above less certain, and what to do about them."
     else:
-        has_lookups = scope.selected.rows("SELECT 1 FROM {selected} LIMIT 1")
-        text = "No problems found in the log." if has_lookups else "There are no lookups to examine."
+        text = "No problems found in the log." if observe(scope).lookups else "There are no lookups to examine."
     # `doctor` declares the count as a plain number for the layout of its own table; here it is a count.
     columns = [replace(column, unit=COUNT) if column.name == "count" else column for column in table.columns]
     yield Section("Data quality", [Sentence(text)], table.name), replace(table, columns=columns)

@@ -5,6 +5,7 @@ from itertools import accumulate
 
 from analyzer.questions.dimensions import DIMENSIONS, WEEKDAYS
 from analyzer.questions.options import UTC, StatsOptions
+from analyzer.questions.page.observed import observe
 from analyzer.questions.scope import Scope
 from analyzer.questions.sessions import scatter_table, sessions_tables
 from analyzer.questions.stats import groups_table
@@ -63,8 +64,8 @@ CUMULATIVE = Column("cumulative_time_saved_ms", MS, "time saved up to the end of
 
 def time_sections(scope: Scope, tz: str) -> Sections:
     """Yield the sections of the hit rate and of the time saved over time."""
-    ((first_at, last_at),) = scope.selected.rows("SELECT min(first_at), max(first_at) FROM {selected}")
-    days = (last_at - first_at).days if first_at else 0
+    found = observe(scope)
+    days = (found.last_lookup_at - found.first_at).days if found.first_at and found.last_lookup_at else 0
     bucket = next(name for name, limit in BUCKETS if limit is None or days < limit)
     table = _grouped(scope, bucket, tz=tz)
     if table.rows:
