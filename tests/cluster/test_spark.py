@@ -3,10 +3,13 @@
 import json
 import math
 import os
+import pty
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +203,22 @@ def test_the_command_line(sample_lake: Path, cli: Cli) -> None:
     one_machine = cli(*command[3:])
     assert (done.returncode, json.loads(done.stdout)) == (one_machine.code, one_machine.json)
     assert done.stderr == one_machine.err
+
+
+def test_progress_on_a_terminal(sample_lake: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "analyzer", "stats", str(sample_lake), "--engine", "local[1]", "--format", "json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs) as asking:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # the end of a terminal
+            while data := os.read(ours, 4096):
+                shown += data
+        assert asking.stdout
+        assert json.loads(asking.stdout.read())["tables"][0]["rows"][0]["lookups"] == 107_297
+    os.close(ours)
+    plain = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", shown)
+    assert re.search(rb"tasks .* \d+/\d+ \d:\d\d:\d\d", plain), plain
 
 
 @pytest.mark.slow

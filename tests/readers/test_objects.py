@@ -12,7 +12,7 @@ from typing import Any
 import obstore
 import pytest
 from buckets import make_bucket, s3_server
-from conftest import Cli, event, ndjson
+from conftest import SAMPLE, Cli, event, ndjson
 from loopback import served
 from obstore.store import from_url
 
@@ -204,3 +204,26 @@ def test_an_archive_is_not_read_from_a_bucket(bucket: Any, cli: Cli, tmp_path: P
     result = cli("stats", "s3://logs/cache.duckdb")
     assert "an archive is read from a local disk; download it first" in result.err
     assert not list(tmp_path.iterdir())
+
+
+class OtherRegion(BaseHTTPRequestHandler):
+    """Answers as S3 does for a bucket that is in another region."""
+
+    def do_GET(self) -> None:
+        text = "the region 'us-east-1' is wrong; expecting 'eu-west-1'"
+        body = f"<Error><Code>AuthorizationHeaderMalformed</Code><Message>{text}</Message></Error>".encode()
+        self.send_response(400)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing."""
+
+
+def test_a_bucket_in_another_region(bucket: Any, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    with served(OtherRegion) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        results = [cli("stats", "s3://logs/a/"), cli("export", SAMPLE / "recorded-2.har", "--to", "s3://logs/lake")]
+    for result in results:
+        assert (result.code, "the bucket is in another region; set AWS_REGION" in result.err) == (3, True), result.err
