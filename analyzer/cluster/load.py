@@ -20,20 +20,15 @@ from uuid import uuid4
 
 from analyzer.archive.accounting import LoadResult
 from analyzer.archive.database import open_archive
-from analyzer.archive.lake import (
+from analyzer.archive.export import (
     CONTEXT_NAMES,
-    RELATIONS,
-    UNKNOWN_DAY,
-    LakeFile,
-    Manifest,
     choose_buckets,
     commit,
     delete_leftovers,
     export_sql,
-    read_manifest,
     require_lake_or_nothing,
-    rows_sql,
 )
+from analyzer.archive.lake import RELATIONS, UNKNOWN_DAY, LakeFile, Manifest, read_manifest, rows_sql
 from analyzer.archive.leftovers import temp_directory
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.staging import ReadOptions

@@ -10,18 +10,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from analyzer.archive.accounting import FileReport, LoadResult
-from analyzer.archive.lake import (
-    CONTEXT_NAMES,
-    DIGESTS,
-    KIND,
-    PARQUET,
-    RELATIONS,
-    LakeFile,
-    export_sql,
-    parquet,
-    rows_sql,
-    written_files,
-)
+from analyzer.archive.export import CONTEXT_NAMES, DIGESTS, PARQUET, export_sql, written_files
+from analyzer.archive.lake import KIND, RELATIONS, LakeFile, parquet, rows_sql
 from analyzer.archive.leftovers import temp_directory
 from analyzer.archive.load import Loader
 from analyzer.archive.merge import DERIVE, DROP_KEYS, MERGE_EVENTS

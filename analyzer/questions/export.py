@@ -1,7 +1,8 @@
 """Answers `export`: makes a lake equal to a log."""
 
 from analyzer.archive.database import temporary_directory
-from analyzer.archive.lake import RELATIONS, export_log, read_manifest
+from analyzer.archive.export import export_log
+from analyzer.archive.lake import RELATIONS, read_manifest
 from analyzer.archive.open_log import OpenLog
 from analyzer.questions.report import Report
 from analyzer.readers.storage import Storage

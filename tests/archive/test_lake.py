@@ -22,7 +22,7 @@ from obstore.store import from_url
 from random_logs import answers, random_events, random_selection, same_report
 
 import analyzer
-from analyzer.archive import lake
+from analyzer.archive import export as exporting
 from analyzer.archive.open_log import ALL, LoadObserver, Needs, open_log
 from analyzer.archive.staging import ReadOptions
 from analyzer.cli import run
@@ -71,8 +71,8 @@ def check_growth(seed: int, cli: Cli, tmp_path: Path, monkeypatch: pytest.Monkey
     rng = random.Random(seed)  # noqa: S311  (no secret)
     events = random_events(rng)
     archive, place = tmp_path / f"{seed}.duckdb", tmp_path / f"{seed}"
-    monkeypatch.setattr(lake, "MAX_BUCKETS", 2)
-    monkeypatch.setattr(lake, "LOOKUPS_PER_BUCKET", rng.choice([1, 1000]))
+    monkeypatch.setattr(exporting, "MAX_BUCKETS", 2)
+    monkeypatch.setattr(exporting, "LOOKUPS_PER_BUCKET", rng.choice([1, 1000]))
     for part in range(3):
         log = tmp_path / f"{seed}-{part}.ndjson"
         log.write_text(ndjson(events[part::3]))
