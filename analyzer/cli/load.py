@@ -60,7 +60,6 @@ def command(
     Examples:
       analyzer load sample_data --into cache.duckdb
       analyzer load sample_data/*.gz sample_data/*.zst --into cache.duckdb --rejects bad.ndjson
-      analyzer load s3://logs/2026/11/ --into s3://logs/lake --engine spark://host:7077
     """
     from analyzer.questions.load import load  # noqa: PLC0415
 

@@ -202,15 +202,14 @@ class Spark:
             try:
                 stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
                 executors = context._jsc.sc().getExecutorMemoryStatus().size()  # noqa: SLF001  (there is no other way)
-            except Exception:  # noqa: BLE001  (the job itself reports what is wrong)
-                return
+            except Exception:  # noqa: BLE001, S112  (the job itself reports what is wrong)
+                continue
             known = [stage for stage in stages if stage]
             self._progress(sum(one.numCompletedTasks for one in known), sum(one.numTasks for one in known))
             is_deserted = self._name.startswith("spark") and executors <= 1  # the driver itself
             deserted_seconds = deserted_seconds + POLL_SECONDS if is_deserted else 0
             if deserted_seconds > DESERTED_SECONDS:
-                context.cancelAllJobs()
-                return
+                context.cancelAllJobs()  # again and again: the job may not have begun
 
 
 @dataclass(slots=True)

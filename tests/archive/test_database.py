@@ -114,4 +114,5 @@ def test_threads_that_make_one_archive(log: Any, tmp_path: Path) -> None:
     assert len(said) < 3
     assert all("has the archive open already" in words for words in said)
     with analyzer.load(tmp_path / "a.duckdb") as found:
-        assert found.stats()["events"].item() == 3 - len(said)
+        # One that could not open the archive again may have loaded before.
+        assert 3 - len(said) <= found.stats()["events"].item() <= 3

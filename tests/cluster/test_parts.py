@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_logs import START, answers, random_events
 
+import analyzer
 from analyzer.archive.open_log import LoadObserver, OpenLog, open_log
 from analyzer.archive.selection import Selection
 from analyzer.archive.staging import ReadOptions
@@ -192,3 +193,14 @@ def test_sides_of_which_one_chooses_events(sample_lake: Path) -> None:
     sides = ComparisonSide("A", {"status": "ok"}), ComparisonSide("B", {"ci": ("GITHUB_ACTIONS",)})
     with both_ways(sample_lake, 2) as (one, many):
         assert_same(*(compare([log], Selection(), sides, CompareOptions()) for log in (one, many)))
+
+
+def test_python_needs_all_rows_in_one_place_for_sql(sample_lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analyzer.cluster.spark.open_spark", lambda *_: nullcontext(PartsEngine(2)))
+    with analyzer.load(sample_lake, engine="local[2]") as log:
+        assert log.stats()["lookups"].item() == 107_297
+        for name, ask in {"sql": lambda: log.sql("FROM lookups"), "events": log.events, "lookups": log.lookups}.items():
+            with pytest.raises(UsageError, match=f"^{name}: all rows in one place are needed"):
+                ask()
+        with pytest.raises(UsageError, match="reads a lake; leave one of them out"):
+            analyzer.load(sample_lake, into="x", engine="local[2]")

@@ -101,10 +101,6 @@ def assert_same(expected: dict[str, Any], found: dict[str, Any]) -> None:
                 assert other[key] == value or (is_number and math.isclose(value, other[key], rel_tol=1e-9)), (name, key)
 
 
-def test_spark_in_one_process(sample_lake: Path, expected: dict[str, Any]) -> None:
-    assert_same(expected, ask(sample_lake, "local[2]"))
-
-
 def test_a_worker_that_is_killed_during_a_question(
     cluster: SparkCluster, sample_lake: Path, expected: dict[str, Any]
 ) -> None:
@@ -170,6 +166,7 @@ def test_from_a_bucket_into_a_bucket(rows_of_logs: dict[str, Any], tmp_path: Pat
             copy.write_bytes(bytes(obstore.get(store, path).bytes()))
         assert rows_of(tmp_path / "lake") == rows_of_logs
         assert len([path for path in found if "_lake/" in path]) == 1
+        # Every question, by Spark in one process.
         assert_same(ask(tmp_path / "lake", ""), ask(Path("s3://logs/lake"), "local[2]", **environment))
 
 
@@ -295,17 +292,3 @@ def test_a_worker_without_the_package(sample_lake: Path, tmp_path: Path) -> None
     python.chmod(0o755)
     _, err = start(sample_lake, "local[1]", PYSPARK_PYTHON=str(python)).communicate(timeout=200)
     assert "EngineError: local[1]: a worker lacks the Python package" in err
-
-
-def test_sql_needs_all_rows_in_one_place(sample_lake: Path) -> None:
-    script = f"""
-import analyzer
-with analyzer.load({str(sample_lake)!r}, engine="local[1]") as log:
-    for ask in (lambda: log.sql("FROM lookups"), log.events, log.lookups):
-        try:
-            ask()
-        except analyzer.UsageError as error:
-            print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["sql", "events", "lookups"]
