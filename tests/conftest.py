@@ -95,6 +95,13 @@ def sample_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def sample_lake(tmp_path_factory: pytest.TempPathFactory, sample_archive: Path) -> Path:
+    lake = tmp_path_factory.mktemp("lake") / "lake"
+    assert run(["export", str(sample_archive), "--to", str(lake), "--quiet"]) == 0
+    return lake
+
+
+@pytest.fixture(scope="session")
 def requests() -> list[dict[str, Any]]:
     """The recorded requests."""
     return [json.loads(line) for line in (RECORDED / "requests.ndjson").read_text().splitlines()]

@@ -246,8 +246,10 @@ def require_lake(sources: Sequence[str], view: View) -> Storage:
         bool(read_manifest(open_storage(sources[0])).number) if is_url(sources[0]) else is_lake(sources[0])
     )
     if not is_one:
-        named = " ".join(sources) or "no SOURCE"
-        raise UsageError(f"{named}: ", Option("engine"), " reads one lake; `analyzer export` makes one of logs")
+        advice = (Option("engine"), " reads one lake; `analyzer export` makes one of logs")
+        if len(sources) == 1 and not is_url(sources[0]) and not Path(sources[0]).exists():
+            raise UsageError(f"{sources[0]}: no such directory; ", *advice)
+        raise UsageError(f"{' '.join(sources) or 'no SOURCE'}: ", *advice)
     if view == "runs":
         raise UsageError(
             Option("view", "runs"), ": run summaries are read on this machine; leave out ", Option("engine")

@@ -107,8 +107,8 @@ CREATE {{view}} events AS {NAMED_EVENTS.format(more_columns="", event="{schema}.
 CREATE {{view}} lookups AS {NAMED_LOOKUPS.format(lookup="{schema}.lookup")};
 """
 
-# What questions ask of the whole log, whatever they select: in few rows, from `{schema}.session_summary` and
-# `{schema}.session_quarter`.
+# Facts about the whole log that every question needs, in a few rows. With an engine they are stored in tables of the
+# same names.
 LOG_VIEWS = """
 CREATE {view} log_period AS
 SELECT context_id, min(first_at) AS first_at, max(last_at) AS last_at FROM {schema}.session_summary GROUP BY context_id;

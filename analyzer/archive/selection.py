@@ -233,22 +233,38 @@ def select_lookups(
 
 
 def divided_lookups(connection: "DuckDBPyConnection") -> LookupsQuery:
-    """Return what stands for the lookups of a divided log: SQL that does not run, as they are not in one place."""
+    """Return a placeholder for the lookups of a divided log, whose SQL fails: only `Scope.gather` can read them."""
     return LookupsQuery(connection, "divided", "divided", "divided", "divided", {}, one_sided=False)
 
 
-def lookup_reads(*selections: Selection | None) -> dict[str, str]:
-    """Return the relations that the lookups of these selections are computed from, with conditions on their rows.
+@dataclass(frozen=True, slots=True)
+class NeededRows:
+    """The rows of a relation that a question needs: those for which `condition` holds, in the files of `selection`.
+
+    Without `selection`, they may be in any file of a lake.
+    """
+
+    condition: str = "true"
+    selection: Selection | None = None
+
+
+ALL_ROWS = NeededRows()
+
+
+def lookup_reads(*selections: Selection | None) -> dict[str, NeededRows]:
+    """Return the relations that the lookups of these selections are computed from, with the rows that are needed.
 
     `last` must be resolved.
     """
     given = [selection for selection in selections if selection]
-    reads = {"event": "true"} if any(one.chooses_events for one in given) else {}
+    reads = {"event": ALL_ROWS} if any(one.chooses_events for one in given) else {}
     whole = [one for one in given if not one.chooses_events]
-    return reads | ({"lookup": _any_period("first_at", whole)} if whole else {})
+    return reads | ({"lookup": _needed_rows("first_at", whole)} if whole else {})
 
 
-def count_reads(selection: Selection, cuts: Sequence[datetime] = (), other: Selection | None = None) -> dict[str, str]:
+def count_reads(
+    selection: Selection, cuts: Sequence[datetime] = (), other: Selection | None = None
+) -> dict[str, NeededRows]:
     """Return the relations that counts are computed from, like `lookup_reads`; for `cuts` see `select_lookups`."""
     given = [one for one in (selection, other) if one]
     if any(one.chooses_events or one.hash for one in given):
@@ -256,16 +272,16 @@ def count_reads(selection: Selection, cuts: Sequence[datetime] = (), other: Sele
     limits = [time for time in (*cuts, *(time for one in given for time in (one.since, one.until))) if time]
     cut = sorted({_quarter_of(time) for time in limits if time != _quarter_of(time)})
     whole = [replace(one, since=one.since and _quarter_of(one.since)) for one in given]
-    reads = {"session_quarter": _any_period("quarter_at", whole)}
+    reads = {"session_quarter": _needed_rows("quarter_at", whole)}
     if cut:
-        quarters = ", ".join(map(time_literal, cut))
-        reads["lookup"] = f"{QUARTER_OF.format(time='first_at')} IN ({quarters})"
+        condition = f"{QUARTER_OF.format(time='first_at')} IN ({', '.join(map(time_literal, cut))})"
+        reads["lookup"] = replace(reads["session_quarter"], condition=condition)
     return reads
 
 
-def _any_period(column: str, selections: Sequence[Selection]) -> str:
-    """Return the condition that a time is in the period of one of the selections."""
-    return " OR ".join(
+def _needed_rows(column: str, selections: Sequence[Selection]) -> NeededRows:
+    """Return the rows whose time is in the period of one of the selections."""
+    condition = " OR ".join(
         " AND ".join(
             ["true"]
             + ([f"{column} >= {time_literal(one.since)}"] if one.since else [])
@@ -273,6 +289,7 @@ def _any_period(column: str, selections: Sequence[Selection]) -> str:
         )
         for one in selections
     )
+    return NeededRows(condition, selections[0] if len(selections) == 1 else None)
 
 
 def resolve_last(connection: "DuckDBPyConnection", selection: Selection) -> Selection:

@@ -22,6 +22,7 @@ from analyzer.cli.source import (
     source_options,
 )
 from analyzer.errors import UsageError
+from analyzer.readers.objects import is_url
 from analyzer.readers.storage import open_storage
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ def _open(inputs: SourceOptions, into: str, reading: "ReadOptions", engine: str 
 
     if reading.reload_forgotten:
         raise UsageError("--reload-forgotten: nothing is forgotten in a lake; leave it out")
+    if not is_url(into) and Path(into).is_file():
+        raise UsageError(f"--into {into}: a file; with --engine, name a lake: a directory or s3://bucket/lake")
     storage = open_storage(into)
     with temp_directory() as scratch:
         sources = expand_for_load(inputs.sources, scratch)

@@ -1,7 +1,6 @@
-"""Opens a lake whose large relations stay where they are: an engine runs the steps of questions on its parts."""
+"""Opens a lake for questions that an engine answers: the large relations are not read here, but by tasks, in parts."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -12,9 +11,9 @@ from analyzer.archive.database import forbid_file_access, open_archive
 from analyzer.archive.lake import LakeFile, Manifest, needed_files, open_lake, read_manifest
 from analyzer.archive.leftovers import temp_directory
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import Selection, fetch_rows
-from analyzer.cluster.rows import Packed, unpack
-from analyzer.cluster.tasks import GATHERED, LARGE, Lake, ReadTask, StepTask
+from analyzer.archive.selection import ALL_ROWS, NeededRows, Selection, fetch_rows
+from analyzer.cluster.rows import FOR_MERGE, Contents, Packed, by_relation, unpack
+from analyzer.cluster.tasks import LARGE, Lake, ReadTask, StepTask
 from analyzer.errors import Option, UsageError
 from analyzer.questions.miss_classes import DURATION_READS, NAMED_DURATIONS
 from analyzer.questions.scope import Given, Rows, Scope, Step, select_scope
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 MIN_ROWS_PER_TASK, MAX_ROWS_PER_TASK = 100_000, 1_000_000
 
+# The views of a whole log (`LOG_VIEWS` of the schema), each with the SQL for a part and for the merge.
 FACTS = {
     "log_period": (
         "SELECT context_id, min(first_at) AS first_at, max(last_at) AS last_at FROM store.session_summary GROUP BY ALL",
@@ -51,19 +51,19 @@ class Read(Protocol):
     """A task that reads."""
 
     def run(self, by: str, parts: int) -> Iterator[Packed]:
-        """Yield rows, divided into parts by the column `by`; those for the merge are in any part."""
+        """Yield rows, divided into parts by the column `by`. Rows for the merge may be in any part."""
 
 
 class Work(Protocol):
-    """A task that works on the rows of a part."""
+    """A task that works on a part."""
 
-    def run(self, rows: Iterable[Packed]) -> Iterator[Packed]:
-        """Yield rows for the next stage and for the merge; what is for the merge already is handed on."""
+    def run(self, part: int, contents: Contents) -> Iterator[Packed]:
+        """Yield rows for the next stage and for the merge, from the relations of the part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Rows that are read and divided by a column, together with what the stage before gave, and then worked on."""
+    """Reads rows, divides them and the results of the previous stage by a column, and works on each part."""
 
     reads: Sequence[Read]
     by: str
@@ -72,7 +72,7 @@ class Stage:
 
 
 class Kept(Protocol):
-    """What stages gave: for the merge, and in the engine, for other stages."""
+    """The results of stages: those for the merge are here, the others stay in the engine for later stages."""
 
     gathered: list[Packed]
 
@@ -87,10 +87,10 @@ class Engine(Protocol):
         """End all tasks; the engine cannot be used any more."""
 
     def run(self, stages: Sequence[Stage], kept: Any = None) -> list[Packed]:
-        """Run the stages one after the other, after those that were `kept`, and return what the last one gives."""
+        """Run the stages in order, starting from `kept` results if given; return the results of the last stage."""
 
     def keep(self, stages: Sequence[Stage]) -> AbstractContextManager[Kept]:
-        """Run stages, and keep what they give in the engine, but for what is for the merge."""
+        """Run stages, and keep their results in the engine, except those for the merge."""
 
 
 @dataclass(slots=True)
@@ -105,25 +105,22 @@ class Divided:
     _numbers: "count[int]" = field(default_factory=count)
 
     def gather(self, scope: Scope, steps: Sequence[Step], arguments: Sequence[Any]) -> "GatheredTables":
-        """Run `steps` on each part of the log; return what they gave."""
+        """Run `steps` on each part of the log, and return their results."""
         for selection in (scope.selection, scope.other):
             self._require_single_rows(selection.where if selection else ())
         medians = self._task_medians(scope) if any("name" in step.reads for step in steps) else []
-        stages, packed = list[Stage](), list[Packed]()
+        stages, empty, packed = list[Stage](), dict[str, bytes](), list[Packed]()
         for reads, step in self._tasks(scope, steps, arguments, medians):
-            # A part without rows gives the columns of everything, and checks the SQL before the engine starts.
-            empty = {row.name: row.content for row in packed if not row.name.startswith(GATHERED)}
             work = replace(step, empty=empty)
-            packed = list(work.run(packed, even_if_empty=True))
+            # An empty part is worked on here first: it gives the columns of all results, and finds errors in SQL early.
+            columns = work.columns()
+            packed += columns
+            empty = {row.name: row.content for row in columns if not row.name.startswith(FOR_MERGE)}
             stages.append(Stage(reads, step.step.by, step.parts, work))
         if any(stage.reads for stage in stages):
             packed += self.engine.run(stages)
-        contents = defaultdict[str, list[bytes]](list)
-        for row in packed:
-            if row.name.startswith(GATHERED):
-                contents[row.name.removeprefix(GATHERED)].append(row.content)
         tables = {}
-        for name, given in contents.items():
+        for name, given in by_relation(packed).items():
             tables[name] = f"gathered_{next(self._numbers)}"
             self.connection.register("unpacked", unpack(given))
             self.connection.execute(f"CREATE TEMP TABLE {tables[name]} AS FROM unpacked")
@@ -131,9 +128,9 @@ class Divided:
         return GatheredTables(self.connection, tables)
 
     def _require_single_rows(self, conditions: Sequence[str]) -> None:
-        """Raise UsageError if a condition on events reads other rows too: a part has not all of them."""
+        """Raise UsageError if a condition on events has a subquery: a part does not have all rows to answer it."""
         for condition in conditions:
-            # Of SQL that cannot be parsed, this is the description of the error, which is raised elsewhere.
+            # For SQL that cannot be parsed, this returns a description of the error; `select_lookups` raises it.
             query = f"SELECT 1 WHERE ({condition}\n)"
             ((parsed,),) = self.connection.execute("SELECT json_serialize_sql($query)", {"query": query}).fetchall()
             if '"SUBQUERY"' in parsed:
@@ -144,29 +141,27 @@ class Divided:
         self, scope: Scope, steps: Sequence[Step], arguments: Sequence[Any], medians: Sequence[tuple[str, float]]
     ) -> Iterator[tuple[list[ReadTask], StepTask]]:
         """Yield for each step the tasks that read for it, and the task that runs it."""
-        files = [dict(self._needed_files(scope, step.reads)) for step in steps]
+        files = [{table: self._files(table, needed) for table, needed in step.reads.items()} for step in steps]
         rows = sum(file.rows for tables in files for found in tables.values() for file in found)
         rows_per_task = min(max(rows // self.engine.cores, MIN_ROWS_PER_TASK), MAX_ROWS_PER_TASK)
         parts = max(-(-rows // rows_per_task), 1)
         for step, tables, following in zip(steps, files, [*steps[1:], None], strict=True):
             tasks = [
-                ReadTask(self.lake, table, tuple(group), step.reads[table])
+                ReadTask(self.lake, table, tuple(group), step.reads[table].condition)
                 for table, found in tables.items()
                 for group in _groups(found, rows_per_task)
             ]
             work = StepTask(
                 self.lake, step, scope.selection, scope.cuts, scope.other, arguments, medians,
-                following.by if following else None, parts,
+                following.by if following else "", parts,
             )  # fmt: skip
             yield tasks, work
 
-    def _needed_files(self, scope: Scope, reads: Mapping[str, str]) -> Iterator[tuple[str, list[LakeFile]]]:
-        """Yield the relations that a step reads, each with the files that have rows for which its condition holds."""
-        for table, condition in reads.items():
-            files = self.manifest.of(table)
-            if condition != "true" and not scope.other:
-                files = needed_files(self.connection, self.manifest, table, scope.selection)
-            yield table, files
+    def _files(self, table: str, needed: NeededRows) -> list[LakeFile]:
+        """Return the files of a relation that can have needed rows."""
+        if needed.selection is None:
+            return self.manifest.of(table)
+        return needed_files(self.connection, self.manifest, table, needed.selection)
 
     def _task_medians(self, scope: Scope) -> list[tuple[str, float]]:
         """Return the median of the known durations of each task, of the whole log."""
@@ -181,7 +176,7 @@ class Divided:
 
 @dataclass(frozen=True, slots=True)
 class GatheredTables:
-    """What the steps gave for all parts, in temporary tables."""
+    """The results of steps for all parts, in temporary tables."""
 
     connection: "DuckDBPyConnection"
     tables: Mapping[str, str]
@@ -217,10 +212,10 @@ def _replace_large(log: OpenLog) -> None:
     """Drop the large relations, so that SQL that needs them fails, and store what questions ask of the whole log."""
     for table in LARGE:
         log.connection.execute(f"DROP VIEW store.{table}")
-    reads = {"session_summary": "true", "session_quarter": "true"}
+    reads = dict.fromkeys(("session_summary", "session_quarter"), ALL_ROWS)
     has_rejects = log.connection.execute("SELECT EXISTS (FROM store.reject)").fetchall()[0][0]
     whole = select_scope(log, Selection())
-    gathered = whole.gather([Step("session_id", _log_facts, reads | ({"lookup": "true"} if has_rejects else {}))])
+    gathered = whole.gather([Step("session_id", _log_facts, reads | ({"lookup": ALL_ROWS} if has_rejects else {}))])
     for name, (_, merge) in FACTS.items():
         columns, rows = FACT_COLUMNS[name], gathered.rows(name, merge)
         log.connection.execute(f"DROP VIEW store.{name}; CREATE TABLE store.{name} ({columns})")

@@ -13,7 +13,7 @@ import pickle
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -33,18 +33,10 @@ from analyzer.archive.leftovers import temp_directory
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.staging import ReadOptions
 from analyzer.cluster.divided import Engine, Stage
-from analyzer.cluster.load_tasks import (
-    NEW_CONTEXTS,
-    DeriveTask,
-    FindKnownTask,
-    Load,
-    LoadTask,
-    OldEventsTask,
-    WriteTask,
-    write_file,
-)
-from analyzer.cluster.rows import Packed, unpack
-from analyzer.cluster.tasks import GATHERED, Lake, ReadTask
+from analyzer.cluster.load_tasks import FindKnownTask, Load, LoadTask, NotDivisibleError, OldEventsTask
+from analyzer.cluster.rows import Contents, by_relation, unpack
+from analyzer.cluster.tasks import Lake, ReadTask
+from analyzer.cluster.write_tasks import NEW_CONTEXTS, DeriveTask, WriteTask, write_file
 from analyzer.errors import Option, UnreadableError, UsageError
 from analyzer.readers.formats import DERIVED_FORMATS_SQL
 from analyzer.readers.source import LogFile, Sources
@@ -64,21 +56,15 @@ NEEDS_ONE_PLACE = (
 NOT_DIVISIBLE = ("run", "artifact", "transfer")
 
 
-@dataclass(slots=True)
-class Gathered:
-    """What the tasks of a stage gave to be merged here."""
+@dataclass(frozen=True, slots=True)
+class TaskResults:
+    """What tasks gave for the merge."""
 
     connection: "DuckDBPyConnection"
-    contents: dict[str, list[bytes]] = field(default_factory=dict)
-
-    def add(self, rows: Sequence[Packed]) -> None:
-        """Add what is to be merged."""
-        for row in rows:
-            if row.name.startswith(GATHERED):
-                self.contents.setdefault(row.name.removeprefix(GATHERED), []).append(row.content)
+    contents: Contents
 
     def rows(self, name: str, sql: str = "FROM given") -> list[tuple[Any, ...]]:
-        """Return the rows of a query that reads the relation `name` as `given`."""
+        """Return the rows of a query that reads the relation `name` as `given`; none if no task gave it."""
         if name not in self.contents:
             return []
         self.connection.register("given", unpack(self.contents[name]))
@@ -131,28 +117,28 @@ class _Loading:
 
     def run(self, files: Sequence[LogFile], engine: Engine) -> Manifest | None:
         """Load the files, and return the new manifest, which is not committed; None if they have nothing new."""
-        manifest, load, gathered = self.manifest, self.load, Gathered(self.log.connection)
+        manifest, load, connection = self.manifest, self.load, self.log.connection
         if not engine.is_local:
             files = list(self._shared(files))
         tasks = [LoadTask(load, tuple(group), len(files)) for group in _groups(files)]
-        known = [ReadTask(load.lake, "session_summary", (file,), "true") for file in manifest.of("session_summary")]
+        sessions = [ReadTask(load.lake, "session_summary", (file,), "true") for file in manifest.of("session_summary")]
         parts = max(engine.cores, len(tasks))
-        with engine.keep([Stage([*tasks, *known], "session_id", parts, FindKnownTask())]) as kept:
-            gathered.add(kept.gathered)
+        with engine.keep([Stage([*tasks, *sessions], "session_id", parts, FindKnownTask())]) as kept:
+            gathered = TaskResults(connection, by_relation(kept.gathered))
             ignored = _merge_results(self.log, gathered)
             if not any(report.duplicate_of is None for report in self.log.load_result.files):
                 return None
             ((busiest,),) = gathered.rows("days", BUSIEST_DAY) or ((0,),)
             buckets = manifest.buckets or choose_buckets(busiest)
-            touched = tuple(session for (session,) in gathered.rows("known", "SELECT DISTINCT session FROM given"))
+            known = frozenset(session for (session,) in gathered.rows("known", "SELECT DISTINCT session FROM given"))
             digests = dict(gathered.rows("file", "SELECT id, digest FROM given"))
-            derive = DeriveTask(load, buckets, frozenset(ignored), frozenset(touched), digests, parts)
-            old = [OldEventsTask(load.lake, (file,), touched) for file in _event_files(gathered, manifest)]
-            write = WriteTask(load, tuple(manifest.files), touched)
+            derive = DeriveTask(load, buckets, frozenset(ignored), known, digests, parts)
+            old = [OldEventsTask(load.lake, (file,), known) for file in _event_files(gathered, manifest)]
+            write = WriteTask(load, tuple(manifest.files), known)
             hashes = [ReadTask(load.lake, "hash", (file,), "true") for file in manifest.of("hash")]
             stages = [Stage(old, "session", parts, derive), Stage(hashes, "hash", parts, write)]
-            gathered.add(engine.run(stages, kept))
-        return self._new_manifest(buckets, gathered)
+            contents = {**gathered.contents, **by_relation(engine.run(stages, kept))}
+        return self._new_manifest(buckets, TaskResults(connection, contents))
 
     def _shared(self, files: Sequence[LogFile]) -> Iterator[LogFile]:
         """Yield the files that other machines may have too; those that were unpacked here are errors."""
@@ -163,7 +149,7 @@ class _Loading:
                 why = f"{file.name}: in a container or a pipe, which only this machine reads; unpack it for all workers"
                 self.log.load_result.errors.append(UnreadableError(why))
 
-    def _new_manifest(self, buckets: int, gathered: Gathered) -> Manifest:
+    def _new_manifest(self, buckets: int, gathered: TaskResults) -> Manifest:
         """Write the small relations, and return the manifest of the lake with all that was written."""
         connection, manifest = self.log.connection, self.manifest
         written = [LakeFile(*json.loads(row)) for (row,) in gathered.rows("written")]
@@ -195,13 +181,14 @@ def _has_derived_lookups(
     return bool(found[0][0])
 
 
-def _merge_results(log: OpenLog, gathered: Gathered) -> list[int]:
+def _merge_results(log: OpenLog, gathered: TaskResults) -> list[int]:
     """Merge what became of the files; return the ids of those that have the same content as others of this load."""
     results = sorted(
         (pickle.loads(content) for (content,) in gathered.rows("results")),  # noqa: S301  (from our own tasks)
         key=lambda one: one[0],
     )
     found, ignored = dict[str, str](), list[int]()
+    not_divisible = defaultdict[str, list[NotDivisibleError]](list)
     for _, result, ids in results:
         for report, file_id in zip(result.files, ids, strict=True):
             merged = report
@@ -210,10 +197,16 @@ def _merge_results(log: OpenLog, gathered: Gathered) -> list[int]:
                 ignored.append(file_id)
             found.setdefault(report.digest, report.name)
             log.load_result.files.append(merged)
-        log.load_result.errors += result.errors
+        for error in result.errors:
+            if isinstance(error, NotDivisibleError):
+                not_divisible[error.format_name].append(error)
+            else:
+                log.load_result.errors.append(error)
         log.load_result.skipped += result.skipped
         log.load_result.skip_reasons += result.skip_reasons
         log.load_result.dry_runs += result.dry_runs
+    for format_name, errors in not_divisible.items():
+        log.load_result.errors.append(NotDivisibleError(errors[0].name, format_name, len(errors) - 1))
     ids = {"ignored": ignored}
     for table, column in (("file", "id"), ("reject", "file_id")):
         if table in gathered.contents:
@@ -225,7 +218,7 @@ def _merge_results(log: OpenLog, gathered: Gathered) -> list[int]:
     return ignored
 
 
-def _event_files(gathered: Gathered, manifest: Manifest) -> Iterator[LakeFile]:
+def _event_files(gathered: TaskResults, manifest: Manifest) -> Iterator[LakeFile]:
     """Yield the files with events of the days of the known sessions, and with events without a time."""
     rows = gathered.rows("known", "SELECT min(first_at)::DATE, max(last_at)::DATE FROM given HAVING count(*) > 0")
     for since, until in rows:

@@ -1,6 +1,7 @@
 """Packs the rows of relations, divided into parts, so that an engine can move them."""
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
@@ -8,6 +9,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
 SCHEMA = "part int, name string, content binary"
+FOR_MERGE = "="  # prefix of relations for the final merge: later tasks hand them on
+
+Contents = Mapping[str, Sequence[bytes]]  # of a part: its packed rows, by relation
 
 
 class Packed(NamedTuple):
@@ -16,6 +20,27 @@ class Packed(NamedTuple):
     part: int
     name: str
     content: bytes
+
+
+def work_on_parts(rows: Iterable[Packed], work: Callable[[int, Contents], Iterator[Packed]]) -> Iterator[Packed]:
+    """Run `work` on each part of the rows, and yield its results; yield rows for the merge unchanged."""
+    parts = defaultdict[int, defaultdict[str, list[bytes]]](lambda: defaultdict(list))
+    for row in rows:
+        if row.name.startswith(FOR_MERGE):
+            yield row
+        else:
+            parts[row.part][row.name].append(row.content)
+    for part, contents in parts.items():
+        yield from work(part, contents)
+
+
+def by_relation(rows: Iterable[Packed]) -> dict[str, list[bytes]]:
+    """Return the contents of the rows that are for the merge, by the names of their relations."""
+    contents = defaultdict[str, list[bytes]](list)
+    for row in rows:
+        if row.name.startswith(FOR_MERGE):
+            contents[row.name.removeprefix(FOR_MERGE)].append(row.content)
+    return contents
 
 
 def pack(name: str, relation: "DuckDBPyRelation", by: str, parts: int) -> Iterator[Packed]:
@@ -32,8 +57,13 @@ def pack(name: str, relation: "DuckDBPyRelation", by: str, parts: int) -> Iterat
 
 
 def pack_all(part: int, name: str, relation: "DuckDBPyRelation") -> Packed:
-    """Pack rows, whatever their parts are."""
+    """Pack all rows as one part."""
     return Packed(part, name, _write(relation.to_arrow_table()))
+
+
+def for_merge(part: int, name: str, relation: "DuckDBPyRelation") -> Packed:
+    """Pack rows for the merge; `part` is the part that they travel with."""
+    return pack_all(part, FOR_MERGE + name, relation)
 
 
 def _write(table: "pa.Table") -> bytes:

@@ -1,8 +1,10 @@
 """Runs stages on Apache Spark: in this process (`local[*]`), on a cluster (`spark://`), or by Spark Connect (`sc://`)."""
 
+import logging
 import os
 import re
 import shutil
+import signal
 import socket
 import sys
 import threading
@@ -18,8 +20,7 @@ from urllib.parse import urlsplit
 from analyzer import errors
 from analyzer.archive.database import database_errors
 from analyzer.cluster.divided import Read, Stage, Work
-from analyzer.cluster.rows import SCHEMA, Packed, from_batch, to_batch
-from analyzer.cluster.tasks import GATHERED
+from analyzer.cluster.rows import FOR_MERGE, SCHEMA, Packed, from_batch, to_batch, work_on_parts
 from analyzer.errors import AnalyzerError, EngineError, Option, UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def open_spark(engine: str, scratch: Path, progress: Callable[[int, int], None])
         _require_java()
     if kind != "local":
         _require_reachable(engine, place)
-    with _quiet(scratch / "spark.log"), spark_errors(engine):
+    with _quiet(scratch / "spark.log"), spark_errors(engine), _own_signals():
         session = _connect(engine, kind)
     spark = Spark(session, engine, progress, is_remote=kind == "sc")
     try:
@@ -100,6 +101,9 @@ def _connect(engine: str, kind: str) -> "SparkSession":
     # Tasks of this machine run in the same Python; those of others in what PYSPARK_PYTHON names.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    # py4j logs tracebacks of calls that are interrupted, also by the root logger.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(_is_not_of_py4j)
     builder = SparkSession.builder.appName("analyzer")
     builder = builder.remote(engine) if kind == "sc" else builder.master(engine)
     if kind != "sc":
@@ -108,6 +112,10 @@ def _connect(engine: str, kind: str) -> "SparkSession":
     session = builder.getOrCreate()
     session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
     return session
+
+
+def _is_not_of_py4j(record: logging.LogRecord) -> bool:
+    return "py4j" not in record.pathname
 
 
 class Spark:
@@ -127,22 +135,22 @@ class Spark:
             self._session.stop()
 
     def run(self, stages: Sequence[Stage], kept: "KeptFrame | None" = None) -> list[Packed]:
-        """Run the stages one after the other, after those that were `kept`, and return what the last one gives."""
+        """Run the stages in order, starting from `kept` results if given; return the results of the last stage."""
         with self._running():
             frame = self._frame(stages, kept.frame if kept else None)
             return [] if frame is None else _collect(frame)
 
     @contextmanager
     def keep(self, stages: Sequence[Stage]) -> Iterator["KeptFrame"]:
-        """Run stages, and keep what they give on the disks of the workers, but for what is for the merge."""
+        """Run stages, and keep their results on the disks of the workers, except those for the merge."""
         from pyspark import StorageLevel  # noqa: PLC0415
 
         with self._running():
             frame = self._frame(stages, None)
             stored = None if frame is None else frame.persist(StorageLevel.DISK_ONLY)
-            merged = [] if stored is None else _collect(stored.filter(f"startswith(name, '{GATHERED}')"))
+            merged = [] if stored is None else _collect(stored.filter(f"startswith(name, '{FOR_MERGE}')"))
         try:
-            yield KeptFrame(merged, None if stored is None else stored.filter(f"NOT startswith(name, '{GATHERED}')"))
+            yield KeptFrame(merged, None if stored is None else stored.filter(f"NOT startswith(name, '{FOR_MERGE}')"))
         finally:
             if stored is not None:
                 with suppress(Exception):  # the engine may be gone, and then nothing is kept
@@ -174,7 +182,7 @@ class Spark:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        """Report progress while a job runs, and give up a job that no machine works on."""
+        """Report progress while a job runs; cancel a job that no worker runs."""
         if self._is_remote:
 
             def handler(stages: Any, inflight_tasks: int, operation_id: Any, done: bool) -> None:  # noqa: ARG001, FBT001
@@ -214,7 +222,7 @@ class Spark:
 
 @dataclass(slots=True)
 class KeptFrame:
-    """What stages gave: for the merge, and on the disks of the workers."""
+    """The results of stages: those for the merge, and a frame with the others, on the disks of the workers."""
 
     gathered: list[Packed]
     frame: "DataFrame | None"
@@ -226,7 +234,7 @@ def _collect(frame: "DataFrame") -> list[Packed]:
 
 @contextmanager
 def spark_errors(engine: str) -> Iterator[None]:
-    """Convert errors of Spark to EngineError; those of this program that a task raised are raised here."""
+    """Convert errors of Spark to EngineError; raise errors of this program that a task raised again."""
     try:
         yield
     except AnalyzerError:
@@ -234,7 +242,18 @@ def spark_errors(engine: str) -> Iterator[None]:
     except Exception as error:
         if not type(error).__module__.startswith(("pyspark", "py4j", "grpc")):
             raise
+        if _is_interrupted(error):
+            raise KeyboardInterrupt from None
         raise _explain(engine, str(error)) from None
+
+
+def _is_interrupted(error: BaseException | None) -> bool:
+    """Return whether Ctrl-C caused an error: py4j converts KeyboardInterrupt to errors of its own."""
+    while error:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _explain(engine: str, text: str) -> AnalyzerError:
@@ -261,8 +280,17 @@ def _explain(engine: str, text: str) -> AnalyzerError:
 
 
 @contextmanager
+def _own_signals() -> Iterator[None]:
+    """Restore the handler of Ctrl-C, which Spark replaces by one that only cancels its jobs."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
 def _quiet(log: Path) -> Iterator[None]:
-    """Let what Spark writes to stderr go to a file: Java writes there as long as it runs."""
+    """Redirect stderr to a file while Java is started, which keeps writing to it as long as it runs."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -275,7 +303,7 @@ def _quiet(log: Path) -> Iterator[None]:
 
 
 def _require_versions(expected: Mapping[str, str]) -> None:
-    """Raise EngineError unless this task has the versions of the machine that asked."""
+    """Raise EngineError unless the packages have the same versions here as on the machine that started the job."""
     for name, wanted in expected.items():
         if (found := version(name)) != wanted:
             raise EngineError(f"a worker has {name} {found}, this machine {wanted}; install the same version on both")
@@ -299,13 +327,13 @@ def _read_all(batches: Iterable[Any], tasks: Sequence[Read], by: str, parts: int
 def _work(batches: Iterable[Any], work: Work, versions: Mapping[str, str]) -> Iterator[Any]:
     _require_versions(versions)
     with task_errors():
-        for row in work.run(row for batch in batches for row in from_batch(batch)):
+        for row in work_on_parts((row for batch in batches for row in from_batch(batch)), work.run):
             yield to_batch([row])
 
 
 @contextmanager
 def task_errors() -> Iterator[None]:
-    """Convert errors of the database and of the system in a task: its message is what is found of it elsewhere."""
+    """Convert errors of the database and the system in a task to errors of this program, which `_explain` finds."""
     try:
         with database_errors():
             yield

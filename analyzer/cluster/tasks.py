@@ -1,7 +1,6 @@
-"""What the tasks of an engine do: read rows of a lake, and run a step of a question on a part."""
+"""Tasks that an engine runs: reading rows of a lake, and running a step of a question on a part."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,20 +13,19 @@ from analyzer.archive.lake import LakeFile, Manifest, OpenLake, open_lake, rows_
 from analyzer.archive.leftovers import temp_directory
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import Selection
-from analyzer.cluster.rows import Packed, pack, pack_all, unpack
+from analyzer.cluster.rows import Contents, Packed, for_merge, pack, pack_all, unpack
 from analyzer.questions.miss_classes import MEDIANS
 from analyzer.questions.scope import Rows, Step, select_scope
 from analyzer.readers.storage import open_storage
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
-# The relations that grow with the log; tasks get their part of these, and read the others as a whole.
+# Relations that grow with the log: a task gets only its part of them.
 LARGE = ("event", "lookup", "session_summary", "session_quarter", "hash_duration", "session", "hash")
 MEMORY_MB = 1000  # of DuckDB in a task
-GATHERED = "="  # begins the names of relations for the merge
 
-# Where a part has no relation of names, they are those that occur in it.
+# A part has no relations of names: sessions and hashes are those that occur in these relations of it.
 NAMED = {"session": ("lookup", "event", "session_quarter", "session_summary"), "hash": ("lookup", "event")}
 FIRST_SEEN = """
 SELECT session_id, min(session_first_at) AS first_at, NULL::TIMESTAMP AS last_at, NULL::VARCHAR AS context_id
@@ -37,7 +35,7 @@ FROM store.{table} GROUP BY session_id
 
 @dataclass(frozen=True, slots=True)
 class Lake:
-    """A lake that tasks read: its place, and the files of the relations that they read as a whole."""
+    """The place of a lake, and the files of its `small` relations, which every task can read as a whole."""
 
     root: str
     small: Manifest
@@ -72,42 +70,41 @@ class StepTask:
     other: Selection | None
     arguments: Sequence[Any]
     medians: Sequence[tuple[str, float]]
-    divided_by: str | None
+    divided_by: str
     parts: int
     empty: Mapping[str, bytes] = field(default_factory=dict)  # what may be passed on, without rows
 
-    def run(self, rows: Iterable[Packed], *, even_if_empty: bool = False) -> Iterator[Packed]:
-        """Yield what the step gives for the parts of `rows`; what is for the merge already is handed on."""
-        contents, part = defaultdict[str, list[bytes]](list), 0
-        for row in rows:
-            if row.name.startswith(GATHERED):
-                yield row
+    def run(self, part: int, contents: Contents) -> Iterator[Packed]:
+        """Yield the results of the step for a part."""
+        for name, relation, is_passed in self._given(contents):
+            if is_passed:
+                yield from pack(name, relation, self.divided_by, self.parts)
             else:
-                part = row.part
-                contents[row.name].append(row.content)
-        if not contents and not even_if_empty:
-            return
-        for name, content in self.empty.items():
-            contents[name].append(content)
+                yield for_merge(part, name, relation)
+
+    def columns(self) -> list[Packed]:
+        """Return the results of the step for a part without rows, for their columns."""
+        return [
+            pack_all(0, name, relation) if is_passed else for_merge(0, name, relation)
+            for name, relation, is_passed in self._given({})
+        ]
+
+    def _given(self, contents: Contents) -> "Iterator[tuple[str, DuckDBPyRelation, bool]]":
+        """Yield each result of the step with its name, and whether it is passed on to the next step."""
+        whole = {name: [*contents.get(name, ()), content] for name, content in self.empty.items()}
+        contents = {**contents, **whole}
         with temp_directory() as scratch, open_database(scratch) as connection:
             log = self._open_part(connection, scratch, contents)
             forbid_file_access(connection, [self.lake.root, f"{scratch}/lake"])
             scope = select_scope(log, self.selection, cuts=self.cuts, other=self.other)
-            passed = {name: Rows(scope.selected, f"FROM passed_{name}") for name in contents if name not in LARGE}
+            passed = {name: Rows(scope.selected, f"FROM passed_{name}") for name in self.empty}
             given = self.step.run(scope, passed, *self.arguments)
-            for name, one in given.rows.items():
-                yield pack_all(part, GATHERED + name, one.selected.relation(one.sql, **one.parameters))
-            for name, one in given.passed.items():
-                relation = one.selected.relation(one.sql, **one.parameters)
-                if self.divided_by and not even_if_empty:
-                    yield from pack(name, relation, self.divided_by, self.parts)
-                else:
-                    yield pack_all(part, name, relation)
+            for names, is_passed in ((given.rows, False), (given.passed, True)):
+                for name, one in names.items():
+                    yield name, one.selected.relation(one.sql, **one.parameters), is_passed
 
-    def _open_part(
-        self, connection: "DuckDBPyConnection", scratch: Path, contents: Mapping[str, list[bytes]]
-    ) -> OpenLog:
-        """Open what a part has of the lake as a log."""
+    def _open_part(self, connection: "DuckDBPyConnection", scratch: Path, contents: Contents) -> OpenLog:
+        """Open a part of the lake as a log."""
         storage, small = open_storage(self.lake.root), self.lake.small
         # Of what is divided, only the rows of this part may be seen.
         whole = Manifest(
@@ -115,9 +112,8 @@ class StepTask:
         )
         lake = open_lake(connection, storage, whole, None, scratch)
         for name, packed in contents.items():
-            is_table = name in self.step.reads
             connection.register(f"passed_{name}", unpack(packed))
-            if is_table:
+            if name in self.step.reads:
                 connection.execute(f"CREATE OR REPLACE VIEW store.{name} AS FROM passed_{name}")
         for names, tables in NAMED.items():
             found = [f"SELECT DISTINCT {names}_id AS id FROM store.{table}" for table in tables if table in contents]

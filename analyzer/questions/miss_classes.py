@@ -13,16 +13,16 @@ from datetime import datetime
 from typing import cast
 
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import fetch_rows, lookup_reads
+from analyzer.archive.selection import ALL_ROWS, fetch_rows, lookup_reads
 from analyzer.questions.scope import Given, Rows, Scope, Step
 
 DAY_US = 86_400_000_000
 MEDIANS = "medians"
 
 # What the durations of hashes are computed from.
-DURATION_READS = dict.fromkeys(("hash_duration", "task", "artifact", "name"), "true")
+DURATION_READS = dict.fromkeys(("hash_duration", "task", "artifact", "name"), ALL_ROWS)
 # What classes are computed from, beside lookups.
-EVIDENCE_READS = dict.fromkeys(("transfer", "unlisted_task"), "true")
+EVIDENCE_READS = dict.fromkeys(("transfer", "unlisted_task"), ALL_ROWS)
 
 KNOWN = """(
     SELECT hash_id, arg_min(duration_ms, source) AS duration_ms

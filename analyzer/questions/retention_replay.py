@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import lookup_reads
+from analyzer.archive.selection import NeededRows, lookup_reads
 from analyzer.questions.miss_classes import DAY_US, DURATION_READS, imputed_durations
 from analyzer.questions.scope import Given, Rows, Scope, Step
 
@@ -149,7 +149,7 @@ def observe(scope: Scope) -> Observed | None:
     return None if start is None else Observed(start, end - start, lookups, hits, 1000 if only_ms else 1, coverage)
 
 
-def _reads(scope: Scope) -> dict[str, str]:
+def _reads(scope: Scope) -> dict[str, NeededRows]:
     return lookup_reads(scope.selection) | DURATION_READS
 
 

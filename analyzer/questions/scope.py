@@ -12,7 +12,14 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import LookupsQuery, Selection, divided_lookups, resolve_last, select_lookups
+from analyzer.archive.selection import (
+    LookupsQuery,
+    NeededRows,
+    Selection,
+    divided_lookups,
+    resolve_last,
+    select_lookups,
+)
 from analyzer.errors import Option, UsageError
 
 
@@ -56,7 +63,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a step gives: `rows` for the merge, and `passed` for the next step, by their names."""
+    """The results of a step, by name: `rows` for the merge, and rows that are `passed` to the next step."""
 
     rows: "Mapping[str, Rows]"
     passed: "Mapping[str, Rows]" = field(default_factory=dict)
@@ -64,23 +71,19 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of a question. `run` gets the scope, the rows that were passed on, by their names, and arguments.
+    """A step of a question. `run` takes the scope, the rows that the previous step passed, by name, and arguments.
 
-    Rows with the same value of the column `by` are in one part. A step `reads` relations of the archive, each with a
-    condition on its rows.
+    Rows with the same value of the column `by` are in one part. `reads` names the relations of the archive that the
+    step reads, each with the rows that it needs.
     """
 
     by: str
     run: Callable[..., Given]
-    reads: Mapping[str, str] = field(default_factory=dict)
-
-    def reading(self, reads: Mapping[str, str]) -> "Step":
-        """Return the step with other relations to read."""
-        return replace(self, reads=reads)
+    reads: Mapping[str, NeededRows] = field(default_factory=dict)
 
 
 class Gathered(Protocol):
-    """What the steps gave for all parts."""
+    """The results of steps for all parts."""
 
     def rows(self, name: str, merge: str = "FROM {parts}", **parameters: Any) -> list[tuple[Any, ...]]:
         """Return the rows of the query `merge`, which reads the rows that all parts gave as `{parts}`."""
@@ -88,7 +91,7 @@ class Gathered(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OnePart:
-    """What the steps gave for a log that is one part: queries, which the merge contains."""
+    """The results of steps for a log that is one part: queries, which become subqueries of the merge."""
 
     given: Mapping[str, Rows]
 

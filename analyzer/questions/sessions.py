@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import Selection, fetch_rows, lookup_reads
+from analyzer.archive.selection import ALL_ROWS, Selection, fetch_rows, lookup_reads
 from analyzer.errors import Option, UsageError
 from analyzer.questions.miss_classes import DURATION_READS, classified_misses, imputed_durations, log_start
 from analyzer.questions.options import SessionsOptions
@@ -182,12 +182,12 @@ def sessions(log: OpenLog, selection: Selection, options: SessionsOptions) -> Re
 
 def sessions_tables(scope: Scope, limit: int) -> list[Table]:
     """Return the tables `low_hit_rate` and `time_lost`, each of at most `limit` sessions, and `percentiles`."""
-    steps = [_IMPUTE.reading(lookup_reads(scope.selection) | DURATION_READS), Step("session_id", _summarize)]
-    summary = scope.gather(steps)
+    impute = _impute_step(scope)
+    summary = scope.gather([impute, Step("session_id", _summarize)])
     ((rate,),) = summary.rows("sizes", POOLED_RATE)
     percentiles = Percentiles(summary.rows("values", MERGED_VALUES))
-    last = Step("session_id", _list_outliers, {"session_summary": "true"})
-    found = scope.gather([steps[0], last], rate, limit, percentiles.buckets)
+    last = Step("session_id", _list_outliers, {"session_summary": ALL_ROWS})
+    found = scope.gather([impute, last], rate, limit, percentiles.buckets)
     tables = [
         Table(name, OUTLIER_COLUMNS, found.rows(name, f"FROM {{parts}} ORDER BY {order}, session LIMIT $n", n=limit))
         for name, (_, _, order) in OUTLIER_TABLES.items()
@@ -201,7 +201,8 @@ def _impute(scope: Scope, _passed: Mapping[str, Rows], *_: object) -> Given:
     return Given({}, {"lookups": Rows(scope.selected, sql)})
 
 
-_IMPUTE = Step("hash_id", _impute)
+def _impute_step(scope: Scope) -> Step:
+    return Step("hash_id", _impute, lookup_reads(scope.selection) | DURATION_READS)
 
 
 def _summarize(scope: Scope, passed: Mapping[str, Rows]) -> Given:
@@ -237,8 +238,7 @@ def scatter_table(scope: Scope, outliers: Table) -> Table:
     `outliers` is a table of `sessions_tables`.
     """
     points = [(lookups, rate, 1, lost_ms, session) for session, rate, lookups, lost_ms, *_ in outliers.rows]
-    steps = [_IMPUTE.reading(lookup_reads(scope.selection) | DURATION_READS), Step("session_id", _scatter)]
-    groups = scope.gather(steps).rows("scatter", MERGED_SCATTER)
+    groups = scope.gather([_impute_step(scope), Step("session_id", _scatter)]).rows("scatter", MERGED_SCATTER)
     return Table("scatter", SCATTER_COLUMNS, [*points, *groups])
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analyzer.archive.accounting import Accounting
 from analyzer.archive.counts import ADDED_COUNTS
 from analyzer.archive.open_log import OpenLog
-from analyzer.archive.selection import Selection, count_reads, fetch_rows, lookup_reads, select_lookups
+from analyzer.archive.selection import ALL_ROWS, Selection, count_reads, fetch_rows, lookup_reads, select_lookups
 from analyzer.errors import Message, Option, UsageError
 from analyzer.questions.dimensions import DIMENSIONS, LOCAL_TIMES, UTC_TIMES, Dimension
 from analyzer.questions.measures import MEASURES, NET_SAVED, SESSIONS, Measure
@@ -136,7 +136,7 @@ def groups_table(scope: Scope, dimensions: Sequence[Dimension], options: StatsOp
     order, keys = _order_by(options, columns, dimensions), ", ".join(one.key_name for one in dimensions)
     reads = count_reads(scope.selection, scope.cuts)
     if by_source:
-        reads = {"event": "true"}
+        reads = {"event": ALL_ROWS}
     elif by_lookup:
         reads = lookup_reads(scope.selection)
     gathered = scope.gather([Step("session_id", _count_groups, reads)], tuple(one.name for one in dimensions), options)

@@ -25,7 +25,6 @@ import analyzer
 from analyzer.archive import export as exporting
 from analyzer.archive.open_log import ALL, LoadObserver, Needs, open_log
 from analyzer.archive.staging import ReadOptions
-from analyzer.cli import run
 from analyzer.questions.options import SessionsOptions, StatsOptions
 from analyzer.questions.sessions import sessions
 from analyzer.questions.stats import stats
@@ -46,13 +45,6 @@ QUESTIONS = (
     ("sql", "SELECT * EXCLUDE (session_id, hash_id) FROM lookups ORDER BY ALL LIMIT 300"),
     ("sql", "SELECT * FROM events ORDER BY file, position LIMIT 300"),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def sample_lake(tmp_path_factory: pytest.TempPathFactory, sample_archive: Path) -> Path:
-    path = tmp_path_factory.mktemp("lake") / "lake"
-    assert run(["export", str(sample_archive), "--to", str(path), "--quiet"]) == 0
-    return path
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=" ".join)

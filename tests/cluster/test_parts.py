@@ -74,13 +74,6 @@ def make_lake(directory: Path, events: list[dict[str, Any]]) -> Path:
     return lake
 
 
-@pytest.fixture(scope="module")
-def sample_lake(tmp_path_factory: pytest.TempPathFactory, sample_archive: Path) -> Path:
-    lake = tmp_path_factory.mktemp("lake") / "lake"
-    assert run(["export", str(sample_archive), "--to", str(lake), "--quiet"]) == 0
-    return lake
-
-
 def compare_answers(directory: Path, seed: int, parts: int, *, has_page: bool = False) -> None:
     rng = random.Random(seed)  # noqa: S311
     lake = make_lake(directory, random_events(rng))

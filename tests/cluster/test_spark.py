@@ -5,6 +5,7 @@ import math
 import os
 import pty
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -18,11 +19,10 @@ import pytest
 from buckets import make_bucket, s3_server
 from conftest import SAMPLE, Cli
 from obstore.store import from_url
-from spark_cluster import SparkCluster, spark_cluster, wait_until
+from spark_cluster import SparkCluster, python_tasks, spark_cluster, wait_until
 from test_load import export, load_archive, rows_of
 
 from analyzer.archive.lake import read_manifest
-from analyzer.cli import run
 from analyzer.readers.storage import open_storage
 
 # Every question, with all tables of its answer.
@@ -51,13 +51,6 @@ tables = {f"{n} {one.command} {table.name}": list(table.records())
           for n, one in enumerate(reports) for table in one.tables}
 print(json.dumps(tables, default=str))
 """
-
-
-@pytest.fixture(scope="module")
-def sample_lake(tmp_path_factory: pytest.TempPathFactory, sample_archive: Path) -> Path:
-    lake = tmp_path_factory.mktemp("lake") / "lake"
-    assert run(["export", str(sample_archive), "--to", str(lake), "--quiet"]) == 0
-    return lake
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +211,18 @@ def test_progress_on_a_terminal(sample_lake: Path) -> None:
     assert re.search(rb"tasks .* \d+/\d+ \d:\d\d:\d\d", plain), plain
 
 
+def test_a_load_that_is_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C reaches all processes of a terminal: those of Spark too."""
+    command = [sys.executable, "-m", "analyzer", "load", *map(str, LOGS), "--into", str(tmp_path / "lake")]
+    loading = subprocess.Popen([*command, "--engine", "local[2]"], stderr=subprocess.PIPE, start_new_session=True)
+    wait_until(lambda: bool(python_tasks(loading.pid)))
+    os.killpg(loading.pid, signal.SIGINT)
+    _, err = loading.communicate(timeout=100)
+    assert (loading.returncode, err.decode().split()[-2:]) == (130, ["error:", "interrupted"]), err
+    assert b"Traceback" not in err
+    assert [path for path in (tmp_path / "lake").rglob("*") if path.is_file()] == []
+
+
 @pytest.mark.slow
 def test_sail_over_spark_connect(sample_lake: Path, expected: dict[str, Any], tmp_path: Path) -> None:
     """Sail takes the client of Spark 4.1, which cannot be installed beside 4.3."""
@@ -271,6 +276,14 @@ def test_no_engine(name: str, sample_lake: Path, cli: Cli) -> None:
     result = cli("stats", sample_lake, "--engine", name)
     expected = f"error: --engine {name}: not an engine; name local[*], spark://HOST:PORT, or sc://HOST:PORT"
     assert (result.code, result.err.startswith(expected)) == (2, True)
+
+
+@pytest.mark.parametrize(("source", "message"), [
+    ("none", "none: no such directory; --engine reads one lake"), (str(LOGS[0]), "--engine reads one lake"),
+])  # fmt: skip
+def test_no_lake(source: str, message: str, cli: Cli) -> None:
+    result = cli("stats", source, "--engine", "local[1]")
+    assert (result.code, message in result.err) == (2, True), result.err
 
 
 def test_other_versions_on_a_worker(sample_lake: Path, tmp_path: Path) -> None:

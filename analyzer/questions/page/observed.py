@@ -1,4 +1,4 @@
-"""What a page is about: how many lookups and sessions, and their period."""
+"""Counts the lookups and sessions of a page, and finds their period."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
