@@ -1,7 +1,7 @@
 """Converts the tables of reports, and the relations of a log, to Polars data frames."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -10,17 +10,14 @@ from analyzer.errors import Option, UsageError
 from analyzer.questions.report import Report
 from analyzer.render.data import table_frame
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
 CALENDAR_BUCKETS = ("day", "week", "month")
 
 
-def scan_relation(sql: str, table: str, step: int, connect: Callable[[], "DuckDBPyConnection"]) -> pl.LazyFrame:
+def scan_relation(sql: str, table: str, step: int, read: Callable[[str, dict[str, Any]], pl.DataFrame]) -> pl.LazyFrame:
     """Return the rows of `sql`, one for each row of `table`, as a lazy frame that is read in windows of `step` rows.
 
-    `sql` reads `{table}` where it reads the table. Only the columns that the query needs are read, and no more windows
-    than it asks for.
+    `sql` reads `{table}` where it reads the table; `read` returns the rows of a query. Only the columns that the query
+    needs are read, and no more windows than it asks for.
     """
     window = f"(SELECT * FROM {table} WHERE rowid >= $start AND rowid < $end)"
     rows = sql.replace("{table}", window)
@@ -30,25 +27,18 @@ def scan_relation(sql: str, table: str, step: int, connect: Callable[[], "DuckDB
     ) -> Iterator[pl.DataFrame]:
         names = ", ".join(f'"{name}"' for name in columns) if columns else "*"
         query = f"SELECT {names} FROM ({rows})"
-        with connect() as cursor:
-            for start in range(0, _last_row(cursor, table) + 1, step):
-                frame = pl.DataFrame(cursor.sql(query, params={"start": start, "end": start + step}))
-                # Polars' contract for sources: `n_rows` counts rows before the predicate.
-                if n_rows is not None:
-                    frame, n_rows = frame.head(n_rows), n_rows - min(n_rows, frame.height)
-                yield frame if predicate is None else frame.filter(predicate)
-                if n_rows == 0:
-                    return
+        last_row = read(f"SELECT max(rowid) FROM {table}", {}).item()
+        for start in range(0, 0 if last_row is None else last_row + 1, step):
+            frame = read(query, {"start": start, "end": start + step})
+            # Polars' contract for sources: `n_rows` counts rows before the predicate.
+            if n_rows is not None:
+                frame, n_rows = frame.head(n_rows), n_rows - min(n_rows, frame.height)
+            yield frame if predicate is None else frame.filter(predicate)
+            if n_rows == 0:
+                return
 
-    with connect() as cursor:
-        schema = pl.DataFrame(cursor.sql(rows, params={"start": 0, "end": 0})).schema
+    schema = read(rows, {"start": 0, "end": 0}).schema
     return register_io_source(batches, schema=schema, is_pure=True, explain_name=f"analyzer {table}")
-
-
-def _last_row(connection: "DuckDBPyConnection", table: str) -> int:
-    """Return the number of the last row, or -1 where the table is empty."""
-    ((last,),) = connection.execute(f"SELECT max(rowid) FROM {table}").fetchall()
-    return -1 if last is None else int(last)
 
 
 def with_bucket_types(frame: pl.DataFrame, tz: str) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """Keeps the connection of a `Log` open until it is closed or no longer referenced."""
 
 import weakref
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -9,11 +10,11 @@ from analyzer.archive.open_log import OpenLog, create_view_relations
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    import polars as pl
 
 
 class LogHandle:
-    """An open log and the lock for its connection.
+    """An open log and the lock for its connection; another is held while lazy frames read.
 
     A `Log` and its lazy frames refer to the handle; when the last of them is gone, or the interpreter exits, it closes.
     """
@@ -22,7 +23,8 @@ class LogHandle:
         # A list that _close empties: a finalizer must not refer to the handle itself.
         self._log: list[OpenLog] = [log]
         self.lock = RLock()
-        self.close = weakref.finalize(self, _close, stack, self._log, self.lock)
+        self._reading = RLock()
+        self.close = weakref.finalize(self, _close, stack, self._log, (self.lock, self._reading))
 
     def __reduce__(self) -> NoReturn:
         raise UsageError("a log can be neither copied nor pickled; open its sources again with analyzer.load")
@@ -43,15 +45,27 @@ class LogHandle:
         for log in self._log:
             log.drop_selections()
 
-    def cursor(self) -> "DuckDBPyConnection":
-        """Return a second connection to the log, with the relations of its view, for use without the lock."""
-        log = self.log()
-        cursor = log.connection.cursor()
-        create_view_relations(cursor, log.view)
-        return cursor
+    def read(self, sql: str, params: dict[str, Any]) -> "pl.DataFrame":
+        """Return the rows of a query of the relations of the log's view. It waits for no question.
+
+        Polars reads lazy frames in threads of its own, and may read on after it has what it needs; closing waits for
+        what is being read.
+
+        Raises:
+            UsageError: the log is closed.
+        """
+        import polars as pl
+
+        with self._reading:
+            log = self.log()
+            with log.connection.cursor() as cursor:
+                create_view_relations(cursor, log.view)
+                return pl.DataFrame(cursor.sql(sql, params=params))
 
 
-def _close(stack: ExitStack, log: list[OpenLog], lock: AbstractContextManager[Any]) -> None:
-    with lock:
+def _close(stack: ExitStack, log: list[OpenLog], locks: Iterable[AbstractContextManager[Any]]) -> None:
+    with ExitStack() as held:
+        for lock in locks:
+            held.enter_context(lock)
         log.clear()
         stack.close()

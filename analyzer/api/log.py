@@ -325,7 +325,7 @@ class Log:
             UsageError: the log is closed; also when the frame is collected.
         """
         sql = NAMED_EVENTS.format(more_columns="", event="{table}")
-        return scan_relation(sql, self._table("event"), ROWS_PER_BATCH, self._handle.cursor)
+        return scan_relation(sql, self._table("event"), ROWS_PER_BATCH, self._handle.read)
 
     def lookups(self) -> pl.LazyFrame:
         """Return all lookups as a lazy frame, read from the log while it is collected: it may be larger than memory.
@@ -344,7 +344,7 @@ class Log:
         0.87
         """
         sql = NAMED_LOOKUPS.format(lookup="{table}")
-        frame = scan_relation(sql, self._table("lookup"), ROWS_PER_BATCH, self._handle.cursor)
+        frame = scan_relation(sql, self._table("lookup"), ROWS_PER_BATCH, self._handle.read)
         return frame.drop("kinds", "session_id", "hash_id")
 
     def _table(self, name: str) -> str:

@@ -15,6 +15,7 @@ from conftest import Cli, event, ndjson
 
 import analyzer
 from analyzer.api.filters import Filters
+from analyzer.api.lifetime import LogHandle
 from analyzer.cli.console import spell_options
 from analyzer.errors import Message, Option
 
@@ -125,16 +126,29 @@ def test_lazy_frames_stream_the_whole_log(archive: Path, monkeypatch: pytest.Mon
 
 
 def test_lazy_frames_read_no_more_than_is_asked(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from analyzer.api import frames
+    starts: list[int] = []
+    real = LogHandle.read
 
-    read: list[int] = []
-    real = frames.pl.DataFrame
+    def read(handle: LogHandle, sql: str, params: dict[str, Any]) -> pl.DataFrame:
+        if params:
+            starts.append(params["start"])
+        return real(handle, sql, params)
+
     monkeypatch.setattr("analyzer.api.log.ROWS_PER_BATCH", 1000)
+    monkeypatch.setattr(LogHandle, "read", read)
     with analyzer.load(archive) as log:
         lazy = log.events()
-        monkeypatch.setattr(frames.pl, "DataFrame", lambda relation: read.append(1) or real(relation))
+        starts.clear()  # that of the schema
         assert lazy.head(3).collect().height == 3
-    assert len(read) == 1
+    assert starts == [0]
+
+
+def test_a_log_closes_while_a_lazy_frame_is_read(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analyzer.api.log.ROWS_PER_BATCH", 100)
+    for _ in range(3):
+        with analyzer.load(archive) as log:
+            batches = log.events().collect_batches(chunk_size=100)
+            assert next(iter(batches)).height > 0
 
 
 def test_a_lazy_frame_outlives_its_log_but_not_its_closing(tmp_path: Path) -> None:

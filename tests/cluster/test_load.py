@@ -182,7 +182,7 @@ def test_what_is_combined_with_all_events_is_not_loaded(tmp_path: Path, log: Any
     access = log(f"{line}\n", "access.log")
     with loading([log([event()]), summary, access], lake) as loaded:
         messages = [str(error) for error in loaded.load_result.errors]
-    assert [message.partition(": ")[2].partition(" ")[0] for message in sorted(messages)] == ["access", "runs"]
+    assert sorted(message.partition(": ")[2].partition(" ")[0] for message in messages) == ["access", "runs"]
     assert all("load them into an archive, and leave out engine" in message for message in messages)
     with loading([SAMPLE / "runs"], tmp_path / "other") as loaded:
         (error,) = map(str, loaded.load_result.errors)
