@@ -27,7 +27,7 @@ DELIMITERS = (",", ";", "\t")
 # Of the outer log, the most precise first. OpenTelemetry writes 0 for a time that is unknown.
 TIME_KEYS = ("timestamp", "time", "ts", "@timestamp", "_time", "date", "Date", "timeUnixNano", "observedTimeUnixNano",
              "TimeGenerated", "TimeGenerated [UTC]", "__REALTIME_TIMESTAMP", "0")  # fmt: skip
-_ACCESS_START = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "[A-Z]+ ')
+_ACCESS_START = re.compile(r'(?<!\S)\S++ \S++ \S++ \[[^\]]{1,99}+\] "[A-Z]+ ')
 _JSON_START = re.compile(r"\{\s*\"|\[\s*\{")
 _ARRAY_START = re.compile(r"\[\s*([{\[]|$)")
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)")
