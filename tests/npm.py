@@ -15,10 +15,10 @@ TURBO = "turbo@2.11.11"
 TOKEN = "token-of-these-tests-alone"  # noqa: S105  (of servers on this machine)
 
 
-def install(directory: Path) -> Path:
-    """Install the programs and return the directory of their commands."""
+def install(directory: Path, *packages: str) -> Path:
+    """Install packages, by default both programs, and return the directory of their commands."""
     subprocess.run(
-        ["npm", "install", "--no-fund", "--no-audit", "--prefix", str(directory), SERVER, TURBO],
+        ["npm", "install", "--no-fund", "--no-audit", "--prefix", str(directory), *(packages or (SERVER, TURBO))],
         check=True,
         capture_output=True,
     )

@@ -57,7 +57,7 @@ def test_the_notebooks_snippet(tmp_path: Path) -> None:
     printed("analyzer load sample_data --into cache.duckdb", tmp_path)
     snippet = re.search(r"```python\n(.*?)```", (ROOT / "notebooks" / "README.md").read_text(), re.DOTALL)
     assert snippet
-    code = f"{snippet[1]}\nassert by_team.height > 4, by_team"
+    code = f"{snippet[1]}\nassert by_team.height > 3, by_team"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -72,7 +72,7 @@ def test_the_python_of_the_readme(tmp_path: Path) -> None:
 
 def test_the_steps_of_github_actions(tmp_path: Path) -> None:
     """Those of `analyzer`, over recorded runs where turbo leaves its own."""
-    shutil.copytree(ROOT / "sample_data" / "runs", tmp_path / ".turbo" / "runs")
+    shutil.copytree(ROOT / "tests" / "recorded" / "runs", tmp_path / ".turbo" / "runs")
     (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     steps = re.findall(r"run: (analyzer .*)", example)
     assert len(steps) == 2

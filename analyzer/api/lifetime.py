@@ -54,7 +54,7 @@ class LogHandle:
         Raises:
             UsageError: the log is closed.
         """
-        import polars as pl
+        import polars as pl  # noqa: PLC0415  (only where a frame is read)
 
         with self._reading:
             log = self.log()

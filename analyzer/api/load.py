@@ -50,9 +50,9 @@ def load(
         ArchiveError: the archive is locked, of another version, or not an archive.
         EngineError: there is no Java or no cluster, or it failed.
 
-    >>> with load("sample_data/runs") as log:
-    ...     log.stats()["lookups"].item()
-    2783
+    >>> with load("sample_data/acme/runs.ndjson.zst") as log:
+    ...     log.stats()["sessions"].item()
+    374
     """
     names = require_sources(sources, "load(*paths)")
     require_choice("format", format, FORMATS)

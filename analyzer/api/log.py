@@ -16,13 +16,22 @@ from analyzer.archive.database import database_errors
 from analyzer.archive.schema import NAMED_EVENTS, NAMED_LOOKUPS
 from analyzer.archive.selection import View
 from analyzer.errors import Option, UsageError
+from analyzer.questions.causes import causes
 from analyzer.questions.compare import compare
 from analyzer.questions.comparison_sides import ComparisonSide, parse_side
 from analyzer.questions.doctor.report import doctor
 from analyzer.questions.misses import misses
-from analyzer.questions.options import CompareOptions, MissesOptions, RetentionOptions, SessionsOptions, StatsOptions
+from analyzer.questions.options import (
+    CausesOptions,
+    CompareOptions,
+    MissesOptions,
+    RetentionOptions,
+    SessionsOptions,
+    StatsOptions,
+)
 from analyzer.questions.report import Report, with_costs
 from analyzer.questions.retention import retention as retention_curve
+from analyzer.questions.run_changes import one_run
 from analyzer.questions.sessions import one_session, sessions
 from analyzer.questions.sql import prepare_query
 from analyzer.questions.stats import stats
@@ -144,7 +153,7 @@ class Log:
     @_question
     def misses(
         self, *, retention: float = 7, by: Literal["task", "hash"] | None = None, limit: int = 10,
-        cost_per_minute: float | None = None, table: Literal["misses", "classes", "top"] | None = None,
+        cost_per_minute: float | None = None, table: Literal["misses", "classes", "new_work", "top"] | None = None,
         **filters: Unpack[Filters],
     ) -> pl.DataFrame:  # fmt: skip
         """Return why lookups missed, and the task time of the misses: one row per class of misses.
@@ -157,6 +166,8 @@ class Log:
           `avoidable_time_ms`, `avoidable_coverage` (the ratio of avoidable misses with a known or imputed duration),
           `time_saved_ms`, `avoidance_ratio` (time saved / (time saved + time of misses)), `one_hit_wonders` (hashes
           with a single lookup), `hashes`.
+        - `new_work` (cold misses of runs with a summary, one row per `kind` of what changed the hash; see `causes`):
+          `misses`, `share`, `imputed_time_ms`, `imputed_coverage`.
         - `top` (one row per task or hash with the largest avoidable time): `hash` and its task as `name`, or `task`;
           `avoidable_time_ms`, `avoidable_misses`, `sessions`, `first_seen` and `last_seen` (`Datetime("us")`), the
           counts `repeat`, `concurrent`, `expired` and `evicted`, and `likely_causes`.
@@ -173,6 +184,60 @@ class Log:
             UsageError, QueryError: see `Log`; the filters `source` and `event` are invalid.
         """
         report = misses(self._handle.log(), selection_of(filters, self._view), MissesOptions(retention, by, limit))
+        return self._answer(report, cost_per_minute, table)
+
+    @_question
+    def causes(
+        self, run: str | None = None, baseline: str | None = None, *, task: str | None = None, limit: int = 10,
+        cost_per_minute: float | None = None, table: str | None = None, **filters: Unpack[Filters],
+    ) -> pl.DataFrame:  # fmt: skip
+        """Return which inputs changed the hashes of tasks that missed, from run summaries: one row per cause.
+
+        Each task of a run is compared with its baseline: the latest earlier run of it, on the same branch if there is
+        one. Causes are root causes: those of the tasks that it depends on count for it.
+
+        - `causes` (main table): `cause` (as text), `kind` (`file`, `variable`, `external_dependencies`, `global_file`,
+          `global_variable`, `global_setting`, `arguments`, `definition`, `dependency`, `turbo_version`, `unknown`) and
+          `name`; `misses` whose hash it changed, those of them that are `shared` with other causes, its `part`
+          (`Float64`: a miss with n causes counts 1/n for each) and `share` of all these misses; `imputed_time_ms` (its
+          part of their task time) and `imputed_coverage`; the number of `tasks` and `runs`; `first_seen` and
+          `last_seen` (`Datetime("us")`), `example` (the last such run).
+        - `kinds`: the same by `kind`, with the number of `causes` and a `definition`.
+        - `totals` (one row): `misses`, those whose hash `changed`, those of `new_tasks`, with the `same_hash` as the
+          baseline, and `unlisted`; `imputed_time_ms` and `imputed_coverage` of those that changed.
+        - `suspects`: files and variables that change a hash in nearly every run: `cause`, `kind`, `name`, `tasks`,
+          `runs`, `changed_share`, `advice`.
+        - `same_commit`: what differs where runs of one commit have different hashes: `cause`, `kind`, `name`, `tasks`,
+          `commits`, `runs`, `commit` (the last one), `example`.
+
+        With `run`, what changed in it: one row per task that changed, is new, or missed.
+
+        - `tasks` (main table): `task`, `outcome`, `task_time_ms`, `changes` (in the task itself), `causes`, `hash_is`
+          (`changed`, `same`, `new`), `hash`, `baseline`.
+        - `causes`: `cause`, `kind`, `name`, `tasks`, `misses`, `imputed_time_ms`, `imputed_coverage`.
+        - `changes` (one row per input): `change` (`changed`, `added`, `removed`), `kind`, `input`, `tasks`, `task`.
+        - `run` (one row): `run`, `command`, `branch`, `sha`, `started_at`, `baseline`, `tasks`, `misses`, `changed`,
+          `same_hash`, `new_tasks`.
+
+        Args:
+            run: the id of a run, or a unique prefix of it.
+            baseline: the id of the run to compare it with; by default each task has a baseline of its own.
+            task: of `run`, this task alone, as `package#task`.
+            limit: maximum number of rows of `causes` and `same_commit`.
+            cost_per_minute: see `Log`.
+            table: another table of the answer.
+            filters: see `Filters`.
+
+        Raises:
+            UsageError, QueryError: see `Log`; there are no run summaries, no such run or task, or the filters `source`
+                or `event` are given.
+        """
+        options = CausesOptions(limit, task)
+        log, selection = self._handle.log(), selection_of(filters, self._view)
+        if baseline is not None and run is None:
+            raise UsageError(Option("baseline", baseline), ": is compared with a run; name it as well")
+        ids = [one for one in (run, baseline) if one is not None]
+        report = one_run(log, selection, ids, options) if run is not None else causes(log, selection, options)
         return self._answer(report, cost_per_minute, table)
 
     @_question
@@ -292,7 +357,8 @@ class Log:
     def sql(self, query: str) -> pl.DataFrame:
         """Run a DuckDB SQL query on the relations of an archive.
 
-        They are `events`, `lookups`, `sessions`, `runs`, `tasks`, `artifacts`, `files` and `rejects`. The first three
+        They are `events`, `lookups`, `sessions`, `runs`, `tasks`, `inputs` (what hashes are made of), `artifacts`,
+        `files` and `rejects`. The first three
         hold the events, whichever view answers other questions. `DESCRIBE lookups` returns the columns and types of a
         relation. Times with a time zone become naive UTC; types that data frames lack, such as `INTERVAL`, become the
         text that DuckDB writes; `HUGEINT` becomes `Decimal`.

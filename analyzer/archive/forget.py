@@ -56,6 +56,9 @@ FROM {{source}}.event ANTI JOIN straddling USING (session_id, hash_id)
 WHERE happened_at >= {{before}} OR happened_at IS NULL;
 INSERT INTO store.run FROM {{source}}.run WHERE ended_at >= {{before}};
 INSERT INTO store.task FROM {{source}}.task WHERE run_id IN (SELECT id FROM store.run);
+INSERT INTO store.input_set FROM {{source}}.input_set
+WHERE set_id IN (SELECT unnest([files_set, settings_set]) FROM store.task UNION SELECT global_set FROM store.run);
+INSERT INTO store.input FROM {{source}}.input WHERE id IN (SELECT input_id FROM store.input_set);
 INSERT INTO store.unlisted_task FROM {{source}}.unlisted_task WHERE run_id IN (SELECT id FROM store.run);
 INSERT INTO store.artifact FROM {{source}}.artifact;
 INSERT INTO store.transfer FROM {{source}}.transfer WHERE happened_at >= {{before}} OR happened_at IS NULL;

@@ -23,7 +23,7 @@ from analyzer.times import add_clamped
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-VERSION = 2
+VERSION = 3
 
 # The relations, by the table of an archive, and the time by whose day they are partitioned.
 RELATIONS: dict[str, tuple[str, str | None]] = {
@@ -40,6 +40,8 @@ RELATIONS: dict[str, tuple[str, str | None]] = {
     "run": ("runs", None),
     "task": ("tasks", None),
     "unlisted_task": ("unlisted_tasks", None),
+    "input_set": ("input_sets", None),
+    "input": ("inputs", None),
     "artifact": ("artifacts", None),
     "transfer": ("transfers", None),
     "match": ("matches", None),

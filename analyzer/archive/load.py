@@ -14,7 +14,7 @@ from analyzer.archive.event_validation import STAGED
 from analyzer.archive.run_summaries import DocumentLoader
 from analyzer.archive.staging import NEW_TRANSFERS, ReadOptions, Stager
 from analyzer.errors import InputError, Message, NotALogError, Option, UnreadableError, unreadable_error
-from analyzer.readers.documents import DocumentReader, parse_documents
+from analyzer.readers.documents import DocumentReader, read_documents
 from analyzer.readers.formats import FORMATS, HEAD_BYTES, detect_format, find_wrapped, logged_keys
 from analyzer.readers.item import CUT_OFF
 from analyzer.readers.source import LogFile, local_files
@@ -187,8 +187,8 @@ class Loader:
         """Add run summaries or artifact metadata to the batch; return None for summaries of dry runs."""
         records, line = list[dict[str, Any] | None](), 1
         try:
-            for line, value in parse_documents(stream.chunks()):  # noqa: B007  (the error names it)
-                records.append(document(value))
+            for line, record in read_documents(stream.chunks(), document):  # noqa: B007  (the error names it)
+                records.append(record)
         except UnreadableError as error:
             failure = UnreadableError(f"{report.name}{f':{line}' if records else ''}: {error}")
             if not records:

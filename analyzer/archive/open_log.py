@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 REMOTE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # such as s3:// or md:; a single letter is a drive
+
+NO_RUNS = "the input has no run summary; `turbo run … --summarize` writes them to .turbo/runs/*.json"
 
 EMPTY_CONTEXT = "(SELECT min(id) FROM store.context WHERE team IS NULL AND ci IS NULL AND interactive IS NULL)"
 
@@ -156,6 +158,7 @@ class OpenLog:
     was_loaded: bool = False  # from log files, to open it
     lake: OpenLake | None = None  # whose ids of sessions, hashes and contexts are their names
     divided: DividedLog | None = None  # where the lookups are in many places; the connection has no lookups then
+    _runs_view: "list[OpenLog]" = field(default_factory=list, init=False, repr=False)
     _derived: dict[tuple[Hashable, LookupsQuery | None], str] = field(default_factory=dict, init=False, repr=False)
 
     def derived_table(self, key: Hashable, build: Callable[[str], object], selected: LookupsQuery | None = None) -> str:
@@ -170,8 +173,26 @@ class OpenLog:
             self._derived[key, selected] = name
         return self._derived[key, selected]
 
+    def runs_view(self) -> "OpenLog":
+        """Return this log as its run summaries show it: itself, or the same on a second connection.
+
+        Raises:
+            UsageError: there are no run summaries.
+        """
+        if self.view == "runs" or not self._runs_view:
+            connection = self.connection if self.view == "runs" else self.connection.cursor()
+            if not connection.execute("SELECT EXISTS (FROM store.run)").fetchall()[0][0]:
+                raise UsageError(NO_RUNS)
+            if self.view == "runs":
+                return self
+            connection.execute(f"SET search_path = 'main,store'; {RUNS_VIEW}")
+            self._runs_view.append(replace(self, connection=connection, view="runs"))
+        return self._runs_view[0]
+
     def drop_selections(self) -> None:
         """Drop the temporary tables of all selections; queries over their lookups no longer run."""
+        for log in self._runs_view:
+            log.drop_selections()
         for key in [key for key in self._derived if key[1]]:
             del self._derived[key]
         for (name,) in self.connection.execute(SELECTION_TABLES, {"prefix": SELECTION_PREFIX}).fetchall():
@@ -324,10 +345,7 @@ def _choose_view(connection: "DuckDBPyConnection", view: View) -> Literal["event
     has_lookups = "SELECT EXISTS (FROM store.lookup), EXISTS (FROM store.run)"
     has_events, has_runs = connection.execute(has_lookups).fetchall()[0]
     if view == "runs" and not has_runs:
-        raise UsageError(
-            Option("view", "runs"),
-            ": the input has no run summary; `turbo run … --summarize` writes them to .turbo/runs/*.json",
-        )
+        raise UsageError(Option("view", "runs"), f": {NO_RUNS}")
     if view == "events" or (has_events and view == "auto") or not has_runs:
         return "events"
     connection.execute(RUNS_VIEW)

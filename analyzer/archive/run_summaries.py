@@ -21,9 +21,11 @@ CREATE TEMP TABLE document AS
 SELECT * FROM read_json($path, format='newline_delimited', auto_detect=false, hive_partitioning=false, columns={
     file_id: 'INTEGER', run: 'VARCHAR', session: 'VARCHAR', version: 'VARCHAR', command: 'VARCHAR', branch: 'VARCHAR',
     sha: 'VARCHAR', "user": 'VARCHAR', started_ms: 'DOUBLE', ended_ms: 'DOUBLE', exit_code: 'BIGINT',
-    forced: 'BOOLEAN', unlisted: 'BIGINT', hash: 'VARCHAR', duration_ms: 'DOUBLE',
+    forced: 'BOOLEAN', unlisted: 'BIGINT', hash: 'VARCHAR', duration_ms: 'DOUBLE', global_set: 'BIGINT',
+    sets: 'STRUCT(set_id BIGINT, inputs STRUCT(kind VARCHAR, name VARCHAR, value VARCHAR)[])[]',
     tasks: 'STRUCT(task VARCHAR, package VARCHAR, hash VARCHAR, kinds UTINYINT, time_saved_ms DOUBLE,
-                   execution_ms DOUBLE, cacheable BOOLEAN, exit_code BIGINT)[]'})
+                   execution_ms DOUBLE, cacheable BOOLEAN, exit_code BIGINT, files_set BIGINT,
+                   settings_set BIGINT)[]'})
 """
 
 # Summaries with the same id are copies of one run. They name no team and no CI: runs without a session have the empty
@@ -58,12 +60,23 @@ WHERE NOT EXISTS (FROM store.context WHERE team IS NULL AND ci IS NULL AND inter
 
 INSERT INTO store.run
 SELECT r.id, file_id, run, version, command, branch, sha, "user", make_timestamp((started_ms * 1000)::BIGINT),
-       make_timestamp((ended_ms * 1000)::BIGINT), exit_code, forced, s.id
+       make_timestamp((ended_ms * 1000)::BIGINT), exit_code, forced, s.id, global_set
 FROM new_run r JOIN store.session s USING (session);
 
 INSERT INTO store.task
-SELECT run_id, position, task, package, h.id, kinds, time_saved_ms, execution_ms, cacheable, exit_code
+SELECT run_id, position, task, package, h.id, kinds, time_saved_ms, execution_ms, cacheable, exit_code, files_set,
+       settings_set
 FROM new_task t JOIN store.hash h USING (hash);
+
+CREATE TEMP TABLE new_input AS
+SELECT s.set_id, unnest(s.inputs, recursive := true)
+FROM (SELECT unnest(sets) AS s FROM document)
+WHERE s.set_id NOT IN (SELECT set_id FROM store.input_set);
+INSERT INTO store.input
+SELECT (SELECT coalesce(max(id), 0) FROM store.input) + row_number() OVER (ORDER BY kind, name, value), *
+FROM (SELECT kind, name, value FROM new_input EXCEPT SELECT kind, name, value FROM store.input);
+INSERT INTO store.input_set
+SELECT set_id, i.id FROM new_input JOIN store.input i USING (kind, name, value) ORDER BY ALL;
 
 INSERT INTO store.unlisted_task
 SELECT run_id, position, number, h.id FROM new_unlisted JOIN store.hash h USING (hash);
@@ -84,6 +97,7 @@ UNION ALL SELECT hash_id, '(unlisted)', '(unlisted)', NULL FROM store.unlisted_t
 DUPLICATE_RUNS = "SELECT count(run) - (SELECT count(*) FROM new_run) FROM document"
 DROP_DOCUMENTS = """
 DROP TABLE document; DROP TABLE new_run; DROP TABLE new_task; DROP TABLE new_unlisted; DROP TABLE known_name;
+DROP TABLE new_input;
 """
 
 MAX_EARLY_MS = 100  # how much before its run a session may begin: the difference of synchronized clocks
@@ -137,9 +151,13 @@ class DocumentLoader:
 
     def __init__(self, connection: "DuckDBPyConnection", workspace: Path) -> None:
         self._connection, self._path = connection, workspace / "documents.ndjson"
+        self._known_sets = set[int]()  # of the batch
 
     def add(self, file_id: int, record: dict[str, Any]) -> None:
-        """Add the record of a document to the batch."""
+        """Add the record of a document to the batch; only the first one with a set of inputs has it in the file."""
+        sets = {number: inputs for number, inputs in record.pop("sets", {}).items() if number not in self._known_sets}
+        self._known_sets.update(sets)
+        record["sets"] = [{"set_id": number, "inputs": inputs()} for number, inputs in sets.items()]
         with self._path.open("a", encoding="ascii") as file:
             file.write(json.dumps({"file_id": file_id, **record}) + "\n")
 
@@ -152,6 +170,7 @@ class DocumentLoader:
             ((duplicates,),) = self._connection.execute(DUPLICATE_RUNS).fetchall()
             self._connection.execute(DROP_DOCUMENTS)
             self._path.unlink()
+            self._known_sets.clear()
         _match_runs(self._connection)
         return duplicates
 

@@ -16,12 +16,15 @@ hold turbo's run summaries, a second view of the same lookups that is never adde
 sessions; `name` gives the task of a hash where a run summary names it. `unlisted_task` has the tasks that a run
 attempted but does not list, because it was cut short. Their hashes are unknown: made-up ones, which name the run, stand
 for them.
+
+`input` has what the hashes of tasks are made of (`readers.run_inputs`). A task has two sets of inputs, and a run has
+one that all its tasks share; a set is stored once, however many tasks have it.
 """
 
 from analyzer.archive.counts import SESSION_QUARTER_COLUMNS
 
 # Archives of another version are refused. It changes with any table, and with the digest of `file`.
-VERSION = 7
+VERSION = 8
 
 MACROS = """
 CREATE MACRO is_hit(kinds) AS (kinds & 5) > 0;
@@ -64,10 +67,14 @@ CREATE TABLE store.session_quarter ({SESSION_QUARTER_COLUMNS});
 CREATE TABLE store.hash_duration (hash_id INTEGER, duration_ms DOUBLE);
 CREATE TABLE store.run (
     id INTEGER, file_id INTEGER, run VARCHAR, version VARCHAR, command VARCHAR, branch VARCHAR, sha VARCHAR,
-    user VARCHAR, started_at TIMESTAMP, ended_at TIMESTAMP, exit_code BIGINT, forced BOOLEAN, session_id INTEGER);
+    user VARCHAR, started_at TIMESTAMP, ended_at TIMESTAMP, exit_code BIGINT, forced BOOLEAN, session_id INTEGER,
+    global_set BIGINT);
 CREATE TABLE store.task (
     run_id INTEGER, position INTEGER, task VARCHAR, package VARCHAR, hash_id INTEGER, kinds UTINYINT,
-    time_saved_ms DOUBLE, execution_ms DOUBLE, cacheable BOOLEAN, exit_code BIGINT);
+    time_saved_ms DOUBLE, execution_ms DOUBLE, cacheable BOOLEAN, exit_code BIGINT, files_set BIGINT,
+    settings_set BIGINT);
+CREATE TABLE store.input_set (set_id BIGINT, input_id INTEGER);
+CREATE TABLE store.input (id INTEGER, kind VARCHAR, name VARCHAR, value VARCHAR);
 CREATE TABLE store.unlisted_task (run_id INTEGER, position INTEGER, number BIGINT, hash_id INTEGER);
 CREATE TABLE store.artifact (file_id INTEGER, hash_id INTEGER, duration_ms DOUBLE);
 CREATE TABLE store.transfer (
@@ -160,6 +167,16 @@ SELECT r.run, t.task, t.package, h.hash,
 FROM store.task t
 JOIN store.run r ON r.id = t.run_id
 JOIN store.hash h ON h.id = t.hash_id;
+
+CREATE VIEW inputs AS
+SELECT r.run, t.task, t.package, i.kind, i.name, coalesce(h.hash, nullif(i.value, '')) AS value
+FROM (SELECT run_id, task, package, unnest([files_set, settings_set]) AS set_id FROM store.task
+      UNION ALL SELECT id, NULL, NULL, global_set FROM store.run) t
+JOIN store.run r ON r.id = t.run_id
+JOIN store.input_set s USING (set_id)
+JOIN store.input i ON i.id = s.input_id
+LEFT JOIN (store.task d JOIN store.hash h ON h.id = d.hash_id)
+  ON i.kind = 'dependency' AND d.run_id = t.run_id AND coalesce(d.package || '#', '') || d.task = i.name;
 
 CREATE VIEW artifacts AS
 SELECT h.hash, n.task, n.package, t.size_bytes, m.duration_ms, coalesce(t.uploads, 0) AS uploads, t.last_uploaded_at

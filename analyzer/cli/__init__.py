@@ -24,6 +24,7 @@ from analyzer.text import closest_match
 COMMANDS = {
     "stats": "Hit rates and time saved.",
     "misses": "Why lookups missed, and what that cost.",
+    "causes": "Which inputs changed the hashes of tasks that missed.",
     "doctor": "Problems with the log itself, and what to do about them.",
     "retention": "Hit rate and time saved by how long artifacts are kept.",
     "sessions": "Sessions that stand out, or all lookups of one.",
@@ -50,6 +51,7 @@ analyzer: understand a remote build cache from its usage events, offline.
 
 Is the cache worth it?           analyzer stats sample_data
 Why did we miss?                 analyzer misses sample_data
+What changed the hashes?         analyzer causes sample_data
 Did last week change anything?   analyzer compare sample_data
 Show it to the team.             analyzer report sample_data -o report.html
 Upload archived events.          analyzer replay sample_data --team web --api https://cache.example.com
@@ -106,6 +108,7 @@ def cli(ctx: click.Context) -> None:
       analyzer stats sample_data                       hit rates and time saved
       analyzer stats sample_data --by day --since 2026-11-01
       analyzer misses sample_data                      why lookups missed, and what that cost
+      analyzer causes sample_data                      which inputs changed the hashes
       analyzer compare sample_data                     did the last week change anything?
       analyzer load sample_data --into cache.duckdb    keep logs in an archive that answers at once
       analyzer sql cache.duckdb "SELECT outcome, count(*) FROM lookups GROUP BY ALL"

@@ -46,7 +46,7 @@ def command(
     Examples:
       analyzer check sample_data --min-hit-rate 0.8
       analyzer check sample_data --max-drop 0.05 --team platform
-      analyzer check sample_data/runs --min-hit-rate 0.6 --min-lookups 30
+      analyzer check sample_data/acme/runs.ndjson.zst --min-hit-rate 0.6 --min-lookups 30
     """
     from analyzer.archive.open_log import Needs  # noqa: PLC0415
     from analyzer.questions.check import check  # noqa: PLC0415

@@ -31,7 +31,7 @@ def command(arguments: QuestionArguments, limit: int) -> int:
       analyzer compare sample_data
       analyzer compare sample_data 2026-10-12..2026-10-26 2026-10-26..2026-11-09
       analyzer compare sample_data team=web team=platform --since 2026-11-01
-      analyzer compare sample_data/acme-until-09-15.ndjson.gz sample_data/acme-until-10-15.parquet
+      analyzer compare sample_data/acme/until-09-15.ndjson.gz sample_data/acme/until-10-15.parquet
     """
     from analyzer.questions.compare import compare  # noqa: PLC0415
     from analyzer.questions.comparison_sides import ComparisonSide, parse_sides  # noqa: PLC0415

@@ -60,7 +60,7 @@ def command(
     \b
     Examples:
       analyzer load sample_data --into cache.duckdb
-      analyzer load sample_data/*.gz sample_data/*.zst --into cache.duckdb --rejects bad.ndjson
+      analyzer load sample_data/acme/*.gz sample_data/acme/*.zst --into cache.duckdb --rejects bad.ndjson
     """
     from analyzer.questions.load import load  # noqa: PLC0415
 

@@ -27,7 +27,7 @@ def command(arguments: QuestionArguments, tz: str, retention: float) -> int:
     Examples:
       analyzer report sample_data -o report.html
       analyzer report sample_data --since 2026-10-01 --team web -o web.html
-      analyzer report sample_data/runs --format markdown
+      analyzer report sample_data/acme/runs.ndjson.zst --format markdown
     """
     from analyzer.questions.page import build_page  # noqa: PLC0415
 

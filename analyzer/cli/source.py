@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,6 +103,18 @@ def source_options(metavar: str = "[SOURCE]...", help_text: str = SOURCE_HELP) -
     """Return a decorator that adds SOURCE and its options; the command gets one argument `inputs`."""
     sources = click.argument("sources", nargs=-1, metavar=metavar, help=help_text, shell_complete=complete_files)
     return option_group("inputs", (sources, *_OPTIONS), [field.name for field in fields(SourceOptions)], SourceOptions)
+
+
+def split_ids(inputs: SourceOptions, most: int) -> tuple[SourceOptions, tuple[str, ...]]:
+    """Return the sources without the ids that follow them, of which there may be so many, and the ids."""
+    sources, ids = list(inputs.sources), list[str]()
+    while sources and len(ids) < most and not _may_be_source(sources[-1]):
+        ids.insert(0, sources.pop())
+    return replace(inputs, sources=tuple(sources)), tuple(ids)
+
+
+def _may_be_source(text: str) -> bool:
+    return text == "-" or has_magic(text) or is_url(text) or Path(text).exists()
 
 
 def _column_pair(text: str) -> tuple[str, str]:

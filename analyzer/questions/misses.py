@@ -11,6 +11,7 @@ from typing import Any
 
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import Selection, fetch_rows, lookup_reads
+from analyzer.questions.hash_changes import baselines, explain_changes, has_runs, listed_tasks
 from analyzer.questions.miss_classes import (
     AVOIDABLE,
     CLASSES,
@@ -112,6 +113,55 @@ TOP_COLUMNS = (
            sql=f"{{'failures': coalesce(any_value(failures), 0), 'classes': [{CLASS_FACTS}]}}"),
 )  # fmt: skip
 
+# The columns of `new_work`, over the parts of cold misses.
+NEW_WORK_COLUMNS = (
+    Column(
+        "kind",
+        TEXT,
+        "kind of what changed the hash; new_task: no earlier run; same_hash: it did not change",
+        sql="kind",
+    ),
+    Column("misses", COUNT, "cold misses with it, alone or with other kinds", sql="count(DISTINCT miss)"),
+    Column(
+        "share",
+        RATIO,
+        "its part of the cold misses of runs with a summary; one with n causes counts 1/n for each",
+        sql="fsum(part) / sum(fsum(part)) OVER ()",
+    ),
+    Column(
+        "imputed_time_ms",
+        MS,
+        "its part of their task time, where known or imputed",
+        sql="known_sum(imputed_ms * part, true)",
+    ),
+    Column(
+        "imputed_coverage",
+        RATIO,
+        "misses with known or imputed time / misses",
+        read_with=COVERAGE,
+        sql="count(DISTINCT miss) FILTER (imputed_ms IS NOT NULL) / count(DISTINCT miss)",
+    ),
+)
+# The cold misses of sessions that match a run, in all parts of a log; then each with its root causes.
+COLD = """
+SELECT session_id, hash_id, imputed_ms FROM {rows}
+WHERE class IN ('cold', 'unknown_cold') AND session_id IN (SELECT session_id FROM store.session_run)
+"""
+NEW_WORK = f"""
+WITH cold AS (
+    SELECT c.*, t.id, b.base, t.hash_id <> o.hash_id AS is_changed
+    FROM {{parts}} c JOIN store.session_run s USING (session_id)
+    LEFT JOIN {{listed}} t ON t.run_id = s.run_id AND t.hash_id = c.hash_id
+    LEFT JOIN {{baselines}} b ON b.id = t.id LEFT JOIN {{listed}} o ON o.id = b.base
+    QUALIFY row_number() OVER (PARTITION BY session_id, c.hash_id ORDER BY t.position) = 1)
+SELECT {select_list(NEW_WORK_COLUMNS)} FROM (
+    SELECT (session_id, hash_id) AS miss, imputed_ms, 1 / count(*) OVER (PARTITION BY session_id, hash_id) AS part,
+           CASE WHEN r.kind IS NOT NULL THEN r.kind WHEN c.id IS NULL THEN 'unlisted'
+                WHEN c.base IS NULL THEN 'new_task' ELSE 'same_hash' END AS kind
+    FROM cold c LEFT JOIN {{roots}} r ON r.id = c.id AND r.base = c.base AND is_changed)
+GROUP BY kind ORDER BY imputed_time_ms DESC NULLS LAST, share DESC, kind
+"""
+
 KEY_COLUMNS = {
     "hash": (
         Column("hash", HASH, "hash of the task and its inputs", sql="any_value(label)"),
@@ -151,12 +201,13 @@ HAS_FAILED_TASKS = "SELECT EXISTS (FROM task WHERE exit_code <> 0)"
 
 
 def misses(log: OpenLog, selection: Selection, options: MissesOptions) -> Report:
-    """Answer `misses`: the tables `misses`, `classes` and `top`."""
+    """Answer `misses`: the tables `misses`, `classes`, `new_work` and `top`."""
     scope = select_scope(log, selection, needs_both_for="misses")
     classified = classify(scope, options.retention_days, options.limit)
     classes = classes_table(classified)
     top = top_misses_table(scope, classified, options.by or default_key(classified), options.limit)
-    return build_report("misses", scope, [misses_table(classified), classes, top], classes)
+    tables = [misses_table(classified), classes, new_work_table(scope, classified), top]
+    return build_report("misses", scope, tables, classes)
 
 
 def classify(scope: Scope, retention_days: float, limit: int) -> Gathered:
@@ -176,6 +227,7 @@ def _classify(
     given = {
         "totals": Rows(scope.selected, TOTALS.replace("{misses}", table)),
         "named": misses.read_by(NAMED_COUNTS),
+        "cold": misses.read_by(COLD),
         "hash": misses.read_by(_key_counts("hash") + COSTLIEST, limit=limit),
     }
     return Given(given, {"misses": misses})
@@ -206,6 +258,16 @@ def classes_table(classified: Gathered) -> Table:
     rows = {row[0]: row for row in classified.rows("classes", BY_CLASS)}
     occurring = [one for one in CLASSES if one.name in rows]
     return Table("classes", CLASS_COLUMNS, [(*rows[one.name], one.definition, one.avoidable) for one in occurring])
+
+
+def new_work_table(scope: Scope, classified: Gathered) -> Table:
+    """Return the table `new_work`: cold misses of runs with a summary, by the kind of what changed the hash."""
+    log = scope.log
+    rows = list[tuple[Any, ...]]()
+    if has_runs(log):
+        names = {"listed": listed_tasks(log), "baselines": baselines(log), "roots": explain_changes(log).roots}
+        rows = classified.rows("cold", NEW_WORK.format(**names, parts="{parts}"))
+    return Table("new_work", NEW_WORK_COLUMNS, rows)
 
 
 def top_misses_table(scope: Scope, classified: Gathered, by: str, limit: int) -> Table:

@@ -67,6 +67,17 @@ class MissesOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class CausesOptions:
+    """How many causes `causes` lists, and the task (`package#task`) to which it restricts its answer about a run."""
+
+    limit: int = 10
+    task: str | None = None
+
+    def __post_init__(self) -> None:
+        require_count("limit", self.limit)
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionOptions:
     """The current retention of the cache, with which `retention` compares others."""
 

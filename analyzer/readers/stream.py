@@ -26,17 +26,24 @@ def compression_of(head: bytes) -> str:
 
 
 class Stream:
-    """A file and its decompressed bytes. Once `chunks` is exhausted, `damage` says why its end is missing, if it is."""
+    """A file and its decompressed bytes. Once `chunks` is exhausted, `damage` says why its end is missing, if it is.
+
+    The bytes of a small file are kept when its head is read, as they are read several times.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damage: str | None = None
+        self._whole: bytes | None = None
         self._damaged_at: int | None = None  # where in the file the piece begins in which decompression failed
         with path.open("rb") as file:
             self.compression = compression_of(file.read(4))
 
     def chunks(self, max_bytes: int = MAX_PLAIN_BYTES) -> Iterator[bytes]:
         """Yield the decompressed bytes in order, in chunks of at most `max_bytes`."""
+        if self._whole is not None:
+            yield from (self._whole[at : at + max_bytes] for at in range(0, len(self._whole), max_bytes))
+            return
         if self.compression == "none":
             with self.path.open("rb") as file:
                 yield from iter(lambda: file.read(min(READ_BYTES, max_bytes)), b"")
@@ -54,12 +61,16 @@ class Stream:
 
     def head(self, size: int) -> bytes:
         """Return the first `size` decompressed bytes, or fewer."""
-        head = b""
+        if self._whole is not None:
+            return self._whole[:size]
+        pieces, length = list[bytes](), 0
         for chunk in self.chunks(size):
-            head += chunk
-            if len(head) >= size:
-                break
-        return head[:size]
+            pieces.append(chunk)
+            length += len(chunk)
+            if length >= size:
+                return b"".join(pieces)[:size]
+        self._whole = b"".join(pieces)
+        return self._whole
 
     def _decompress(self, max_bytes: int, bytewise_at: int | None = None) -> Iterator[bytes]:
         """Yield decompressed bytes up to the first damage, and set `damage`.

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from conftest import Cli, event, ndjson
+from conftest import RECORDED, Cli, event, ndjson
 
 import analyzer
 from analyzer.api.filters import Filters
@@ -46,6 +46,7 @@ QUESTIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "stats": ({"by": "day", "since": "2026-10-01", "team": ["web", "mobile"]},
               ["--by", "day", "--since", "2026-10-01", "--team", "web", "--team", "mobile"]),
     "misses": ({"ci": "GITHUB_ACTIONS", "table": "top", "limit": 4}, ["--ci", "GITHUB_ACTIONS", "--limit", "4"]),
+    "causes": ({"table": "kinds", "team": "web", "limit": 3}, ["--team", "web", "--limit", "3"]),
     "retention": ({"retention": 14, "cost_per_minute": 0.1}, ["--retention", "14", "--cost-per-minute", "0.1"]),
     "sessions": ({"table": "percentiles", "until": datetime(2026, 11, 1, tzinfo=UTC)}, ["--until", "2026-11-01"]),
     "compare": ({"a": "team=web", "b": "team=platform", "table": "by_ci"}, ["team=web", "team=platform"]),
@@ -167,6 +168,7 @@ def test_nothing_is_printed_not_even_at_the_end() -> None:
     code = (
         "import analyzer\nlog = analyzer.load('sample_data')\nlazy = log.lookups()\nframe = log.stats(by='day')\n"
         "found = lazy.collect()\nlog.misses(); log.retention(); log.sessions(); log.compare(); log.doctor()\n"
+        "log.causes()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -215,7 +217,7 @@ def test_other_errors_and_notes_name_parameters(archive: Path, tmp_path: Path) -
         lambda: analyzer.load(archive).compare("team=web", "team=data", team="web"),
         lambda: analyzer.load(tmp_path / "notes.txt"),
         lambda: analyzer.load(archive, SAMPLE),
-        lambda: analyzer.load(SAMPLE / "acme-until-10-15.parquet", view="runs"),
+        lambda: analyzer.load(SAMPLE / "acme" / "until-10-15.parquet", view="runs"),
     ):
         with pytest.raises(analyzer.AnalyzerError) as raised:
             failing()
@@ -249,9 +251,9 @@ def test_what_messages_name_is_a_parameter_and_an_option(cli: Cli) -> None:
     parameters = {name for one in questions for name in inspect.signature(one).parameters} | {*Filters.__annotations__}
     relations = {"rejects"}  # a relation of SQL, where the command line has an option
     assert named_options() - parameters == relations
-    commands = ("stats", "misses", "load", "replay", "journal resolve")
+    commands = ("stats", "misses", "causes", "load", "replay", "journal resolve")
     options = " ".join(cli(*command.split(), "--help").out for command in commands)
-    only_in_python = {"a", "id", "token", "table"}
+    only_in_python = {"a", "id", "run", "baseline", "token", "table"}
     for name in named_options() - only_in_python:
         assert f"{spell_options(Message(Option(name)))} " in options.replace("\n", " ").replace("/", " "), name
 
@@ -317,7 +319,8 @@ def test_every_public_thing_says_what_it_is() -> None:
 
 
 TABLES = {
-    "stats": ["totals"], "misses": ["classes", "misses", "top"], "retention": ["curve", "steps", "observed"],
+    "stats": ["totals"], "misses": ["classes", "misses", "new_work", "top"],
+    "retention": ["curve", "steps", "observed"],
     "sessions": ["low_hit_rate", "time_lost", "percentiles"],
     "compare": ["change", "sides", "effects", "by_team", "by_ci", "by_task", "by_package"],
 }  # fmt: skip
@@ -328,7 +331,11 @@ def test_docstrings_name_every_column(archive: Path) -> None:
         frames = {name: [getattr(log, name)(table=table) for table in tables] for name, tables in TABLES.items()}
         frames["stats"] += [log.stats(by=["day", "team"]), log.stats(by="hash", limit=1)]
         frames["misses"] += [log.misses(by="task", table="top")]
-        frames["sessions"] += [log.sessions("a315ad4f", table=table) for table in ("lookups", "session")]
+        frames["sessions"] += [log.sessions("3LxjHboe", table=table) for table in ("lookups", "session")]
+        frames["causes"] = [
+            log.causes(table=table) for table in ("causes", "kinds", "totals", "suspects", "same_commit")
+        ]
+        frames["causes"] += [log.causes("3LxjHboe", table=table) for table in ("tasks", "causes", "changes", "run")]
         frames |= {"doctor": [log.doctor()], "events": [log.events().collect()], "lookups": [log.lookups().collect()]}
         for name, found in frames.items():
             told = set(re.findall(r"`(\w+)`", inspect.getdoc(getattr(log, name)) or ""))
@@ -340,10 +347,10 @@ def test_docstrings_name_every_column(archive: Path) -> None:
 
 def test_repr_names_the_open_sources(archive: Path) -> None:
     log = analyzer.load(archive)
-    assert repr(log) == f"<analyzer.Log {str(archive)!r}, view='events', 204,115 events>"
+    assert repr(log) == f"<analyzer.Log {str(archive)!r}, view='events', 120,426 events>"
     log.close()
-    assert repr(log).endswith("204,115 events, closed>")
-    many = analyzer.load(*sorted((SAMPLE / "runs").iterdir())[:5])
+    assert repr(log).endswith("120,426 events, closed>")
+    many = analyzer.load(*sorted((RECORDED / "runs").iterdir())[:5])
     assert re.fullmatch(r"<analyzer.Log '.*' and 4 more, view='runs', \d+ events>", repr(many))
 
 
@@ -419,7 +426,8 @@ def test_a_log_keeps_durations_and_drops_the_tables_of_selections(archive: Path)
                 assert log.misses(team=team, retention=retention).height > 0
             assert log.sessions(team=team).height > 0
         derived = "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name LIKE 'derived%'"
-        assert log.sql(derived).height == 2  # of tasks and of hashes
+        # Durations of tasks and of hashes, and seven of hashes that changed: none for each selection.
+        assert log.sql(derived).height == 9
 
 
 def test_groups_are_sorted_by_money_where_there_is_some(archive: Path) -> None:

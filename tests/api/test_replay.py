@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import SAMPLE
+from conftest import RECORDED, SAMPLE
 from replay.server import TOKEN, Strict, serving
 
 import analyzer
@@ -25,11 +25,11 @@ def test_a_plan_then_a_run_then_nothing(sample_archive: Path, tmp_path: Path) ->
 
 
 def test_notes_name_events_that_are_not_sent(tmp_path: Path) -> None:
-    sources = [SAMPLE / "runs", SAMPLE / "recorded-1.requests.ndjson"]
+    sources = [RECORDED / "runs", RECORDED / "requests.ndjson"]
     found = analyzer.replay(*sources, api="https://cache.example.com", journal=tmp_path / "j")
     assert "run summaries match no session and are not sent" in "\n".join(found.notes)
     with pytest.raises(analyzer.UsageError, match="the input holds run summaries only; replay sends events that"):
-        analyzer.replay(SAMPLE / "runs", api="https://cache.example.com", journal=tmp_path / "j")
+        analyzer.replay(RECORDED / "runs", api="https://cache.example.com", journal=tmp_path / "j")
     none = analyzer.replay(*sources, api="https://cache.example.com", journal=tmp_path / "j", team="nobody")
     assert "no event is selected" in none.notes
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from conftest import RECORDED
 
 import analyzer
 from analyzer.archive.selection import View
@@ -11,7 +12,10 @@ from analyzer.archive.selection import View
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 
 
-@pytest.mark.parametrize(("source", "view"), [("runs", "auto"), ("runs", "runs"), (".", "runs"), (".", "auto")])
+@pytest.mark.parametrize(
+    ("source", "view"),
+    [("acme/runs.ndjson.zst", "auto"), ("acme/runs.ndjson.zst", "runs"), (".", "runs"), (".", "auto")],
+)
 def test_lazy_frames_are_of_the_view_that_answers(source: str, view: View) -> None:
     with analyzer.load(SAMPLE / source, view=view) as log:
         told = log.stats().row(0, named=True)
@@ -29,7 +33,7 @@ def test_lazy_frames_of_views_have_the_same_columns(sample_archive: Path) -> Non
 
 def test_sql_says_where_its_relations_are_empty(tmp_path: Path) -> None:
     count = "SELECT count(*) AS n FROM lookups"
-    with analyzer.load(SAMPLE / "runs", into=tmp_path / "runs.duckdb") as log:
+    with analyzer.load(RECORDED / "runs", into=tmp_path / "runs.duckdb") as log:
         log.misses()
         assert log.sql(count)["n"].item() == 0
         assert "the log has run summaries only" in "".join(log.notes)

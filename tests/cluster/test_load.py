@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import SAMPLE, Cli, event, ndjson
+from conftest import RECORDED, SAMPLE, Cli, event, ndjson
 from engines import PartsEngine
 from random_logs import answers, random_events
 from test_parts import assert_same
@@ -120,7 +120,7 @@ def test_many_random_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_logs_of_the_sample(tmp_path: Path) -> None:
-    logs = sorted(path for path in SAMPLE.glob("*-*.*"))
+    logs = sorted((SAMPLE / "acme").glob("until-*"))
     load(logs[:3], tmp_path / "lake")
     load(logs, tmp_path / "lake")
     assert (
@@ -177,14 +177,14 @@ def test_strict_loads_nothing(log: Any, tmp_path: Path) -> None:
 
 def test_what_is_combined_with_all_events_is_not_loaded(tmp_path: Path, log: Any) -> None:
     lake = tmp_path / "lake"
-    summary = next((SAMPLE / "runs").rglob("*.json*"))
+    summary = next((RECORDED / "runs").rglob("*.json*"))
     line = '10.0.0.5 - - [20/Nov/2026:10:00:00 +0000] "GET /v8/artifacts/abc?slug=web HTTP/1.1" 200 123 "-" "turbo"'
     access = log(f"{line}\n", "access.log")
     with loading([log([event()]), summary, access], lake) as loaded:
         messages = [str(error) for error in loaded.load_result.errors]
     assert sorted(message.partition(": ")[2].partition(" ")[0] for message in messages) == ["access", "runs"]
     assert all("load them into an archive, and leave out engine" in message for message in messages)
-    with loading([SAMPLE / "runs"], tmp_path / "other") as loaded:
+    with loading([RECORDED / "runs"], tmp_path / "other") as loaded:
         (error,) = map(str, loaded.load_result.errors)
     assert " and 60 more files: runs files are combined with all events in one place" in error
     assert not (tmp_path / "other").exists()

@@ -370,7 +370,7 @@ def test_times_that_are_unknown_on_a_side_have_no_change(cli: Cli, log: Any) -> 
 
 def test_an_outage_is_named(cli: Cli, sample_archive: Path) -> None:
     """The sample data has one, from 2026-10-06 to 2026-10-07; it is found whatever the period of the answer."""
-    note = "an outage of the remote cache: from 2026-10-06 10:30 to 2026-10-07 15:58 UTC, 2,577 local misses"
+    note = "an outage of the remote cache: from 2026-10-06 10:11 to 2026-10-07 15:20 UTC, 1,541 local misses"
     during = cli("compare", sample_archive, "2026-10-06..2026-10-07", "2026-10-07..2026-10-08")
     assert during.err.count(note) == 1
     assert note not in cli("compare", sample_archive, "2026-10-10..2026-10-12", "2026-10-12..2026-10-14").err

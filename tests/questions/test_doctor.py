@@ -290,10 +290,10 @@ def test_recordings(cli: Cli) -> None:
     log, runs = RECORDED / "requests.ndjson", RECORDED / "runs"
     assert found(cli, log).keys() == {"partly_unknown_durations"}, "one of the recorded servers returns none"
     both = found(cli, log, runs)
-    assert both.keys() == {"partly_unknown_durations", "unmatched_runs"}
+    assert both.keys() == {"partly_unknown_durations", "unmatched_runs", "unreproducible_hashes"}
     assert both["unmatched_runs"].startswith("6 of 60 run summaries"), "forced, or without token or team"
     assert found(cli, log, runs, "--view", "runs").keys() == both.keys()
-    assert found(cli, runs).keys() == {"partly_unknown_durations"}
+    assert found(cli, runs).keys() == {"partly_unknown_durations", "unreproducible_hashes"}
 
 
 def test_the_same_requests_in_two_formats_overlap(cli: Cli) -> None:
@@ -312,9 +312,9 @@ def test_unmatched_sessions(cli: Cli, tmp_path: Path, oracle: Events) -> None:
 
 def test_sample_data(cli: Cli) -> None:
     by_name = found(cli, Path(__file__).parents[2] / "sample_data")
-    assert by_name["outages"].startswith("from 2026-10-06 10:30 to 2026-10-07 15:58 UTC, 2,577 local misses")
-    assert by_name["unknown_durations"].startswith("team mobile: 22,862 of 22,862 remote hits")
-    assert by_name["untimed_events"].startswith("1,200 events have no time (sessions: 3)")
+    assert by_name["outages"].startswith("from 2026-10-06 10:11 to 2026-10-07 15:20 UTC, 1,541 local misses")
+    assert by_name["unknown_durations"].startswith("team mobile: 13,114 of 13,114 remote hits")
+    assert by_name["unreproducible_hashes"].startswith("tasks with different hashes in runs of the same commit: 20")
 
 
 def test_filters_of_single_events_are_refused(cli: Cli, log: Log) -> None:

@@ -224,6 +224,9 @@ class OtherRegion(BaseHTTPRequestHandler):
 def test_a_bucket_in_another_region(bucket: Any, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     with served(OtherRegion) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        results = [cli("stats", "s3://logs/a/"), cli("export", SAMPLE / "recorded-2.har", "--to", "s3://logs/lake")]
+        results = [
+            cli("stats", "s3://logs/a/"),
+            cli("export", SAMPLE / "recorded" / "capture.har", "--to", "s3://logs/lake"),
+        ]
     for result in results:
         assert (result.code, "the bucket is in another region; set AWS_REGION" in result.err) == (3, True), result.err

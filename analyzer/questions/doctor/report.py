@@ -16,8 +16,8 @@ FINDINGS = {
     ),
     "notice": (
         server.PARTLY_UNKNOWN_DURATIONS, sessions.CUT_SESSIONS, files.RETRIED_BATCHES, files.UNTIMED_EVENTS,
-        files.CLOCK_STEPS, files.GAPS, files.UNKNOWN_KEYS, sessions.RUNS_CUT_SHORT, sessions.UNMATCHED_RUNS,
-        sessions.UNMATCHED_SESSIONS,
+        files.CLOCK_STEPS, files.GAPS, files.UNKNOWN_KEYS, sessions.RUNS_CUT_SHORT,
+        sessions.UNREPRODUCIBLE_HASHES, sessions.UNMATCHED_RUNS, sessions.UNMATCHED_SESSIONS,
     ),
 }  # fmt: skip
 

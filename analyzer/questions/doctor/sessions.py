@@ -71,6 +71,24 @@ FROM cut JOIN run r ON r.id = run_id HAVING count(*) > 0 ORDER BY ALL
     " turbo has an option to continue after a failure, which lists every task",
 )
 
+UNREPRODUCIBLE_HASHES = Finding(
+    name="unreproducible_hashes",
+    definition="tasks that have different hashes in runs of one commit; filters do not apply",
+    read=read_files,
+    sql="""
+WITH differing AS (
+    SELECT sha, coalesce(package || '#', '') || task AS name, max({'at': started_at, 'run': run}) AS last
+    FROM run r JOIN task t ON t.run_id = r.id WHERE sha IS NOT NULL
+    GROUP BY ALL HAVING count(DISTINCT hash_id) > 1)
+SELECT count(DISTINCT name), count(DISTINCT sha),
+       array_to_string(min(DISTINCT name, 3), ', '), max(last).run
+FROM differing HAVING count(*) > 0 ORDER BY ALL
+""",
+    what="tasks with different hashes in runs of the same commit: {0:,} (commits: {1:,}); such as {2}",
+    remedy="`analyzer causes` names what differs: a generated file, a variable such as a time or a commit, other"
+    " arguments. In a working tree with changes that are not committed, edited files look the same",
+)
+
 UNMATCHED_RUNS = Finding(
     name="unmatched_runs",
     definition="run summaries from the period of the log that match no session, although others do; filters do not"

@@ -16,7 +16,7 @@ from analyzer.questions.doctor.server import outage_notes
 from analyzer.questions.misses import classes_table, classify, misses_table
 from analyzer.questions.options import PageOptions, StatsOptions
 from analyzer.questions.page.changes import changes_section
-from analyzer.questions.page.misses import MAX_TOP_MISSES, misses_sections, retention_section
+from analyzer.questions.page.misses import MAX_TOP_MISSES, causes_left_out, misses_sections, retention_section
 from analyzer.questions.page.observed import observe
 from analyzer.questions.page.provenance import data_quality_section, definitions_section, provenance_section
 from analyzer.questions.page.trends import group_sections, sessions_section, time_sections, week_section
@@ -59,7 +59,12 @@ def build_page(log: OpenLog, selection: Selection, options: PageOptions) -> Repo
     outages = list(outage_notes(log, selection, [(found.first_at, found.last_lookup_at)]))
     sections = [section for section, _ in parts]
     report = build_report(
-        "report", scope, tables, notes=[*outages, *left_out(scope)], headlines=answer, sections=sections
+        "report",
+        scope,
+        tables,
+        notes=[*outages, *left_out(scope), *causes_left_out(scope)],
+        headlines=answer,
+        sections=sections,
     )
     sentences = _scope_sentences(scope, report.accounting, findings)
     return replace(report, about=describe_filters(scope.selection), summary=sentences)

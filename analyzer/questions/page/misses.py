@@ -3,16 +3,34 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from analyzer.errors import Message, Option
+from analyzer.questions.causes import attribute, causes_table, suspects_table
+from analyzer.questions.hash_changes import has_runs
 from analyzer.questions.misses import KEY_COLUMNS, classes_table, classify, default_key, top_misses_table
 from analyzer.questions.retention import retention_tables
-from analyzer.questions.scope import Scope
-from analyzer.table import FACTOR, MS_CHANGE, RATIO_CHANGE, TEXT, Chart, Section, Sections, Sentence, Table
+from analyzer.questions.scope import Scope, select_scope
+from analyzer.table import (
+    COUNT,
+    FACTOR,
+    MS_CHANGE,
+    RATIO,
+    RATIO_CHANGE,
+    TEXT,
+    Chart,
+    Section,
+    Sections,
+    Sentence,
+    Table,
+)
 
 CLASS_COLUMNS = (
     "class", "misses", "share", "sessions", "imputed_time_ms", "imputed_coverage", "avoidable", "definition",
 )  # fmt: skip
 TOP_COLUMNS = ("avoidable_time_ms", "avoidable_misses", "likely_causes", "last_seen")
-MAX_TOP_MISSES = 15
+CAUSE_COLUMNS = (
+    "cause", "misses", "shared", "imputed_time_ms", "imputed_coverage", "tasks", "runs", "last_seen", "example",
+)  # fmt: skip
+MAX_TOP_MISSES, MAX_SUSPECTS = 15, 3
 
 
 def misses_sections(scope: Scope, retention_days: float) -> Sections:
@@ -21,12 +39,38 @@ def misses_sections(scope: Scope, retention_days: float) -> Sections:
     classes = classes_table(classified)
     if classes.rows:
         yield _classes_section(classes)
+    yield from _causes_section(scope)
     key = default_key(classified)
     top = top_misses_table(scope, classified, key, MAX_TOP_MISSES)
     if top.rows:
         text = "The avoidable misses that cost the most task time. Causes are candidates to verify."
         table = top.select([*(column.name for column in KEY_COLUMNS[key]), *TOP_COLUMNS])
         yield Section("What to fix first", [Sentence(text)], table.name), table
+
+
+def _causes_section(scope: Scope) -> Sections:
+    """Yield the section of what changed hashes, where runs with a summary had misses with a changed hash."""
+    if scope.log.divided or not has_runs(scope.log):
+        return
+    found = attribute(select_scope(scope.log.runs_view(), scope.selection))
+    table = causes_table(found, MAX_TOP_MISSES)
+    if not table.rows:
+        return
+    ((misses, changed),) = found.rows("SELECT count(*), count(*) FILTER (is_changed) FROM {missed}")
+    text = "Run summaries show {} misses; of {} the hash had changed. These changes cost the most task time."
+    sentences = [Sentence(text, [(misses, COUNT), (changed, COUNT)])]
+    text = "{} changed the hash of {} tasks in {} of their runs. If their output does not depend on it: {}."
+    for row in suspects_table(found).records()[:MAX_SUSPECTS]:
+        values = [(row["cause"], TEXT), (row["tasks"], COUNT), (row["changed_share"], RATIO), (row["advice"], TEXT)]
+        sentences.append(Sentence(text, values))
+    yield Section("What invalidated the cache", sentences, table.name), table.select(CAUSE_COLUMNS)
+
+
+def causes_left_out(scope: Scope) -> list[str]:
+    """Return a note if a divided log has run summaries, whose causes are not shown."""
+    if not scope.log.divided or not has_runs(scope.log):
+        return []
+    return [Message("left out: what invalidated the cache, which run summaries show: leave out ", Option("engine"))]
 
 
 def _classes_section(classes: Table) -> tuple[Section, Table]:
