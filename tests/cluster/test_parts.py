@@ -95,8 +95,7 @@ def test_random_logs_in_parts(tmp_path_factory: pytest.TempPathFactory, seed: in
 
 @pytest.mark.slow
 def test_many_random_logs_in_parts(tmp_path_factory: pytest.TempPathFactory) -> None:
-    for seed in range(2, 4):
-        compare_answers(tmp_path_factory.mktemp("random"), seed, seed % 7 + 1, has_page=True)
+    compare_answers(tmp_path_factory.mktemp("random"), 3, 4, has_page=True)
 
 
 def test_the_sample_in_parts(sample_lake: Path) -> None:

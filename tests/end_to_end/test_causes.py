@@ -16,7 +16,7 @@ from npm import install
 from analyzer.cli import run as run_cli
 from end_to_end.monorepo import write
 
-VERSIONS = ("1.9.9", "1.13.4", "2.11.11")
+VERSIONS = ("1.9.9", pytest.param("1.13.4", marks=pytest.mark.slow), "2.11.11")
 SCRIPTS = {task: f"mkdir -p dist && echo {task} > dist/{task}.txt" for task in ("build", "test", "lint")}
 # `app` depends on `ui`, `ui` on `lib`, and `lib` on `core`: three levels.
 PACKAGES = {"core": {}, "lib": {"core": "*", "left-pad": "^1.3.0"}, "ui": {"lib": "*"}, "app": {"ui": "*"}}

@@ -262,7 +262,7 @@ def found_roots(log: OpenLog) -> dict[tuple[str, str], set[slow.Cause]]:
     return roots
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**9))
 def test_against_brute_force(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     repository = random_repository(seed)
@@ -294,7 +294,7 @@ def closure(summary: dict[str, Any], name: str) -> set[str]:
     return {name}.union(*(closure(summary, one) for one in tasks[name]["dependencies"]))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**9))
 def test_every_root_is_a_real_change(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     repository = random_repository(seed)

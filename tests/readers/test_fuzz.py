@@ -234,7 +234,7 @@ def test_corrupted_logs(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_many_corrupted_logs(tmp_path: Path) -> None:
     """ANALYZER_FUZZ_SECONDS sets for how long."""
-    until, seed = time.monotonic() + float(os.environ.get("ANALYZER_FUZZ_SECONDS", "20")), 100
+    until, seed = time.monotonic() + float(os.environ.get("ANALYZER_FUZZ_SECONDS", "10")), 100
     while time.monotonic() < until:
         (directory := tmp_path / str(seed)).mkdir()
         check(directory, seed)
