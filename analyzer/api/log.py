@@ -103,7 +103,7 @@ class Log:
     @_question
     def stats(
         self, *, by: str | Sequence[str] | None = None, tz: str = "UTC", sort: str | None = None,
-        limit: int | None = None, restore_cost: tuple[float, float] | None = None,
+        limit: int | None = None, min_lookups: int | None = None, restore_cost: tuple[float, float] | None = None,
         cost_per_minute: float | None = None, table: Literal["totals"] | None = None, **filters: Unpack[Filters],
     ) -> pl.DataFrame:  # fmt: skip
         """Return hit rates and time saved: one row, or one per group of `by`.
@@ -129,6 +129,7 @@ class Log:
             tz: IANA time zone of the buckets, such as `Europe/Berlin`.
             sort: a column; `-` before its name sorts in descending order.
             limit: maximum number of groups.
+            min_lookups: groups with fewer lookups are left out.
             restore_cost: milliseconds to restore a local and a remote hit; adds `net_saved_ms`.
             cost_per_minute: see `Log`.
             table: `totals` returns the totals also with `by`.
@@ -146,7 +147,9 @@ class Log:
             expected = ": milliseconds of a local and of a remote hit are expected"
             raise UsageError(Option("restore_cost", restore_cost), expected)
         names = [name for group in as_tuple(() if by is None else by) for name in group.split(",")]
-        options = StatsOptions(tuple(names), tz, sort, limit, restore_cost, priced=cost_per_minute is not None)
+        options = StatsOptions(
+            tuple(names), tz, sort, limit, min_lookups, restore_cost, priced=cost_per_minute is not None
+        )
         report = stats(self._handle.log(), selection_of(filters, self._view), options)
         return with_bucket_types(self._answer(report, cost_per_minute, table), tz)
 

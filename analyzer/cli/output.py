@@ -93,7 +93,9 @@ def _output_format(name: str | None, path: Path | None, default: str) -> "Output
 
 def write(report: "Report", target: Target) -> None:
     """Write a report to its file or to stdout, and its notes to stderr."""
-    report = _spell_options(report)
+    from analyzer.questions.verdicts import with_verdict  # noqa: PLC0415
+
+    report = with_verdict(_spell_options(report))
     if target.path:
         with atomic_write(target.path) as file:
             target.format.write(report, file)

@@ -15,8 +15,8 @@ from analyzer.errors import UsageError
 def command(inputs: SourceOptions, output: OutputOptions) -> int:
     """Run a DuckDB SQL query on logs or an archive.
 
-    The relations are events, lookups, sessions, runs, tasks, artifacts, files and rejects. A query only reads them: it
-    cannot access files or the network. CSV, NDJSON and Parquet are written while the query runs.
+    The relations are events, lookups, sessions, runs, tasks, inputs, artifacts, files and rejects. A query only reads
+    them: it cannot access files or the network. CSV, NDJSON and Parquet are written while the query runs.
 
     \b
     Examples:

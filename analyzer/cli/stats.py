@@ -24,6 +24,7 @@ DIMENSIONS = (
     click.option("--tz", default="UTC", show_default=True, help="IANA time zone of the buckets; filter times are UTC."),
     click.option("--sort", metavar="COLUMN", help="Sort groups by this column; -COLUMN for descending order."),
     limit_option(None, "Show the first N groups only."),
+    click.option("--min-lookups", type=int, metavar="N", help="Leave out groups with fewer lookups."),
     click.option(
         "--explain", is_flag=True,
         help="Add each measure's definition, caveats and SQL; without SOURCE, show only these.",
@@ -34,8 +35,8 @@ DIMENSIONS = (
     ),
 )  # fmt: skip
 def command(
-    arguments: QuestionArguments, by: tuple[str, ...], tz: str, sort: str | None, limit: int | None, explain: bool,
-    restore_ms: tuple[float, float] | None,
+    arguments: QuestionArguments, by: tuple[str, ...], tz: str, sort: str | None, limit: int | None,
+    min_lookups: int | None, explain: bool, restore_ms: tuple[float, float] | None,
 ) -> int:  # fmt: skip
     """Hit rates and time saved, of logs or of an archive.
 
@@ -43,7 +44,7 @@ def command(
     Examples:
       analyzer stats sample_data
       analyzer stats sample_data --by week --team web
-      analyzer stats sample_data --by ci --sort hit_rate --format markdown
+      analyzer stats sample_data --by task,team --sort hit_rate --min-lookups 100
       analyzer stats sample_data --by day,team -o days.csv
       analyzer stats --explain
     """
@@ -52,7 +53,7 @@ def command(
 
     selection, has_costs = arguments.selection, arguments.cost_per_minute is not None
     dimensions = tuple(name for names in by for name in names.split(","))
-    options = StatsOptions(dimensions, tz, sort, limit, restore_ms, has_costs, explain)
+    options = StatsOptions(dimensions, tz, sort, limit, min_lookups, restore_ms, has_costs, explain)
     if explain and not arguments.inputs.sources:
         write(explain_measures(options), arguments.output.target(arguments.inputs))
         return Exit.OK

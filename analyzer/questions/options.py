@@ -26,6 +26,7 @@ class StatsOptions:
         tz: IANA time zone of the buckets of time.
         sort: name of a column, prefixed with `-` for descending order.
         limit: maximum number of groups.
+        min_lookups: groups with fewer lookups are left out.
         restore_ms: milliseconds to restore a local and a remote hit; adds the measure of net savings.
         priced: whether columns of money are added later (`report.with_costs`), which `sort` can then name.
         explain: whether to add the table of definitions.
@@ -35,18 +36,21 @@ class StatsOptions:
     tz: str = UTC
     sort: str | None = None
     limit: int | None = None
+    min_lookups: int | None = None
     restore_ms: tuple[float, float] | None = None
     priced: bool = False
     explain: bool = False
 
     def __post_init__(self) -> None:
         require_count("limit", self.limit)
+        require_count("min_lookups", self.min_lookups)
         for cost_ms in self.restore_ms or ():
             require_number("restore_cost", cost_ms)
         if len(set(self.by)) < len(self.by):
             raise UsageError(Option("by", ",".join(self.by)), ": a dimension is repeated; name each once")
-        if not self.by and (self.sort or self.limit):
-            raise UsageError(Option("sort"), " and ", Option("limit"), " apply to groups: add ", Option("by"))
+        if not self.by and (self.sort or self.limit or self.min_lookups):
+            options = (Option("sort"), ", ", Option("limit"), " and ", Option("min_lookups"))
+            raise UsageError(*options, " apply to groups: add ", Option("by"))
 
 
 @dataclass(frozen=True, slots=True)

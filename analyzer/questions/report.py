@@ -33,6 +33,7 @@ class Report:
         primary: the one of `tables` that CSV, NDJSON and Parquet contain.
         notes: facts that readers need to interpret the numbers.
         facts: more values for JSON, beside the tables.
+        verdict: what the answer means, in one or two sentences.
         about: the filters in words, for the title of an HTML page.
         summary: sentences about what an HTML page covers.
         headlines: the numbers at the top of an HTML page.
@@ -45,6 +46,7 @@ class Report:
     primary: Table
     notes: Sequence[str] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    verdict: Sequence[Sentence] = ()
     about: str = ""
     summary: Sequence[Sentence] = ()
     headlines: Sequence[Headline] = ()

@@ -52,9 +52,14 @@ def stats(log: OpenLog, selection: Selection, options: StatsOptions) -> Report:
     tables, notes = [totals_table(scope, options)], list[str]()
     if dimensions:
         table = groups_table(scope, dimensions, options)
-        tables.append(replace(table, rows=table.rows[: options.limit]))
-        if options.limit is not None and options.limit < len(table.rows):
-            notes.append(Message(f"{options.limit:,} of {len(table.rows):,} groups shown (", Option("limit"), ")"))
+        lookups = [column.name for column in table.columns].index("lookups")
+        rows = [row for row in table.rows if row[lookups] >= (options.min_lookups or 0)]
+        if left_out := len(table.rows) - len(rows):
+            text = f"groups with fewer than {options.min_lookups:,} lookups, left out: {left_out:,} ("
+            notes.append(Message(text, Option("min_lookups"), ")"))
+        tables.append(replace(table, rows=rows[: options.limit]))
+        if options.limit is not None and options.limit < len(rows):
+            notes.append(Message(f"{options.limit:,} of {len(rows):,} groups shown (", Option("limit"), ")"))
     primary = tables[-1]
     if options.explain:
         tables.append(definitions_table(options))
@@ -185,12 +190,12 @@ def _partial_columns(dimensions: Sequence[Dimension]) -> list[Column]:
 
 
 def _order_by(options: StatsOptions, columns: Sequence[Column], dimensions: Sequence[Dimension]) -> str:
-    """Return the ORDER BY list: `options.sort`; by default buckets by time and other groups by their size."""
+    """Return the ORDER BY list: `options.sort`; by default groups by their size, but with buckets of time by name."""
     # Buckets sort by their key: labels of hours have an offset, and do not sort by time.
     keys = [dimension.key_name if dimension.bounds else f'"{dimension.name}"' for dimension in dimensions]
     ties = ", ".join(f"{key} NULLS LAST" for key in keys)
     if options.sort is None:
-        return ties if dimensions[0].bounds else f'"lookups" DESC, {ties}'
+        return ties if any(one.bounds for one in dimensions) else f'"lookups" DESC, {ties}'
     name, sortable = options.sort.removeprefix("-"), {column.name: column.name for column in columns}
     if options.priced:
         # Columns of money are added after the query; they are in proportion to the columns of time.

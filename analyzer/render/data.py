@@ -16,7 +16,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from analyzer.questions.report import Report
-from analyzer.render.values import escape_controls, to_json_value, to_plain_value
+from analyzer.render.values import escape_controls, format_sentences, to_json_value, to_plain_value
 from analyzer.table import BYTES, COUNT, FLAG, FRACTIONS, TIME, Table
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def write_json(report: Report, stream: BinaryIO) -> None:
     document = {
         "schema_version": SCHEMA_VERSION,
         "command": report.command,
+        **({"verdict": format_sentences(report.verdict)} if report.verdict else {}),
         **report.facts,
         "input": dataclasses.asdict(report.accounting),
         "tables": [

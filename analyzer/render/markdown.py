@@ -9,7 +9,7 @@ from analyzer.questions.report import Report
 from analyzer.render.display import display_table
 from analyzer.render.table import nonempty_tables
 from analyzer.render.time_series import sparkline
-from analyzer.render.values import NUMERIC_UNITS, format_sentence, format_value
+from analyzer.render.values import NUMERIC_UNITS, format_sentence, format_sentences, format_value
 from analyzer.table import Section, Table
 
 # A page has to fit into a GitHub comment (65,536 characters), however long the names in the log are.
@@ -24,6 +24,8 @@ def write_markdown(report: Report, stream: BinaryIO) -> None:
     if report.sections:
         stream.write(("\n".join(_page_lines(report)) + "\n").encode())
         return
+    if report.verdict:
+        stream.write(f"{_paragraph(format_sentences(report.verdict))}\n\n".encode())
     stream.writelines(
         ("\n" * bool(number) + "\n".join(_table_lines(table)) + "\n").encode()
         for number, table in enumerate(nonempty_tables(report))

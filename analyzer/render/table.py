@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 from analyzer.questions.report import Report
 from analyzer.render.display import DisplayTable, cell_width, display_table, min_column_width, table_width
-from analyzer.render.values import NUMERIC_UNITS
+from analyzer.render.values import NUMERIC_UNITS, format_sentences
 from analyzer.table import NUMBER, TEXT, Table
 
 # The width of a pipe: wider than any table, so nothing is wrapped or omitted.
@@ -56,8 +56,10 @@ def nonempty_tables(report: Report) -> list[Table]:
 
 def _report_lines(report: Report, width: int) -> Iterator[Line]:
     tables = nonempty_tables(report)
+    if report.verdict:
+        yield from (Line(part, "bold") for part in wrap_cell(format_sentences(report.verdict), width))
     for number, table in enumerate(tables):
-        if number:
+        if number or report.verdict:
             yield Line("")
         if len(tables) > 1 and not table.is_list:
             yield Line(f"{table.name.replace('_', ' ')}:", "bold")

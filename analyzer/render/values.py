@@ -1,7 +1,7 @@
 """Format values: for people by their unit, and for data formats as plain JSON types."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import isfinite
@@ -56,6 +56,11 @@ def format_sentence(sentence: Sentence) -> str:
     '50.0 % of 1,200 lookups'
     """
     return sentence.text.format(*(escape_controls(format_value(value, unit)) for value, unit in sentence.values))
+
+
+def format_sentences(sentences: Iterable[Sentence]) -> str:
+    """Return sentences as one text."""
+    return " ".join(map(format_sentence, sentences))
 
 
 def escape_controls(text: str) -> str:

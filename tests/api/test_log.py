@@ -194,7 +194,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no dimension": ({"by": "tem"}, analyzer.UsageError, "by='tem': did you mean team?"),
     "no time zone": ({"tz": "Foo"}, analyzer.UsageError, "tz='Foo': no such time zone"),
     "no column": ({"by": "day", "sort": "hitrate"}, analyzer.UsageError, "sort='hitrate': did you mean hit_rate?"),
-    "no groups": ({"limit": 3}, analyzer.UsageError, "sort and limit apply to groups: add by"),
+    "no groups": ({"limit": 3}, analyzer.UsageError, "sort, limit and min_lookups apply to groups: add by"),
     "no SQL": ({"where": "foo=1"}, analyzer.QueryError, "where='foo=1': Binder Error"),
 }
 

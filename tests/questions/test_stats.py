@@ -160,6 +160,24 @@ def test_partial_buckets_are_marked(cli: Cli, log: Any) -> None:
     assert [row["partial"] for row in rows] == [False]
 
 
+def test_groups_of_few_lookups_are_left_out(cli: Cli, log: Any) -> None:
+    path = log([event(hash=f"{n}", slug="big" if n else "small") for n in range(4)])
+    result = cli("stats", path, "--by", "team", "--min-lookups", "2", "--format", "json")
+    assert [(row["team"], row["lookups"]) for row in result.table("by_team")] == [("big", 3)]
+    assert "groups with fewer than 2 lookups, left out: 1 (--min-lookups)" in result.err
+    assert result.table("totals")[0]["lookups"] == 4
+    assert cli("stats", path, "--min-lookups", "2").code == 2
+    assert cli("stats", path, "--by", "team", "--min-lookups", "-1").code == 2
+
+
+def test_groups_with_buckets_of_time_are_sorted_by_name_then_time(cli: Cli, log: Any) -> None:
+    path = log([event(hash=f"{n}", slug="ab"[n % 2], timestamp=f"2026-1{n % 3}-01T00:00:00Z") for n in range(9)])
+    rows = cli("stats", path, "--by", "team,month", "--format", "json").table("by_team_month")
+    assert [(row["team"], row["month"]) for row in rows] == [
+        (team, f"2026-1{month}") for team in "ab" for month in range(3)
+    ]
+
+
 def test_sort_and_limit(cli: Cli, log: Any) -> None:
     path = log(BY_HAND)
     result = cli("stats", path, "--by", "hash", "--sort", "-time_saved_ms", "--limit", "2", "--format", "json")
@@ -242,7 +260,7 @@ def test_against_brute_force(cli: Cli, tmp_path: Path, events: list[dict[str, An
 
 
 @pytest.mark.slow
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=st.lists(EVENTS, min_size=1, max_size=30), cuts=st.lists(st.integers(0, 30), max_size=4), data=st.data())
 def test_an_archive_of_shuffled_pieces_answers_the_same(
     cli: Cli,

@@ -33,7 +33,7 @@ def changes_section(scope: Scope) -> Sections:
     (change,) = tables["change"].records()
     if change["hit_rate_change"] is not None:
         sentences = [WEEKS_INSTEAD] if selection.since and not requested else []
-        sentences += [_periods_sentence(periods), _change_sentence(change), *_cause_sentences(change["change"], tables)]
+        sentences += [_periods_sentence(periods), _change_sentence(change), *cause_sentences(change["change"], tables)]
         sentences += [
             Sentence("{}.", [(caution[0].upper() + caution[1:], TEXT)]) for caution in report.facts["cautions"]
         ]
@@ -93,7 +93,7 @@ def _describe_change(change: float | None, unit: str, *, smallest: float) -> tup
     return f"{'rose' if change > 0 else 'fell'} by {{}}", [(abs(change), unit)]
 
 
-def _cause_sentences(verdict: str, tables: Mapping[str, Table]) -> Iterator[Sentence]:
+def cause_sentences(verdict: str, tables: Mapping[str, Table]) -> Iterator[Sentence]:
     """Yield a sentence if the mix, or one group, explains most of a significant change."""
     effects = tables["effects"].records()
     if not effects or verdict not in (FELL, ROSE):
