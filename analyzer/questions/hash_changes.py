@@ -33,9 +33,9 @@ KINDS = {
     "external_dependencies": "packages of the lockfile that a package, or the root, depends on",
     "global_file": "a file of `globalDependencies`",
     "global_variable": "an environment variable of `globalEnv`",
-    "global_setting": "engines, or packages that the root depends on",
+    "global_setting": "engines, the environment mode, or packages that the root depends on",
     "arguments": "what follows -- on the command line",
-    "definition": "turbo.json: outputs, names of variables, dependsOn, or the environment mode",
+    "definition": "turbo.json: outputs, names of variables, or dependsOn",
     "dependency": "a task that was added to the dependencies of a task, or removed from them",
     "turbo_version": "a version of turbo that computes hashes in another way",
     "unknown": "nothing that a summary shows",
@@ -142,8 +142,8 @@ plain AS (
     FROM {differences} JOIN facts USING (id, base)
     WHERE NOT is_rekeyed AND kind <> 'dependency'
       AND (NOT (kind = 'definition' AND ends_with(name, '.dependsOn')) OR is_global OR has_other_dependencies)
-      AND NOT (kind = 'definition'
-               AND CASE name WHEN 'envMode' THEN has_other_passthrough ELSE has_other_turbo_json END)
+      AND NOT (kind = 'definition' AND has_other_turbo_json)
+      AND NOT (name = 'environment mode' AND kind = 'global_setting' AND has_other_passthrough)
       AND NOT (change <> 'changed'
                AND CASE kind WHEN 'variable' THEN has_other_env WHEN 'global_variable' THEN has_other_global_env
                         ELSE false END)

@@ -72,7 +72,7 @@ class RawTask(msgspec.Struct):
         yield from _listed_variables(GLOBAL_VARIABLE, variables, "global")
         yield from _setting(LOCKFILE, "lockfile", _parse(self.hashOfExternalDependencies))
         yield from _definition(name, _mapping(_parse(self.resolvedTaskDefinition)), DEFINITION_FIELDS)
-        yield from _setting(DEFINITION, "envMode", _parse(self.envMode))
+        yield from _setting(GLOBAL_SETTING, "environment mode", _parse(self.envMode))
         yield from _setting(ARGUMENTS, "arguments after --", _parse(self.cliArguments))
         for dependency in _list(_parse(self.dependencies)):
             yield _input(DEPENDENCY, dependency, "")

@@ -169,6 +169,98 @@ def test_one_commit_and_two_hashes(cli: Cli, log: Callable[..., Path]) -> None:
     assert "same commit: 1 (commits: 1); such as docs#build" in findings["unreproducible_hashes"]
 
 
+Edit = Callable[[dict[str, Any]], object]
+
+
+def task_of(summary: dict[str, Any]) -> dict[str, Any]:
+    return next(task for task in summary["tasks"] if task["package"] == "docs")
+
+
+# Edits of a summary and of that of the next run, and the causes of `docs#build` in the latter.
+ONE_EDIT: dict[str, tuple[Edit, Edit, set[str]]] = {
+    "a file of a single-package repository, which is a global file too": (
+        lambda _: None,
+        lambda one: (task_of(one)["inputs"].update({"../../package-lock.json": "2"}),
+                     one["globalCacheInputs"]["files"].update({"package-lock.json": "2"})),
+        {"package-lock.json"},
+    ),
+    "a variable of the task and of all": (
+        lambda one: (task_of(one)["environmentVariables"].update(configured=["A=1"]),
+                     one["globalCacheInputs"]["environmentVariables"].update(configured=["A=1"])),
+        lambda one: (task_of(one)["environmentVariables"].update(configured=["A=2"]),
+                     one["globalCacheInputs"]["environmentVariables"].update(configured=["A=2"])),
+        {"global variable A"},
+    ),
+    "turbo.json of a package": (
+        lambda one: task_of(one)["inputs"].update({"turbo.json": "1"}),
+        lambda one: (task_of(one)["inputs"].update({"turbo.json": "2"}),
+                     task_of(one)["resolvedTaskDefinition"].update(outputs=["other/**"])),
+        {"packages/docs/turbo.json"},
+    ),
+    "passThroughEnv, which sets the mode in turbo 1": (
+        lambda one: task_of(one).update(envMode="loose"),
+        lambda one: (task_of(one).update(envMode="strict"),
+                     task_of(one)["resolvedTaskDefinition"].update(passThroughEnv=["A"])),
+        {"build.passThroughEnv in turbo.json"},
+    ),
+    "the mode alone": (
+        lambda one: task_of(one).update(envMode="loose"), lambda one: task_of(one).update(envMode="strict"),
+        {"environment mode"},
+    ),
+    "the order of names": (
+        lambda one: task_of(one)["resolvedTaskDefinition"].update(outputs=["a", "b"]),
+        lambda one: task_of(one)["resolvedTaskDefinition"].update(outputs=["b", "a"]), {"nothing that a summary shows"},
+    ),
+    "a variable that turbo infers from the framework": (
+        lambda one: task_of(one)["environmentVariables"].update(inferred=["NEXT_PUBLIC_A=1"]),
+        lambda one: task_of(one)["environmentVariables"].update(inferred=["NEXT_PUBLIC_A=2"]),
+        {"variable NEXT_PUBLIC_A"},
+    ),
+    "engines": (
+        lambda _: None, lambda one: one["globalCacheInputs"].update(engines={"node": "22"}), {"engines"},
+    ),
+    "an older way to write it": (
+        lambda one: task_of(one)["environmentVariables"].update(inferred=[]),
+        lambda one: (task_of(one)["environmentVariables"].pop("inferred"), one["globalCacheInputs"].pop("engines")),
+        {"nothing that a summary shows"},
+    ),
+    "another version that computes the same": (
+        lambda _: None, lambda one: one.update(turboVersion="2.12.0"), {"turbo 2.11.11 → 2.12.0"},
+    ),
+    "no inputs at all": (
+        lambda one: task_of(one).pop("inputs"), lambda one: task_of(one).update(inputs=None, dependencies="none"),
+        {"nothing that a summary shows"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONE_EDIT)
+def test_one_edit_is_one_cause(name: str, cli: Cli, log: Callable[..., Path]) -> None:
+    before, after, expected = ONE_EDIT[name]
+    repository = chain()
+    repository.run()
+    repository.run()
+    before(repository.runs[0])
+    after(repository.runs[1])
+    task_of(repository.runs[1])["hash"] = "another"
+    (task,) = causes_of(cli, log, repository, "run0001", "--task", "docs#build").table("tasks")
+    assert set(task["causes"].split(", ")) == expected
+
+
+def test_tasks_that_depend_on_each_other(cli: Cli, log: Callable[..., Path]) -> None:
+    """Turbo refuses them; a summary that has them is answered all the same."""
+    repository = chain()
+    repository.run()
+    repository.run()
+    for run in repository.runs:
+        for task, needed in (("config", "app#build"), ("app", "config#build")):
+            next(one for one in run["tasks"] if one["package"] == task)["dependencies"] = [needed]
+    for task in repository.runs[1]["tasks"]:
+        task["hash"] += "x"
+    found = causes_of(cli, log, repository, "run0001")
+    assert {row["causes"] for row in found.table("tasks")} == {"nothing that a summary shows"}
+
+
 def test_no_value_is_kept(cli: Cli, log: Callable[..., Path], tmp_path: Path) -> None:
     # A client could show values as they are, and arguments are such values.
     repository = chain()
