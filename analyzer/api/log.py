@@ -413,8 +413,7 @@ class Log:
         0.87
         """
         sql = NAMED_LOOKUPS.format(lookup="{table}")
-        frame = scan_relation(sql, self._table("lookup"), ROWS_PER_BATCH, self._handle.read)
-        return frame.drop("kinds", "session_id", "hash_id")
+        return scan_relation(sql, self._table("lookup"), ROWS_PER_BATCH, self._handle.read)
 
     def _table(self, name: str) -> str:
         """Return the name of a table of the view that answers questions."""

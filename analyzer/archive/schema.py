@@ -99,8 +99,7 @@ SELECT s.session, h.hash,
        CASE WHEN is_local_hit(l.kinds) THEN 'local_hit' WHEN is_remote_hit(l.kinds) THEN 'remote_hit' ELSE 'miss'
             END AS outcome,
        is_local_only_miss(l.kinds) AS local_only_miss, l.duration_ms,
-       l.first_at, l.last_at, c.team_id, c.slug, c.team, c.ci, c.interactive, n.task, n.package, l.events, l.kinds,
-       l.session_id, l.hash_id
+       l.first_at, l.last_at, c.team_id, c.slug, c.team, c.ci, c.interactive, n.task, n.package, l.events
 FROM {lookup} l
 JOIN store.session s ON s.id = l.session_id
 JOIN store.hash h ON h.id = l.hash_id

@@ -90,6 +90,7 @@ class Query:
     """A query that is checked and bound, but does not run yet. Read the rows of its report inside `errors()`."""
 
     log: OpenLog
+    connection: "DuckDBPyConnection"
     relation: "DuckDBPyRelation"
 
     def report(self) -> Report:
@@ -98,13 +99,13 @@ class Query:
             Column(name, _unit(kind), str(kind))
             for name, kind in zip(self.relation.columns, self.relation.types, strict=True)
         ]
-        rows = QueryRows(self.log.connection, _cast(self.relation, TEXT_TYPES))
+        rows = QueryRows(self.connection, _cast(self.relation, TEXT_TYPES))
         table = Table("result", columns, rows, write_parquet=self.write_parquet)
         if all(kind.id in CSV_TEXT for kind in self.relation.types):
             table = replace(table, write_csv=self.write_csv)
         # Queried before the rows are read: a connection runs nothing else while it streams a result.
         counts, notes = self.log.counts(), list[str]()
-        if self.log.view == "runs" and not self.log.connection.execute(HAS_LOOKUPS).fetchall()[0][0]:
+        if self.log.view == "runs" and not self.connection.execute(HAS_LOOKUPS).fetchall()[0][0]:
             notes.append("the log has run summaries only: query runs and tasks; events, lookups and sessions are empty")
         return Report("sql", account_for(counts, counts.kept), [table], table, notes)
 
@@ -127,7 +128,7 @@ class Query:
         self._write(self.relation.project(columns), "FORMAT csv, HEADER", stream)
 
     def _write(self, relation: "DuckDBPyRelation", options: str, stream: BinaryIO) -> None:
-        path = write_result(self.log.connection, relation.sql_query(), options)
+        path = write_result(self.connection, relation.sql_query(), options)
         try:
             with path.open("rb") as file:
                 shutil.copyfileobj(file, stream, COPY_BYTES)
@@ -142,7 +143,7 @@ class Query:
         """
         import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
 
-        connection = self.log.connection
+        connection = self.connection
         try:
             with (
                 _read_only_transaction(connection),
@@ -177,10 +178,13 @@ def prepare_query(log: OpenLog, sql: str) -> Query:
     """
     import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
 
+    # It finds the relations for users, and not the tables that these are made of.
+    connection = log.connection.cursor()
+    connection.execute("SET search_path = 'main'")
     try:
-        text = _parse_query(log.connection, sql)
-        with _read_only_transaction(log.connection):
-            relation = log.connection.sql(text)
+        text = _parse_query(connection, sql)
+        with _read_only_transaction(connection):
+            relation = connection.sql(text)
     except duckdb.TransactionException:
         raise QueryError("a query only reads the log; this one would change it") from None
     except duckdb.Error as error:
@@ -188,7 +192,7 @@ def prepare_query(log: OpenLog, sql: str) -> Query:
     names = relation.columns
     if len(set(names)) < len(names):
         raise QueryError(f"two columns have the same name ({', '.join(names)}); rename one with AS")
-    return Query(log, relation)
+    return Query(log, connection, relation)
 
 
 @contextmanager

@@ -23,9 +23,7 @@ def relations(path: Path) -> dict[str, list[tuple[Any, ...]]]:
         connection.execute("SET TimeZone = 'UTC'")
         return {
             "events": connection.execute("SELECT * EXCLUDE (file, position) FROM events ORDER BY ALL").fetchall(),
-            "lookups": connection.execute(
-                "SELECT * EXCLUDE (session_id, hash_id) FROM lookups ORDER BY ALL"
-            ).fetchall(),
+            "lookups": connection.execute("FROM lookups ORDER BY ALL").fetchall(),
             "sessions": connection.execute("FROM sessions ORDER BY ALL").fetchall(),
             "session_quarters": connection.execute("FROM session_quarters ORDER BY ALL").fetchall(),
         }

@@ -42,7 +42,7 @@ KEPT_OF_CUT = [CUT[1], CUT[2], CUT[5], *CUT[7:]]
 QUESTIONS = [
     ["stats", "--by", "day,team"], ["stats", "--by", "session"], ["misses"], ["retention"], ["sessions"],
     ["compare"], ["sql", "SELECT * EXCLUDE (file, position) FROM events ORDER BY ALL"],
-    ["sql", "SELECT * EXCLUDE (session_id, hash_id) FROM lookups ORDER BY ALL"], ["sql", "FROM sessions ORDER BY ALL"],
+    ["sql", "FROM lookups ORDER BY ALL"], ["sql", "FROM sessions ORDER BY ALL"],
     ["sql", "FROM session_quarters ORDER BY ALL"],
 ]  # fmt: skip
 

@@ -42,7 +42,7 @@ QUESTIONS = (
       ("sessions", "session_quarters", "runs", "tasks", "artifacts", "rejects")),
     ("sql", "SELECT * EXCLUDE (loaded_at) FROM files ORDER BY ALL"),
     ("replay", "--team", "web", "--api", "https://cache.example.com", "--journal", "none.sqlite"),
-    ("sql", "SELECT * EXCLUDE (session_id, hash_id) FROM lookups ORDER BY ALL LIMIT 300"),
+    ("sql", "FROM lookups ORDER BY ALL LIMIT 300"),
     ("sql", "SELECT * FROM events ORDER BY file, position LIMIT 300"),
 )  # fmt: skip
 

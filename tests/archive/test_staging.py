@@ -15,7 +15,7 @@ from analyzer.archive import database, staging
 
 QUERIES = (
     "SELECT * EXCLUDE (file) FROM events ORDER BY position",
-    "SELECT * EXCLUDE (session_id, hash_id) FROM lookups ORDER BY ALL",
+    "FROM lookups ORDER BY ALL",
     "SELECT line, item, reason, text FROM rejects ORDER BY line",
     "SELECT read, kept, rejected, unknown_keys FROM files",
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from conftest import Cli, event, ndjson
+from conftest import Cli, event, ndjson, report_of
 
 import analyzer
 from analyzer.archive.open_log import LoadObserver, open_log
@@ -163,6 +163,15 @@ from analyzer.cli import run
 code = run(sys.argv[1:])
 print(code, int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024)
 """
+
+
+def test_users_see_the_relations_and_not_what_they_are_made_of(cli: Cli, log: Any) -> None:
+    shown = report_of(cli, "sql", log([event()]), "SHOW TABLES").table("result")
+    assert [row["name"] for row in shown] == [
+        "artifacts", "events", "files", "inputs", "lookups", "rejects", "runs", "session_quarters", "sessions", "tasks",
+    ]  # fmt: skip
+    result = cli("sql", log([event()]), "FROM lookup")
+    assert (result.code, "Table with name lookup does not exist" in result.err) == (1, True)
 
 
 @pytest.mark.slow
