@@ -63,7 +63,7 @@ class Oracle:
                 found -= {cause for cause in found if cause[0] == kind and not (cause in now and cause in then)}
         inherited = False
         for dependency in new["dependencies"]:
-            if dependency not in self.tasks[run]:
+            if dependency not in self.tasks[run] or dependency not in old["dependencies"]:
                 continue
             other = base if dependency in self.tasks[base] else self.baseline(run, dependency)
             if other is not None and self.tasks[other][dependency]["hash"] != self.tasks[run][dependency]["hash"]:

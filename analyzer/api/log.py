@@ -156,8 +156,8 @@ class Log:
     @_question
     def misses(
         self, *, retention: float = 7, by: Literal["task", "hash"] | None = None, limit: int = 10,
-        cost_per_minute: float | None = None, table: Literal["misses", "classes", "new_work", "top"] | None = None,
-        **filters: Unpack[Filters],
+        cost_per_minute: float | None = None,
+        table: Literal["misses", "classes", "changed_hashes", "top"] | None = None, **filters: Unpack[Filters],
     ) -> pl.DataFrame:  # fmt: skip
         """Return why lookups missed, and the task time of the misses: one row per class of misses.
 
@@ -169,8 +169,8 @@ class Log:
           `avoidable_time_ms`, `avoidable_coverage` (the ratio of avoidable misses with a known or imputed duration),
           `time_saved_ms`, `avoidance_ratio` (time saved / (time saved + time of misses)), `one_hit_wonders` (hashes
           with a single lookup), `hashes`.
-        - `new_work` (cold misses of runs with a summary, one row per `kind` of what changed the hash; see `causes`):
-          `misses`, `share`, `imputed_time_ms`, `imputed_coverage`.
+        - `changed_hashes` (cold misses of runs with a summary, one row per `kind` of what changed the hash; see
+          `causes`): `misses`, `share`, `imputed_time_ms`, `imputed_coverage`.
         - `top` (one row per task or hash with the largest avoidable time): `hash` and its task as `name`, or `task`;
           `avoidable_time_ms`, `avoidable_misses`, `sessions`, `first_seen` and `last_seen` (`Datetime("us")`), the
           counts `repeat`, `concurrent`, `expired` and `evicted`, and `likely_causes`.

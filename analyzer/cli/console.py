@@ -135,6 +135,8 @@ def _write_line(label: str, colour: str, message: str) -> None:
 
 # Options whose command line name does not follow from their Python name.
 SHELL_NAMES = {
+    "run": "RUN",
+    "baseline": "BASE",
     "columns": "--map COLUMN=THEIRS",
     "format": "--from",
     "id": "ID",

@@ -36,7 +36,8 @@ QUALIFY row_number() OVER (PARTITION BY l.session_id, l.hash_id ORDER BY t.posit
 # A row for each root cause of each miss whose hash changed, with its part of the miss.
 ATTRIBUTED = """
 CREATE TEMP TABLE {table} AS
-SELECT m.* EXCLUDE (base, is_changed), kind, r.name AS cause, 1 / count(*) OVER (PARTITION BY m.id) AS part
+SELECT m.* EXCLUDE (base, is_changed), kind, r.name AS cause, 1 / count(*) OVER (PARTITION BY m.id) AS part,
+       count(*) OVER (PARTITION BY kind, r.name, m.run_id) / count(*) OVER (PARTITION BY m.run_id) AS part_of_run
 FROM {missed} m JOIN {roots} r ON r.id = m.id AND r.base = m.base WHERE is_changed
 """
 
@@ -129,9 +130,9 @@ CAUSE_COLUMNS = (
     Column(
         "example",
         TEXT,
-        "the last run with it: `causes SOURCE RUN` shows it",
+        "the last run in which it stands out: `causes SOURCE RUN` shows it",
         detail=True,
-        sql="(SELECT run FROM store.run WHERE id = arg_max(run_id, (first_at, run_id)))",
+        sql="(SELECT run FROM store.run WHERE id = arg_max(run_id, (part_of_run, first_at, run_id)))",
     ),
 )
 
@@ -186,16 +187,18 @@ SUSPECT_COLUMNS = (
         "runs in which it changed the hash / runs, of all these tasks",
         sql="sum(changes) / sum(runs)",
     ),
-    Column("advice", TEXT, "what to write in turbo.json, if the output of the task does not depend on it"),
+    Column("advice", TEXT, "what to write in turbo.json"),
     *KIND_AND_NAME,
 )
 
 ADVICE = {
-    "file": '"inputs": ["$TURBO_DEFAULT$", "!**/{file}"], or generate it into an ignored directory',
-    "variable": 'move it from "env" to "passThroughEnv"; if turbo infers it, add "!{name}" to "env"',
-    "global_file": 'take it out of "globalDependencies"; list it in "inputs" of the tasks that read it',
+    "file": '"inputs": ["$TURBO_DEFAULT$", "!**/{file}"]',
+    "variable": 'move it from "env" to "passThroughEnv", or add "!{name}" to "env" where turbo infers it',
+    "global_file": 'take it out of "globalDependencies", and list it in "inputs" of the tasks that read it',
     "global_variable": 'move it from "globalEnv" to "globalPassThroughEnv", or to "env" of the tasks that read it',
 }
+
+COVERAGE_OF_RUNS = "SELECT (SELECT count(*) FROM store.match), (SELECT count(*) FROM store.session_summary)"
 
 # The runs whose lookups are selected.
 SELECTED_RUNS = """
@@ -211,7 +214,7 @@ def causes(log: OpenLog, selection: Selection, options: CausesOptions) -> Report
         UsageError: the log has no run summaries, or the filters `source` or `event` are given.
     """
     if options.task is not None:
-        raise UsageError(Option("task", options.task), ": is of one run; name the id of the run as well")
+        raise UsageError(Option("task", options.task), ": needs the id of a run")
     scope = select_scope(open_runs(log, selection), selection, needs_both_for="causes")
     found = attribute(scope)
     tables = [
@@ -223,13 +226,19 @@ def causes(log: OpenLog, selection: Selection, options: CausesOptions) -> Report
         suspects_table(found),
         same_commit_table(found, options.limit),
     ]
-    return build_report("causes", scope, tables, tables[2], _hints(tables[2]))
+    return build_report("causes", scope, tables, tables[2], [*_coverage(scope.log), *_hints(tables[2])])
+
+
+def _coverage(log: OpenLog) -> list[str]:
+    """Return a note on how much of a log with events the run summaries show."""
+    ((runs, sessions),) = fetch_rows(log.connection, COVERAGE_OF_RUNS, {})
+    return [f"run summaries show {runs:,} of the {sessions:,} sessions of the log"] if sessions else []
 
 
 def _hints(table: Table) -> list[str]:
     """Return a note with the command that shows an example of the costliest cause."""
     known = [row for row in table.records() if row["kind"] != "unknown"]
-    return [f"to see the last run with {row['cause']}: analyzer causes SOURCE {row['example']}" for row in known[:1]]
+    return [f"to see {row['cause']} in a run: analyzer causes SOURCE {row['example']}" for row in known[:1]]
 
 
 def open_runs(log: OpenLog, selection: Selection) -> OpenLog:
@@ -297,7 +306,8 @@ def cause_rows(name: str, columns: Sequence[Column], rows: Sequence[tuple[Any, .
         by_name = dict(zip(from_sql, row, strict=True))
         kind, cause = by_name["kind"], by_name["name"] or ""
         by_name["cause"] = cause_text(kind, cause)
-        by_name["advice"] = ADVICE.get(kind, "").format(file=cause.rpartition("/")[2], name=cause)
+        advice = ADVICE.get(kind, "").format(file=cause.rpartition("/")[2], name=cause)
+        by_name["advice"] = f"if no output depends on it: {advice}"
         values.append(tuple(by_name[column.name] for column in columns))
     return Table(name, columns, values)
 

@@ -2,8 +2,9 @@
 
 Each task of a run is compared with its baseline: the latest earlier run that lists the same task of the same package,
 on the same branch, else on any branch. What differs among its own inputs, and those that all tasks share, is its own
-cause. Where the hash of a dependency differs too, between the same two runs, the causes of the dependency are causes of
-the task. What is left at the end are root causes, which are real changes: a file, a variable, the lockfile.
+cause. Where the hash of a dependency that it had before differs too, between the same two runs, the causes of the
+dependency are causes of the task. What is left at the end are root causes, which are real changes: a file, a variable,
+the lockfile.
 
 Some differences explain a hash only where nothing else does:
 
@@ -75,22 +76,25 @@ SELECT t.id, o.id AS base
 FROM {baselines} b JOIN {listed} t ON t.id = b.id JOIN {listed} o ON o.id = b.base WHERE t.hash_id <> o.hash_id
 """
 
-# Pairs of a task and its counterpart that have different hashes: those to explain, and those of their dependencies. A
-# dependency that the earlier run does not list is compared with its own baseline.
+# Pairs of a task and its counterpart that have different hashes: those to explain, and those of the dependencies that
+# both have. A dependency that the earlier run does not list is compared with its own baseline.
 COMPARED = """
 CREATE TEMP TABLE {table} AS
-WITH RECURSIVE depends AS (
-    SELECT t.id, d.id AS on_id, d.run_id, d.name, d.hash_id
+WITH RECURSIVE needed AS (
+    SELECT t.id, t.run_id, i.name
     FROM {listed} t
     JOIN store.input_set s ON s.set_id = t.settings_set
-    JOIN store.input i ON i.id = s.input_id AND i.kind = 'dependency'
-    JOIN {listed} d ON d.run_id = t.run_id AND d.name = i.name),
+    JOIN store.input i ON i.id = s.input_id AND i.kind = 'dependency'),
+depends AS (
+    SELECT n.id, d.id AS on_id, d.name, d.hash_id
+    FROM needed n JOIN {listed} d ON d.run_id = n.run_id AND d.name = n.name),
 compared AS (
     SELECT id, base, NULL::INTEGER AS dependent, NULL::INTEGER AS dependent_base FROM {changed}
     UNION
     SELECT d.on_id, other.id, c.id, c.base
     FROM compared c
     JOIN depends d ON d.id = c.id
+    JOIN needed n ON n.id = c.base AND n.name = d.name
     JOIN {listed} o ON o.id = c.base
     LEFT JOIN {listed} same ON same.run_id = o.run_id AND same.name = d.name
     LEFT JOIN {baselines} own ON own.id = d.on_id
@@ -135,14 +139,16 @@ facts AS (
            bool_or(kind = 'definition' AND ends_with(name, 'assThroughEnv')) AS has_other_passthrough,
            bool_or(kind = 'definition' AND ends_with(name, '.env')) AS has_other_env,
            bool_or(kind = 'definition' AND name = 'globalEnv') AS has_other_global_env,
-           bool_or(kind = 'file' AND regexp_matches(name, '(^|/)turbo.jsonc?$')) AS has_other_turbo_json
+           bool_or(kind = 'file' AND regexp_matches(name, '(^|/)turbo.jsonc?$')) AS has_other_turbo_json,
+           bool_or(kind = 'file' AND name IN ('turbo.json', 'turbo.jsonc')) AS has_other_root_turbo_json
     FROM {differences} GROUP BY ALL),
 plain AS (
     SELECT id, base, kind, name, change
     FROM {differences} JOIN facts USING (id, base)
     WHERE NOT is_rekeyed AND kind <> 'dependency'
       AND (NOT (kind = 'definition' AND ends_with(name, '.dependsOn')) OR is_global OR has_other_dependencies)
-      AND NOT (kind = 'definition' AND has_other_turbo_json)
+      AND NOT (kind = 'definition'
+               AND CASE WHEN is_global THEN has_other_root_turbo_json ELSE has_other_turbo_json END)
       AND NOT (name = 'environment mode' AND kind = 'global_setting' AND has_other_passthrough)
       AND NOT (change <> 'changed'
                AND CASE kind WHEN 'variable' THEN has_other_env WHEN 'global_variable' THEN has_other_global_env

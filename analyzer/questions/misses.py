@@ -113,8 +113,8 @@ TOP_COLUMNS = (
            sql=f"{{'failures': coalesce(any_value(failures), 0), 'classes': [{CLASS_FACTS}]}}"),
 )  # fmt: skip
 
-# The columns of `new_work`, over the parts of cold misses.
-NEW_WORK_COLUMNS = (
+# The columns of `changed_hashes`, over the parts of cold misses.
+CHANGED_HASHES_COLUMNS = (
     Column(
         "kind",
         TEXT,
@@ -142,19 +142,21 @@ NEW_WORK_COLUMNS = (
         sql="count(DISTINCT miss) FILTER (imputed_ms IS NOT NULL) / count(DISTINCT miss)",
     ),
 )
+MORE_ABOUT_CHANGES = "`causes` names the inputs that changed the hashes of cold misses, where run summaries show them"
+
 # The cold misses of sessions that match a run, in all parts of a log; then each with its root causes.
 COLD = """
 SELECT session_id, hash_id, imputed_ms FROM {rows}
 WHERE class IN ('cold', 'unknown_cold') AND session_id IN (SELECT session_id FROM store.session_run)
 """
-NEW_WORK = f"""
+CHANGED_HASHES = f"""
 WITH cold AS (
     SELECT c.*, t.id, b.base, t.hash_id <> o.hash_id AS is_changed
     FROM {{parts}} c JOIN store.session_run s USING (session_id)
     LEFT JOIN {{listed}} t ON t.run_id = s.run_id AND t.hash_id = c.hash_id
     LEFT JOIN {{baselines}} b ON b.id = t.id LEFT JOIN {{listed}} o ON o.id = b.base
     QUALIFY row_number() OVER (PARTITION BY session_id, c.hash_id ORDER BY t.position) = 1)
-SELECT {select_list(NEW_WORK_COLUMNS)} FROM (
+SELECT {select_list(CHANGED_HASHES_COLUMNS)} FROM (
     SELECT (session_id, hash_id) AS miss, imputed_ms, 1 / count(*) OVER (PARTITION BY session_id, hash_id) AS part,
            CASE WHEN r.kind IS NOT NULL THEN r.kind WHEN c.id IS NULL THEN 'unlisted'
                 WHEN c.base IS NULL THEN 'new_task' ELSE 'same_hash' END AS kind
@@ -201,13 +203,14 @@ HAS_FAILED_TASKS = "SELECT EXISTS (FROM task WHERE exit_code <> 0)"
 
 
 def misses(log: OpenLog, selection: Selection, options: MissesOptions) -> Report:
-    """Answer `misses`: the tables `misses`, `classes`, `new_work` and `top`."""
+    """Answer `misses`: the tables `misses`, `classes`, `changed_hashes` and `top`."""
     scope = select_scope(log, selection, needs_both_for="misses")
     classified = classify(scope, options.retention_days, options.limit)
     classes = classes_table(classified)
     top = top_misses_table(scope, classified, options.by or default_key(classified), options.limit)
-    tables = [misses_table(classified), classes, new_work_table(scope, classified), top]
-    return build_report("misses", scope, tables, classes)
+    changed = changed_hashes_table(scope, classified)
+    notes = [MORE_ABOUT_CHANGES] if changed.rows else []
+    return build_report("misses", scope, [misses_table(classified), classes, changed, top], classes, notes)
 
 
 def classify(scope: Scope, retention_days: float, limit: int) -> Gathered:
@@ -260,14 +263,14 @@ def classes_table(classified: Gathered) -> Table:
     return Table("classes", CLASS_COLUMNS, [(*rows[one.name], one.definition, one.avoidable) for one in occurring])
 
 
-def new_work_table(scope: Scope, classified: Gathered) -> Table:
-    """Return the table `new_work`: cold misses of runs with a summary, by the kind of what changed the hash."""
+def changed_hashes_table(scope: Scope, classified: Gathered) -> Table:
+    """Return the table `changed_hashes`: cold misses of runs with a summary, by the kind of what changed the hash."""
     log = scope.log
     rows = list[tuple[Any, ...]]()
     if has_runs(log):
         names = {"listed": listed_tasks(log), "baselines": baselines(log), "roots": explain_changes(log).roots}
-        rows = classified.rows("cold", NEW_WORK.format(**names, parts="{parts}"))
-    return Table("new_work", NEW_WORK_COLUMNS, rows)
+        rows = classified.rows("cold", CHANGED_HASHES.format(**names, parts="{parts}"))
+    return Table("changed_hashes", CHANGED_HASHES_COLUMNS, rows)
 
 
 def top_misses_table(scope: Scope, classified: Gathered, by: str, limit: int) -> Table:

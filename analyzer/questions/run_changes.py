@@ -15,6 +15,7 @@ from analyzer.questions.options import CausesOptions
 from analyzer.questions.report import Report, build_report
 from analyzer.questions.scope import select_scope
 from analyzer.table import COUNT, COVERAGE, HASH, MS, RATIO, TEXT, TIME, Column, Table, select_list
+from analyzer.text import closest_match
 from analyzer.validation import require_utf8
 
 RUNS_BY_ID = "SELECT id, run FROM store.run WHERE starts_with(run, $id) ORDER BY run LIMIT 4"
@@ -111,6 +112,7 @@ CHANGE_COLUMNS = (
 CHANGED_INPUTS = """
 FROM {causes}
 UNION SELECT c.dependent, c.dependent_base, 'dependency', d.name, 'changed' FROM {compared} c JOIN {listed} d USING (id)
+UNION SELECT id, base, kind, name, change FROM {differences} WHERE kind = 'dependency'
 """
 CHANGES = """
 SELECT {columns} FROM ({changed_inputs}) c
@@ -139,7 +141,7 @@ CAUSE_COLUMNS = (
 CAUSES = """
 SELECT {columns} FROM (SELECT id, base, kind, name AS cause FROM {roots}) r
 JOIN {tasks} t USING (id, base) WHERE is_changed
-GROUP BY kind, cause ORDER BY tasks DESC, kind, cause
+GROUP BY kind, cause ORDER BY imputed_time_ms DESC NULLS LAST, tasks DESC, kind, cause
 """
 # The own changes of each task, and its root causes: each kind with its names.
 OF_TASKS = """
@@ -158,14 +160,14 @@ def one_run(log: OpenLog, selection: Selection, ids: Sequence[str], options: Cau
         UsageError: no run or several runs have such an id, or the run has no such task.
     """
     log = open_runs(log, selection)
-    run, *base = (_find_run(log, prefix) for prefix in ids)
+    run, *base = (_find_run(log, name, prefix) for name, prefix in zip(("run", "baseline"), ids, strict=False))
     sessions = fetch_rows(log.connection, SESSIONS_OF_RUN, {"run": run})
     scope = select_scope(log, replace(selection, session=tuple(session for (session,) in sessions)))
     names = {"listed": listed_tasks(log), "baselines": baselines(log), "durations": imputed_durations(log)}
     counterparts = COUNTERPARTS % base[0] if base else "{baselines}"
     changes = explain_changes(log, (CHANGED % run).replace("{counterparts}", counterparts))
     names |= {"counterparts": counterparts.format(**names), "causes": changes.causes, "roots": changes.roots}
-    names["changed_inputs"] = CHANGED_INPUTS.format(**names, compared=changes.compared)
+    names["changed_inputs"] = CHANGED_INPUTS.format(**names, compared=changes.compared, differences=changes.differences)
 
     def build(table: str) -> None:
         fetch_rows(log.connection, TASKS.format(table=table, **names), {"run": run, "task": options.task})
@@ -181,7 +183,9 @@ def one_run(log: OpenLog, selection: Selection, ids: Sequence[str], options: Cau
     shown = f"coalesce(is_changed, true) OR {IS_MISS} OR $task::VARCHAR IS NOT NULL"
     tasks = rows(f"SELECT {{columns}}, id FROM {{tasks}} WHERE {shown} ORDER BY name", TASK_COLUMNS)
     if not tasks and options.task is not None:
-        raise UsageError(Option("task", options.task), ": the run has no such task; name it as package#task")
+        names_of_run = [name for (name,) in rows(f"SELECT name FROM {{listed}} WHERE run_id = {run} ORDER BY name")]
+        near = closest_match(options.task, names_of_run) or names_of_run[0]
+        raise UsageError(Option("task", options.task), f": the run has no such task; did you mean {near}?")
     tables = [
         Table(
             "run",
@@ -190,14 +194,27 @@ def one_run(log: OpenLog, selection: Selection, ids: Sequence[str], options: Cau
             upright=True,
         ),
         cause_rows("causes", CAUSE_COLUMNS, rows(CAUSES, CAUSE_COLUMNS)),
-        Table("tasks", TASK_COLUMNS, _with_texts(tasks, rows(OF_TASKS))),
+        Table(
+            "tasks",
+            TASK_COLUMNS,
+            _with_texts(tasks, rows(OF_TASKS), "not in that run" if base else "no earlier run of the task"),
+        ),
         Table("changes", CHANGE_COLUMNS, rows(CHANGES, CHANGE_COLUMNS)),
     ]
-    return build_report("causes", scope, tables, tables[2])
+    is_later = bool(base) and rows(f"SELECT max(id) FROM {{listed}} WHERE run_id = {base[0]}") > rows(
+        f"SELECT max(id) FROM {{listed}} WHERE run_id = {run}"
+    )
+    notes = ["the run that it is compared with is a later one"] if is_later else []
+    return build_report("causes", scope, tables, tables[2], notes)
 
 
-def _with_texts(tasks: Sequence[tuple[Any, ...]], inputs: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Return the rows of the table `tasks`, with the changes and causes of each task as text."""
+def _with_texts(
+    tasks: Sequence[tuple[Any, ...]], inputs: Sequence[tuple[Any, ...]], missing: str
+) -> list[tuple[Any, ...]]:
+    """Return the rows of the table `tasks`, with the changes and causes of each task as text.
+
+    `missing` is the text for tasks without a baseline.
+    """
     texts = defaultdict[tuple[int, bool], list[str]](list)
     for task, is_root, kind, name in inputs:
         texts[task, is_root].append(cause_text(kind, name))
@@ -206,7 +223,7 @@ def _with_texts(tasks: Sequence[tuple[Any, ...]], inputs: Sequence[tuple[Any, ..
     rows = []
     for *values, task in tasks:
         by_name = {name: values[place] for name, place in places.items()}
-        found = named.get((task, True), "no earlier run of the task" if by_name["hash_is"] == "new" else None)
+        found = named.get((task, True), missing if by_name["hash_is"] == "new" else None)
         by_name |= {"changes": named.get((task, False)), "causes": found}
         rows.append(tuple(by_name[column.name] for column in TASK_COLUMNS))
     return rows
@@ -217,16 +234,15 @@ def _listed(texts: Sequence[str]) -> str:
     return ", ".join(texts[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _find_run(log: OpenLog, prefix: str) -> int:
+def _find_run(log: OpenLog, name: str, prefix: str) -> int:
     """Return the number of the run whose id is or starts with `prefix`."""
-    require_utf8("id", prefix)
+    require_utf8(name, prefix)
     found = fetch_rows(log.connection, RUNS_BY_ID, {"id": prefix})
     exact = [number for number, run in found if run == prefix]
     if exact or len(found) == 1:
         return int(exact[0] if exact else found[0][0])
     if found:
         examples = ", ".join(run for _, run in found[:3])
-        raise UsageError(Option("run", prefix), f": several runs match ({examples}); write more of the id")
-    raise UsageError(
-        Option("run", prefix), ": no run summary has such an id; `analyzer sql SOURCE 'FROM runs'` lists them"
-    )
+        raise UsageError(Option(name, prefix), f": several runs match ({examples}); write more of the id")
+    ((last,),) = fetch_rows(log.connection, "SELECT arg_max(run, started_at) FROM store.run", {})
+    raise UsageError(Option(name, prefix), f": no run summary has such an id; that of the last run is {last}")

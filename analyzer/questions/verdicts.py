@@ -195,6 +195,9 @@ def _session(tables: Tables) -> Iterator[Sentence]:
 
 def _causes(tables: Tables) -> Iterator[Sentence]:
     (totals,) = tables["totals"].records()
+    if not totals["misses"]:
+        yield Sentence("No miss of a run with a summary is selected.")
+        return
     if not totals["changed"]:
         yield Sentence("None of {} misses of runs with a summary has a changed hash.", [(totals["misses"], COUNT)])
         return
@@ -207,7 +210,7 @@ def _causes(tables: Tables) -> Iterator[Sentence]:
             (top["cause"], TEXT), (share, RATIO), (top["imputed_time_ms"], MS),
         ])  # fmt: skip
     for row in tables["suspects"].records()[:1]:
-        text = "Suspect: {} changed the hash of {} tasks in {} of their runs."
+        text = "A suspect: {} changed the hash of {} tasks in {} of their runs."
         yield Sentence(text, [(row["cause"], TEXT), (row["tasks"], COUNT), (row["changed_share"], RATIO)])
 
 
@@ -215,15 +218,18 @@ def _run(tables: Tables) -> Iterator[Sentence]:
     (run,) = tables["run"].records()
     causes = [row["cause"] for row in tables["causes"].records()]
     values = [(run["changed"], COUNT), (run["tasks"], COUNT)]
+    if run["new_tasks"] == run["tasks"]:
+        yield Sentence("There is nothing to compare with: no earlier run lists any of the {} tasks.", values[1:])
+        return
     if not causes:
-        yield Sentence("None of {} tasks has another hash than in its baseline.", [(run["tasks"], COUNT)])
+        yield Sentence("None of {} tasks has another hash than in its baseline.", values[1:])
         return
     more = f" and {len(causes) - MAX_NAMES:,} more" if len(causes) > MAX_NAMES else ""
     text = f"{{}} of {{}} tasks have a changed hash. What changed in the end: {{}}{more}."
     yield Sentence(text, [*values, (", ".join(causes[:MAX_NAMES]), TEXT)])
 
 
-MAX_NAMES = 3
+MAX_NAMES = 5
 
 VERDICTS: dict[str, Callable[[Tables], Iterator[Sentence]]] = {
     "stats": _stats, "misses": _misses, "retention": _retention, "compare": _compare, "check": _check,

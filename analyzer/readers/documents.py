@@ -152,7 +152,7 @@ def _task_row(task: RawTask, sets: Sets) -> dict[str, Any]:
     sets.update(task_sets)
     return {
         "task": name,
-        "package": _text(fields, "package"),
+        "package": _text(fields, "package") or _text({"of": str(task.taskId).rpartition("#")[0]}, "of"),
         "hash": _text(fields, "hash", required=True),
         "kinds": kinds,
         "time_saved_ms": _number(cache, "timeSaved") or None,

@@ -2,7 +2,7 @@
 
 Turbo computes the hash of a task from its own inputs, from inputs that all tasks of a run share, and from the hashes of
 the tasks that it depends on. An input is a kind, a name, and a value that stands for its content. Values are digests,
-so that no value of a variable or argument is kept.
+so that no value of a variable is kept.
 
 Most tasks have inputs that an earlier run has shown: a set of inputs is known by its number, which is a digest of the
 text, and is parsed only where that number is new.

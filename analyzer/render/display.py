@@ -13,6 +13,8 @@ from analyzer.table import A_TO_B, BY_ROW, COUNT, COVERAGE, FLAG, HASH, NAME, TE
 # Text columns may be wrapped down to this width; numbers are never wrapped.
 MIN_TEXT_CHARS = 12
 
+KEY_SHARE = 0.4  # of the width, for the column that names the rows
+
 # The length of a hash that is displayed beside the name of its task.
 SHORT_HASH_CHARS = 8
 
@@ -49,6 +51,10 @@ def display_table(table: Table, width: int | None = None) -> DisplayTable:
         _label_hashes(table.columns, cells)
         notes = _mark_flagged_rows(table, cells)
         widths = {n: min_column_width(table.columns[n], titles[n], [row[n] for row in cells]) for n in indexes}
+        if width and table.columns[indexes[0]].unit == TEXT:
+            # What a row is about is worth more than the last measures.
+            longest = max((cell_width(row[indexes[0]]) for row in cells), default=0)
+            widths[indexes[0]] = max(widths[indexes[0]], min(longest, round(width * KEY_SHARE)))
         indexes = _fitting_indexes(table.columns, widths, width)
     notes += _omission_note(table.columns, {n for index in indexes for n in groups[index]})
     if table.upright:

@@ -71,7 +71,7 @@ def _table_lines(table: Table, width: int) -> Iterator[Line]:
     if table.is_list:
         yield from map(Line, _list_lines(display, width))
     elif len(display.columns) > 1 and _is_too_wide(display, width):
-        yield from map(Line, _record_lines(display))
+        yield from map(Line, _record_lines(display, width))
         return
     else:
         yield from _grid_lines(display, width)
@@ -100,12 +100,14 @@ def _grid_lines(display: DisplayTable, width: int) -> Iterator[Line]:
     yield Line("")
 
 
-def _record_lines(display: DisplayTable) -> Iterator[str]:
-    """Yield a block for each row, with a line for each column."""
+def _record_lines(display: DisplayTable, width: int) -> Iterator[str]:
+    """Yield a block for each row, with a line for each column, or several if it is long text."""
     indent = max(map(cell_width, display.titles)) + 2
     for row in display.cells:
         for title, cell in zip(display.titles, row, strict=True):
-            yield f"{_pad(title, indent)}{cell}"
+            first, *more = wrap_words(cell, max(width - indent, MIN_LIST_VALUE_CHARS))
+            yield f"{_pad(title, indent)}{first}"
+            yield from (" " * indent + line for line in more)
         yield ""
 
 
@@ -157,11 +159,58 @@ def _wrap_line(line: str, width: int) -> list[str]:
     return [part for words in wrap(line, width) for part in chop_cells(words, width)]
 
 
+def wrap_words(text: str, width: int) -> list[str]:
+    """Split a text between words; a word that is longer than `width` is left whole, so that it can be copied."""
+    return [
+        part
+        for line in text.split("\n")
+        for part in (
+            [line]
+            if cell_width(line) <= width
+            else wrap(line, width, break_long_words=False, break_on_hyphens=False) or [line]
+        )
+    ]
+
+
+def fit_cell(text: str, width: int) -> list[str]:
+    """Split the text of a cell into lines of at most `width` terminal cells, between words and parts of paths.
+
+    What is longer, such as an id, loses its middle.
+
+    >>> fit_cell("local hit rate", 9), fit_cell("packages/ui/src/index.ts", 15), fit_cell("0123456789abcdef", 9)
+    (['local hit', 'rate'], ['packages/ui/', 'src/index.ts'], ['0123…cdef'])
+    """
+    if all(cell_width(line) <= width for line in text.split("\n")):
+        return text.split("\n")
+    return [part for line in wrap_words(text, width) for part in _path_lines(line, width)]
+
+
+def _path_lines(text: str, width: int) -> list[str]:
+    if cell_width(text) <= width:
+        return [text]
+    lines = [""]
+    for part in text.replace("/", "/\0").split("\0"):
+        if lines[-1] and cell_width(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return [_without_middle(line, width) for line in lines]
+
+
+def _without_middle(text: str, width: int) -> str:
+    if cell_width(text) <= width:
+        return text
+    from rich.cells import set_cell_size  # noqa: PLC0415  (needed for long words only)
+
+    start = set_cell_size(text, width // 2)
+    end = set_cell_size(text[::-1], (width - 1) // 2)[::-1]
+    return f"{start}…{end}" if width > len("a…z") - 1 else start
+
+
 def _row_lines(
     display: DisplayTable, cells: Sequence[str], widths: Sequence[int], separator: str, *, align_bottom: bool = False
 ) -> Iterator[str]:
     """Yield the lines of one table row: its cells wrapped, padded to the widths, and aligned at the top by default."""
-    wrapped = [wrap_cell(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    wrapped = [fit_cell(cell, width) for cell, width in zip(cells, widths, strict=True)]
     if align_bottom:
         height = max(map(len, wrapped))
         wrapped = [[""] * (height - len(lines)) + lines for lines in wrapped]

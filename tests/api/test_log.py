@@ -319,7 +319,7 @@ def test_every_public_thing_says_what_it_is() -> None:
 
 
 TABLES = {
-    "stats": ["totals"], "misses": ["classes", "misses", "new_work", "top"],
+    "stats": ["totals"], "misses": ["classes", "misses", "changed_hashes", "top"],
     "retention": ["curve", "steps", "observed"],
     "sessions": ["low_hit_rate", "time_lost", "percentiles"],
     "compare": ["change", "sides", "effects", "by_team", "by_ci", "by_task", "by_package"],

@@ -37,7 +37,7 @@ COMMANDS = [
     (["stats", "--by", "day,ci", "--restore-cost", "local=40,remote=600.5"],
      {"totals": ["time_saved", "net_saved"], "by_day_ci": ["time_saved", "net_saved"]}),
     (["misses"], {"misses": ["imputed_time", "avoidable_time", "time_saved"], "classes": ["imputed_time"],
-                  "new_work": ["imputed_time"],
+                  "changed_hashes": ["imputed_time"],
                   "top": ["avoidable_time"]}),
     (["retention"], {"observed": [], "curve": ["time_saved", "time_saved_a_week"], "steps": ["saved_a_week_change"]}),
     (["sessions"], {"low_hit_rate": ["time_lost", "time_saved"], "time_lost": ["time_lost", "time_saved"],

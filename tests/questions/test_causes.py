@@ -8,7 +8,7 @@ from typing import Any
 
 import brute_causes as slow
 import pytest
-from conftest import Cli, report_of
+from conftest import RECORDED, Cli, report_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from summaries import Package, Repository
@@ -144,8 +144,8 @@ def test_suspects_and_what_to_write(cli: Cli, log: Callable[..., Path]) -> None:
     # The first run of a task has no baseline: 7 changes, in 7 runs since the first of them.
     assert [file[name] for name in ("tasks", "runs", "changed_share")] == [2, 7, 1]
     assert [variable[name] for name in ("tasks", "runs", "changed_share")] == [4, 7, 1]
-    assert file["advice"].startswith('"inputs": ["$TURBO_DEFAULT$", "!**/version.ts"]')
-    assert variable["advice"].startswith('move it from "globalEnv" to "globalPassThroughEnv"')
+    assert file["advice"] == 'if no output depends on it: "inputs": ["$TURBO_DEFAULT$", "!**/version.ts"]'
+    assert 'move it from "globalEnv" to "globalPassThroughEnv"' in variable["advice"]
 
 
 def test_one_commit_and_two_hashes(cli: Cli, log: Callable[..., Path]) -> None:
@@ -247,6 +247,29 @@ def test_one_edit_is_one_cause(name: str, cli: Cli, log: Callable[..., Path]) ->
     assert set(task["causes"].split(", ")) == expected
 
 
+def test_a_new_dependency_that_changed_at_the_same_time(cli: Cli, log: Callable[..., Path]) -> None:
+    """Its edit is no cause: without it, the hash would have changed as well."""
+    repository = chain()
+    repository.run()
+    repository.packages["docs"].depends = ["config"]
+    repository.packages["config"].files["index.js"] = "2"
+    found = causes_of(cli, log, repository, repository.run(["docs"]))
+    assert {row["task"]: row["causes"] for row in found.table("tasks")} == {
+        "config#build": "packages/config/index.js", "docs#build": "dependency config#build",
+    }  # fmt: skip
+    assert ("added", "config#build") in {(row["change"], row["input"]) for row in found.table("changes")}
+
+
+def test_the_turbo_json_of_a_package_hides_no_definition_of_all(cli: Cli, log: Callable[..., Path]) -> None:
+    repository = chain()
+    repository.packages["docs"].files["turbo.json"] = "1"
+    repository.run()
+    repository.packages["docs"].files["turbo.json"] = "2"
+    repository.global_variables["G"] = "1"
+    found = causes_of(cli, log, repository, repository.run(), "--task", "docs#build")
+    assert {row["cause"] for row in found.table("causes")} == {"packages/docs/turbo.json", "globalEnv in turbo.json"}
+
+
 def test_tasks_that_depend_on_each_other(cli: Cli, log: Callable[..., Path]) -> None:
     """Turbo refuses them; a summary that has them is answered all the same."""
     repository = chain()
@@ -279,7 +302,7 @@ def test_no_value_is_kept(cli: Cli, log: Callable[..., Path], tmp_path: Path) ->
 
 @pytest.mark.parametrize(("options", "message"), [
     (["nothing"], "no run summary has such an id"), (["run"], "several runs match"),
-    (["run0001", "--task", "ui"], "the run has no such task; name it as package#task"),
+    (["run0001", "--task", "ui#biuld"], "the run has no such task; did you mean ui#build?"),
     (["--view", "events"], "only run summaries show what changed a hash"),
     (["--event", "MISS"], "needs both events of a lookup"),
 ])  # fmt: skip
@@ -294,6 +317,29 @@ def test_what_cannot_be_answered(cli: Cli, log: Callable[..., Path], options: li
 def test_without_run_summaries(cli: Cli, log: Callable[..., Path]) -> None:
     result = cli("causes", log('{"sessionId":"s","source":"LOCAL","event":"HIT","hash":"h","duration":1}\n'))
     assert (result.code, "no run summary; `turbo run … --summarize`" in result.err) == (2, True)
+
+
+# What the recordings say was edited, and in which package.
+RECORDED_EDITS = {
+    "one leaf package edited (apps/web)": "apps/web", "a root library edited (packages/types)": "packages/types",
+    "docs edited": "apps/docs", "after edit of ui": "packages/ui", "api edited": "apps/api",
+}  # fmt: skip
+
+
+def test_recorded_edits(cli: Cli, oracle: list[dict[str, Any]], tmp_path: Path) -> None:
+    """Of real runs, what was edited is the cause of all misses that turbo printed, and of nothing more."""
+    archive, checked = tmp_path / "runs.duckdb", 0
+    assert cli("load", RECORDED / "runs", "--into", archive).code == 0
+    for run in oracle:
+        edited = [package for text, package in RECORDED_EDITS.items() if text in run["desc"]]
+        if not edited or not run["summary_file"]:
+            continue
+        missed = run["printed"]["total"] - run["printed"]["cached"]
+        found = report_of(cli, "causes", archive, run["summary_file"].partition("-")[2].partition(".")[0])
+        causes = [(row["cause"], row["misses"]) for row in found.table("causes") if row["misses"]]
+        assert causes == ([(f"{edited[0]}/src/index.js", missed)] if missed else []), run["desc"]
+        checked += 1
+    assert checked >= 12
 
 
 def some(repository: Repository, rng: random.Random) -> Package:

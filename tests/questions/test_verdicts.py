@@ -131,7 +131,9 @@ def test_causes(cli: Cli, log: Log) -> None:
     repository.run()
     path = log(repository.text(), "runs.json")
     assert verdict(cli, "causes", path) == "None of 2 misses of runs with a summary has a changed hash."
-    assert verdict(cli, "causes", path, "run0000") == "None of 2 tasks has another hash than in its baseline."
+    assert verdict(cli, "causes", path, "run0000") == (
+        "There is nothing to compare with: no earlier run lists any of the 2 tasks."
+    )
     for number in range(6):
         repository.packages["ui"].files["index.js"] = f"v{number}"
         repository.run()
@@ -139,7 +141,7 @@ def test_causes(cli: Cli, log: Log) -> None:
     assert verdict(cli, "causes", path).startswith(
         "12 of 14 misses have a changed hash. The costliest cause is packages/ui/index.js: 100.0 % of their task time,"
     )
-    assert "Suspect: packages/ui/index.js changed the hash of 2 tasks in 100.0 % of" in verdict(cli, "causes", path)
+    assert "A suspect: packages/ui/index.js changed the hash of 2 tasks in 100.0 % of" in verdict(cli, "causes", path)
     assert verdict(cli, "causes", path, "run0003") == (
         "2 of 2 tasks have a changed hash. What changed in the end: packages/ui/index.js."
     )

@@ -59,7 +59,7 @@ def _causes_section(scope: Scope) -> Sections:
     ((misses, changed),) = found.rows("SELECT count(*), count(*) FILTER (is_changed) FROM {missed}")
     text = "Run summaries show {} misses; of {} the hash had changed. These changes cost the most task time."
     sentences = [Sentence(text, [(misses, COUNT), (changed, COUNT)])]
-    text = "{} changed the hash of {} tasks in {} of their runs. If their output does not depend on it: {}."
+    text = "{} changed the hash of {} tasks in {} of their runs; {}."
     for row in suspects_table(found).records()[:MAX_SUSPECTS]:
         values = [(row["cause"], TEXT), (row["tasks"], COUNT), (row["changed_share"], RATIO), (row["advice"], TEXT)]
         sentences.append(Sentence(text, values))
