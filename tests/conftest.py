@@ -38,6 +38,11 @@ class Result:
 Cli = Callable[..., Result]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the file that takes longest, and mostly waits for a cluster: the other processes do the rest."""
+    items.sort(key=lambda item: item.path.name != "test_spark.py")
+
+
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Run a command line in this process."""
