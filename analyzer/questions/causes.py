@@ -149,6 +149,7 @@ WHERE hash_id <> base_hash
 SAME_COMMIT_COLUMNS = (
     CAUSE,
     Column("tasks", COUNT, "tasks with different hashes under one commit", sql="count(DISTINCT t.name)"),
+    Column("task", TEXT, "the first of them", sql="min(t.name)"),
     Column("commits", COUNT, "commits with such a task", sql="count(DISTINCT sha)"),
     Column(
         "runs", COUNT, "runs with another hash than the run before, of the same commit", sql="count(DISTINCT t.run_id)"
@@ -180,6 +181,7 @@ MIN_CHANGES, MIN_SHARE = 5, 0.8
 SUSPECT_COLUMNS = (
     CAUSE,
     Column("tasks", COUNT, "tasks whose hash it changes in nearly every run", sql="count(*)"),
+    Column("task", TEXT, "the first of them", sql="min(name)"),
     Column("runs", COUNT, "runs of these tasks since it was first seen, of the task with most", sql="max(runs)"),
     Column(
         "changed_share",
