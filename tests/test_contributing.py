@@ -59,7 +59,7 @@ def test_the_temporary_tables_of_misses_are_those_of_the_tour(log: Callable[...,
     assert tables_of_misses([path]) == ["derived_", "derived_", "selection_"]
     assert tables_of_misses([path], Selection(status="ok")) == ["derived_", "derived_", "selection_", "selection_"]
     of_runs = [
-        *["derived_"] * 9,
+        *["derived_"] * 10,
         "event",
         "lookup",
         "maybe_forced",

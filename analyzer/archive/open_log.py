@@ -179,12 +179,12 @@ class OpenLog:
         Raises:
             UsageError: there are no run summaries.
         """
-        if self.view == "runs" or not self._runs_view:
-            connection = self.connection if self.view == "runs" else self.connection.cursor()
+        if self.view == "runs":
+            return self
+        if not self._runs_view:
+            connection = self.connection.cursor()
             if not connection.execute("SELECT EXISTS (FROM store.run)").fetchall()[0][0]:
                 raise UsageError(NO_RUNS)
-            if self.view == "runs":
-                return self
             connection.execute(f"SET search_path = 'main,store'; {RUNS_VIEW}")
             self._runs_view.append(replace(self, connection=connection, view="runs"))
         return self._runs_view[0]

@@ -33,7 +33,8 @@ LEFT JOIN {durations} d ON d.hash_id = l.hash_id
 QUALIFY row_number() OVER (PARTITION BY l.session_id, l.hash_id ORDER BY t.position) = 1
 """
 
-# A row for each root cause of each miss whose hash changed, with its part of the miss.
+# A row for each root cause of each miss whose hash changed, with its part of the miss. `part_of_run` is the part of the
+# cause in all causes of the run: the larger, the better an example of it the run is.
 ATTRIBUTED = """
 CREATE TEMP TABLE {table} AS
 SELECT m.* EXCLUDE (base, is_changed), kind, r.name AS cause, 1 / count(*) OVER (PARTITION BY m.id) AS part,

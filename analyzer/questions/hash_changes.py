@@ -70,36 +70,38 @@ SELECT id, coalesce(CASE WHEN branch IS NOT NULL THEN lag(id) OVER (PARTITION BY
 FROM {listed}
 """
 
-# Between baselines, every second task of a run is unchanged; only the changed ones are compared.
+# The pairs that are explained by default: each task whose hash differs from that of its baseline.
 CHANGED = """
 SELECT t.id, o.id AS base
 FROM {baselines} b JOIN {listed} t ON t.id = b.id JOIN {listed} o ON o.id = b.base WHERE t.hash_id <> o.hash_id
+"""
+
+# The dependencies of each task that its run lists; `input_id` is that of the input which names it.
+DEPENDENCIES = """
+CREATE TEMP TABLE {table} AS
+SELECT t.id, i.id AS input_id, d.id AS on_id, d.name, d.hash_id
+FROM {listed} t
+JOIN store.input_set s ON s.set_id = t.settings_set
+JOIN store.input i ON i.id = s.input_id AND i.kind = 'dependency'
+JOIN {listed} d ON d.run_id = t.run_id AND d.name = i.name
 """
 
 # Pairs of a task and its counterpart that have different hashes: those to explain, and those of the dependencies that
 # both have. A dependency that the earlier run does not list is compared with its own baseline.
 COMPARED = """
 CREATE TEMP TABLE {table} AS
-WITH RECURSIVE needed AS (
-    SELECT t.id, t.run_id, i.name
-    FROM {listed} t
-    JOIN store.input_set s ON s.set_id = t.settings_set
-    JOIN store.input i ON i.id = s.input_id AND i.kind = 'dependency'),
-depends AS (
-    SELECT n.id, d.id AS on_id, d.name, d.hash_id
-    FROM needed n JOIN {listed} d ON d.run_id = n.run_id AND d.name = n.name),
-compared AS (
+WITH RECURSIVE compared AS (
     SELECT id, base, NULL::INTEGER AS dependent, NULL::INTEGER AS dependent_base FROM {changed}
     UNION
     SELECT d.on_id, other.id, c.id, c.base
     FROM compared c
-    JOIN depends d ON d.id = c.id
-    JOIN needed n ON n.id = c.base AND n.name = d.name
+    JOIN {dependencies} d ON d.id = c.id
     JOIN {listed} o ON o.id = c.base
     LEFT JOIN {listed} same ON same.run_id = o.run_id AND same.name = d.name
     LEFT JOIN {baselines} own ON own.id = d.on_id
     JOIN {listed} other ON other.id = coalesce(same.id, own.base)
-    WHERE other.hash_id <> d.hash_id)
+    WHERE other.hash_id <> d.hash_id
+      AND EXISTS (FROM store.input_set s WHERE s.set_id = o.settings_set AND s.input_id = d.input_id))
 FROM compared
 """
 
@@ -136,7 +138,7 @@ WITH pairs AS (
 facts AS (
     SELECT id, base, bool_or(kind = 'turbo_version') AS is_rekeyed,
            bool_or(kind = 'dependency') AS has_other_dependencies,
-           bool_or(kind = 'definition' AND ends_with(name, 'assThroughEnv')) AS has_other_passthrough,
+           bool_or(kind = 'definition' AND ends_with(lower(name), 'passthroughenv')) AS has_other_passthrough,
            bool_or(kind = 'definition' AND ends_with(name, '.env')) AS has_other_env,
            bool_or(kind = 'definition' AND name = 'globalEnv') AS has_other_global_env,
            bool_or(kind = 'file' AND regexp_matches(name, '(^|/)turbo.jsonc?$')) AS has_other_turbo_json,
@@ -214,6 +216,11 @@ def baselines(log: OpenLog) -> str:
     return log.derived_table("baselines", lambda table: log.connection.execute(sql.format(table=table)))
 
 
+def _dependencies(log: OpenLog) -> str:
+    sql = DEPENDENCIES.replace("{listed}", listed_tasks(log))
+    return log.derived_table("dependencies", lambda table: log.connection.execute(sql.format(table=table)))
+
+
 @dataclass(frozen=True, slots=True)
 class HashChanges:
     """The names of tables about pairs of listed tasks (id, base) with different hashes.
@@ -236,7 +243,7 @@ def explain_changes(log: OpenLog, pairs: str = CHANGED) -> HashChanges:
 
     `pairs` is a query of (id, base), which may read `{listed}` and `{baselines}`.
     """
-    names = {"listed": listed_tasks(log), "baselines": baselines(log)}
+    names = {"listed": listed_tasks(log), "baselines": baselines(log), "dependencies": _dependencies(log)}
     key = pairs.format(**names)
     steps = {
         "changed": f"CREATE TEMP TABLE {{table}} AS {pairs}",

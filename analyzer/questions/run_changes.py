@@ -26,7 +26,7 @@ SELECT session FROM store.session_run JOIN store.session ON id = session_id WHER
 # Each task of a run with what it is compared with; of $task, if that is given.
 TASKS = """
 CREATE TEMP TABLE {table} AS
-SELECT t.id, t.name, t.kinds, t.is_lookup, t.hash_id, o.id AS base, o.hash_id AS base_hash, o.run_id AS base_run,
+SELECT t.id, t.name, t.kinds, t.is_lookup, o.id AS base, o.run_id AS base_run,
        t.hash_id <> o.hash_id AS is_changed, h.hash, d.duration_ms AS imputed_ms
 FROM {listed} t LEFT JOIN {counterparts} c ON c.id = t.id LEFT JOIN {listed} o ON o.id = c.base
 JOIN store.hash h ON h.id = t.hash_id LEFT JOIN {durations} d ON d.hash_id = t.hash_id
@@ -201,9 +201,9 @@ def one_run(log: OpenLog, selection: Selection, ids: Sequence[str], options: Cau
         ),
         Table("changes", CHANGE_COLUMNS, rows(CHANGES, CHANGE_COLUMNS)),
     ]
-    is_later = bool(base) and rows(f"SELECT max(id) FROM {{listed}} WHERE run_id = {base[0]}") > rows(
-        f"SELECT max(id) FROM {{listed}} WHERE run_id = {run}"
-    )
+    # Ids of listed tasks are in the order of time.
+    later = "SELECT max(id) FILTER (run_id = %d) > max(id) FILTER (run_id = %d) FROM {listed}"
+    is_later = bool(base) and rows(later % (base[0], run)) == [(True,)]
     notes = ["the run that it is compared with is a later one"] if is_later else []
     return build_report("causes", scope, tables, tables[2], notes)
 

@@ -5,7 +5,6 @@ A verdict says what cannot be known, and never states a candidate as a fact.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from analyzer.questions.check import FAILED, NOT_ENOUGH_DATA
 from analyzer.questions.compare import FELL, NOT_SIGNIFICANT, ROSE
@@ -15,7 +14,6 @@ from analyzer.questions.report import Report
 from analyzer.table import COUNT, FACTOR, MS, POINTS, RATIO, TEXT, Sentence, Table
 
 Tables = Mapping[str, Table]
-Record = Mapping[str, Any]
 
 MIN_GAIN = 0.01  # of the remote hit rate, for another retention to be recommended
 LONGER, SHORTER = 2, 0.5  # the retentions that the present one is compared with
@@ -205,10 +203,11 @@ def _causes(tables: Tables) -> Iterator[Sentence]:
     yield Sentence("{} of {} misses have a changed hash.", values)
     top = tables["causes"].records()[0]
     if top["imputed_time_ms"] and totals["imputed_time_ms"]:
-        share = top["imputed_time_ms"] / totals["imputed_time_ms"]
-        yield Sentence("The costliest cause is {}: {} of their task time, {}.", [
-            (top["cause"], TEXT), (share, RATIO), (top["imputed_time_ms"], MS),
-        ])  # fmt: skip
+        cost = [(top["imputed_time_ms"] / totals["imputed_time_ms"], RATIO), (top["imputed_time_ms"], MS)]
+        if top["kind"] == "unknown":
+            yield Sentence("For {} of their task time, {}, no summary shows what changed.", cost)
+        else:
+            yield Sentence("The costliest cause is {}: {} of their task time, {}.", [(top["cause"], TEXT), *cost])
     for row in tables["suspects"].records()[:1]:
         text = "A suspect: {} changed the hash of {} tasks in {} of their runs."
         yield Sentence(text, [(row["cause"], TEXT), (row["tasks"], COUNT), (row["changed_share"], RATIO)])

@@ -5,6 +5,7 @@ commands alternate, so that other load on the machine slows both sides alike; co
 """
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -121,30 +122,40 @@ def generate_logs(here: Path, events: int) -> dict[str, Path]:
 
 
 def generate_summaries(here: Path) -> Path:
-    """Return a directory with run summaries of 40 tasks each, as long as real ones."""
+    """Return a directory with run summaries of 40 tasks with 200 inputs each, of which one file changes in each run."""
     directory = here / "runs"
     if not directory.exists():
         directory.mkdir()
-        inputs = {f"src/module{n}.ts": f"{n:040x}" for n in range(8)}
+        files = [{f"src/feature{n % 17}/module{n}.ts": digest(package, n) for n in range(200)} for package in range(40)]
         for run in range(RUN_SUMMARIES):
-            (directory / f"{run:027}.json").write_text(json.dumps(_summary(run, inputs), indent=2))
+            changed = files[run % len(files)]
+            changed[sorted(changed)[run % len(changed)]] = digest("changed", run)
+            (directory / f"{run:027}.json").write_text(json.dumps(_summary(run, files), indent=2))
     return directory
 
 
-def _summary(run: int, inputs: dict[str, str]) -> dict[str, object]:
+def digest(*parts: object) -> str:
+    return hashlib.sha1(repr(parts).encode(), usedforsecurity=False).hexdigest()
+
+
+def _summary(run: int, files: list[dict[str, str]]) -> dict[str, object]:
+    """Return the summary of a run, in which package run % 40 has changed; each package depends on up to five others."""
     started = 1_795_000_000_000 + run * 60_000
+    count = len(files)
+    last_changes = [run - (run - package) % count for package in range(count)]
     tasks = [
         {
-            "taskId": f"pkg{n}#build", "task": "build", "package": f"pkg{n}", "hash": f"{(run // 20 * 40 + n):016x}",
-            "inputs": inputs, "dependencies": [f"pkg{m}#build" for m in range(n % 6)], "dependents": [],
-            "cache": {"local": False, "remote": True, "status": "HIT", "source": "REMOTE", "timeSaved": 1500 + n},
-            "outputs": ["dist/**"], "command": "tsc --build", "resolvedTaskDefinition": {"cache": True},
-            "execution": {"startTime": started, "endTime": started + 2, "exitCode": 0},
+            "taskId": f"pkg{n}#build", "task": "build", "package": f"pkg{n}", "directory": f"packages/pkg{n}",
+            "hash": digest(n, last_changes[n], last_changes[: n % 6])[:16], "inputs": files[n],
+            "dependencies": [f"pkg{m}#build" for m in range(n % 6) if m < n], "dependents": [],
+            "cache": {"status": "MISS"}, "outputs": ["dist/**"], "command": "tsc --build",
+            "resolvedTaskDefinition": {"cache": True, "outputs": ["dist/**"]},
+            "execution": {"startTime": started, "endTime": started + 1500 + n, "exitCode": 0},
         }
-        for n in range(40)
+        for n in range(count)
     ]  # fmt: skip
-    execution = {"command": "turbo run build", "attempted": 40, "startTime": started, "endTime": started + 900}
-    execution |= {"success": 0, "failed": 0, "cached": 40, "exitCode": 0}
+    execution = {"command": "turbo run build", "attempted": count, "startTime": started, "endTime": started + 900}
+    execution |= {"success": count, "failed": 0, "cached": 0, "exitCode": 0}
     scm = {"type": "git", "sha": f"{run:040x}", "branch": "main"}
     head = {"id": f"{run:027}", "version": "1", "turboVersion": "2.11.11", "execution": execution}
     return {**head, "tasks": tasks, "user": "", "scm": scm}
@@ -153,9 +164,9 @@ def _summary(run: int, inputs: dict[str, str]) -> dict[str, object]:
 def benchmark(here: Path, events: int, rounds: int) -> None:
     """Run all commands in turn for some rounds; print their medians, the ratios, and the limits for these."""
     log = generate_logs(here, events)
-    loaded, archive, small = here / "loaded.duckdb", here / "archive.duckdb", here / "small.duckdb"
-    analyzer, python = [sys.executable, "-m", "analyzer"], [sys.executable, "-c"]
-    for source, path in ((log["plain"], archive), (log["small"], small)):
+    loaded, archive, small, runs = (here / f"{name}.duckdb" for name in ("loaded", "archive", "small", "runs"))
+    analyzer, python, summaries = [sys.executable, "-m", "analyzer"], [sys.executable, "-c"], generate_summaries(here)
+    for source, path in ((log["plain"], archive), (log["small"], small), (summaries, runs)):
         path.unlink(missing_ok=True)
         subprocess.run([*analyzer, "load", str(source), "--into", str(path)], check=True, stdout=subprocess.DEVNULL)
     commands = {
@@ -168,7 +179,9 @@ def benchmark(here: Path, events: int, rounds: int) -> None:
         "duckdb stats": [*python, DUCKDB_STATS.format(log=log["plain"])],
         "stats by day": [*analyzer, "stats", str(log["plain"]), "--by", "day"],
         **{name: [*analyzer, name, str(archive)] for name in ("misses", "retention", "compare", "sessions")},
-        "load runs": [*analyzer, "load", str(generate_summaries(here)), "--into", str(loaded)],
+        "load runs": [*analyzer, "load", str(summaries), "--into", str(loaded)],
+        "causes": [*analyzer, "causes", str(runs)],
+        "misses of runs": [*analyzer, "misses", str(runs)],
         "report sample_data": [
             *analyzer,
             "report",
@@ -195,7 +208,7 @@ def benchmark(here: Path, events: int, rounds: int) -> None:
         ("stats by day", "duckdb stats", 1.3),
     ):
         print(f"{ours} / {reference:30} {median[ours] / median[reference]:5.2f}  (at most {limit})")
-    for name, limit in (("load runs", 20), ("report sample_data", 3), ("stats small", 0.25)):
+    for name, limit in (("load runs", 30), ("causes", 10), ("report sample_data", 3), ("stats small", 0.25)):
         print(f"{name:42} {median[name]:5.2f}  (at most {limit} s)")
 
 
