@@ -213,6 +213,29 @@ def by_class(misses: Sequence[Miss], keep: Callable[[Lookup], bool] = everything
     return rows
 
 
+def by_group(
+    events: Sequence[Event], misses: Sequence[Miss], keep: Callable[[Lookup], bool] = everything
+) -> dict[tuple[str, str | None, str], Event]:
+    """Return the row of each hash, team and day."""
+
+    def key(one: Lookup) -> tuple[str, str | None, str]:
+        at = None if one.at_us is None else datetime.fromtimestamp(one.at_us // 10**6, UTC)
+        return one.hash, one.team, at.date().isoformat() if at else "unknown"
+
+    rows = {}
+    for group in {key(one) for one in lookups(events) if keep(one)}:
+        totals = summary(events, misses, lambda one, group=group: keep(one) and key(one) == group)  # type: ignore[misc]
+        found = [one for one in misses if keep(one.lookup) and key(one.lookup) == group]
+        names = ("lookups", "misses", "miss_rate", "imputed_time_ms", "imputed_coverage", "avoidable_misses",
+                 "avoidable_time_ms", "avoidable_coverage")  # fmt: skip
+        rows[group] = (
+            {name: totals[name] for name in names}
+            | {"sessions": len({one.lookup.session for one in found})}
+            | {name: sum(one.kind == name for one in found) for name in ORDER}
+        )
+    return rows
+
+
 def top(misses: Sequence[Miss], keep: Callable[[Lookup], bool] = everything) -> dict[str, Event]:
     """Return the sums of the avoidable misses of each hash."""
     found = [one for one in misses if keep(one.lookup) and one.kind in AVOIDABLE]

@@ -19,6 +19,7 @@ from analyzer.questions.misses import misses
 from analyzer.questions.options import (
     CheckOptions,
     CompareOptions,
+    GroupOptions,
     MissesOptions,
     PageOptions,
     RetentionOptions,
@@ -78,12 +79,13 @@ def answers(
     if chooses_events:
         selection = replace(selection, status=rng.choice([None, "ok"]), where=rng.choice([(), ("duration > 1",)]))
     by = tuple(rng.sample([name for name in DIMENSIONS if name != "source"], rng.randint(1, 2)))
-    yield stats(log, selection, StatsOptions(by, rng.choice(ZONES), restore_ms=rng.choice([None, (3, 70.5)])))
+    zone = rng.choice(ZONES)
+    yield stats(log, selection, StatsOptions(by, zone, restore_ms=rng.choice([None, (3, 70.5)])))
     yield check(log, selection, CheckOptions(0.5, 0.5, 0.1, 1000, None, 1))
     yield doctor(log, selection)
-    yield misses(log, selection, MissesOptions())
+    yield misses(log, selection, MissesOptions(groups=GroupOptions(by, zone)))
     yield retention(log, selection, RetentionOptions())
-    yield sessions(log, selection, SessionsOptions())
+    yield sessions(log, selection, SessionsOptions(groups=GroupOptions(by, zone)))
     middle = parse_time(f"2026-10-{rng.randint(1, 28):02}T10:{rng.choice([10, 15, 22])}", NOW)
     sides = rng.choice(
         [

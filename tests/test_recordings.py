@@ -127,7 +127,7 @@ def test_every_format_keeps_team_ci_status_and_time(
 ) -> None:
     path = tmp_path / "log"
     path.write_bytes(ENCODINGS[encoding](requests))
-    query = """SELECT "teamId", slug, team, ci, interactive, status, timestamp, count(*) AS n FROM events
+    query = """SELECT team_id, slug, team, ci, interactive, status, timestamp, count(*) AS n FROM events
                GROUP BY ALL ORDER BY ALL"""
     found = cli("sql", path, query, "--format", "ndjson").out.splitlines()
     plain = tmp_path / "plain"

@@ -24,6 +24,7 @@ from analyzer.questions.misses import misses
 from analyzer.questions.options import (
     CausesOptions,
     CompareOptions,
+    GroupOptions,
     MissesOptions,
     RetentionOptions,
     SessionsOptions,
@@ -146,25 +147,26 @@ class Log:
         if restore_cost is not None and len(restore_cost) != len(("local", "remote")):
             expected = ": milliseconds of a local and of a remote hit are expected"
             raise UsageError(Option("restore_cost", restore_cost), expected)
-        names = [name for group in as_tuple(() if by is None else by) for name in group.split(",")]
-        options = StatsOptions(
-            tuple(names), tz, sort, limit, min_lookups, restore_cost, priced=cost_per_minute is not None
-        )
+        options = StatsOptions(_names(by), tz, sort, limit, min_lookups, cost_per_minute is not None, restore_cost)
         report = stats(self._handle.log(), selection_of(filters, self._view), options)
         return with_bucket_types(self._answer(report, cost_per_minute, table), tz)
 
     @_question
     def misses(
-        self, *, retention: float = 7, by: Literal["task", "hash"] | None = None, limit: int = 10,
+        self, *, by: str | Sequence[str] | None = None, tz: str = "UTC", sort: str | None = None,
+        limit: int | None = None, min_lookups: int | None = None, retention: float = 7,
         cost_per_minute: float | None = None,
         table: Literal["misses", "classes", "changed_hashes", "top"] | None = None, **filters: Unpack[Filters],
     ) -> pl.DataFrame:  # fmt: skip
-        """Return why lookups missed, and the task time of the misses: one row per class of misses.
+        """Return why lookups missed, and the task time of the misses: one row per class of misses, or per group.
 
-        - `classes` (main table): `class` (`cold`, `unknown_cold`, `repeat`, `concurrent`, `expired`, `evicted`,
-          `local_only`, `untimed`), `misses`, `share` (of all misses), `sessions`, `imputed_time_ms` (known or imputed
-          durations of the tasks), `imputed_coverage` (the ratio of misses that have one), `definition`, `avoidable`
-          (`Boolean`: a hit if the artifact were still in the cache).
+        - with `by` (main table then): one column per dimension; `lookups`, `misses`, `miss_rate`, `imputed_time_ms` and
+          `imputed_coverage` (see below), `avoidable_misses`, `avoidable_time_ms`, `avoidable_coverage`, `sessions`
+          with a miss, the number of misses of each class, and `partial` with time buckets (see `stats`).
+        - `classes` (main table without `by`): `class` (`cold`, `unknown_cold`, `repeat`, `concurrent`, `expired`,
+          `evicted`, `local_only`, `untimed`), `misses`, `share` (of all misses), `sessions`, `imputed_time_ms` (known
+          or imputed durations of the tasks), `imputed_coverage` (the ratio of misses that have one), `definition`,
+          `avoidable` (`Boolean`: a hit if the artifact were still in the cache).
         - `misses` (one row): `lookups`, `misses`, `miss_rate`, `imputed_time_ms`, `imputed_coverage`,
           `avoidable_time_ms`, `avoidable_coverage` (the ratio of avoidable misses with a known or imputed duration),
           `time_saved_ms`, `avoidance_ratio` (time saved / (time saved + time of misses)), `one_hit_wonders` (hashes
@@ -176,9 +178,13 @@ class Log:
           counts `repeat`, `concurrent`, `expired` and `evicted`, and `likely_causes`.
 
         Args:
+            by: dimensions, as of `stats`, without `source`. `top` is by `hash` or `task` if `by` names one of them,
+                else by `task` if the tasks of most misses are known, else by `hash`.
+            tz: IANA time zone of the buckets.
+            sort: a column of the groups; `-` before its name sorts in descending order.
+            limit: maximum number of groups, and of rows of `top` (10 if left out).
+            min_lookups: groups with fewer lookups are left out.
             retention: number of days that the cache keeps artifacts now.
-            by: grouping of `top`; by default `task` if the tasks of most misses are known, else `hash`.
-            limit: maximum number of rows of `top`.
             cost_per_minute: see `Log`.
             table: another table of the answer.
             filters: see `Filters`.
@@ -186,8 +192,10 @@ class Log:
         Raises:
             UsageError, QueryError: see `Log`; the filters `source` and `event` are invalid.
         """
-        report = misses(self._handle.log(), selection_of(filters, self._view), MissesOptions(retention, by, limit))
-        return self._answer(report, cost_per_minute, table)
+        names, top = _names(by), MissesOptions().limit if limit is None else limit
+        groups = GroupOptions(names, tz, sort, limit if names else None, min_lookups, cost_per_minute is not None)
+        report = misses(self._handle.log(), selection_of(filters, self._view), MissesOptions(retention, groups, top))
+        return with_bucket_types(self._answer(report, cost_per_minute, table), tz)
 
     @_question
     def causes(
@@ -275,8 +283,8 @@ class Log:
     def sessions(
         self,
         id: str | None = None,  # noqa: A002  (the argument's name)
-        *, limit: int = 10, retention: float = 7, cost_per_minute: float | None = None, table: str | None = None,
-        **filters: Unpack[Filters],
+        *, limit: int = 10, by: str | Sequence[str] | None = None, tz: str = "UTC", retention: float = 7,
+        cost_per_minute: float | None = None, table: str | None = None, **filters: Unpack[Filters],
     ) -> pl.DataFrame:  # fmt: skip
         """Return outliers among the sessions, one row per session; with `id`, the lookups of one, a row per lookup.
 
@@ -284,8 +292,9 @@ class Log:
           the tasks that missed) and its `imputed_coverage` (the ratio of misses that have one), `time_saved_ms` and
           its `duration_coverage` (the same of hits), `first_at`, `team`, `ci`, `branch`, `command`, `deviation` (of
           its hit rate from the pooled one, in standard errors).
-        - `percentiles` (rows `p5` to `p95`): `percentile`, `lookups`, `hit_rate`, `time_saved_ms`, `duration_coverage`,
-          `time_lost_ms`, `imputed_coverage`.
+        - `percentiles` (rows `p5` to `p95`; main table with `by`, for each group): one column per dimension,
+          `percentile`, `lookups`, `hit_rate`, `time_saved_ms`, `duration_coverage`, `time_lost_ms`, `imputed_coverage`,
+          and the number of `sessions`.
         - `lookups` (main table with `id`): `hash`, `name` (its task), `outcome` (`local_hit`, `remote_hit`, `miss`),
           `class` (of a miss, see `misses`), `duration_ms` (of a hit the time saved, of a miss the duration of its
           task), `first_at`.
@@ -297,6 +306,9 @@ class Log:
         Args:
             id: the id of a session or a run, or a unique prefix of it.
             limit: maximum number of rows of `low_hit_rate` and of `time_lost`.
+            by: dimensions of `percentiles`, as of `stats`, without `source`. A session belongs to the time bucket of
+                its first lookup.
+            tz: IANA time zone of the buckets.
             retention: number of days that the cache keeps artifacts now.
             cost_per_minute: see `Log`.
             table: another table of the answer.
@@ -305,10 +317,10 @@ class Log:
         Raises:
             UsageError, QueryError: see `Log`; the filters `source` and `event` are invalid.
         """
-        options = SessionsOptions(limit, retention)
+        options = SessionsOptions(limit, retention, GroupOptions(_names(by), tz))
         log, selection = self._handle.log(), selection_of(filters, self._view)
         report = sessions(log, selection, options) if id is None else one_session(log, selection, id, options)
-        return self._answer(report, cost_per_minute, table)
+        return with_bucket_types(self._answer(report, cost_per_minute, table), tz)
 
     @_question
     def compare(
@@ -385,10 +397,11 @@ class Log:
 
         With the view `runs`, these are the events that clients report for the tasks of the run summaries.
 
-        Columns are those of the relation `events`: the fields of the API, `sessionId`, `source` (`LOCAL`, `REMOTE`),
-        `event` (`HIT`, `MISS`), `hash` and `duration` (`Float64`, ms; 0 is unknown); `timestamp` (`Datetime("us")`,
-        naive UTC), `teamId`, `slug`, `team` (the slug, or else the teamId), `ci`, `interactive` (`Boolean`), `status`
-        (`Int32`, of the request), `file` and `position` (`Int64`, in the file). The order of rows is not defined.
+        Columns are those of the relation `events`: the fields of the API, `session` (its `sessionId`), `source`
+        (`LOCAL`, `REMOTE`), `event` (`HIT`, `MISS`), `hash` and `duration` (`Float64`, ms; 0 is unknown); `timestamp`
+        (`Datetime("us")`, naive UTC), `team_id`, `slug`, `team` (the slug, or else the team id), `ci`, `interactive`
+        (`Boolean`), `status` (`Int32`, of the request), `file` and `position` (`Int64`, in the file). The order of rows
+        is not defined.
 
         Raises:
             UsageError: the log is closed; also when the frame is collected.
@@ -430,6 +443,11 @@ class Log:
 
     def _remember(self, report: Report) -> None:
         self.notes, self.accounting = (*self._load_notes, *report.notes), report.accounting
+
+
+def _names(by: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of dimensions, which may also be separated by commas."""
+    return tuple(name for group in as_tuple(() if by is None else by) for name in group.split(","))
 
 
 def _sides(a: str | None, b: "str | Log | None") -> tuple[ComparisonSide, ComparisonSide] | None:

@@ -84,8 +84,8 @@ CREATE TABLE store.name (hash_id INTEGER, name VARCHAR, task VARCHAR, package VA
 """
 
 NAMED_EVENTS = """
-SELECT {more_columns} s.session AS "sessionId", event_source(e.kind) AS source, event_result(e.kind) AS event, h.hash,
-       e.duration_ms AS duration, e.happened_at AS timestamp, c.team_id AS "teamId", c.slug, c.team, c.ci,
+SELECT {more_columns} s.session, event_source(e.kind) AS source, event_result(e.kind) AS event, h.hash,
+       e.duration_ms AS duration, e.happened_at AS timestamp, c.team_id, c.slug, c.team, c.ci,
        c.interactive, e.status, f.name AS file, e.position
 FROM {event} e
 JOIN store.session s ON s.id = e.session_id
@@ -93,6 +93,12 @@ JOIN store.hash h ON h.id = e.hash_id
 JOIN store.context c ON c.id = e.context_id
 JOIN store.file f ON f.id = e.file_id
 """
+
+# The columns of the relation `events`, which conditions of the user can name.
+EVENT_COLUMNS = (
+    "session", "source", "event", "hash", "duration", "timestamp", "team_id", "slug", "team", "ci", "interactive",
+    "status", "file", "position",
+)  # fmt: skip
 
 NAMED_LOOKUPS = """
 SELECT s.session, h.hash,

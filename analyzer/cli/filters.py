@@ -61,7 +61,7 @@ _OPTIONS = (
         "--interactive/--no-interactive", default=None,
         help="Whether the client reported a person at the terminal; most report nothing.",
     ),
-    _option("--session", multiple=True, help="sessionId. Repeatable."),
+    _option("--session", multiple=True, help="Id of a session. Repeatable."),
     _option("--hash", multiple=True, help="Hash of an artifact. Repeatable."),
     _option(
         "--source", type=click.Choice(["LOCAL", "REMOTE"], case_sensitive=False),

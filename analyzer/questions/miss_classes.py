@@ -156,7 +156,7 @@ evidence AS (
     FROM (FROM {{selected}} WHERE is_miss(kinds)) m
     LEFT JOIN remote_miss b USING (session_id, hash_id) LEFT JOIN uploaded USING (session_id, hash_id)
     LEFT JOIN {{durations}} d USING (hash_id) LEFT JOIN store.unlisted_task u USING (hash_id))
-SELECT session_id, hash_id, first_at, imputed_ms, CASE {CLASS} END AS class FROM evidence
+SELECT session_id, hash_id, context_id, first_at, imputed_ms, CASE {CLASS} END AS class FROM evidence
 """
 
 
@@ -177,8 +177,8 @@ def _first_lookup(scope: Scope, _passed: Mapping[str, Rows]) -> Given:
 def classified_misses(scope: Scope, retention_days: float, start: datetime | None) -> str:
     """Return the name of a table with one row per miss of the selection.
 
-    Its columns are session_id, hash_id, first_at, imputed_ms (null if unknown) and class. Previous lookups are searched
-    in the whole log, not only in the selection; `start` is that of the log (`log_start`).
+    Its columns are session_id, hash_id, context_id, first_at, imputed_ms (null if unknown) and class. Previous lookups
+    are searched in the whole log, not only in the selection; `start` is that of the log (`log_start`).
     """
     selected, retention_us = scope.selected, round(retention_days * DAY_US)
     sql = CLASSIFIED.replace("{lookup}", selected.lookup).replace("{durations}", imputed_durations(scope.log))

@@ -11,6 +11,14 @@ from typing import Any
 
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import Selection, fetch_rows, lookup_reads
+from analyzer.questions.groups import (
+    check_groups,
+    dimension,
+    group_counts,
+    group_reads,
+    grouped_table,
+    list_groups,
+)
 from analyzer.questions.hash_changes import baselines, explain_changes, has_runs, listed_tasks
 from analyzer.questions.miss_classes import (
     AVOIDABLE,
@@ -21,7 +29,7 @@ from analyzer.questions.miss_classes import (
     classified_misses,
     log_start,
 )
-from analyzer.questions.options import MissesOptions
+from analyzer.questions.options import UNGROUPED, GroupOptions, MissesOptions
 from analyzer.questions.report import Report, build_report
 from analyzer.questions.scope import Gathered, Given, Rows, Scope, Step, select_scope
 from analyzer.table import COUNT, COVERAGE, FLAG, HASH, MS, NAME, RATIO, TEXT, TIME, Column, Table, select_list
@@ -164,6 +172,40 @@ SELECT {select_list(CHANGED_HASHES_COLUMNS)} FROM (
 GROUP BY kind ORDER BY imputed_time_ms DESC NULLS LAST, share DESC, kind
 """
 
+# The columns by group, over the lookups and the misses of the groups of all parts.
+GROUP_COLUMNS = (
+    Column("lookups", COUNT, "lookups of the group", sql="sum(lookups)::BIGINT"),
+    Column("misses", COUNT, "lookups without a HIT", sql="sum(missed)::BIGINT"),
+    Column("miss_rate", RATIO, "misses / lookups", sql="sum(missed) / nullif(sum(lookups), 0)"),
+    Column("imputed_time_ms", MS, "task time of the misses, where known or imputed",
+           sql="known_sum(imputed_ms, missed > 0)"),
+    Column("imputed_coverage", RATIO, "misses with known or imputed time / misses", read_with=COVERAGE,
+           sql="sum(imputed) / nullif(sum(missed), 0)"),
+    Column("avoidable_misses", COUNT, f"misses of the classes {AVOIDABLE_CLASSES}", sql="sum(avoidable)::BIGINT"),
+    Column("avoidable_time_ms", MS, "task time of the avoidable misses, where known or imputed",
+           sql="known_sum(avoidable_ms, avoidable > 0)"),
+    Column("avoidable_coverage", RATIO, "avoidable misses with known or imputed time / avoidable misses",
+           read_with=COVERAGE, sql="sum(avoidable_imputed) / nullif(sum(avoidable), 0)"),
+    Column("sessions", COUNT, "sessions with a miss", sql="sum(sessions)::BIGINT"),
+    *(Column(one.name, COUNT, f"{one.name} misses", detail=True, sql=f'sum("{one.name}")::BIGINT') for one in CLASSES),
+)  # fmt: skip
+
+# Lookups are counted from counts that are kept ready, wherever the groups allow.
+GROUP_ROWS = """(
+SELECT session_id, hash_id, quarter_at, team, ci, interactive, lookups, NULL AS class, NULL AS imputed_ms
+FROM {counted}
+UNION ALL
+SELECT session_id, hash_id, first_at, team, ci, interactive, 0, class, imputed_ms
+FROM {rows} JOIN store.context c ON c.id = context_id)
+"""
+GROUP_COUNTS = f"""
+sum(lookups) AS lookups, count(class) AS missed, fsum(imputed_ms) AS imputed_ms, count(imputed_ms) AS imputed,
+count(*) FILTER ({IS_AVOIDABLE}) AS avoidable, fsum(imputed_ms) FILTER ({IS_AVOIDABLE}) AS avoidable_ms,
+count(imputed_ms) FILTER ({IS_AVOIDABLE}) AS avoidable_imputed,
+count(DISTINCT session_id) FILTER (class IS NOT NULL) AS sessions,
+{{classes}}
+""".format(classes=", ".join(f"count(*) FILTER (class = '{one.name}') AS \"{one.name}\"" for one in CLASSES))
+
 KEY_COLUMNS = {
     "hash": (
         Column("hash", HASH, "hash of the task and its inputs", sql="any_value(label)"),
@@ -203,28 +245,43 @@ HAS_FAILED_TASKS = "SELECT EXISTS (FROM task WHERE exit_code <> 0)"
 
 
 def misses(log: OpenLog, selection: Selection, options: MissesOptions) -> Report:
-    """Answer `misses`: the tables `misses`, `classes`, `changed_hashes` and `top`."""
+    """Answer `misses`: the tables `misses`, `classes`, one by the dimensions of `options.groups`, and two more.
+
+    These are `changed_hashes`, and `top` with the costliest hashes or tasks.
+
+    Raises:
+        UsageError: an unknown dimension, column or time zone.
+        QueryError: SQL of the selection does not run.
+    """
+    groups = options.groups
+    dimensions = check_groups(log.connection, groups, needs_both_for="misses")
     scope = select_scope(log, selection, needs_both_for="misses")
-    classified = classify(scope, options.retention_days, options.limit)
-    classes = classes_table(classified)
-    top = top_misses_table(scope, classified, options.by or default_key(classified), options.limit)
-    changed = changed_hashes_table(scope, classified)
-    notes = [MORE_ABOUT_CHANGES] if changed.rows else []
-    return build_report("misses", scope, [misses_table(classified), classes, changed, top], classes, notes)
+    classified = classify(scope, options.retention_days, options.limit, groups)
+    primary, changed = classes_table(classified), changed_hashes_table(scope, classified)
+    tables, notes = [misses_table(classified), primary], [MORE_ABOUT_CHANGES] if changed.rows else []
+    if dimensions:
+        table = grouped_table(scope, classified, GROUP_COLUMNS, groups, largest="misses")
+        primary, more_notes = list_groups(table, groups)
+        tables, notes = [*tables, primary], [*notes, *more_notes]
+    key = next((name for name in KEYS if name in groups.by), "") or default_key(classified)
+    tables += [changed, top_misses_table(scope, classified, key, options.limit)]
+    return build_report("misses", scope, tables, primary, notes)
 
 
-def classify(scope: Scope, retention_days: float, limit: int) -> Gathered:
+def classify(scope: Scope, retention_days: float, limit: int, groups: GroupOptions = UNGROUPED) -> Gathered:
     """Classify the misses of the selection, for the tables below; `limit` is that of `top_misses_table`."""
     # Earlier lookups of a hash count, whatever is selected.
     whole = replace(scope.selection, since=None, until=None)
     by_hash = Step("hash_id", _classify, lookup_reads(whole) | DURATION_READS | EVIDENCE_READS)
-    by_session = Step("session_id", _count_misses)
-    return scope.gather([by_hash, by_session], retention_days, log_start(scope), limit)
+    reads = group_reads(scope, [dimension(name) for name in groups.by]) if groups.by else {}
+    by_session = Step("session_id", _count_misses, reads)
+    return scope.gather([by_hash, by_session], retention_days, log_start(scope), limit, groups)
 
 
 def _classify(
-    scope: Scope, _passed: Mapping[str, Rows], retention_days: float, start: datetime | None, limit: int
-) -> Given:
+    scope: Scope, _passed: Mapping[str, Rows], retention_days: float, start: datetime | None, limit: int,
+    _groups: GroupOptions,
+) -> Given:  # fmt: skip
     table = classified_misses(scope, retention_days, start)
     misses = Rows(scope.selected, f"SELECT m.*, n.name FROM {table} m LEFT JOIN name n USING (hash_id)")
     given = {
@@ -236,9 +293,17 @@ def _classify(
     return Given(given, {"misses": misses})
 
 
-def _count_misses(_scope: Scope, passed: Mapping[str, Rows], *_: object) -> Given:
+def _count_misses(
+    scope: Scope, passed: Mapping[str, Rows], _days: float, _start: datetime | None, _limit: int, groups: GroupOptions
+) -> Given:
     misses = passed["misses"]
-    return Given({"classes": misses.read_by(CLASS_COUNTS), "task": misses.read_by(_key_counts("task"))})
+    given = {"classes": misses.read_by(CLASS_COUNTS), "task": misses.read_by(_key_counts("task"))}
+    if groups.by:
+        by_lookup = any(dimension(name).by_lookup for name in groups.by)
+        selected = scope.selected.by_lookup() if by_lookup else scope.selected
+        sql = group_counts(GROUP_ROWS, groups.by, groups.tz, GROUP_COUNTS)
+        given["groups"] = replace(misses, selected=selected).read_by(sql, tz=groups.tz)
+    return Given(given)
 
 
 def _key_counts(by: str) -> str:

@@ -9,17 +9,16 @@ from datetime import datetime
 
 from analyzer.errors import Option, UsageError
 from analyzer.times import MAX_RETENTION_DAYS
-from analyzer.validation import require_choice, require_count, require_number
+from analyzer.validation import require_count, require_number
 
 UTC = "UTC"
 DEFAULT_MIN_LOOKUPS = 100
 DEFAULT_MAX_LOCAL_ONLY = 0.2
-MISSES_BY = ("task", "hash")  # the groupings of the costliest misses
 
 
 @dataclass(frozen=True, slots=True)
-class StatsOptions:
-    """How `stats` groups, sorts and limits its answer.
+class GroupOptions:
+    """How an answer is grouped, and which groups it lists.
 
     Args:
         by: names of dimensions to group by.
@@ -27,9 +26,7 @@ class StatsOptions:
         sort: name of a column, prefixed with `-` for descending order.
         limit: maximum number of groups.
         min_lookups: groups with fewer lookups are left out.
-        restore_ms: milliseconds to restore a local and a remote hit; adds the measure of net savings.
         priced: whether columns of money are added later (`report.with_costs`), which `sort` can then name.
-        explain: whether to add the table of definitions.
     """
 
     by: Sequence[str] = ()
@@ -37,15 +34,11 @@ class StatsOptions:
     sort: str | None = None
     limit: int | None = None
     min_lookups: int | None = None
-    restore_ms: tuple[float, float] | None = None
     priced: bool = False
-    explain: bool = False
 
     def __post_init__(self) -> None:
         require_count("limit", self.limit)
         require_count("min_lookups", self.min_lookups)
-        for cost_ms in self.restore_ms or ():
-            require_number("restore_cost", cost_ms)
         if len(set(self.by)) < len(self.by):
             raise UsageError(Option("by", ",".join(self.by)), ": a dimension is repeated; name each once")
         if not self.by and (self.sort or self.limit or self.min_lookups):
@@ -53,20 +46,37 @@ class StatsOptions:
             raise UsageError(*options, " apply to groups: add ", Option("by"))
 
 
-@dataclass(frozen=True, slots=True)
-class MissesOptions:
-    """How `misses` classifies misses, and how it groups the costliest ones.
+UNGROUPED = GroupOptions()
 
-    `by` None groups by task if the names of most tasks are known, else by hash.
+
+@dataclass(frozen=True, slots=True)
+class StatsOptions(GroupOptions):
+    """How `stats` groups, sorts and limits its answer.
+
+    Args:
+        restore_ms: milliseconds to restore a local and a remote hit; adds the measure of net savings.
+        explain: whether to add the table of definitions.
     """
 
+    restore_ms: tuple[float, float] | None = None
+    explain: bool = False
+
+    def __post_init__(self) -> None:
+        GroupOptions.__post_init__(self)
+        for cost_ms in self.restore_ms or ():
+            require_number("restore_cost", cost_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class MissesOptions:
+    """How `misses` classifies and groups misses, and how many of the costliest hashes or tasks it lists."""
+
     retention_days: float = 7
-    by: str | None = None
+    groups: GroupOptions = UNGROUPED
     limit: int = 10
 
     def __post_init__(self) -> None:
         _require_retention(self.retention_days)
-        require_choice("by", self.by, MISSES_BY)
         require_count("limit", self.limit)
 
 
@@ -93,10 +103,11 @@ class RetentionOptions:
 
 @dataclass(frozen=True, slots=True)
 class SessionsOptions:
-    """How many outliers `sessions` lists, and the retention by which it classifies the misses of a single session."""
+    """How many outliers `sessions` lists, the retention that classifies misses, and how percentiles are grouped."""
 
     limit: int = 10
     retention_days: float = 7
+    groups: GroupOptions = UNGROUPED
 
     def __post_init__(self) -> None:
         require_count("limit", self.limit)

@@ -1,5 +1,7 @@
 """Exact percentiles of values that are in many parts: the parts count values by bucket, then list a few buckets.
 
+Rows may be in groups, whose `keys` are columns of theirs; each group has percentiles of its own.
+
 Ratios and counts have few different values, which are buckets of their own. Times have many: their buckets are about
 0.07 % wide. Between two values a percentile is interpolated, as SQL's percentile_cont does; of counts it is the first
 value that so large a part is at or below (percentile_disc).
@@ -15,7 +17,6 @@ from typing import Any
 LEVELS = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 COUNTS = ("lookups",)
 
-MERGED_VALUES = "SELECT measure, value, sum(n)::BIGINT FROM {parts} GROUP BY measure, value ORDER BY measure, value"
 _BUCKET = "floor(1024 * log2(1 + {value}))"
 
 
@@ -23,29 +24,56 @@ def _is_time(measure: str) -> bool:
     return measure.endswith("_ms")
 
 
-def bucket_counts(measures: Mapping[str, str], relation: str) -> str:
+def bucket_counts(measures: Mapping[str, str], relation: str, keys: Sequence[str] = ()) -> str:
     """Return the SQL of the number of rows by bucket; `measures` are names with the SQL of the values, none negative.
 
     Values that are null are not counted.
     """
     buckets = {name: _BUCKET.format(value=sql) if _is_time(name) else sql for name, sql in measures.items()}
-    return " UNION ALL ".join(_counts(name, sql, relation, "true") for name, sql in buckets.items())
+    return " UNION ALL ".join(_counts(name, sql, relation, keys, "true") for name, sql in buckets.items())
 
 
-def value_counts(measures: Mapping[str, str], relation: str, buckets: Mapping[str, Sequence[float]]) -> str:
+def value_counts(
+    measures: Mapping[str, str], relation: str, buckets: Mapping[str, Sequence[float]], keys: Sequence[str] = ()
+) -> str:
     """Return the SQL of the number of rows by value in these buckets of times."""
+    wanted = "list_contains({buckets}::DOUBLE[], {bucket})"
     return " UNION ALL ".join(
-        _counts(name, sql, relation, f"list_contains({buckets.get(name, [])}::DOUBLE[], {_BUCKET.format(value=sql)})")
+        _counts(name, sql, relation, keys,
+                wanted.format(buckets=list(buckets.get(name, [])), bucket=_BUCKET.format(value=sql)))
         for name, sql in measures.items()
         if _is_time(name)
-    )
+    )  # fmt: skip
 
 
-def _counts(name: str, sql: str, relation: str, condition: str) -> str:
+def _counts(name: str, sql: str, relation: str, keys: Sequence[str], condition: str) -> str:
     return (
-        f"SELECT '{name}' AS measure, ({sql})::DOUBLE AS value, count(*) AS n FROM {relation}"
-        f" WHERE ({sql}) IS NOT NULL AND {condition} GROUP BY value"
+        f"SELECT {''.join(f'{key}, ' for key in keys)}'{name}' AS measure, ({sql})::DOUBLE AS value, count(*) AS n"
+        f" FROM {relation} WHERE ({sql}) IS NOT NULL AND {condition} GROUP BY ALL"
     )
+
+
+def merged_counts(keys: Sequence[str] = ()) -> str:
+    """Return the SQL that adds up the counts of all parts, sorted, each with the values of `keys` first."""
+    columns = ", ".join((*keys, "measure", "value"))
+    return f"SELECT {columns}, sum(n)::BIGINT FROM {{parts}} GROUP BY ALL ORDER BY {columns}"
+
+
+def by_group(counts: Iterable[tuple[Any, ...]]) -> dict[tuple[Any, ...], list[tuple[Any, ...]]]:
+    """Return the rows (measure, value, number) of each group, by the values of its keys, in the order of the rows."""
+    groups = defaultdict[tuple[Any, ...], list[tuple[Any, ...]]](list)
+    for *key, measure, value, number in counts:
+        groups[tuple(key)].append((measure, value, number))
+    return dict(groups)
+
+
+def all_buckets(groups: Iterable["Percentiles"]) -> dict[str, list[float]]:
+    """Return the buckets of times that have to be listed for any of the groups."""
+    merged = defaultdict[str, set[float]](set)
+    for group in groups:
+        for name, buckets in group.buckets.items():
+            merged[name].update(buckets)
+    return {name: sorted(buckets) for name, buckets in merged.items()}
 
 
 class Percentiles:
@@ -60,14 +88,25 @@ class Percentiles:
             ranks = {rank for level in LEVELS.values() for rank in _ranks(name, level, ends[-1])[:2]}
             self.buckets[name] = sorted({values[_place(ends, rank)] for rank in ranks})
 
-    def rows(self, measures: Sequence[str], listed: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        """Return a row for each level, with the percentile of each measure; `listed` are the values in `buckets`."""
+    def rows(
+        self, measures: Sequence[str], listed: Iterable[tuple[Any, ...]], buckets: Mapping[str, Sequence[float]]
+    ) -> list[tuple[Any, ...]]:
+        """Return a row for each level, with the percentile of each measure; `listed` has all values in `buckets`."""
         exact = _by_measure(listed)
         if not self._counts:
             return []
-        return [(name, *(self._value(one, level, exact) for one in measures)) for name, level in LEVELS.items()]
+        return [
+            (name, *(self._value(one, level, exact, buckets) for one in measures)) for name, level in LEVELS.items()
+        ]
 
-    def _value(self, measure: str, level: float, exact: Mapping[str, Any]) -> float | int | None:
+    @property
+    def count(self) -> int:
+        """The number of rows, of which none lacks its `lookups`."""
+        return self._counts["lookups"][1][-1]
+
+    def _value(
+        self, measure: str, level: float, exact: Mapping[str, Any], buckets: Mapping[str, Sequence[float]]
+    ) -> float | int | None:
         if measure not in self._counts:
             return None
         values, ends = self._counts[measure]
@@ -79,7 +118,7 @@ class Percentiles:
             if _is_time(measure):
                 listed, counted = exact[measure]
                 # Values of the bucket follow those of the listed buckets before it.
-                before = sum(self._size(measure, one) for one in self.buckets[measure] if one < value)
+                before = sum(self._size(measure, one) for one in buckets[measure] if one < value)
                 value = listed[_place(counted, before + rank - (ends[place - 1] if place else 0))]
             found.append(value)
         return int(found[0]) if measure in COUNTS else found[0] + (found[1] - found[0]) * weight
@@ -87,6 +126,8 @@ class Percentiles:
     def _size(self, measure: str, bucket: float) -> int:
         values, ends = self._counts[measure]
         place = bisect_left(values, bucket)
+        if place == len(values) or values[place] != bucket:
+            return 0  # a bucket of another group
         return ends[place] - (ends[place - 1] if place else 0)
 
 

@@ -9,9 +9,18 @@ from dataclasses import replace
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import ALL_ROWS, Selection, fetch_rows, lookup_reads
 from analyzer.errors import Option, UsageError
+from analyzer.questions.dimensions import Dimension
+from analyzer.questions.groups import check_groups, dimension, group_labels, label_columns, with_keys
 from analyzer.questions.miss_classes import DURATION_READS, classified_misses, imputed_durations, log_start
-from analyzer.questions.options import SessionsOptions
-from analyzer.questions.percentiles import MERGED_VALUES, Percentiles, bucket_counts, value_counts
+from analyzer.questions.options import UNGROUPED, GroupOptions, SessionsOptions
+from analyzer.questions.percentiles import (
+    Percentiles,
+    all_buckets,
+    bucket_counts,
+    by_group,
+    merged_counts,
+    value_counts,
+)
 from analyzer.questions.report import Report, build_report
 from analyzer.questions.scope import Given, Rows, Scope, Step, select_scope
 from analyzer.table import COUNT, COVERAGE, HASH, MS, NAME, NUMBER, RATIO, TEXT, TIME, Column, Table, select_list
@@ -23,17 +32,19 @@ LOST_COVERAGE = "count(imputed_ms) / nullif(count(*) FILTER (is_miss(kinds)), 0)
 
 # Each lookup with the task time of a miss.
 IMPUTED_LOOKUPS = """
-SELECT l.session_id, l.first_at, l.kinds, l.duration_ms, m.imputed_ms
+SELECT l.session_id, l.first_at, l.kinds, l.duration_ms, m.imputed_ms{columns}
 FROM {selected} l
 LEFT JOIN (SELECT hash_id, duration_ms AS imputed_ms FROM {durations}) m ON is_miss(kinds) AND m.hash_id = l.hash_id
 """
 
+# What dimensions read. A session belongs, whole, to the bucket of its first lookup.
+TIMED_LOOKUPS = "(SELECT *, min(first_at) OVER (PARTITION BY session_id) AS quarter_at FROM {rows})"
+
 TOTALS = f"""
-CREATE TEMP TABLE {{table}} AS
-SELECT session_id, count(*) AS lookups, count(*) FILTER (is_hit(kinds)) AS hits, min(first_at) AS first_at,
+SELECT session_id{{keys}}, count(*) AS lookups, count(*) FILTER (is_hit(kinds)) AS hits, min(first_at) AS first_at,
        {SAVED_MS} AS saved_ms, {LOST_MS} AS lost_ms,
        {SAVED_COVERAGE} AS saved_coverage, {LOST_COVERAGE} AS lost_coverage
-FROM {{{{rows}}}} l GROUP BY session_id
+FROM {{lookups}} l GROUP BY session_id{{keys}}
 """
 
 # The columns of `low_hit_rate` and `time_lost`, over `outlier` o, its context c and run r.
@@ -86,6 +97,7 @@ PERCENTILE_COLUMNS = (
     Column("time_lost_ms", MS, "task time of misses, if known", sql="lost_ms"),
     Column("imputed_coverage", RATIO, "misses of a session with known or imputed time / its misses",
            read_with=COVERAGE, sql="lost_coverage"),
+    Column("sessions", COUNT, "sessions that the percentiles are of"),
 )  # fmt: skip
 MEASURED = {column.name: column.sql for column in PERCENTILE_COLUMNS if column.sql}
 
@@ -175,29 +187,50 @@ ORDER BY s.session LIMIT 4
 
 
 def sessions(log: OpenLog, selection: Selection, options: SessionsOptions) -> Report:
-    """Answer `sessions`: the tables `low_hit_rate`, `time_lost` and `percentiles`."""
+    """Answer `sessions`: the tables `low_hit_rate`, `time_lost` and `percentiles`.
+
+    Raises:
+        UsageError: an unknown dimension or time zone.
+        QueryError: SQL of the selection does not run.
+    """
+    check_groups(log.connection, options.groups, needs_both_for="sessions")
     scope = select_scope(log, selection, needs_both_for="sessions")
-    return build_report("sessions", scope, sessions_tables(scope, options.limit))
+    tables = sessions_tables(scope, options.limit, options.groups)
+    return build_report("sessions", scope, tables, tables[-1] if options.groups.by else None)
 
 
-def sessions_tables(scope: Scope, limit: int) -> list[Table]:
-    """Return the tables `low_hit_rate` and `time_lost`, each of at most `limit` sessions, and `percentiles`."""
-    impute = _impute_step(scope)
-    summary = scope.gather([impute, Step("session_id", _summarize)])
+def sessions_tables(scope: Scope, limit: int, groups: GroupOptions = UNGROUPED) -> list[Table]:
+    """Return the tables `low_hit_rate` and `time_lost`, each of at most `limit` rows, and `percentiles` by group."""
+    impute, dimensions = _impute_step(scope), [dimension(name) for name in groups.by]
+    summary = scope.gather([impute, Step("session_id", _summarize)], groups)
     ((rate,),) = summary.rows("sizes", POOLED_RATE)
-    percentiles = Percentiles(summary.rows("values", MERGED_VALUES))
+    counts = by_group(summary.rows("values", merged_counts(_group_keys(dimensions))))
+    percentiles = {key: Percentiles(rows) for key, rows in counts.items()}
+    buckets = all_buckets(percentiles.values())
     last = Step("session_id", _list_outliers, {"session_summary": ALL_ROWS})
-    found = scope.gather([impute, last], rate, limit, percentiles.buckets)
+    found = scope.gather([impute, last], groups, rate, limit, buckets)
     tables = [
         Table(name, OUTLIER_COLUMNS, found.rows(name, f"FROM {{parts}} ORDER BY {order}, session LIMIT $n", n=limit))
         for name, (_, _, order) in OUTLIER_TABLES.items()
     ]
-    rows = percentiles.rows(list(MEASURED), found.rows("values", MERGED_VALUES))
-    return [*tables, Table("percentiles", PERCENTILE_COLUMNS, rows)]
+    listed = by_group(found.rows("values", merged_counts(_group_keys(dimensions))))
+    rows = [
+        (*key[len(dimensions) :], *row, group.count)
+        for key, group in percentiles.items()
+        for row in group.rows(list(MEASURED), listed.get(key, []), buckets)
+    ]
+    return [*tables, Table("percentiles", (*label_columns(dimensions), *PERCENTILE_COLUMNS), rows)]
 
 
-def _impute(scope: Scope, _passed: Mapping[str, Rows], *_: object) -> Given:
+def _group_keys(dimensions: Sequence[Dimension]) -> list[str]:
+    """Return the columns of totals that tell groups apart: their keys, then their labels."""
+    keys, columns = [one.key_name for one in dimensions], label_columns(dimensions)
+    return keys + [f"label_{column.name}" for column in columns]
+
+
+def _impute(scope: Scope, _passed: Mapping[str, Rows], groups: GroupOptions, *_: object) -> Given:
     sql = IMPUTED_LOOKUPS.replace("{durations}", imputed_durations(scope.log))
+    sql = sql.replace("{columns}", ", l.hash_id, l.team, l.ci, l.interactive" if groups.by else "")
     return Given({}, {"lookups": Rows(scope.selected, sql)})
 
 
@@ -205,17 +238,20 @@ def _impute_step(scope: Scope) -> Step:
     return Step("hash_id", _impute, lookup_reads(scope.selection) | DURATION_READS)
 
 
-def _summarize(scope: Scope, passed: Mapping[str, Rows]) -> Given:
+def _summarize(scope: Scope, passed: Mapping[str, Rows], groups: GroupOptions) -> Given:
     totals = _totals(scope, passed["lookups"])
     sizes = Rows(scope.selected, f"SELECT sum(hits) AS hits, sum(lookups) AS lookups FROM {totals}")
-    return Given({"sizes": sizes, "values": Rows(scope.selected, bucket_counts(MEASURED, totals))})
+    relation, keys = _grouped_totals(scope, passed["lookups"], groups)
+    return Given({"sizes": sizes, "values": Rows(scope.selected, bucket_counts(MEASURED, relation, keys))})
 
 
 def _list_outliers(
-    scope: Scope, passed: Mapping[str, Rows], rate: float, limit: int, buckets: Mapping[str, Sequence[float]]
-) -> Given:
+    scope: Scope, passed: Mapping[str, Rows], groups: GroupOptions, rate: float, limit: int,
+    buckets: Mapping[str, Sequence[float]],
+) -> Given:  # fmt: skip
     totals, columns = _totals(scope, passed["lookups"]), select_list(OUTLIER_COLUMNS)
-    given = {"values": Rows(scope.selected, value_counts(MEASURED, totals, buckets))}
+    relation, keys = _grouped_totals(scope, passed["lookups"], groups)
+    given = {"values": Rows(scope.selected, value_counts(MEASURED, relation, buckets, keys))}
     for name, (condition, order, _) in OUTLIER_TABLES.items():
         sql = OUTLIERS.format(totals=totals, condition=condition, order=order, columns=columns)
         given[name] = Rows(scope.selected, sql, {"rate": rate, "limit": limit})
@@ -226,10 +262,26 @@ def _totals(scope: Scope, lookups: Rows) -> str:
     """Return the name of a table (session_id, lookups, hits, first_at, saved_ms, lost_ms): one row per session."""
 
     def build(table: str) -> None:
-        one = lookups.read_by(TOTALS.format(table=table))
+        one = lookups.read_by(f"CREATE TEMP TABLE {table} AS {TOTALS.format(keys='', lookups='{rows}')}")
         one.selected.execute(one.sql, **one.parameters)
 
     return scope.log.derived_table("sessions", build, scope.selected)
+
+
+def _grouped_totals(scope: Scope, lookups: Rows, groups: GroupOptions) -> tuple[str, list[str]]:
+    """Return the name of the same table with one row per session and group, and its columns that tell groups apart."""
+    if not groups.by:
+        return _totals(scope, lookups), []
+    dimensions = [dimension(name) for name in groups.by]
+    keys = "".join(f", {one.key_name}" for one in dimensions)
+
+    def build(table: str) -> None:
+        totals = TOTALS.format(keys=keys, lookups=f"({with_keys(TIMED_LOOKUPS, dimensions, groups.tz)})")
+        labels = ", ".join(group_labels(dimensions))
+        one = lookups.read_by(f"CREATE TEMP TABLE {table} AS SELECT *, {labels} FROM ({totals})", tz=groups.tz)
+        one.selected.execute(one.sql, **one.parameters)
+
+    return scope.log.derived_table(("sessions", groups), build, scope.selected), _group_keys(dimensions)
 
 
 def scatter_table(scope: Scope, outliers: Table) -> Table:
@@ -238,11 +290,12 @@ def scatter_table(scope: Scope, outliers: Table) -> Table:
     `outliers` is a table of `sessions_tables`.
     """
     points = [(lookups, rate, 1, lost_ms, session) for session, rate, lookups, lost_ms, *_ in outliers.rows]
-    groups = scope.gather([_impute_step(scope), Step("session_id", _scatter)]).rows("scatter", MERGED_SCATTER)
+    gathered = scope.gather([_impute_step(scope), Step("session_id", _scatter)], UNGROUPED)
+    groups = gathered.rows("scatter", MERGED_SCATTER)
     return Table("scatter", SCATTER_COLUMNS, [*points, *groups])
 
 
-def _scatter(scope: Scope, passed: Mapping[str, Rows]) -> Given:
+def _scatter(scope: Scope, passed: Mapping[str, Rows], *_: object) -> Given:
     sql = SCATTER.replace("{totals}", _totals(scope, passed["lookups"]))
     return Given({"scatter": Rows(scope.selected, sql)})
 

@@ -26,7 +26,14 @@ from analyzer.questions.compare import compare
 from analyzer.questions.comparison_sides import ComparisonSide
 from analyzer.questions.doctor.report import doctor
 from analyzer.questions.misses import misses
-from analyzer.questions.options import CompareOptions, MissesOptions, RetentionOptions, SessionsOptions, StatsOptions
+from analyzer.questions.options import (
+    CompareOptions,
+    GroupOptions,
+    MissesOptions,
+    RetentionOptions,
+    SessionsOptions,
+    StatsOptions,
+)
 from analyzer.questions.report import Report
 from analyzer.questions.retention import retention
 from analyzer.questions.sessions import one_session, sessions
@@ -118,7 +125,8 @@ def test_dimensions_whose_names_are_in_other_relations(sample_lake: Path) -> Non
 def test_medians_of_tasks_and_failures_of_runs_are_those_of_the_whole_log(sample_lake: Path) -> None:
     with both_ways(sample_lake, 5) as (one, many):
         for by in ("task", "hash"):
-            assert_same(*(misses(log, Selection(), MissesOptions(by=by)) for log in (one, many)))
+            options = MissesOptions(groups=GroupOptions((by,), limit=10))
+            assert_same(*(misses(log, Selection(), options) for log in (one, many)))
 
 
 def test_percentiles_by_hand(tmp_path: Path) -> None:

@@ -101,9 +101,9 @@ def test_stopped_by_a_service_manager_it_saves_too(cli: Cli, plain: World, insta
     headers = {"authorization": "Bearer wrong", "content-type": "application/json", "x-artifact-client-ci": "GITLAB"}
     with mitmdump.in_front_of(plain.cache, installed, tmp_path, stop=signal.SIGTERM) as proxy:
         refused = httpx.post(proxy.url + REPORT, content=content, headers=headers)
-    query = 'SELECT "sessionId", ci, status, slug FROM events'
+    query = "SELECT session, ci, status, slug FROM events"
     found = json.loads(cli("sql", proxy.log, query, "--format", "ndjson").out)
-    assert found == {"sessionId": odd, "ci": "GITLAB", "status": refused.status_code, "slug": "acme"}
+    assert found == {"session": odd, "ci": "GITLAB", "status": refused.status_code, "slug": "acme"}
     assert refused.status_code in {401, 403}
 
 

@@ -79,9 +79,9 @@ def test_headers_and_odd_characters_survive(proxy: Proxy, cli: Cli) -> None:
     odd = 'a "quoted" \\ name,\n\u2028 é 😀 \x01'
     named = {"x-artifact-client-ci": "GITLAB", "x-artifact-client-interactive": "1"}
     assert report(proxy, json.dumps([event(sessionId=odd)], ensure_ascii=False).encode(), **named) == 200
-    query = 'SELECT "sessionId", ci, interactive, status, slug FROM events'
+    query = "SELECT session, ci, interactive, status, slug FROM events"
     found = json.loads(cli("sql", proxy.logged(1), query, "--format", "ndjson").out)
-    assert found == {"sessionId": odd, "ci": "GITLAB", "interactive": 1, "status": 200, "slug": "acme"}
+    assert found == {"session": odd, "ci": "GITLAB", "interactive": 1, "status": 200, "slug": "acme"}
     assert TOKEN not in proxy.log.read_text()
 
 

@@ -146,9 +146,7 @@ def test_a_report_refused_while_the_run_goes_on_is_there_twice(cli: Cli, refused
 
 
 def test_a_report_refused_as_the_run_ends_is_there_once(cli: Cli, refused_at_the_end: Scenario) -> None:
-    query = (
-        'SELECT status, count(*) AS events, count(DISTINCT "sessionId") AS sessions FROM events GROUP BY 1 ORDER BY 1'
-    )
+    query = "SELECT status, count(*) AS events, count(DISTINCT session) AS sessions FROM events GROUP BY 1 ORDER BY 1"
     found = cli("sql", refused_at_the_end.log, query, "--format", "csv").out.splitlines()
     assert found == ["status,events,sessions", "200,10,1", "500,10,1"]
     rows = sessions(cli, refused_at_the_end)

@@ -116,9 +116,14 @@ def test_against_brute_force(
     for name, took in metadata.items():
         (here / f"{name}-meta.json").write_text(json.dumps({"hash": name, "duration": took}))
     options, keep = FILTERS[chosen]
-    result = run_misses(cli, here, *options, "--retention", retention, "--by", "hash")
+    result = run_misses(cli, here, *options, "--retention", retention, "--by", "hash,team,day")
     misses = slow.classified(events, retention, tasks, metadata)
     assert_matches_oracle(result, events, misses, keep)
+    groups = {(row["hash"], row["team"], row["day"]): row for row in result.table("by_hash_team_day")}
+    expected = slow.by_group(events, misses, keep)
+    assert groups.keys() == expected.keys()
+    for key, values in expected.items():
+        assert {name: groups[key][name] for name in values} == pytest.approx(values), key
 
 
 @settings(

@@ -100,6 +100,7 @@ def test_percentiles_of_a_single_session(cli: Cli, log: Any) -> None:
                 "duration_coverage": 1,
                 "time_lost_ms": None,
                 "imputed_coverage": 0,
+                "sessions": 1,
             }
         ]
         * 5

@@ -140,6 +140,7 @@ def test_against_brute_force(cli: Cli, tmp_path: Path, events: list[dict[str, An
     path = tmp_path / "log.ndjson"
     path.write_text(ndjson(events))
     result = report_of(cli, "sessions", path, "--limit", limit)
+    by_day = report_of(cli, "sessions", path, "--by", "day").table("percentiles")
     expected = brute_sessions(events)
     columns = ("lookups", "hit_rate", "time_saved_ms", "time_lost_ms")
     pooled = brute.totals(events)["hit_rate"]
@@ -157,13 +158,26 @@ def test_against_brute_force(cli: Cli, tmp_path: Path, events: list[dict[str, An
     )[:limit] or len(set(losses.values())) < len(losses)
     for row in [*rows, *result.table("time_lost")]:
         assert [row[name] for name in columns] == [expected[row["session"]][name] for name in columns]
-    spread = {row["percentile"]: row for row in result.table("percentiles")}
+    assert_percentiles(result.table("percentiles"), list(expected.values()))
+    days = {
+        name: min((one["timestamp"][:10] for one in events if one["sessionId"] == name and "timestamp" in one),
+                  default="unknown")
+        for name in expected
+    }  # fmt: skip
+    assert list(dict.fromkeys(row["day"] for row in by_day)) == sorted(set(days.values()))
+    for day in set(days.values()):
+        rows = [row for row in by_day if row["day"] == day]
+        assert_percentiles(rows, [one for name, one in expected.items() if days[name] == day])
+
+
+def assert_percentiles(rows: list[dict[str, Any]], sessions: list[dict[str, Any]]) -> None:
+    spread = {row["percentile"]: row for row in rows}
+    timed = ("time_saved_ms", "time_lost_ms") if all(one["all_known"] for one in sessions) else ()
     for name, at in PERCENTILES.items():
-        assert spread[name]["lookups"] == discrete([one["lookups"] for one in expected.values()], at)
-        timed = columns[2:] if all(one["all_known"] for one in expected.values()) else ()
+        assert spread[name]["sessions"] == len(sessions)
+        assert spread[name]["lookups"] == discrete([one["lookups"] for one in sessions], at)
         for column in ("hit_rate", *timed):
-            values = [one[column] for one in expected.values()]
-            assert spread[name][column] == pytest.approx(continuous(values, at)), (name, column)
+            assert spread[name][column] == pytest.approx(continuous([one[column] for one in sessions], at)), column
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -90,7 +90,7 @@ def test_groups_by_hand(cli: Cli, log: Any, by: list[str], expected: dict[Any, A
         (["--source", "REMOTE"], 2, 5),
         (["--event", "hit"], 3, 4),
         (["--where", "duration > 200"], 1, 6),
-        (["--where", "duration > 50", "--where", "\"sessionId\" = 'a' -- the first"], 2, 5),
+        (["--where", "duration > 50", "--where", "session = 'a' -- the first"], 2, 5),
         (["--source", "LOCAL", "--team", "web"], 3, 4),
         (["--no-interactive"], 0, 7),
         (["--status", "ok"], 0, 7),

@@ -154,7 +154,8 @@ def test_written_events_are_read_back(cli: Cli, log: Any, tmp_path: Path, suffix
     first = [event(hash=f"{n}", timestamp=f"2026-03-02T10:00:0{n}Z", slug="a" if n else None) for n in range(5)]
     path = log([*first, event(duration=None, ci='"quoted", é')])
     out = tmp_path / f"out{suffix}"
-    query = "SELECT * EXCLUDE (file, position, team) FROM events"
+    names = 'session AS "sessionId", team_id AS "teamId"'
+    query = f"SELECT {names}, * EXCLUDE (session, team_id, file, position, team) FROM events"
     assert cli("sql", path, query, "-o", out).code == 0
     again = cli("stats", out, "--format", "json")
     assert again.err == ""

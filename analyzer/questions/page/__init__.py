@@ -13,6 +13,7 @@ from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import LIST_FILTERS, Selection
 from analyzer.questions.doctor.report import left_out
 from analyzer.questions.doctor.server import outage_notes
+from analyzer.questions.groups import check_time_zone
 from analyzer.questions.misses import classes_table, classify, misses_table
 from analyzer.questions.options import PageOptions, StatsOptions
 from analyzer.questions.page.changes import changes_section
@@ -22,7 +23,7 @@ from analyzer.questions.page.provenance import data_quality_section, definitions
 from analyzer.questions.page.trends import group_sections, sessions_section, time_sections, week_section
 from analyzer.questions.report import Report, build_report
 from analyzer.questions.scope import Scope, select_scope
-from analyzer.questions.stats import check_time_zone, totals_table
+from analyzer.questions.stats import totals_table
 from analyzer.table import BY_ROW, COUNT, MS, RATIO, TEXT, TIME, Column, Headline, Sentence, Table
 
 ANSWER_COLUMNS = (
