@@ -35,11 +35,11 @@ def test_every_reader_is_in_the_list() -> None:
 
 
 def test_the_command_line_knows_every_format() -> None:
-    from analyzer.cli import output, stats
+    from analyzer.cli import groups, output
     from analyzer.questions.dimensions import DIMENSIONS
 
     assert tuple(OUTPUTS) == output.FORMAT_NAMES
-    assert ", ".join(DIMENSIONS) == stats.DIMENSIONS
+    assert ", ".join(DIMENSIONS) == f"{groups.DIMENSIONS}, source"
 
 
 def test_heavy_libraries_have_one_place() -> None:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import wraps
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Concatenate, Literal, NoReturn, ParamSpec, Self, TypeVar, Unpack
 
@@ -369,8 +371,8 @@ class Log:
         return self._answer(doctor(self._handle.log(), selection_of(filters, self._view)), None, None)
 
     @_question
-    def sql(self, query: str) -> pl.DataFrame:
-        """Run a DuckDB SQL query on the relations of an archive.
+    def sql(self, query: str, /, **tables: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+        """Run a DuckDB SQL query on the relations of an archive, and on data frames by the names of `tables`.
 
         They are `events`, `lookups`, `sessions`, `runs`, `tasks`, `inputs` (what hashes are made of), `artifacts`,
         `files` and `rejects`. The first three
@@ -380,15 +382,22 @@ class Log:
 
         Raises:
             QueryError: the SQL does not run, is not a single query, or returns integers of more than 38 digits.
-            UsageError: the log is closed.
+            UsageError: the log is closed, or a name of `tables` is that of a relation.
 
         >>> import analyzer
         >>> with analyzer.load("sample_data") as log:
         ...     log.sql("SELECT count(*) AS n FROM lookups WHERE outcome = 'miss' AND team = 'web'")["n"].item() > 0
         True
+        >>> prices = pl.DataFrame({"team": ["web"], "cost_per_minute": [0.01]})
+        >>> with analyzer.load("sample_data") as log:
+        ...     query = "SELECT sum(time_saved_ms / 6e4 * cost_per_minute) AS saved FROM sessions JOIN prices USING (team)"
+        ...     round(log.sql(query, prices=prices)["saved"].item())
+        21
         """
         self._require_one_place("sql")
-        result = prepare_query(self._handle.log(), query)
+        with TemporaryDirectory() as directory:
+            files = {name: _write_frame(frame, Path(directory) / f"{name}.parquet") for name, frame in tables.items()}
+            result = prepare_query(self._handle.log(), query, files)
         self._remember(result.report())
         return result.frame()
 
@@ -443,6 +452,15 @@ class Log:
 
     def _remember(self, report: Report) -> None:
         self.notes, self.accounting = (*self._load_notes, *report.notes), report.accounting
+
+
+def _write_frame(frame: pl.DataFrame | pl.LazyFrame, path: Path) -> Path:
+    """Write a data frame to a Parquet file, and return its path."""
+    if isinstance(frame, pl.LazyFrame):
+        frame.sink_parquet(path)
+    else:
+        frame.write_parquet(path)
+    return path
 
 
 def _names(by: str | Sequence[str] | None) -> tuple[str, ...]:

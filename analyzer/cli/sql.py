@@ -1,28 +1,40 @@
 """`analyzer sql`: runs a query on logs or an archive."""
 
+from pathlib import Path
+
 import click
 
+from analyzer.cli.completion import complete_files
 from analyzer.cli.console import exit_help
 from analyzer.cli.options import Command
 from analyzer.cli.output import OutputOptions, output_options, write
 from analyzer.cli.source import SourceOptions, exit_code, open_source, source_options
-from analyzer.errors import UsageError
+from analyzer.errors import Option, UsageError
 
 
 @click.command("sql", cls=Command, epilog=exit_help())
 @source_options("[SOURCE]... SQL")
+@click.option(
+    "--attach",
+    multiple=True,
+    metavar="NAME=FILE",
+    shell_complete=complete_files,
+    help="Add the rows of a CSV or Parquet file as the relation NAME. Repeatable.",
+)
 @output_options
-def command(inputs: SourceOptions, output: OutputOptions) -> int:
+def command(inputs: SourceOptions, attach: tuple[str, ...], output: OutputOptions) -> int:
     """Run a DuckDB SQL query on logs or an archive.
 
     The relations are events, lookups, sessions, runs, tasks, inputs, artifacts, files and rejects. A query only reads
-    them: it cannot access files or the network. CSV, NDJSON and Parquet are written while the query runs.
+    them, and what --attach names: it cannot access other files or the network. CSV, NDJSON and Parquet are written
+    while the query runs.
 
     \b
     Examples:
       analyzer sql sample_data "SELECT outcome, count(*) FROM lookups GROUP BY ALL ORDER BY ALL"
       analyzer sql sample_data "FROM events" -o events.parquet
       analyzer sql sample_data "DESCRIBE lookups"
+      analyzer sql sample_data --attach teams=teams.csv "SELECT * FROM sessions JOIN teams USING (team)"
     """
     from dataclasses import replace  # noqa: PLC0415
 
@@ -33,8 +45,27 @@ def command(inputs: SourceOptions, output: OutputOptions) -> int:
     *sources, text = inputs.sources
     inputs = replace(inputs, sources=tuple(sources))
     target = output.target(inputs)
+    attached = _attached_files(attach)
     with open_source(inputs) as log:
-        query = prepare_query(log, text)
+        query = prepare_query(log, text, attached)
         with query.errors(exit_on_second_interrupt=True):
             write(query.report(), target)
         return exit_code(log.load_result)
+
+
+def _attached_files(values: tuple[str, ...]) -> dict[str, Path]:
+    """Return the files of --attach by name, before SOURCE is opened, which may take long."""
+    from analyzer.questions.sql import attached_reader  # noqa: PLC0415
+
+    files = dict[str, Path]()
+    for value in values:
+        name, separator, path = value.partition("=")
+        if not separator:
+            raise UsageError(Option("attach", value), ": a name and a file are expected, such as prices=prices.csv")
+        if name in files:
+            raise UsageError(Option("attach", value), f": {name} is the name of another file; choose another name")
+        files[name] = Path(path)
+        attached_reader(name, files[name])
+        if not files[name].is_file():
+            raise UsageError(Option("attach", value), ": no such file")
+    return files

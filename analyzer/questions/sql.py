@@ -6,19 +6,21 @@ data frames get Arrow batches, which keep every type but are always 131,072 rows
 writes Parquet, and CSV of plain types into files: Polars would take twice the memory, and Python ten times as long.
 """
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from analyzer.archive.database import interrupted_by_signals, write_result
+from analyzer.archive.database import interrupted_by_signals, temporary_directory, write_result
 from analyzer.archive.open_log import OpenLog
-from analyzer.errors import QueryError
+from analyzer.errors import Option, QueryError, UsageError
 from analyzer.questions.report import Report, account_for
 from analyzer.table import NUMBER, TEXT, Column, Table
-from analyzer.text import is_utf8
+from analyzer.text import is_utf8, sql_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,6 +56,12 @@ CSV_TEXT = dict.fromkeys(
 
 # DuckDB keeps a group of rows in memory until it is complete.
 PARQUET_OPTIONS = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536"
+
+# How files that are attached to a query are read, by their suffix; they may be compressed.
+ATTACHED_READERS = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet"}
+COMPRESSION_SUFFIXES = (".gz", ".zst")
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
 HAS_LOOKUPS = "SELECT EXISTS (FROM store.lookup)"
 
 
@@ -170,17 +178,20 @@ class Query:
         return f"column {' or '.join(names)}: {problem}; cast it, such as {_quoted(names[0])}::VARCHAR"
 
 
-def prepare_query(log: OpenLog, sql: str) -> Query:
-    """Check a query, and return it bound to the relations of the log.
+def prepare_query(log: OpenLog, sql: str, attached: Mapping[str, Path] | None = None) -> Query:
+    """Check a query, and return it bound to the relations of the log, and to those of files by their names.
 
     Raises:
-        QueryError: it is not a single query, does not bind, or has two columns of one name.
+        QueryError: it is not a single query, does not bind, or has two columns of one name; a file cannot be read.
+        UsageError: the name or the format of a file cannot be used.
     """
     import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
 
     # It finds the relations for users, and not the tables that these are made of.
     connection = log.connection.cursor()
     connection.execute("SET search_path = 'main'")
+    for name, path in (attached or {}).items():
+        _attach(connection, name, path)
     try:
         text = _parse_query(connection, sql)
         with _read_only_transaction(connection):
@@ -193,6 +204,43 @@ def prepare_query(log: OpenLog, sql: str) -> Query:
     if len(set(names)) < len(names):
         raise QueryError(f"two columns have the same name ({', '.join(names)}); rename one with AS")
     return Query(log, connection, relation)
+
+
+def attached_reader(name: str, path: Path) -> str:
+    """Return DuckDB's function that reads a file which is attached as `name`.
+
+    Raises:
+        UsageError: the name is no identifier, or the suffix of the file is that of no format.
+    """
+    if not IDENTIFIER.fullmatch(name):
+        raise UsageError(
+            Option("attach", f"{name}={path}"), ": name it with letters, digits and _, such as prices=FILE"
+        )
+    suffixes = [suffix for suffix in path.suffixes if suffix not in COMPRESSION_SUFFIXES]
+    if not suffixes or suffixes[-1] not in ATTACHED_READERS:
+        expected = f": the suffix of the file must be one of {', '.join(ATTACHED_READERS)}"
+        raise UsageError(Option("attach", f"{name}={path}"), expected)
+    return ATTACHED_READERS[suffixes[-1]]
+
+
+def _attach(connection: "DuckDBPyConnection", name: str, path: Path) -> None:
+    """Create a temporary table with the rows of a file."""
+    import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
+
+    reader = attached_reader(name, path)
+    taken = [relation for (relation,) in connection.execute("SELECT name FROM (SHOW TABLES)").fetchall()]
+    if name.lower() in taken:
+        raise UsageError(Option("attach", name), ": that is a relation of the log; choose another name")
+    # SQL has no access to other files, so DuckDB reads a copy where it has.
+    with temporary_directory(connection) as directory:
+        copy = directory / path.name
+        try:
+            shutil.copyfile(path, copy)
+            connection.execute(f"CREATE TEMP TABLE {_quoted(name)} AS FROM {reader}({sql_text(str(copy))})")
+        except OSError as error:
+            raise QueryError(f"{path}: {error.strerror}") from None
+        except duckdb.Error as error:
+            raise QueryError(f"{path}: {str(error).splitlines()[0].replace(str(copy), path.name)}") from None
 
 
 @contextmanager
