@@ -40,4 +40,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    """Return what users call or catch; types for annotations can be imported all the same."""
+    return [name for name in __all__ if name not in ("Filters", "Log", "Outcome")]

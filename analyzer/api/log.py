@@ -388,9 +388,9 @@ class Log:
         >>> with analyzer.load("sample_data") as log:
         ...     log.sql("SELECT count(*) AS n FROM lookups WHERE outcome = 'miss' AND team = 'web'")["n"].item() > 0
         True
-        >>> prices = pl.DataFrame({"team": ["web"], "cost_per_minute": [0.01]})
+        >>> prices = pl.DataFrame({"team": ["web"], "price": [0.01]})
         >>> with analyzer.load("sample_data") as log:
-        ...     query = "SELECT sum(time_saved_ms / 6e4 * cost_per_minute) AS saved FROM sessions JOIN prices USING (team)"
+        ...     query = "SELECT sum(time_saved_ms / 6e4 * price) AS saved FROM sessions JOIN prices USING (team)"
         ...     round(log.sql(query, prices=prices)["saved"].item())
         21
         """

@@ -37,6 +37,7 @@ COMMANDS = {
     "sql": "Run a DuckDB SQL query on logs or an archive.",
     "replay": "Upload events to the API, none of them twice.",
     "journal": "Show, resolve and verify what replay sent.",
+    "demo": "Write sample logs to try the commands on.",
     "completion": "Print a completion script for your shell.",
 }
 
@@ -49,6 +50,7 @@ INTERRUPTED_QUERY = "Query interrupted"
 FIRST_SCREEN = """\
 analyzer: understand a remote build cache from its usage events, offline.
 
+Sample logs to try it on.        analyzer demo
 Is the cache worth it?           analyzer stats sample_data
 Why did we miss?                 analyzer misses sample_data
 What changed the hashes?         analyzer causes sample_data
@@ -56,7 +58,7 @@ Did last week change anything?   analyzer compare sample_data
 Show it to the team.             analyzer report sample_data -o report.html
 Upload archived events.          analyzer replay sample_data --team web --api https://cache.example.com
 
-sample_data comes with the source; replace it by your own logs, directories or globs:
+`analyzer demo` writes sample_data; replace it by your own logs, directories or globs:
 .turbo/runs (turbo run build --summarize), a proxy's request log, HAR, NDJSON, CSV, Parquet.
 
 All commands: analyzer --help      One of them: analyzer stats --help

@@ -9,7 +9,7 @@ from analyzer.errors import Message, Option, UsageError
 from analyzer.questions.dimensions import DIMENSIONS, LOCAL_TIMES, UTC_TIMES, Dimension
 from analyzer.questions.options import UTC, GroupOptions
 from analyzer.questions.scope import Gathered, Scope
-from analyzer.table import FLAG, HASH, NAME, Column, Table, select_list
+from analyzer.table import FLAG, HASH, NAME, RATIO, Column, Table, select_list
 from analyzer.text import closest_match
 from analyzer.validation import require_choice
 
@@ -105,8 +105,8 @@ def grouped_table(
 ) -> Table:  # fmt: skip
     """Return the table by the dimensions of `options`, named after them (`by_day`, `by_team_ci`): one row per group.
 
-    `columns` are over the rows `groups` that all parts gave. Groups are sorted by `options.sort`, else by time, else by
-    the column `largest`.
+    `columns` are over the rows `groups` that all parts gave; the first rate is the main one. Groups are sorted by
+    `options.sort`, else by time, else by the column `largest`.
 
     Raises:
         UsageError: an unknown column to sort by.
@@ -120,7 +120,10 @@ def grouped_table(
     order = _order_by(options, columns, dimensions, largest)
     query = f"SELECT {select_list(columns)} FROM {{parts}} GROUP BY {keys} ORDER BY {order}"
     rows = gathered.rows("groups", query, tz=options.tz, **period, **(parameters or {}))
-    return Table("by_" + "_".join(one.name for one in dimensions), columns, rows)
+    rate = next(column for column in columns if column.unit == RATIO)
+    in_time_order = len(dimensions) == 1 and dimensions[0].bounds is not None and not options.sort
+    name = "by_" + "_".join(one.name for one in dimensions)
+    return Table(name, columns, rows, bar=rate.name, in_time_order=in_time_order)
 
 
 def list_groups(table: Table, options: GroupOptions) -> tuple[Table, list[str]]:

@@ -260,7 +260,7 @@ def misses(log: OpenLog, selection: Selection, options: MissesOptions) -> Report
     primary, changed = classes_table(classified), changed_hashes_table(scope, classified)
     tables, notes = [misses_table(classified), primary], [MORE_ABOUT_CHANGES] if changed.rows else []
     if dimensions:
-        table = grouped_table(scope, classified, GROUP_COLUMNS, groups, largest="misses")
+        table = grouped_table(scope, classified, GROUP_COLUMNS, groups, "misses")
         primary, more_notes = list_groups(table, groups)
         tables, notes = [*tables, primary], [*notes, *more_notes]
     key = next((name for name in KEYS if name in groups.by), "") or default_key(classified)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from analyzer.archive.database import interrupted_by_signals, temporary_directory, write_result
 from analyzer.archive.open_log import OpenLog
-from analyzer.errors import Option, QueryError, UsageError
+from analyzer.errors import QueryError, UsageError
 from analyzer.questions.report import Report, account_for
 from analyzer.table import NUMBER, TEXT, Column, Table
 from analyzer.text import is_utf8, sql_text
@@ -213,13 +213,10 @@ def attached_reader(name: str, path: Path) -> str:
         UsageError: the name is no identifier, or the suffix of the file is that of no format.
     """
     if not IDENTIFIER.fullmatch(name):
-        raise UsageError(
-            Option("attach", f"{name}={path}"), ": name it with letters, digits and _, such as prices=FILE"
-        )
+        raise UsageError(f"{name!r} cannot name a relation; use letters, digits and _, such as prices")
     suffixes = [suffix for suffix in path.suffixes if suffix not in COMPRESSION_SUFFIXES]
     if not suffixes or suffixes[-1] not in ATTACHED_READERS:
-        expected = f": the suffix of the file must be one of {', '.join(ATTACHED_READERS)}"
-        raise UsageError(Option("attach", f"{name}={path}"), expected)
+        raise UsageError(f"{path}: the suffix of an attached file must be one of {', '.join(ATTACHED_READERS)}")
     return ATTACHED_READERS[suffixes[-1]]
 
 
@@ -230,7 +227,7 @@ def _attach(connection: "DuckDBPyConnection", name: str, path: Path) -> None:
     reader = attached_reader(name, path)
     taken = [relation for (relation,) in connection.execute("SELECT name FROM (SHOW TABLES)").fetchall()]
     if name.lower() in taken:
-        raise UsageError(Option("attach", name), ": that is a relation of the log; choose another name")
+        raise UsageError(f"{name}: that is a relation of the log; attach the file under another name")
     # SQL has no access to other files, so DuckDB reads a copy where it has.
     with temporary_directory(connection) as directory:
         copy = directory / path.name

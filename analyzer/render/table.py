@@ -6,15 +6,16 @@ pipes need the same layout without the 50 ms that importing rich takes; on a ter
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from shutil import get_terminal_size
 from textwrap import wrap
 from typing import BinaryIO, NamedTuple
 
 from analyzer.questions.report import Report
-from analyzer.render.display import DisplayTable, cell_width, display_table, min_column_width, table_width
-from analyzer.render.values import NUMERIC_UNITS, format_sentences
-from analyzer.table import NUMBER, TEXT, Table
+from analyzer.render.display import DisplayTable, cell_width, column_title, display_table, min_column_width, table_width
+from analyzer.render.values import NUMERIC_UNITS, format_sentences, format_value
+from analyzer.table import NUMBER, RATIO, TEXT, Table
 
 # The width of a pipe: wider than any table, so nothing is wrapped or omitted.
 UNLIMITED = 10_000
@@ -23,6 +24,12 @@ UNLIMITED = 10_000
 MIN_LIST_VALUE_CHARS = 24
 
 SEPARATOR, LIST_SEPARATOR = "   ", "  "
+
+# What terminals draw: bars of a rate in eighths of a character, and the course of a rate over time.
+BAR_CHARS = 8
+EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+LEVELS = "▁▂▃▄▅▆▇█"
+MIN_TREND_ROWS = 3
 
 
 class Line(NamedTuple):
@@ -35,7 +42,7 @@ class Line(NamedTuple):
 def write_table(report: Report, stream: BinaryIO) -> None:
     """Write all tables of a report; styled and fitted to the width if the stream is a terminal."""
     if not stream.isatty():
-        stream.writelines(f"{line.text}\n".encode() for line in _report_lines(report, UNLIMITED))
+        stream.writelines(f"{line.text}\n".encode() for line in _report_lines(report, UNLIMITED, draws=False))
         return
     from rich.console import Console  # noqa: PLC0415  (50 ms, needed on terminals only)
     from rich.text import Text  # noqa: PLC0415
@@ -43,7 +50,7 @@ def write_table(report: Report, stream: BinaryIO) -> None:
     width = get_terminal_size().columns
     text = io.TextIOWrapper(stream, encoding="utf-8", write_through=True)
     console = Console(file=text)
-    for line in _report_lines(report, width):
+    for line in _report_lines(report, width, draws=True):
         # Lines that are still too long are left to the terminal to wrap: cropping could cut a number short.
         console.print(Text(line.text, line.style), soft_wrap=True)
     text.detach()
@@ -54,7 +61,8 @@ def nonempty_tables(report: Report) -> list[Table]:
     return [table for number, table in enumerate(report.tables) if table.rows or number == 0]
 
 
-def _report_lines(report: Report, width: int) -> Iterator[Line]:
+def _report_lines(report: Report, width: int, *, draws: bool) -> Iterator[Line]:
+    """Yield the lines of all tables; `draws` adds bars and the course of rates over time."""
     tables = nonempty_tables(report)
     if report.verdict:
         yield from (Line(part, "bold") for part in wrap_cell(format_sentences(report.verdict), width))
@@ -63,11 +71,55 @@ def _report_lines(report: Report, width: int) -> Iterator[Line]:
             yield Line("")
         if len(tables) > 1 and not table.is_list:
             yield Line(f"{table.name.replace('_', ' ')}:", "bold")
-        yield from _table_lines(table, width)
+        if draws and table.in_time_order:
+            yield from map(Line, _trend_lines(table, width))
+        yield from _table_lines(table, width, draws=draws)
 
 
-def _table_lines(table: Table, width: int) -> Iterator[Line]:
+def _trend_lines(table: Table, width: int) -> Iterator[str]:
+    """Yield a line that draws the rate of a series over time, from its lowest value to its highest."""
+    index = [column.name for column in table.columns].index(table.bar)
+    column, rates = table.columns[index], [row[index] for row in table.rows]
+    known = [rate for rate in rates if rate is not None]
+    if len(known) < MIN_TREND_ROWS:
+        return
+    low, high = min(known), max(known)
+    top = len(LEVELS) - 1
+    steps = [None if rate is None else round((rate - low) / ((high - low) or 1) * top) for rate in rates]
+    drawn = "".join(" " if step is None else LEVELS[step] for step in steps)
+    line = f"{column_title(column)} {drawn} {format_value(low, RATIO)} to {format_value(high, RATIO)}"
+    if cell_width(line) <= width:
+        yield line
+
+
+def _with_bars(display: DisplayTable, table: Table, width: int) -> DisplayTable:
+    """Return the table with a bar beside each value of its rate, if that fits into the width."""
+    names = [column.name for column in display.columns]
+    if table.bar not in names or table_width(_min_widths(display)) + BAR_CHARS + 1 > width:
+        return display
+    index = names.index(table.bar)
+    cells = [list(row) for row in display.cells]
+    for row, values in zip(cells, display.values, strict=True):
+        row[index] += f" {_bar(values[index] or 0):{BAR_CHARS}}"
+    titles = [f"{title}{' ' * (BAR_CHARS + 1)}" if n == index else title for n, title in enumerate(display.titles)]
+    return replace(display, titles=titles, cells=cells)
+
+
+def _bar(rate: float) -> str:
+    """Return a bar for a rate from 0 to 1; nothing for one that is no number.
+
+    >>> _bar(1), _bar(0.5), _bar(0.06), _bar(0)
+    ('████████', '████', '▌', '')
+    """
+    eighths = round(rate * BAR_CHARS * len(EIGHTHS))
+    full, rest = divmod(eighths, len(EIGHTHS))
+    return "█" * full + EIGHTHS[rest]
+
+
+def _table_lines(table: Table, width: int, *, draws: bool) -> Iterator[Line]:
     display = display_table(table, width)
+    if draws and table.bar:
+        display = _with_bars(display, table, width)
     if table.is_list:
         yield from map(Line, _list_lines(display, width))
     elif len(display.columns) > 1 and _is_too_wide(display, width):

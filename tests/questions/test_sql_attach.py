@@ -51,9 +51,9 @@ def test_an_archive_and_two_files(cli: Cli, log: Any, tmp_path: Path) -> None:
     [
         ("owners", "--attach owners: a name and a file are expected, such as prices=prices.csv"),
         ("owners=missing.csv", "--attach owners=missing.csv: no such file"),
-        ("a-b={here}/o.csv", "name it with letters, digits and _"),
-        ("owners={here}/o.xlsx", "the suffix of the file must be one of .csv, .tsv, .parquet"),
-        ("Lookups={here}/o.csv", "--attach Lookups: that is a relation of the log; choose another name"),
+        ("a-b={here}/o.csv", "'a-b' cannot name a relation; use letters, digits and _"),
+        ("owners={here}/o.xlsx", "o.xlsx: the suffix of an attached file must be one of .csv, .tsv, .parquet"),
+        ("Lookups={here}/o.csv", "Lookups: that is a relation of the log; attach the file under another name"),
     ],
 )
 def test_what_cannot_be_attached(cli: Cli, log: Any, tmp_path: Path, value: str, message: str) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,38 @@ def test_numbers_are_complete_on_a_terminal(columns: int, monkeypatch: pytest.Mo
         [count, 0],
         [0, count],
     ]
+
+
+RATES = Table(
+    "by_week",
+    [Column("week", "", ""), Column("hit_rate", RATIO, ""), Column("lookups", COUNT, "")],
+    [("w1", 1.0, 3), ("w2", 0.5, 4), ("w3", None, 0), ("w4", 0.0, 5), ("w5", 0.25, 5)],
+    bar="hit_rate",
+    in_time_order=True,
+)
+
+
+def test_terminals_draw_rates_and_their_course(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar has 8 cells of 8 steps; the course goes from the lowest rate to the highest."""
+    lines = terminal_lines(RATES, 80, monkeypatch)
+    assert lines[0] == "hit rate █▅ ▁▃ 0.0 % to 100.0 %"
+    assert [line[9:].rstrip() for line in lines[4:9]] == [
+        "100.0 % ████████         3",
+        " 50.0 % ████             4",
+        "      —                  0",
+        "  0.0 %                  5",
+        " 25.0 % ██               5",
+    ]
+    # Where the bars do not fit, the numbers are as without them.
+    assert not any("█" in line for line in terminal_lines(RATES, 30, monkeypatch))
+    unordered = replace(RATES, in_time_order=False)
+    assert not any("▅" in line for line in terminal_lines(unordered, 80, monkeypatch))
+
+
+def test_pipes_have_no_drawings() -> None:
+    stream = io.BytesIO()
+    write_table(Report("test", Accounting(), [RATES], RATES), stream)
+    assert not set("▁▂▃▄▅▆▇█") & set(stream.getvalue().decode())
 
 
 @pytest.mark.parametrize("terminal", [True, False])
