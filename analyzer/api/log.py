@@ -374,11 +374,11 @@ class Log:
     def sql(self, query: str, /, **tables: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
         """Run a DuckDB SQL query on the relations of an archive, and on data frames by the names of `tables`.
 
-        They are `events`, `lookups`, `sessions`, `runs`, `tasks`, `inputs` (what hashes are made of), `artifacts`,
-        `files` and `rejects`. The first three
-        hold the events, whichever view answers other questions. `DESCRIBE lookups` returns the columns and types of a
-        relation. Times with a time zone become naive UTC; types that data frames lack, such as `INTERVAL`, become the
-        text that DuckDB writes; `HUGEINT` becomes `Decimal`.
+        They are `events`, `lookups`, `sessions`, `session_quarters`, `runs`, `tasks`, `inputs` (what hashes are made
+        of), `artifacts`, `files` and `rejects`. The first four hold the events, whichever view answers other questions.
+        `FROM columns` returns what the columns of all relations mean; `DESCRIBE lookups` has the types of one. Times
+        with a time zone become naive UTC; types that data frames lack, such as `INTERVAL`, become the text that DuckDB
+        writes; `HUGEINT` becomes `Decimal`.
 
         Raises:
             QueryError: the SQL does not run, is not a single query, or returns integers of more than 38 digits.

@@ -22,9 +22,10 @@ one that all its tasks share; a set is stored once, however many tasks have it.
 """
 
 from analyzer.archive.counts import SESSION_QUARTER_COLUMNS
+from analyzer.archive.relation_columns import COLUMNS_VIEW
 
 # Archives of another version are refused. It changes with any table, and with the digest of `file`.
-VERSION = 8
+VERSION = 9
 
 MACROS = """
 CREATE MACRO is_hit(kinds) AS (kinds & 5) > 0;
@@ -200,4 +201,6 @@ FROM store.file;
 CREATE VIEW rejects AS
 SELECT f.name AS file, r.line, r.item, r.reason, r.text
 FROM store.reject r JOIN store.file f ON f.id = r.file_id;
+
+{COLUMNS_VIEW}
 """

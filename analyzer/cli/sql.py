@@ -25,15 +25,15 @@ from analyzer.errors import Option, UsageError
 def command(inputs: SourceOptions, attach: tuple[str, ...], output: OutputOptions) -> int:
     """Run a DuckDB SQL query on logs or an archive.
 
-    The relations are events, lookups, sessions, runs, tasks, inputs, artifacts, files and rejects. A query only reads
-    them, and what --attach names: it cannot access other files or the network. CSV, NDJSON and Parquet are written
-    while the query runs.
+    The relations are events, lookups, sessions, session_quarters, runs, tasks, inputs, artifacts, files and rejects;
+    the relation columns describes them. A query only reads them, and what --attach names: it cannot access other files
+    or the network. CSV, NDJSON and Parquet are written while the query runs.
 
     \b
     Examples:
       analyzer sql sample_data "SELECT outcome, count(*) FROM lookups GROUP BY ALL ORDER BY ALL"
       analyzer sql sample_data "FROM events" -o events.parquet
-      analyzer sql sample_data "DESCRIBE lookups"
+      analyzer sql sample_data "SELECT name, description FROM columns WHERE relation = 'lookups'"
       analyzer sql sample_data --attach teams=teams.csv "SELECT * FROM sessions JOIN teams USING (team)"
     """
     from dataclasses import replace  # noqa: PLC0415

@@ -16,6 +16,7 @@ from conftest import Cli, event, ndjson, report_of
 
 import analyzer
 from analyzer.archive.open_log import LoadObserver, open_log
+from analyzer.archive.relation_columns import RELATIONS
 from analyzer.archive.staging import ReadOptions
 from analyzer.questions import sql
 
@@ -166,12 +167,25 @@ print(code, int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())
 
 
 def test_users_see_the_relations_and_not_what_they_are_made_of(cli: Cli, log: Any) -> None:
-    shown = report_of(cli, "sql", log([event()]), "SHOW TABLES").table("result")
-    assert [row["name"] for row in shown] == [
-        "artifacts", "events", "files", "inputs", "lookups", "rejects", "runs", "session_quarters", "sessions", "tasks",
+    shown = [row["name"] for row in report_of(cli, "sql", log([event()]), "SHOW TABLES").table("result")]
+    assert shown == [
+        "artifacts", "columns", "events", "files", "inputs", "lookups", "rejects", "runs", "session_quarters",
+        "sessions", "tasks",
     ]  # fmt: skip
     result = cli("sql", log([event()]), "FROM lookup")
     assert (result.code, "Table with name lookup does not exist" in result.err) == (1, True)
+
+
+def test_the_relation_columns_describes_each_column(cli: Cli, log: Any) -> None:
+    found = report_of(
+        cli, "sql", log([event()]),
+        "SELECT table_name, column_name, description FROM duckdb_columns() LEFT JOIN columns c"
+        " ON c.relation = table_name AND c.name = column_name WHERE schema_name = 'main' AND table_name <> 'columns'"
+        " ORDER BY table_name, column_index",
+    ).table("result")  # fmt: skip
+    assert all(row["description"] for row in found)
+    described = [(name, column) for name in sorted(RELATIONS) for column in RELATIONS[name].columns]
+    assert [(row["table_name"], row["column_name"]) for row in found] == described
 
 
 @pytest.mark.slow
