@@ -181,6 +181,7 @@ class Format:
     """Everything the package knows about an input format. One of `items`, `duckdb` and `document` reads it."""
 
     name: str  # by which the user can force the format
+    content: str  # what a line or document of it is, in Markdown
     matches: Callable[[Sample], bool]  # whether a file has this format, provided that no earlier entry matches
     items: ItemReader | None = None  # reads a log of events in Python
     duckdb: Literal["ndjson", "parquet"] | None = None  # how DuckDB reads a log of events itself
@@ -198,20 +199,32 @@ class Format:
 FORMATS = {
     entry.name: entry
     for entry in (
-        Format("parquet", lambda sample: sample.head.startswith(b"PAR1"), duckdb="parquet"),
-        Format("runs", _is_run_summary, document=documents.read_run_summary),
-        Format("metadata", _is_artifact_metadata, document=documents.read_artifact_metadata),
-        Format("csv", partial(_is_delimited, ","), delimited.reader(","), delimiter=",", hides_cuts=True),
-        Format("ssv", partial(_is_delimited, ";"), delimited.reader(";"), delimiter=";", hides_cuts=True),
-        Format("tsv", partial(_is_delimited, "\t"), delimited.reader("\t"), delimiter="\t", hides_cuts=True),
-        Format("har", _is_har, har.read_har, has_context=True, reports_cuts=True, in_arrival_order=True),
-        Format("requests", _is_request_log, requests.read_requests, has_context=True, in_arrival_order=True),
-        Format("batches", _is_batches, array.read_batches),
-        Format("array", _is_array, array.read_array, reports_cuts=True),
-        Format("ndjson", _is_ndjson, duckdb="ndjson"),
-        Format("access", _is_access_log, access.read_access, is_derived=True),
+        Format("parquet", "Parquet with the columns of `ndjson`", lambda sample: sample.head.startswith(b"PAR1"),
+               duckdb="parquet"),
+        Format("runs", "run summaries that `turbo run … --summarize` writes to `.turbo/runs/*.json`, of turbo 1.9.9 and"
+               " later; also several in a file, as lines or in an array", _is_run_summary,
+               document=documents.read_run_summary),
+        Format("metadata", "`HASH-meta.json` of turbo's local cache, which says how long the task took",
+               _is_artifact_metadata, document=documents.read_artifact_metadata),
+        Format("csv", "CSV with a header that has the columns of `ndjson`", partial(_is_delimited, ","),
+               delimited.reader(","), delimiter=",", hides_cuts=True),
+        Format("ssv", "the same, separated by semicolons", partial(_is_delimited, ";"), delimited.reader(";"),
+               delimiter=";", hides_cuts=True),
+        Format("tsv", "the same, separated by tabs", partial(_is_delimited, "\t"), delimited.reader("\t"),
+               delimiter="\t", hides_cuts=True),
+        Format("har", "HAR 1.2; its POST requests to `…/artifacts/events` are read", _is_har, har.read_har,
+               has_context=True, reports_cuts=True, in_arrival_order=True),
+        Format("requests", "request log: a JSON object a line for each request, with the events in its body",
+               _is_request_log, requests.read_requests, has_context=True, in_arrival_order=True),
+        Format("batches", "a JSON array of events a line", _is_batches, array.read_batches),
+        Format("array", "one JSON array of events for the whole file", _is_array, array.read_array, reports_cuts=True),
+        Format("ndjson", "a JSON object a line for each event: the fields of the API, and those that a log adds",
+               _is_ndjson, duckdb="ndjson"),
+        Format("access", "access log with requests such as `GET /v8/artifacts/HASH`: the combined format of nginx and"
+               " Apache, JSON lines as of `requests`, AWS ALB, CloudFront and IIS", _is_access_log, access.read_access,
+               is_derived=True),
     )
-}
+}  # fmt: skip
 FORMAT_NAMES = tuple(FORMATS)
 IN_ARRIVAL_ORDER = tuple(entry.name for entry in FORMATS.values() if entry.in_arrival_order)
 DERIVED_FORMATS = tuple(entry.name for entry in FORMATS.values() if entry.is_derived)
