@@ -31,7 +31,7 @@ _DESTINATION = (
         "-o", "--output", "output_path", type=click.Path(path_type=Path, dir_okay=False),
         help="Write to this file; its suffix gives the format.",
     ),
-    _option("--force", is_flag=True, help="Overwrite the files of -o and --rejects."),
+    _option("--force", is_flag=True, help="Overwrite files that exist, such as that of -o."),
 )  # fmt: skip
 
 
@@ -52,13 +52,15 @@ class OutputOptions:
     force: bool
     default: str
 
-    def target(self, inputs: SourceOptions | None = None, *in_use: Path) -> Target:
-        """Return format and file, before any work is done; `in_use` are other files that the command writes.
+    def target(self, inputs: SourceOptions | None = None, *in_use: Path, also: Path | None = None) -> Target:
+        """Return format and file, before any work is done.
+
+        `in_use` are other files that the command reads or writes. `also` is one more that it was asked to write.
 
         Raises:
             UsageError: a file exists or is in use, the format is unknown, or its packages are not installed.
         """
-        paths = [path for path in (self.output_path, inputs and inputs.rejects) if path]
+        paths = [path for path in (self.output_path, inputs and inputs.rejects, also) if path]
         is_source = inputs.includes if inputs else lambda _path: False
         require_writable(paths, is_source, in_use, force=self.force)
         output = _output_format(self.format_name, self.output_path, self.default)

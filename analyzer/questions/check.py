@@ -5,11 +5,12 @@ from math import isclose
 
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import Selection
+from analyzer.questions.baseline import baseline_notes
 from analyzer.questions.compare import SideTotals, measure_rates, measure_totals
 from analyzer.questions.comparison_sides import last_two_weeks, narrow_selection
 from analyzer.questions.doctor.server import outage_notes
 from analyzer.questions.options import CheckOptions
-from analyzer.questions.rates import Rate, rate_change
+from analyzer.questions.rates import rate_change
 from analyzer.questions.report import Report, build_report
 from analyzer.questions.scope import select_scope
 from analyzer.table import BY_ROW, COUNT, MS, RATIO, RATIO_CHANGE, TEXT, Column, Table
@@ -22,35 +23,50 @@ COLUMNS = (
     Column("verdict", TEXT, "ok, failed, or not enough data"),
     Column("found", BY_ROW, "value of the measure"),
     Column("wanted", BY_ROW, "threshold: the minimum of the measure, of local-only misses the maximum"),
-    Column("lookups", COUNT, "lookups behind `found`: of a drop, the smaller week's; of local-only misses, all misses"),
+    Column("lookups", COUNT, "lookups behind `found`: of a drop, the smaller side's; of local-only misses, all misses"),
     Column("unit", TEXT, "unit of `found` and `wanted`", detail=True),
 )
 
 
 def check(log: OpenLog, selection: Selection, options: CheckOptions) -> Report:
-    """Answer `check`: the table `checks`, a row per threshold; a drop compares the last 7 days with the 7 before."""
+    """Answer `check`: the table `checks`, a row per threshold."""
     scope = select_scope(log, selection, needs_both_for="check")
-    weeks = [
-        measure_rates(select_scope(log, narrow_selection(selection, week)))[0]
-        for week in last_two_weeks(log, selection)
-    ]
     whole = measure_totals(scope)
-    rows = list(_rows(options, whole, *weeks))
+    rows = list(_rows(options, whole, *_hit_rate_change(log, selection, options, whole)))
     notes = list(outage_notes(log, selection, [(whole.first_at, whole.last_at)]))
+    if options.baseline:
+        notes += baseline_notes(options.baseline, log, selection)
     return build_report("check", scope, [Table("checks", COLUMNS, rows)], notes=notes)
 
 
-def _rows(options: CheckOptions, whole: SideTotals, before: Rate, after: Rate) -> Iterator[tuple[object, ...]]:
+def _hit_rate_change(
+    log: OpenLog, selection: Selection, options: CheckOptions, whole: SideTotals
+) -> tuple[float | None, int]:
+    """Return the change from the baseline, or of the last 7 days, and the lookups of the side that has fewer."""
+    if baseline := options.baseline:
+        rate = whole.rate.value
+        return None if rate is None else rate - baseline.hit_rate, min(baseline.lookups, whole.rate.lookups)
+    if not options.compares_weeks:
+        return None, 0
+    before, after = (
+        measure_rates(select_scope(log, narrow_selection(selection, week)))[0]
+        for week in last_two_weeks(log, selection)
+    )
+    return rate_change(before, after).value, min(before.lookups, after.lookups)
+
+
+def _rows(
+    options: CheckOptions, whole: SideTotals, change: float | None, compared_lookups: int
+) -> Iterator[tuple[object, ...]]:
     lookups, misses = whole.rate.lookups, whole.rate.lookups - whole.rate.hits
-    compared_lookups = min(before.lookups, after.lookups)
-    min_change = None if options.max_drop is None else -options.max_drop
+    min_change = None if options.drop_limit is None else -options.drop_limit
     for name, unit, value, threshold, count in (
         ("hit_rate", RATIO, whole.rate.value, options.min_hit_rate, lookups),
         ("remote_hit_rate", RATIO, whole.remote_rate.value, options.min_remote_hit_rate, whole.remote_rate.lookups),
         # The remote hit rate of the few lookups that asked says nothing about a cache that most misses did not ask.
         (LOCAL_ONLY, RATIO, whole.local_only_misses / misses if misses else None, options.local_only_limit, misses),
         ("time_saved", MS, whole.time_saved_ms, options.min_time_saved_ms, lookups),
-        ("hit_rate_change", RATIO_CHANGE, rate_change(before, after).value, min_change, compared_lookups),
+        ("hit_rate_change", RATIO_CHANGE, change, min_change, compared_lookups),
     ):
         if threshold is None:
             continue

@@ -6,14 +6,19 @@ Each class raises UsageError if a value is out of bounds. The module imports no 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from analyzer.errors import Option, UsageError
 from analyzer.times import MAX_RETENTION_DAYS
 from analyzer.validation import require_count, require_number
 
+if TYPE_CHECKING:
+    from analyzer.questions.baseline import Baseline
+
 UTC = "UTC"
 DEFAULT_MIN_LOOKUPS = 100
 DEFAULT_MAX_LOCAL_ONLY = 0.2
+DEFAULT_MAX_DROP = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,11 @@ class CompareOptions:
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """The thresholds of `check`; None skips one. With fewer lookups than `min_lookups`, no check fails."""
+    """The thresholds of `check`; None skips one. With fewer lookups than `min_lookups`, no check fails.
+
+    A drop is one from `baseline`, or without it, from the time before. No threshold is needed to save a baseline
+    (`saves_baseline`).
+    """
 
     min_hit_rate: float | None = None
     min_remote_hit_rate: float | None = None
@@ -134,6 +143,18 @@ class CheckOptions:
     min_time_saved_ms: float | None = None
     max_local_only: float | None = None
     min_lookups: int = DEFAULT_MIN_LOOKUPS
+    baseline: "Baseline | None" = None
+    saves_baseline: bool = False
+
+    @property
+    def drop_limit(self) -> float | None:
+        """The largest acceptable drop of the hit rate; a baseline brings a default."""
+        return DEFAULT_MAX_DROP if self.max_drop is None and self.baseline else self.max_drop
+
+    @property
+    def compares_weeks(self) -> bool:
+        """Whether the last 7 days are compared with the 7 days before."""
+        return self.max_drop is not None and self.baseline is None
 
     @property
     def local_only_limit(self) -> float | None:
@@ -147,8 +168,10 @@ class CheckOptions:
             require_number(name, getattr(self, name), maximum=1)
         require_number("min_time_saved", self.min_time_saved_ms)
         require_count("min_lookups", self.min_lookups)
-        thresholds = [field.name for field in fields(self) if field.name != "min_lookups"]
-        if all(getattr(self, name) is None for name in thresholds):
+        others = ("min_lookups", "baseline", "saves_baseline")
+        thresholds = [field.name for field in fields(self) if field.name not in others]
+        has_baseline = self.baseline or self.saves_baseline
+        if not has_baseline and all(getattr(self, name) is None for name in thresholds):
             listed = [part for name in thresholds for part in (", ", Option(name.removesuffix("_ms")))]
             raise UsageError("nothing to check: give at least one of ", *listed[1:])
 

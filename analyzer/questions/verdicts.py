@@ -135,6 +135,8 @@ def _check(tables: Tables) -> Iterator[Sentence]:
     rows = tables["checks"].records()
     failed = [row["check"] for row in rows if row["verdict"] == FAILED]
     unknown = [row["check"] for row in rows if row["verdict"] == NOT_ENOUGH_DATA]
+    if not rows:
+        yield Sentence("No threshold was given, so nothing was checked.")
     if failed:
         yield Sentence(
             "{} of {} checks failed: {}.", [(len(failed), COUNT), (len(rows), COUNT), (_names(failed), TEXT)]

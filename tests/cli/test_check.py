@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import RECORDED, Cli, Result, event
+from conftest import RECORDED, Cli, Result, event, ndjson
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 TOO_FEW = "not enough data"
@@ -273,3 +273,162 @@ def test_a_near_miss_is_written_with_enough_digits(cli: Cli, log: Any) -> None:
     (line,) = messages(result, "error")
     found, wanted = line.removeprefix("hit rate ").split(", wanted at least ")
     assert found != wanted
+
+
+# 80 of 100, 8 s saved, on the day after the lookups that it is compared with.
+LOWER = lookups("c", 80, 20, 9)
+
+
+@pytest.fixture
+def baseline(cli: Cli, log: Any, tmp_path: Path) -> Path:
+    """The baseline of 90 hits in 100 lookups."""
+    path = tmp_path / "main.json"
+    result = cli("check", log(FALLING[:100], "main.ndjson"), "--save-baseline", path)
+    assert (result.code, messages(result, "note")) == (0, [f"{path}: saved as a baseline of 100 lookups"])
+    assert result.out.startswith("No threshold was given, so nothing was checked.")
+    return path
+
+
+def edited(baseline: Path, **changes: Any) -> Path:
+    """The baseline with other values; those set to `...` are left out."""
+    document = {**json.loads(baseline.read_text()), **changes}
+    baseline.write_text(json.dumps({name: value for name, value in document.items() if value is not ...}))
+    return baseline
+
+
+def test_a_baseline_has_the_measures(cli: Cli, log: Any, tmp_path: Path) -> None:
+    path = tmp_path / "main.json"
+    result = cli("check", log(MIXED), "--team", "web", "--since", "2026-03-01", "--save-baseline", path)
+    assert result.code == 0
+    assert json.loads(path.read_text()) == {
+        "format": "cache-event-analyzer baseline", "version": 1,
+        "hit_rate": pytest.approx(110 / 150), "lookups": 150, "hits": 110,
+        "remote_hit_rate": 0.8, "remote_lookups": 100, "local_only_misses": 20,
+        "time_saved_ms": 11000, "duration_coverage": 1, "sessions": 2,
+        "first_at": "2026-03-02T00:00:00.000Z", "last_at": "2026-03-03T00:00:00.000Z",
+        "view": "events", "filters": {"team": ["web"]},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted", "verdict"),
+    [
+        ([], -0.05, "failed"),
+        (["--max-drop", "0.1"], -0.1, "ok"),
+        (["--max-drop", "0.099"], -0.099, "failed"),
+        (["--max-drop", "0.099", "--min-lookups", "101"], -0.099, TOO_FEW),
+    ],
+)
+def test_the_drop_from_a_baseline(
+    cli: Cli, log: Any, baseline: Path, options: list[str], wanted: float, verdict: str
+) -> None:
+    """From 90 % to 80 %. The log itself has no week before its last one."""
+    code, (row,) = checked(cli, log(LOWER), "--baseline", baseline, *options)
+    expected = ("hit_rate_change", verdict, pytest.approx(-0.1), wanted, 100, "ratio change")
+    assert (code, row) == (5 if verdict == "failed" else 0, expected)
+
+
+def test_all_lookups_are_compared_with_a_baseline(cli: Cli, log: Any, baseline: Path) -> None:
+    """150 of 200, in two weeks of which the second is better: a fall from 90 % to 75 %, where weeks show a rise."""
+    rows = lookups("a", 60, 40) + lookups("b", 90, 10, 8)
+    code, ((_, verdict, found, _, count, _),) = checked(cli, log(rows), "--baseline", baseline)
+    assert (code, verdict, found, count) == (5, "failed", pytest.approx(-0.15), 100)
+
+
+def test_the_default_drop_is_five_points(cli: Cli, log: Any, baseline: Path) -> None:
+    for hits, code in ((85, 0), (84, 5), (95, 0)):
+        assert checked(cli, log(lookups("c", hits, 100 - hits, 9)), "--baseline", baseline)[0] == code
+    help_text = " ".join(cli("check", "--help").out.split())
+    assert "[default: 0.05, with --baseline]" in help_text
+
+
+def test_what_is_compared_is_noted(cli: Cli, log: Any, baseline: Path) -> None:
+    result = cli("check", log(LOWER), "--baseline", baseline)
+    assert messages(result, "note") == [
+        f"the change of the hit rate is that from the baseline {baseline}: 90.0 % of 100 lookups"
+    ]
+    assert messages(result, "error") == ["hit rate change -10.0 points, wanted at least -5.0 points"]
+
+
+def test_other_filters_than_those_of_the_baseline_are_noted(cli: Cli, log: Any, baseline: Path) -> None:
+    note = f"the baseline {baseline} was saved with other filters (none): part of the change may be theirs"
+    assert note in cli("check", log(LOWER), "--baseline", baseline, "--team", "web").err
+    edited(baseline, filters={"team": ["web"]})
+    assert "other filters" not in cli("check", log(LOWER), "--baseline", baseline, "--team", "web").err
+    assert '(team ["web"])' in cli("check", log(LOWER), "--baseline", baseline).err
+    times = cli("check", log(LOWER), "--baseline", baseline, "--team", "web", "--last", "7d", "--since", "2026-03-01")
+    assert "other filters" not in times.err
+
+
+def test_another_view_than_that_of_the_baseline_is_noted(cli: Cli, log: Any, baseline: Path) -> None:
+    note = f"the baseline {baseline} counts run summaries, and this answer events: part of the change may be theirs"
+    assert note in cli("check", log(LOWER), "--baseline", edited(baseline, view="runs")).err
+
+
+def test_without_lookups_a_baseline_fails_nothing(cli: Cli, log: Any, baseline: Path) -> None:
+    code, ((_, verdict, found, _, count, _),) = checked(cli, log(LOWER), "--baseline", baseline, "--team", "nobody")
+    assert (code, verdict, found, count) == (0, TOO_FEW, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "No such file"),
+        (b"hit rate: 90 %", "not a baseline (not JSON)"),
+        (b"\xff\xfe", "not a baseline (not JSON)"),
+        (b"[" * 100_000, "not a baseline (not JSON)"),
+        (b"[]", "not a baseline"),
+        (b'{"hit_rate": 0.9, "lookups": 100}', "not a baseline"),
+        ({"version": 2}, "a baseline of version 2, expected 1; save it again"),
+        ({"version": ...}, "a baseline of version None, expected 1; save it again"),
+        ({"lookups": 0, "hit_rate": None}, "a baseline without lookups"),
+        ({"lookups": "100"}, "damaged"),
+        ({"lookups": -1}, "damaged"),
+        ({"hit_rate": 1.1}, "damaged"),
+        ({"hit_rate": float("nan")}, "damaged"),
+        ({"hit_rate": ...}, "damaged"),
+        ({"filters": ...}, "damaged"),
+        ({"view": 1}, "damaged"),
+    ],
+)
+def test_a_bad_baseline(cli: Cli, log: Any, baseline: Path, content: Any, words: str) -> None:
+    if isinstance(content, dict):
+        edited(baseline, **content)
+    else:
+        baseline.unlink() if content is None else baseline.write_bytes(content)
+    result = cli("check", log(LOWER), "--baseline", baseline)
+    assert (result.code, result.out) == (3, "")
+    (line,) = result.err.splitlines()
+    assert line.startswith(f"error: {baseline}: ")
+    assert words in line
+
+
+def test_no_baseline_is_saved_of_a_failure(cli: Cli, log: Any, baseline: Path, tmp_path: Path) -> None:
+    path, before = log(LOWER), baseline.read_bytes()
+    for options, code in (
+        (["--min-hit-rate", "0.81"], 5), ([tmp_path / "none.ndjson"], 3), (["--team", "nobody"], 3),
+    ):  # fmt: skip
+        result = cli("check", path, *options, "--save-baseline", baseline, "--force")
+        assert (result.code, baseline.read_bytes()) == (code, before)
+        assert "no baseline was saved" in result.err
+    assert cli("check", path, "--min-hit-rate", "0.8", "--save-baseline", baseline, "--force").code == 0
+    assert json.loads(baseline.read_text())["hit_rate"] == 0.8
+
+
+def test_no_file_is_overwritten_by_a_baseline(cli: Cli, log: Any, baseline: Path) -> None:
+    path, before = log(LOWER), baseline.read_bytes()
+    for options in (
+        ["--save-baseline", baseline],
+        ["--save-baseline", path, "--force"],
+        ["--baseline", baseline, "--save-baseline", baseline, "--force"],
+        ["--baseline", baseline, "-o", baseline, "--force"],
+    ):
+        assert cli("check", path, *options).code == 2
+    assert (baseline.read_bytes(), path.read_text()) == (before, ndjson(LOWER))
+
+
+def test_a_baseline_of_run_summaries(cli: Cli, tmp_path: Path) -> None:
+    baseline = tmp_path / "main.json"
+    assert cli("check", RECORDED / "runs", "--save-baseline", baseline).code == 0
+    code, ((name, verdict, found, *_),) = checked(cli, RECORDED / "runs", "--baseline", baseline, "--max-drop", "0")
+    assert (code, name, verdict, found) == (0, "hit_rate_change", "ok", 0)
