@@ -36,6 +36,7 @@ class Column:
     description: str
     detail: bool = False
     read_with: str = ""
+    marks: str = ""  # of a flag: the column whose cell it marks, if that is not the first
     sql: str = ""  # expression that computes the column, if one SELECT computes the rows
 
 

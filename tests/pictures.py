@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / ".github" / "pictures"
-COMMAND = "analyzer misses sample_data --limit 3"
+COMMAND = "analyzer stats sample_data --by week --since 2026-09-21 --until 2026-11-16"
 WIDTH = 108
 COLORS = {
     "currentColor": "#1b1f24",

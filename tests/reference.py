@@ -213,12 +213,16 @@ def answers() -> dict[str, Report]:
     with open_log([str(ROOT / "sample_data")], ReadOptions(), LoadObserver()) as log:
         ((run, session),) = log.connection.execute("SELECT min(id), min(session) FROM runs").fetchall()
         return {
-            "misses": misses.misses(log, selection, o.MissesOptions(by="hash")),
+            "misses": misses.misses(log, selection, o.MissesOptions()),
+            "misses --by team": misses.misses(log, selection, o.MissesOptions(groups=o.GroupOptions(("team",)))),
             "causes": causes.causes(log, selection, o.CausesOptions()),
             "causes SOURCE RUN": run_changes.one_run(log, selection, (run,), o.CausesOptions()),
             "doctor": doctor.doctor(log, selection),
             "retention": retention.retention(log, selection, o.RetentionOptions()),
             "sessions": sessions.sessions(log, selection, o.SessionsOptions()),
+            "sessions --by week": sessions.sessions(
+                log, selection, o.SessionsOptions(groups=o.GroupOptions(("week",)))
+            ),
             "sessions SOURCE ID": sessions.one_session(log, selection, session, o.SessionsOptions()),
             "compare": compare.compare([log], selection, None, o.CompareOptions()),
             "check": check.check(log, selection, o.CheckOptions(min_hit_rate=0.8)),
@@ -228,7 +232,10 @@ def answers() -> dict[str, Report]:
 def answer_columns() -> str:
     tables = {
         "stats --explain": [("definitions", DEFINITION_COLUMNS)],
-        **{name: [(one.name, one.columns) for one in report.tables] for name, report in answers().items()},
+        **{
+            name: [(one.name, one.columns) for one in ([report.primary] if "--by" in name else report.tables)]
+            for name, report in answers().items()
+        },
         "load": [("files", load.FILE_COLUMNS)],
         "export": [("relations", export.COLUMNS)],
         "forget": [("forgotten", forget.COLUMNS)],

@@ -294,9 +294,9 @@ class Log:
           the tasks that missed) and its `imputed_coverage` (the ratio of misses that have one), `time_saved_ms` and
           its `duration_coverage` (the same of hits), `first_at`, `team`, `ci`, `branch`, `command`, `deviation` (of
           its hit rate from the pooled one, in standard errors).
-        - `percentiles` (rows `p5` to `p95`; main table with `by`, for each group): one column per dimension,
-          `percentile`, `lookups`, `hit_rate`, `time_saved_ms`, `duration_coverage`, `time_lost_ms`, `imputed_coverage`,
-          and the number of `sessions`.
+        - `percentiles` (rows `p5` to `p95`), and with `by` (main table then) the same for each group: one column per
+          dimension, `percentile`, `lookups`, `hit_rate`, `time_saved_ms`, `duration_coverage`, `time_lost_ms`,
+          `imputed_coverage`, and the number of `sessions`.
         - `lookups` (main table with `id`): `hash`, `name` (its task), `outcome` (`local_hit`, `remote_hit`, `miss`),
           `class` (of a miss, see `misses`), `duration_ms` (of a hit the time saved, of a miss the duration of its
           task), `first_at`.
@@ -308,7 +308,7 @@ class Log:
         Args:
             id: the id of a session or a run, or a unique prefix of it.
             limit: maximum number of rows of `low_hit_rate` and of `time_lost`.
-            by: dimensions of `percentiles`, as of `stats`, without `source`. A session belongs to the time bucket of
+            by: dimensions of percentiles, as of `stats`, without `source`. A session belongs to the time bucket of
                 its first lookup.
             tz: IANA time zone of the buckets.
             retention: number of days that the cache keeps artifacts now.

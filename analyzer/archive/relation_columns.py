@@ -44,13 +44,13 @@ RELATIONS = {
     "events": Relation(
         "an event that a client reported",
         {
-            "sessionId": _SESSION,
+            "session": _SESSION,
             "source": "the cache that was asked: LOCAL or REMOTE",
             "event": "its answer: HIT or MISS",
             "hash": _HASH,
             "duration": "milliseconds that the artifact took to generate; 0 on a HIT means unknown",
             "timestamp": "when the event was recorded (UTC), at about the end of its run",
-            "teamId": "id of the team",
+            "team_id": "id of the team",
             **_CLIENT,
             "status": "HTTP status of the answer to the request; 0 if the connection closed without one",
             "file": "the file that has the event",

@@ -95,12 +95,6 @@ JOIN store.context c ON c.id = e.context_id
 JOIN store.file f ON f.id = e.file_id
 """
 
-# The columns of the relation `events`, which conditions of the user can name.
-EVENT_COLUMNS = (
-    "session", "source", "event", "hash", "duration", "timestamp", "team_id", "slug", "team", "ci", "interactive",
-    "status", "file", "position",
-)  # fmt: skip
-
 NAMED_LOOKUPS = """
 SELECT s.session, h.hash,
        CASE WHEN is_local_hit(l.kinds) THEN 'local_hit' WHEN is_remote_hit(l.kinds) THEN 'remote_hit' ELSE 'miss'

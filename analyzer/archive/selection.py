@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from analyzer.archive.counts import LOOKUP_COUNTS, QUARTER_MINUTES, QUARTER_OF
 from analyzer.archive.merge import DURATION
-from analyzer.archive.schema import EVENT_COLUMNS, NAMED_EVENTS
+from analyzer.archive.relation_columns import RELATIONS
+from analyzer.archive.schema import NAMED_EVENTS
 from analyzer.errors import Option, QueryError
 from analyzer.times import add_clamped
 from analyzer.validation import require_utf8
@@ -353,5 +354,6 @@ def _run_where(connection: "DuckDBPyConnection", selection: Selection, statement
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
         raise QueryError(
-            Option("where", " AND ".join(selection.where)), f": {reason}; columns: {', '.join(EVENT_COLUMNS)}"
+            Option("where", " AND ".join(selection.where)),
+            f": {reason}; columns: {', '.join(RELATIONS['events'].columns)}",
         ) from None

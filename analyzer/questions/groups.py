@@ -145,7 +145,8 @@ def _partial_columns(dimensions: Sequence[Dimension]) -> list[Column]:
         return []
     start, end = map(bucket.over_key, bucket.bounds)
     sql = f"coalesce({start} < $covered_from OR {end} > $covered_until, false)"
-    return [Column("partial", FLAG, "the log, or the selected period, covers only a part of the bucket", sql=sql)]
+    covered = "the log, or the selected period, covers only a part of the bucket"
+    return [Column("partial", FLAG, covered, marks=bucket.name, sql=sql)]
 
 
 def _order_by(options: GroupOptions, columns: Sequence[Column], dimensions: Sequence[Dimension], largest: str) -> str:

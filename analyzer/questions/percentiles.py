@@ -56,7 +56,8 @@ def _counts(name: str, sql: str, relation: str, keys: Sequence[str], condition: 
 def merged_counts(keys: Sequence[str] = ()) -> str:
     """Return the SQL that adds up the counts of all parts, sorted, each with the values of `keys` first."""
     columns = ", ".join((*keys, "measure", "value"))
-    return f"SELECT {columns}, sum(n)::BIGINT FROM {{parts}} GROUP BY ALL ORDER BY {columns}"
+    order = columns.replace(",", " NULLS LAST,")
+    return f"SELECT {columns}, sum(n)::BIGINT FROM {{parts}} GROUP BY ALL ORDER BY {order}"
 
 
 def by_group(counts: Iterable[tuple[Any, ...]]) -> dict[tuple[Any, ...], list[tuple[Any, ...]]]:

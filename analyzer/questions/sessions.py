@@ -5,6 +5,8 @@ A session is one run of the build client. Time lost is how long the tasks of its
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import compress
+from typing import Any
 
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import ALL_ROWS, Selection, fetch_rows, lookup_reads
@@ -22,7 +24,7 @@ from analyzer.questions.percentiles import (
     value_counts,
 )
 from analyzer.questions.report import Report, build_report
-from analyzer.questions.scope import Given, Rows, Scope, Step, select_scope
+from analyzer.questions.scope import Gathered, Given, Rows, Scope, Step, select_scope
 from analyzer.table import COUNT, COVERAGE, HASH, MS, NAME, NUMBER, RATIO, TEXT, TIME, Column, Table, select_list
 from analyzer.validation import require_utf8
 
@@ -187,45 +189,74 @@ ORDER BY s.session LIMIT 4
 
 
 def sessions(log: OpenLog, selection: Selection, options: SessionsOptions) -> Report:
-    """Answer `sessions`: the tables `low_hit_rate`, `time_lost` and `percentiles`.
+    """Answer `sessions`: the tables `low_hit_rate`, `time_lost`, `percentiles`, and one with percentiles by group.
 
     Raises:
         UsageError: an unknown dimension or time zone.
         QueryError: SQL of the selection does not run.
     """
-    check_groups(log.connection, options.groups, needs_both_for="sessions")
+    dimensions = check_groups(log.connection, options.groups, needs_both_for="sessions")
     scope = select_scope(log, selection, needs_both_for="sessions")
-    tables = sessions_tables(scope, options.limit, options.groups)
-    return build_report("sessions", scope, tables, tables[-1] if options.groups.by else None)
+    tables = sessions_tables(scope, options.limit)
+    if dimensions:
+        tables.append(grouped_percentiles(scope, dimensions, options.groups))
+    return build_report("sessions", scope, tables, tables[-1 if dimensions else 0])
 
 
-def sessions_tables(scope: Scope, limit: int, groups: GroupOptions = UNGROUPED) -> list[Table]:
-    """Return the tables `low_hit_rate` and `time_lost`, each of at most `limit` rows, and `percentiles` by group."""
-    impute, dimensions = _impute_step(scope), [dimension(name) for name in groups.by]
-    summary = scope.gather([impute, Step("session_id", _summarize)], groups)
+def sessions_tables(scope: Scope, limit: int) -> list[Table]:
+    """Return the tables `low_hit_rate` and `time_lost`, each of at most `limit` rows, and `percentiles`."""
+    impute = _impute_step(scope)
+    summary = scope.gather([impute, Step("session_id", _summarize)], UNGROUPED)
     ((rate,),) = summary.rows("sizes", POOLED_RATE)
-    counts = by_group(summary.rows("values", merged_counts(_group_keys(dimensions))))
-    percentiles = {key: Percentiles(rows) for key, rows in counts.items()}
-    buckets = all_buckets(percentiles.values())
+    groups = _groups_of(summary, [])
     last = Step("session_id", _list_outliers, {"session_summary": ALL_ROWS})
-    found = scope.gather([impute, last], groups, rate, limit, buckets)
+    found = scope.gather([impute, last], UNGROUPED, all_buckets(groups.values()), rate, limit)
     tables = [
         Table(name, OUTLIER_COLUMNS, found.rows(name, f"FROM {{parts}} ORDER BY {order}, session LIMIT $n", n=limit))
         for name, (_, _, order) in OUTLIER_TABLES.items()
     ]
+    return [*tables, Table("percentiles", PERCENTILE_COLUMNS, _percentile_rows(groups, found, []))]
+
+
+def grouped_percentiles(scope: Scope, dimensions: Sequence[Dimension], options: GroupOptions) -> Table:
+    """Return the table by `dimensions`, named after them: a row for each group and percentile."""
+    impute = _impute_step(scope)
+    summary = scope.gather([impute, Step("session_id", _summarize)], options)
+    groups = _groups_of(summary, dimensions)
+    found = scope.gather([impute, Step("session_id", _list_values)], options, all_buckets(groups.values()))
+    rows = _percentile_rows(groups, found, dimensions)
+    columns = (*label_columns(dimensions), *PERCENTILE_COLUMNS)
+    return Table("by_" + "_".join(one.name for one in dimensions), columns, rows)
+
+
+def _groups_of(summary: Gathered, dimensions: Sequence[Dimension]) -> dict[tuple[Any, ...], Percentiles]:
+    """Return the percentiles of each group by its keys and labels."""
+    counts = by_group(summary.rows("values", merged_counts(_group_keys(dimensions))))
+    return {key: Percentiles(rows) for key, rows in counts.items()}
+
+
+def _percentile_rows(
+    groups: Mapping[tuple[Any, ...], Percentiles], found: Gathered, dimensions: Sequence[Dimension]
+) -> list[tuple[Any, ...]]:
+    """Return the rows of all groups, from the values that the parts listed."""
     listed = by_group(found.rows("values", merged_counts(_group_keys(dimensions))))
-    rows = [
-        (*key[len(dimensions) :], *row, group.count)
-        for key, group in percentiles.items()
+    buckets = all_buckets(groups.values())
+    is_label = [name.startswith("label_") for name in _group_keys(dimensions)]
+    return [
+        (*compress(key, is_label), *row, group.count)
+        for key, group in groups.items()
         for row in group.rows(list(MEASURED), listed.get(key, []), buckets)
     ]
-    return [*tables, Table("percentiles", (*label_columns(dimensions), *PERCENTILE_COLUMNS), rows)]
 
 
 def _group_keys(dimensions: Sequence[Dimension]) -> list[str]:
-    """Return the columns of totals that tell groups apart: their keys, then their labels."""
-    keys, columns = [one.key_name for one in dimensions], label_columns(dimensions)
-    return keys + [f"label_{column.name}" for column in columns]
+    """Return the columns of totals that tell groups apart, in the order by which groups are sorted.
+
+    Only buckets of time sort by their keys: other keys may be ids, which depend on the order of loading.
+    """
+    keys = {one.name: one.key_name for one in dimensions if one.bounds}
+    columns = [column.name for column in label_columns(dimensions)]
+    return [key for name in columns for key in (*([keys[name]] if name in keys else []), f"label_{name}")]
 
 
 def _impute(scope: Scope, _passed: Mapping[str, Rows], groups: GroupOptions, *_: object) -> Given:
@@ -245,13 +276,19 @@ def _summarize(scope: Scope, passed: Mapping[str, Rows], groups: GroupOptions) -
     return Given({"sizes": sizes, "values": Rows(scope.selected, bucket_counts(MEASURED, relation, keys))})
 
 
+def _list_values(
+    scope: Scope, passed: Mapping[str, Rows], groups: GroupOptions, buckets: Mapping[str, Sequence[float]]
+) -> Given:
+    relation, keys = _grouped_totals(scope, passed["lookups"], groups)
+    return Given({"values": Rows(scope.selected, value_counts(MEASURED, relation, buckets, keys))})
+
+
 def _list_outliers(
-    scope: Scope, passed: Mapping[str, Rows], groups: GroupOptions, rate: float, limit: int,
-    buckets: Mapping[str, Sequence[float]],
+    scope: Scope, passed: Mapping[str, Rows], groups: GroupOptions, buckets: Mapping[str, Sequence[float]],
+    rate: float, limit: int,
 ) -> Given:  # fmt: skip
     totals, columns = _totals(scope, passed["lookups"]), select_list(OUTLIER_COLUMNS)
-    relation, keys = _grouped_totals(scope, passed["lookups"], groups)
-    given = {"values": Rows(scope.selected, value_counts(MEASURED, relation, buckets, keys))}
+    given = dict(_list_values(scope, passed, groups, buckets).rows)
     for name, (condition, order, _) in OUTLIER_TABLES.items():
         sql = OUTLIERS.format(totals=totals, condition=condition, order=order, columns=columns)
         given[name] = Rows(scope.selected, sql, {"rate": rate, "limit": limit})

@@ -114,14 +114,18 @@ def _label_hashes(columns: Sequence[Column], cells: Sequence[list[str]]) -> None
 
 
 def _mark_flagged_rows(table: Table, cells: Sequence[list[str]]) -> list[str]:
-    """Append an asterisk to the first cell of rows with a flag; return a note for each flag that is set."""
-    notes = []
+    """Append an asterisk to a cell of rows with a flag; return a note for each flag that is set.
+
+    It is the first cell, or that of the column which the flag marks.
+    """
+    notes, names = [], [column.name for column in table.columns]
     for index, column in enumerate(table.columns):
         flagged = [row for row, values in zip(cells, table.rows, strict=True) if column.unit == FLAG and values[index]]
         notes += [f"* {column_title(column)}: {column.description}"] if flagged else []
         # A mark and one note take less width than a column for each flag.
+        place = names.index(column.marks) if column.marks else 0
         for row in flagged:
-            row[0] += " *"
+            row[place] += " *"
     return notes
 
 

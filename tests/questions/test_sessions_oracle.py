@@ -140,7 +140,7 @@ def test_against_brute_force(cli: Cli, tmp_path: Path, events: list[dict[str, An
     path = tmp_path / "log.ndjson"
     path.write_text(ndjson(events))
     result = report_of(cli, "sessions", path, "--limit", limit)
-    by_day = report_of(cli, "sessions", path, "--by", "day").table("percentiles")
+    by_day = report_of(cli, "sessions", path, "--by", "day").table("by_day")
     expected = brute_sessions(events)
     columns = ("lookups", "hit_rate", "time_saved_ms", "time_lost_ms")
     pooled = brute.totals(events)["hit_rate"]
