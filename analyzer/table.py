@@ -4,7 +4,8 @@ The library returns raw values; only `render` formats them, by the unit alone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, BinaryIO, Literal, Self
 
 # Units of columns. A ratio is between 0 and 1; a time is naive UTC; a number has an unknown unit.
@@ -96,34 +97,57 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A text with a `{}` for each of `values`, which are pairs of raw value and unit."""
+    """A text with a `{}` for each of `values`, which are pairs of raw value and unit.
+
+    `see` is the anchor of the section of the page that has more about it.
+    """
 
     text: str
     values: Sequence[tuple[Any, str]] = ()
+    see: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """A key figure: its label, value and unit, and a sentence that explains it."""
+    """A key figure: its label, value and unit, a sentence that explains it, and how it changed.
+
+    `change` is its difference from the period before, in the unit `change_unit`; None where that is unknown. `compared`
+    says what was compared.
+    """
 
     label: str
     value: Any
     unit: str
     meaning: Sentence
+    change: Any = None
+    change_unit: str = TEXT
+    compared: str = ""
+    better_if_higher: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment, or a period, that charts over time mark. Times are naive, in the time zone of the chart's buckets."""
+
+    label: str
+    since: datetime
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
     """How to draw a table. The fields `x` to `value` are names of its columns.
 
-    stack: bars over the time `x`, stacked from the columns `y`; a bar whose `size` is below FEW_LOOKUPS is faint
+    stack: bars over the time `x`, stacked from the columns `y`; a bar whose `size` is below FEW_LOOKUPS is faint, and
+        one with a `mark` (a flag) has a dashed outline
     line: `y` over `x`, a line per `series`; points with a `mark` are hollow; a vertical rule at `at`
-    rank: a bar per `x`, labelled with its value `y`; bars with a `mark` (a flag) have another colour
     points: `y` over `x`, the area of a point by `size`; `mark` is its label
     heat: a cell per `x` and `y`, coloured by `value`
+
+    Charts over time show the `marks`.
     """
 
-    kind: Literal["stack", "line", "rank", "points", "heat"]
+    kind: Literal["stack", "line", "points", "heat"]
     title: str
     description: str
     x: str
@@ -133,17 +157,63 @@ class Chart:
     size: str | None = None
     value: str | None = None
     at: float | None = None
+    marks: Sequence[Mark] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section of a page: its heading, sentences that answer it, the name of its table, and charts of that table."""
+    """A section of a page, about one table.
 
+    Args:
+        anchor: its name in links to it.
+        heading: its title.
+        sentences: what the table says.
+        table: the name of the table.
+        title: the title of the table.
+        charts: charts of the table.
+        bars: a column whose values are drawn as bars inside their cells.
+        links: the anchors of the sections that rows are about, by the value of the first column.
+        brief: whether a short page has the section too.
+        reference: whether the table is there to look things up, so that it is collapsed at first.
+    """
+
+    anchor: str
     heading: str
     sentences: Sequence[Sentence]
     table: str
+    title: str
     charts: Sequence[Chart] = ()
+    bars: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
+    brief: bool = False
+    reference: bool = False
 
 
 # Sections of a page, each with its table; none where the log has no data for them.
 Sections = Iterator[tuple[Section, Table]]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure that can be computed for any rows of a table: the sum of `column`, or its quotient by that of `per`."""
+
+    title: str
+    unit: str
+    column: str
+    per: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explorer:
+    """A part of a page in which readers choose a group and a period, and see the figures of these rows.
+
+    The table has a row for each bucket of time `bucket` and each `group`, both names of columns.
+    """
+
+    anchor: str
+    heading: str
+    sentences: Sequence[Sentence]
+    table: Table
+    bucket: str
+    group: str
+    figures: Sequence[Figure]

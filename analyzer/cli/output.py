@@ -52,6 +52,15 @@ class OutputOptions:
     force: bool
     default: str
 
+    @property
+    def format(self) -> "Output":
+        """The output format.
+
+        Raises:
+            UsageError: no format has the suffix of the file.
+        """
+        return _output_format(self.format_name, self.output_path, self.default)
+
     def target(self, inputs: SourceOptions | None = None, *in_use: Path, also: Path | None = None) -> Target:
         """Return format and file, before any work is done.
 
@@ -63,7 +72,7 @@ class OutputOptions:
         paths = [path for path in (self.output_path, inputs and inputs.rejects, also) if path]
         is_source = inputs.includes if inputs else lambda _path: False
         require_writable(paths, is_source, in_use, force=self.force)
-        output = _output_format(self.format_name, self.output_path, self.default)
+        output = self.format
         if output.binary and not self.output_path and sys.stdout.isatty():
             raise UsageError(f"--format {output.name} is binary; write it to a file with -o")
         if any(find_spec(package) is None for package in output.packages):

@@ -213,7 +213,8 @@ def _count_days(scope: Scope, _passed: Mapping[str, Rows]) -> Given:
     return Given({"days": Rows(scope.selected, DAILY_RATES)})
 
 
-def _change_point(scope: Scope) -> date | None:
+def find_change_point(scope: Scope) -> date | None:
+    """Return the day (UTC) from which the hit rate differs most from the days before; None if none stands out."""
     reads = count_reads(scope.selection, scope.cuts, scope.other)
     days = defaultdict[date, Rate](Rate)
     for day, rate in scope.gather([Step("session_id", _count_days, reads)]).rows("days"):
@@ -308,7 +309,7 @@ def compare(logs: Sequence[OpenLog], selection: Selection, sides: Sides | None, 
         counted_scopes = [both(*scopes)]
     # A change has a first day only where the sides differ in time alone.
     by_time = same_log and all(side.filters and side.filters.keys() <= {"since", "until"} for side in sides)
-    began = _change_point(counted_scopes[0]) if by_time else None
+    began = find_change_point(counted_scopes[0]) if by_time else None
     tables = comparison_tables((sides[0].name, sides[1].name), (a, b), began, options.limit)
     cautions = [*_cautions(sides, (a, b)), *_outages(scopes, (a, b), by_time=by_time)]
     notes = [*_notes(sides, (a, b), options.limit), *cautions]

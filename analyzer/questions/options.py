@@ -178,10 +178,14 @@ class CheckOptions:
 
 @dataclass(frozen=True, slots=True)
 class PageOptions:
-    """The options of `report`; the page shows the `command` line and the time `made_at` (naive UTC), if given."""
+    """The options of `report`; the page shows the `command` line and the time `made_at` (naive UTC), if given.
+
+    `full` is for Markdown, which has only a part of the page otherwise.
+    """
 
     retention_days: float = 7
     tz: str = UTC
+    full: bool = False
     command: str = ""
     made_at: datetime | None = None
 

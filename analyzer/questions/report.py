@@ -10,7 +10,7 @@ from analyzer.archive.selection import Selection, count_reads, fetch_rows
 from analyzer.errors import Message, Option
 from analyzer.questions.scope import Given, Rows, Scope, Step
 from analyzer.readers.formats import DERIVED_FORMATS_SQL
-from analyzer.table import MONEY, MONEY_CHANGE, MS, MS_CHANGE, Column, Headline, Section, Sentence, Table
+from analyzer.table import MONEY, MONEY_CHANGE, MS, MS_CHANGE, Column, Explorer, Headline, Section, Sentence, Table
 from analyzer.text import closest_match
 from analyzer.times import FIRST_CLIENT_AT
 from analyzer.validation import require_number
@@ -38,6 +38,8 @@ class Report:
         summary: sentences about what an HTML page covers.
         headlines: the numbers at the top of an HTML page.
         sections: the sections of an HTML page, each about one of `tables`.
+        explorer: a part of an HTML page in which readers choose what they see.
+        is_full: whether Markdown has all sections; otherwise those that are brief, shortened.
     """
 
     command: str
@@ -51,6 +53,8 @@ class Report:
     summary: Sequence[Sentence] = ()
     headlines: Sequence[Headline] = ()
     sections: Sequence[Section] = ()
+    explorer: Explorer | None = None
+    is_full: bool = False
 
     @property
     def title(self) -> str:

@@ -1,4 +1,4 @@
-"""Draw charts of tables as static SVG, with Altair and vl-convert; no other module imports them.
+"""Draws charts of tables as static SVG, with Altair and vl-convert; no other module imports them.
 
 A new kind of chart is a function and an entry in `KINDS`. Names from the log enter a chart as data only, never as part
 of its specification. Colors are CSS variables of the page, so that one drawing serves the light and the dark theme.
@@ -6,7 +6,9 @@ of its specification. Colors are CSS variables of the page, so that one drawing 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite, log2
+from datetime import UTC
+from itertools import groupby
+from math import ceil, isfinite, log2, log10
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -15,34 +17,40 @@ import vl_convert
 
 from analyzer.render.display import column_title
 from analyzer.render.time_series import LABEL_FORMATS, Buckets
-from analyzer.render.values import NO_VALUE, escape_controls, format_ratio, to_plain_value
-from analyzer.table import FEW_LOOKUPS, MS, RATIO, Chart, Column, Table
+from analyzer.render.values import escape_controls, format_duration, to_plain_value
+from analyzer.table import FEW_LOOKUPS, MS, RATIO, Chart, Column, Mark, Table
 
 Rows = list[dict[str, Any]]
 
-WIDTH, HEIGHT, SCATTER_HEIGHT, BAR_STEP = 560, 220, 280, 26
+HEIGHT, SCATTER_HEIGHT = 200, 280
 COLORS = ["var(--series-1)", "var(--series-2)", "var(--series-3)"]
-FAINT = 0.35
+MARK_COLOR = "var(--mark)"
+FAINT, BAND_OPACITY = 0.35, 0.16
 RELATIVE_BAR_WIDTH = 0.86  # of its bucket: the rest is the gap to the next bar
-MAX_TICKS = 6
-MAX_LABEL_CHARS, MAX_MARK_CHARS = 40, 8
+PIXELS_PER_TICK = 90
+MAX_Y_TICKS = 5
+MAX_MARK_CHARS = 8
+MIN_BAND_SHARE = 0.004  # of the width: a shorter period would be invisible
 
-DURATION_UNITS = (("hours", 3_600_000), ("min", 60_000), ("s", 1000))
-# Durations are drawn in the largest unit of which the longest has at least this many.
-MIN_OF_UNIT = 2
+SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
+# Steps between the ticks of durations, which people read as round.
+DURATION_STEPS = (
+    1, 5, 10, 50, 100, 500, SECOND, 5 * SECOND, 15 * SECOND, 30 * SECOND, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE,
+    15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 5 * DAY,
+)  # fmt: skip
 
 CONFIG: dict[str, Any] = {
     "background": "transparent",
     "font": "system-ui, sans-serif",
     "view": {"stroke": None},
     "autosize": {"type": "fit-x", "contains": "padding"},  # long axis labels must not widen the page
-    "padding": {"left": 16, "right": 16, "top": 5, "bottom": 5},
+    "padding": {"left": 4, "right": 16, "top": 5, "bottom": 5},
     "axis": {
-        "labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 13, "titleFontSize": 13,
+        "labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 12, "titleFontSize": 12,
         "titleFontWeight": "normal", "gridColor": "var(--border)", "domainColor": "var(--border)",
         "tickColor": "var(--border)", "labelLimit": 260,
     },
-    "legend": {"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 13, "orient": "top",
+    "legend": {"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 12, "orient": "top",
                "title": None},
 }  # fmt: skip
 
@@ -52,25 +60,28 @@ ET.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """The data of a chart: rows by column name, durations in `unit` (empty without durations)."""
+    """The data of a chart, with rows by column name, and the width of the drawing in pixels."""
 
     chart: Chart
     columns: dict[str, Column]
     rows: Rows
-    unit: str
+    width: int
 
     @property
     def y(self) -> Column:
         """The first column of the y axis."""
         return self.columns[self.chart.y[0]]
 
+    def draw(self, rows: Rows, height: int = HEIGHT) -> Any:
+        """Return an Altair chart of some rows."""
+        return alt.Chart({"values": rows}, width=self.width, height=height)
 
-def draw_svg(chart: Chart, table: Table) -> str:
-    """Return a chart of a table as SVG; empty where the table has nothing to draw."""
+
+def draw_svg(chart: Chart, table: Table, width: int) -> str:
+    """Return a chart of a table as SVG, `width` pixels wide; empty where the table has nothing to draw."""
     columns = {column.name: column for column in table.columns}
     rows = [{name: _plot_value(value) for name, value in record.items()} for record in table.records()]
-    durations = [name for name in chart.y if columns[name].unit == MS]
-    drawing = KINDS[chart.kind](Plot(chart, columns, *_scale_durations(rows, durations)))
+    drawing = KINDS[chart.kind](Plot(chart, columns, rows, width))
     if drawing is None:
         return ""
     # Not validated: only the data differs between logs, and data cannot make a specification invalid.
@@ -86,17 +97,6 @@ def _plot_value(value: Any) -> Any:
     return None if isinstance(plain, float) and not isfinite(plain) else plain
 
 
-def _scale_durations(rows: Rows, names: Sequence[str]) -> tuple[Rows, str]:
-    """Return the rows with milliseconds converted to a readable unit, and that unit; empty without durations."""
-    if not names:
-        return rows, ""
-    longest = max((row[name] or 0 for row in rows for name in names), default=0)
-    large_enough = [(unit, factor) for unit, factor in DURATION_UNITS if longest >= MIN_OF_UNIT * factor]
-    unit, factor = next(iter(large_enough), DURATION_UNITS[-1])
-    scaled = [{name: row[name] / factor for name in names if row[name] is not None} for row in rows]
-    return [row | durations for row, durations in zip(rows, scaled, strict=True)], unit
-
-
 def _without_aria(svg: str) -> str:
     """Remove the ARIA attributes of a drawing: the page labels it as one image, beside the table of its numbers."""
     root = ET.fromstring(svg)  # noqa: S314  (drawn by this process)
@@ -106,27 +106,72 @@ def _without_aria(svg: str) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
-def _base_chart(rows: Rows, height: int = HEIGHT) -> Any:
-    return alt.Chart({"values": rows}, width=WIDTH, height=height)
-
-
-def _y_axis(column: Column, title: str, min_ratio: float | None = 0) -> Any:
+def _y_axis(column: Column, title: str, largest: float, min_ratio: float | None = 0) -> Any:
     """Return the y axis of a column; that of a ratio goes from `min_ratio` to 1, or fits the data if it is None."""
     if column.unit == RATIO:
         scale = alt.Scale(zero=False) if min_ratio is None else alt.Scale(domain=[min_ratio, 1])
-        return alt.Y(f"{column.name}:Q", title=title, axis=alt.Axis(format="%", tickCount=6), scale=scale)
+        axis = alt.Axis(labelExpr="format(datum.value * 100, '.3~r') + ' %'", tickCount=MAX_Y_TICKS)
+        return alt.Y(f"{column.name}:Q", title=title, axis=axis, scale=scale)
+    if column.unit == MS:
+        ticks = _duration_ticks(largest)
+        # Tables write durations in two units: 1 h 30 min. Vega can only scale numbers, so its ticks are labelled here.
+        labels = f"{[format_duration(tick) for tick in ticks]}[indexof({ticks}, datum.value)]"
+        scale, axis = alt.Scale(domain=[0, ticks[-1]]), alt.Axis(values=ticks, labelExpr=labels)
+        return alt.Y(f"{column.name}:Q", title=title, axis=axis, scale=scale)
     return alt.Y(f"{column.name}:Q", title=title)
 
 
-def _axis_title(column: Column, unit: str) -> str:
-    return f"{column_title(column)}, {unit}" if unit else column_title(column)
+def _duration_ticks(longest: float) -> list[float]:
+    """Return round durations from 0 to at least the longest.
+
+    >>> _duration_ticks(150 * MINUTE) == [0, 30 * MINUTE, HOUR, 90 * MINUTE, 2 * HOUR, 150 * MINUTE]
+    True
+    """
+    round_steps = (step for step in DURATION_STEPS if longest <= step * MAX_Y_TICKS)
+    step = next(round_steps, None) or DAY * 10.0 ** ceil(log10(longest / DAY / MAX_Y_TICKS))
+    return [step * n for n in range(max(ceil(longest / step), 1) + 1)]
 
 
-def _time_axis(buckets: Buckets) -> Any:
+def _time_axis(buckets: Buckets, width: int) -> Any:
     # `Buckets` are in local time already: as UTC, Vega does not convert them to the time zone of this machine.
     scale = alt.Scale(type="utc", domain=list(buckets.span), nice=False)
-    axis = alt.Axis(grid=False, values=buckets.ticks(MAX_TICKS), format=LABEL_FORMATS[buckets.name], labelOverlap=True)
+    ticks = buckets.ticks(width // PIXELS_PER_TICK)
+    axis = alt.Axis(grid=False, values=ticks, format=LABEL_FORMATS[buckets.name], labelOverlap=True)
     return alt.X("start:T", title=None, scale=scale, axis=axis)
+
+
+def _with_marks(layers: Any, plot: Plot, buckets: Buckets) -> Any:
+    """Return a chart over time with a band for each marked period, and a rule for each marked moment."""
+    first, last = buckets.span
+    spans = [(mark, *_span_ms(mark)) for mark in plot.chart.marks]
+    spans = [(mark, since, until) for mark, since, until in spans if since < last and until >= first]
+    shortest = MIN_BAND_SHARE * (last - first)
+    bands = [
+        {"start": max(since, first), "end": min(max(until, since + shortest), last)}
+        for mark, since, until in spans if mark.until
+    ]  # fmt: skip
+    rules = [{"start": max(since, first)} for mark, since, _ in spans if not mark.until]
+    x = _time_axis(buckets, plot.width)
+
+    def label_place(span: tuple[Mark, float, float]) -> tuple[bool, str]:
+        return span[0].until is not None, "right" if span[1] > (first + last) / 2 else "left"
+
+    if bands:
+        band = plot.draw(bands).mark_rect(color=MARK_COLOR, opacity=BAND_OPACITY)
+        layers += band.encode(x=x, x2=alt.X2(field="end"))
+    if rules:
+        layers += plot.draw(rules).mark_rule(color=MARK_COLOR, strokeDash=[4, 3]).encode(x=x)
+    # Labels of periods and of moments stand in two lines above the chart, at the side of the mark that has more room.
+    for (is_period, align), labels in groupby(sorted(spans, key=label_place), label_place):
+        starts = [{"start": max(since, first), "label": mark.label} for mark, since, _ in labels]
+        text = plot.draw(starts).mark_text(align=align, dy=-20 if is_period else -6, fontSize=12, color=MARK_COLOR)
+        layers += text.encode(x=x, y=alt.value(0), text="label:N")
+    return layers
+
+
+def _span_ms(mark: Mark) -> tuple[float, float]:
+    since, until = (moment.replace(tzinfo=UTC).timestamp() * 1000 for moment in (mark.since, mark.until or mark.since))
+    return since, until
 
 
 def draw_stacked_bars(plot: Plot) -> Any:
@@ -137,17 +182,24 @@ def draw_stacked_bars(plot: Plot) -> Any:
     titles = {name: column_title(plot.columns[name]) for name in chart.y}
     parts = [
         {"start": start, "end": start + RELATIVE_BAR_WIDTH * (end - start), "low": low, "high": high,
-         "part": titles[name], "shade": FAINT if chart.size and row[chart.size] < FEW_LOOKUPS else 1}
+         "part": titles[name], "shade": FAINT if chart.size and row[chart.size] < FEW_LOOKUPS else 1,
+         "dashed": bool(chart.mark and row[chart.mark])}
         for start, end, row in buckets.rows for name, low, high in _stack(row, chart.y)
     ]  # fmt: skip
     has_legend = len(chart.y) > 1
-    scale = alt.Scale(domain=list(titles.values()), range=COLORS)
-    return _base_chart(parts).mark_rect().encode(
-        x=_time_axis(buckets), x2=alt.X2(field="end"), y2=alt.Y2(field="low"),
-        y=_y_axis(replace(plot.y, name="high"), "share of lookups" if has_legend else _axis_title(plot.y, plot.unit)),
+    scale = alt.Scale(domain=list(titles.values()), range=COLORS[: len(titles)][::-1])
+    largest = max(high for _, _, row in buckets.rows for _, _, high in _stack(row, chart.y))
+    y_title = "share of lookups" if has_legend else column_title(plot.y)
+    bars = plot.draw(parts).mark_rect().encode(
+        x=_time_axis(buckets, plot.width), x2=alt.X2(field="end"), y2=alt.Y2(field="low"),
+        y=_y_axis(replace(plot.y, name="high"), y_title, largest),
         color=alt.Color("part:N", scale=scale, legend=alt.Legend() if has_legend else None),
         opacity=alt.Opacity("shade:Q", legend=None, scale=None),
     )  # fmt: skip
+    outlines = bars.transform_filter("datum.dashed").mark_rect(
+        stroke="currentColor", strokeDash=[2, 2], strokeWidth=1, fillOpacity=FAINT
+    )
+    return _with_marks(bars.transform_filter("!datum.dashed") + outlines, plot, buckets)
 
 
 def _stack(row: dict[str, Any], names: Sequence[str]) -> Iterator[tuple[str, float, float]]:
@@ -166,9 +218,10 @@ def draw_lines(plot: Plot) -> Any:
     buckets = Buckets.of(plot.chart.x, plot.rows)
     if buckets is None:
         return None
-    line = _base_chart([{"start": end, plot.y.name: row[plot.y.name]} for _, end, row in buckets.rows])
-    y = _y_axis(plot.y, _axis_title(plot.y, plot.unit))
-    return line.mark_line(strokeWidth=2, color=COLORS[0]).encode(x=_time_axis(buckets), y=y)
+    points = [{"start": end, plot.y.name: row[plot.y.name]} for _, end, row in buckets.rows]
+    y = _y_axis(plot.y, column_title(plot.y), max(point[plot.y.name] or 0 for point in points))
+    line = plot.draw(points).mark_line(strokeWidth=2, color=COLORS[0]).encode(x=_time_axis(buckets, plot.width), y=y)
+    return _with_marks(alt.layer(line), plot, buckets)
 
 
 def _draw_series(plot: Plot) -> Any:
@@ -177,70 +230,22 @@ def _draw_series(plot: Plot) -> Any:
         return None
     scale = alt.Scale(domain=sorted({row[chart.series or ""] for row in plot.rows}), range=COLORS)
     color = alt.Color(f"{chart.series}:N", scale=scale, legend=alt.Legend())
-    x = alt.X(f"{chart.x}:Q", title=_axis_title(plot.columns[chart.x], ""), axis=alt.Axis(grid=False))
-    y = _y_axis(plot.y, _axis_title(plot.y, plot.unit), min_ratio=None)
-    base = _base_chart(plot.rows).encode(x=x, y=y, color=color)
+    x = alt.X(f"{chart.x}:Q", title=column_title(plot.columns[chart.x]), axis=alt.Axis(grid=False))
+    largest = max(row[plot.y.name] or 0 for row in plot.rows)
+    y = _y_axis(plot.y, column_title(plot.y), largest, min_ratio=None)
+    base = plot.draw(plot.rows).encode(x=x, y=y, color=color)
     filled = base.mark_point(size=50, filled=True).transform_filter(f"!datum['{chart.mark}']")
     hollow = base.mark_point(size=50, filled=False).transform_filter(f"datum['{chart.mark}']")
     layers = base.mark_line(strokeWidth=2) + filled + hollow
-    return layers if chart.at is None else layers + _rule(chart)
+    return layers if chart.at is None else layers + _rule(plot)
 
 
-def _rule(chart: Chart) -> Any:
+def _rule(plot: Plot) -> Any:
     """Draw a vertical rule at the current value of `x`."""
-    base = _base_chart([{chart.x: chart.at, "label": "now"}]).encode(x=f"{chart.x}:Q")
-    label = base.mark_text(dx=16, color="currentColor", fontSize=13)
+    base = plot.draw([{plot.chart.x: plot.chart.at, "label": "now"}]).encode(x=f"{plot.chart.x}:Q")
+    label = base.mark_text(dx=16, color="currentColor", fontSize=12)
     rule = base.mark_rule(strokeDash=[4, 4], color="currentColor", opacity=0.6)
     return rule + label.encode(y=alt.value(HEIGHT - 10), text="label:N")
-
-
-def draw_ranked_bars(plot: Plot) -> Any:
-    """Draw a horizontal bar for each row with a value; None without such rows."""
-    chart, rows = plot.chart, [row for row in plot.rows if row[plot.y.name] is not None]
-    if not rows:
-        return None
-    names = _unique([_bar_name(row[chart.x]) for row in rows])
-    bars = [
-        {"group": name, plot.y.name: row[plot.y.name], "label": _bar_label(row, plot),
-         "part": chart.mark if chart.mark and row[chart.mark] else f"not {chart.mark}"}
-        for name, row in zip(names, rows, strict=True)
-    ]  # fmt: skip
-    base = _base_chart(bars, BAR_STEP * len(bars))
-    base = base.encode(y=alt.Y("group:N", title=None, sort=None), x=_ranked_axis(plot, rows))
-    marks = base.mark_bar(color=COLORS[0], size=16)
-    if chart.mark:
-        scale = alt.Scale(domain=[chart.mark, f"not {chart.mark}"], range=COLORS[1::-1])
-        marks = marks.encode(color=alt.Color("part:N", scale=scale, legend=alt.Legend()))
-    return marks + base.mark_text(align="left", dx=5, color="currentColor", fontSize=12).encode(text="label:N")
-
-
-def _ranked_axis(plot: Plot, rows: Rows) -> Any:
-    """Return the x axis, extended so that the label beside the longest bar has room."""
-    if plot.y.unit == RATIO:
-        end, axis = 1.3, alt.Axis(grid=False, format="%", values=[n / 5 for n in range(6)])
-    else:
-        largest = max(row[plot.y.name] for row in rows) or 1
-        end, axis = 1.5 * largest, alt.Axis(grid=False, tickCount=6)
-    title = _axis_title(plot.y, plot.unit)
-    return alt.X(f"{plot.y.name}:Q", title=title, scale=alt.Scale(domain=[0, end]), axis=axis)
-
-
-def _bar_label(row: dict[str, Any], plot: Plot) -> str:
-    """Return the value of a bar and the number of lookups or misses it is based on."""
-    value, size = row[plot.y.name], plot.chart.size
-    if plot.y.unit == RATIO:
-        return format_ratio(value) + (f" of {row[size]:,}" if size else "")
-    return f"{value:,.1f} {plot.unit}" + (f", {row[size]:,} {size}" if size else "")
-
-
-def _unique(names: list[str]) -> list[str]:
-    """Return the names with zero-width spaces after repeated ones: Altair merges bars of the same name."""
-    return [name + "\u200b" * names[:index].count(name) for index, name in enumerate(names)]
-
-
-def _bar_name(value: Any) -> str:
-    text = NO_VALUE if value is None else str(value)
-    return text if len(text) <= MAX_LABEL_CHARS else f"{text[: MAX_LABEL_CHARS - 1]}…"
 
 
 def draw_scatter(plot: Plot) -> Any:
@@ -252,9 +257,10 @@ def draw_scatter(plot: Plot) -> Any:
         points.append({**cluster[0], "label": f"{str(cluster[0][mark])[:MAX_MARK_CHARS]}{more}"})
     if not points:
         return None
-    x_title, scale = _axis_title(plot.columns[chart.x], ""), alt.Scale(type="log")
+    x_title, scale = column_title(plot.columns[chart.x]), alt.Scale(type="log")
     x = alt.X(f"{chart.x}:Q", title=x_title, scale=scale, axis=alt.Axis(grid=False))
-    base = _base_chart(points, SCATTER_HEIGHT).encode(x=x, y=_y_axis(plot.y, _axis_title(plot.y, plot.unit)))
+    y = _y_axis(plot.y, column_title(plot.y), max(row[plot.y.name] or 0 for row in points))
+    base = plot.draw(points, SCATTER_HEIGHT).encode(x=x, y=y)
     size = alt.Size(f"{chart.size}:Q", legend=None, scale=alt.Scale(range=[20, 700]))
     plain, labelled = base.transform_filter("datum.label == ''"), base.transform_filter("datum.label != ''")
     return (
@@ -282,9 +288,9 @@ def draw_heatmap(plot: Plot) -> Any:
     # The minimum opacity is above 0, so that a cell of few lookups differs from one without any.
     cells = [{**row, "shade": 0.06 + 0.94 * row[value] / largest} for row in plot.rows]
     rows_in_order = list(dict.fromkeys(row[plot.y.name] for row in plot.rows))
-    x_title = _axis_title(plot.columns[chart.x], "")
-    return _base_chart(cells).mark_rect(color=COLORS[0]).encode(
-        x=alt.X(f"{chart.x}:O", title=x_title, axis=alt.Axis(labelAngle=0)),
+    x_title = column_title(plot.columns[chart.x])
+    return plot.draw(cells).mark_rect(color=COLORS[0]).encode(
+        x=alt.X(f"{chart.x}:O", title=x_title, axis=alt.Axis(labelAngle=0, labelOverlap=True)),
         y=alt.Y(f"{plot.y.name}:O", title=None, sort=rows_in_order),
         opacity=alt.Opacity("shade:Q", legend=None, scale=None),
     )  # fmt: skip
@@ -292,6 +298,5 @@ def draw_heatmap(plot: Plot) -> Any:
 
 # The function that draws each kind of chart; it returns None where there is nothing to draw.
 KINDS: dict[str, Callable[[Plot], Any]] = {
-    "stack": draw_stacked_bars, "line": draw_lines, "rank": draw_ranked_bars, "points": draw_scatter,
-    "heat": draw_heatmap,
+    "stack": draw_stacked_bars, "line": draw_lines, "points": draw_scatter, "heat": draw_heatmap,
 }  # fmt: skip

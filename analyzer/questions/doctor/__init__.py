@@ -41,6 +41,7 @@ class Finding:
             and `event`.
         what: a format string for the columns of a row, in their order.
         remedy: what to do about it; `options` are needed for that.
+        section: the anchor of the section on the page of `report` that it concerns most.
         read: runs the SQL.
     """
 
@@ -49,6 +50,7 @@ class Finding:
     sql: str
     what: str
     remedy: str
+    section: str
     options: Sequence[Option] = ()
     read: Callable[[Scope, str], list[tuple[Any, ...]]] = read_lookups
 

@@ -8,6 +8,7 @@ from analyzer.times import FIRST_CLIENT_AT
 
 CUT_FILES = Finding(
     name="cut_files",
+    section="provenance",
     definition="files whose compressed data is damaged, or that end in the middle of an item; filters do not apply",
     read=read_files,
     sql="""
@@ -29,6 +30,7 @@ FROM cut HAVING count(*) > 0 ORDER BY ALL
 # are the same event; a retry comes 2 s later.
 OVERLAPPING_FILES = Finding(
     name="overlapping_files",
+    section="provenance",
     definition="files that share events (session, source, event, hash and duration, within a second or without a time)"
     " with a file read before; filters do not apply",
     sql="""
@@ -55,6 +57,7 @@ GROUP BY s.file_id, later.name, later.kept ORDER BY 1 DESC, later.name, s.file_i
 
 REJECTS = Finding(
     name="rejects",
+    section="provenance",
     definition="lines or items that are not valid events; filters do not apply",
     read=read_files,
     sql=f"""
@@ -72,6 +75,7 @@ FROM files HAVING count(*) > 0 ORDER BY ALL
 
 RETRIED_BATCHES = Finding(
     name="retried_batches",
+    section="provenance",
     definition="events (session, source, event, hash) that one file contains more than once",
     sql=f"""
 WITH repeated AS (SELECT session_id, hash_id, first_at FROM {{selected}} WHERE events > bit_count(kinds)),
@@ -96,6 +100,7 @@ FROM explained x JOIN session s ON s.id = x.session_id GROUP BY why ORDER BY 1 D
 
 UNKNOWN_KEYS = Finding(
     name="unknown_keys",
+    section="provenance",
     definition="keys of events that are not a known column and are ignored; filters do not apply",
     read=read_files,
     sql=f"""
@@ -109,6 +114,7 @@ FROM (SELECT name, unknown_keys AS total FROM file WHERE unknown_keys > 0) HAVIN
 
 IMPOSSIBLE_TIMES = Finding(
     name="impossible_times",
+    section="hit-rate",
     definition=f"event times before {FIRST_CLIENT_AT:%Y-%m-%d}, or more than a day after their file was loaded; filters"
     " do not apply",
     sql=f"""
@@ -132,6 +138,7 @@ FROM counted GROUP BY is_early ORDER BY is_early
 
 UNTIMED_EVENTS = Finding(
     name="untimed_events",
+    section="hit-rate",
     definition="events of lookups that have no time at all",
     sql=f"""
 WITH untimed AS (SELECT session_id, hash_id FROM {{selected}} WHERE first_at IS NULL),
@@ -152,6 +159,7 @@ FROM counted HAVING count(*) > 0 ORDER BY ALL
 # Only some formats are written in the order of arrival; the order of rows in others means nothing.
 CLOCK_STEPS = Finding(
     name="clock_steps",
+    section="hit-rate",
     definition="event times that step back by more than a minute within a file in the order of arrival (request logs"
     " and HAR); filters do not apply",
     sql=f"""
@@ -177,6 +185,7 @@ GROUP BY file_id, f.name ORDER BY count(*) DESC, f.name, file_id
 # which may be the gap itself, so the second longest is used there.
 GAPS = Finding(
     name="gaps",
+    section="hit-rate",
     definition="more than three days between the starts of two sessions, not counting Saturdays and Sundays, and more"
     " than five times the 99th percentile of such intervals",
     sql=f"""

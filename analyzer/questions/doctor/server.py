@@ -1,7 +1,7 @@
 """Findings about the cache server: lookups that never reached it, and durations that it does not return."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -78,6 +78,7 @@ def _offline(_scope: Scope, passed: Mapping[str, Rows]) -> Given:
 
 OUTAGES = Finding(
     name="outages",
+    section="hit-rate",
     definition="at least 5 consecutive sessions of a team and CI vendor, over an hour or longer, that asked the remote"
     " cache for less than 5 % of at least 20 local misses, although the team and vendor ask it for most of theirs; too"
     " many in a row to be chance",
@@ -95,26 +96,43 @@ MAX_OUTAGES = 3  # that notes describe one by one
 Period = tuple[datetime | None, datetime | None]
 
 
-def outage_notes(log: OpenLog, selection: Selection, periods: Sequence[Period]) -> Iterator[str]:
-    """Yield a note for each outage in at least one of `periods`, for answers that it changes.
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A period in which lookups did not reach the remote cache, and its description."""
 
-    Of many, the last ones are described. The times of `selection` are ignored.
-    """
+    since: datetime
+    until: datetime
+    text: str
+
+
+def outages_in(log: OpenLog, selection: Selection, periods: Sequence[Period]) -> list[Outage]:
+    """Return the outages in at least one of `periods`. The times of `selection` are ignored."""
     # Over the whole log: an outage shows only in contrast to the time before and after it.
     scope = select_scope(log, replace(selection, since=None, until=None, last=None))
-    found = [
-        OUTAGES.what.format(*row)
-        for row in find_outages(scope, OUTAGE_ROWS)
-        if any(first and last and row[-2] <= last and row[-1] >= first for first, last in periods)
+    found = [Outage(row[-2], row[-1], OUTAGES.what.format(*row)) for row in find_outages(scope, OUTAGE_ROWS)]
+    return [
+        one
+        for one in found
+        if any(first and last and one.since <= last and one.until >= first for first, last in periods)
     ]
-    for text in found[-MAX_OUTAGES:]:
-        yield f"an outage of the remote cache: {text}"
+
+
+def outage_notes(log: OpenLog, selection: Selection, periods: Sequence[Period]) -> Iterator[str]:
+    """Yield a note for each outage in at least one of `periods`, for answers that it changes."""
+    yield from describe_outages(outages_in(log, selection, periods))
+
+
+def describe_outages(found: Sequence[Outage]) -> Iterator[str]:
+    """Yield a note for each outage; of many, the last ones are described."""
+    for outage in found[-MAX_OUTAGES:]:
+        yield f"an outage of the remote cache: {outage.text}"
     if len(found) > MAX_OUTAGES:
         yield f"outages of the remote cache before these: {len(found) - MAX_OUTAGES:,}; `doctor` lists them"
 
 
 NEVER_REMOTE = Finding(
     name="never_remote",
+    section="misses",
     definition="a team with at least 20 local misses and no REMOTE event",
     read=read_teams,
     sql=f"""
@@ -139,6 +157,7 @@ _NEVER_RETURNED = "remote >= 10 AND remote_unknown = remote"
 
 UNKNOWN_DURATIONS = Finding(
     name="unknown_durations",
+    section="time-saved",
     definition="a team with at least ten remote hits, none of which has a duration",
     read=read_teams,
     sql=f"{_UNKNOWN_SQL} WHERE {_NEVER_RETURNED} ORDER BY unknown DESC, label",
@@ -150,6 +169,7 @@ UNKNOWN_DURATIONS = Finding(
 
 PARTLY_UNKNOWN_DURATIONS = Finding(
     name="partly_unknown_durations",
+    section="time-saved",
     definition="hits without a duration, of a team that has others with one, or too few remote hits to tell",
     read=read_teams,
     sql=f"{_UNKNOWN_SQL} WHERE unknown > 0 AND NOT ({_NEVER_RETURNED}) ORDER BY unknown DESC, label",

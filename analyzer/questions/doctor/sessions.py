@@ -8,6 +8,7 @@ from analyzer.questions.doctor import FIRST_SESSIONS, Finding, minute_text, read
 # the remote cache was disabled or unreachable. `unreported` are tasks of the run summary that have no lookup.
 LOST_EVENTS = Finding(
     name="lost_events",
+    section="sessions",
     definition="sessions in which some local misses have a REMOTE event and others do not, or that report fewer lookups"
     " than their run summary lists",
     sql=f"""
@@ -42,6 +43,7 @@ FROM losing n GROUP BY version ORDER BY count(*) DESC, version NULLS LAST
 
 CUT_SESSIONS = Finding(
     name="cut_sessions",
+    section="sessions",
     definition="sessions in which some lookups have a LOCAL event, and others a REMOTE event alone",
     sql=f"""
 WITH cut AS (
@@ -58,6 +60,7 @@ FROM cut c JOIN session s ON s.id = c.session_id HAVING count(*) > 0 ORDER BY AL
 
 RUNS_CUT_SHORT = Finding(
     name="runs_cut_short",
+    section="causes",
     definition="run summaries that list fewer tasks than the run attempted; filters do not apply",
     read=read_files,
     sql="""
@@ -73,6 +76,7 @@ FROM cut JOIN run r ON r.id = run_id HAVING count(*) > 0 ORDER BY ALL
 
 UNREPRODUCIBLE_HASHES = Finding(
     name="unreproducible_hashes",
+    section="causes",
     definition="tasks that have different hashes in runs of one commit; filters do not apply",
     read=read_files,
     sql="""
@@ -91,6 +95,7 @@ FROM differing HAVING count(*) > 0 ORDER BY ALL
 
 UNMATCHED_RUNS = Finding(
     name="unmatched_runs",
+    section="causes",
     definition="run summaries from the period of the log that match no session, although others do; filters do not"
     " apply",
     read=read_files,
@@ -113,6 +118,7 @@ FROM reporting HAVING bool_or(matched) AND NOT bool_and(matched) ORDER BY ALL
 
 UNMATCHED_SESSIONS = Finding(
     name="unmatched_sessions",
+    section="causes",
     definition="sessions that match no run summary, between others of their team and CI vendor that do",
     sql=f"""
 WITH observed AS (

@@ -1,7 +1,7 @@
 """The section on what changed against the period before, and whether rates or the mix of lookups changed."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,22 +22,55 @@ WEEKS_INSTEAD = Sentence("The log has no earlier period of the same length, so t
 CAVEATS = {NOT_SIGNIFICANT: " (not statistically significant)", TOO_FEW_SESSIONS: " (too few sessions to be sure)"}
 
 
-def changes_section(scope: Scope) -> Sections:
-    """Yield the section of what changed, where both periods have lookups."""
-    log, selection = scope.log, scope.selection
-    requested = _requested_periods(log, selection)
-    periods = requested or _last_weeks(log, selection)
-    without_times = replace(selection, since=None, until=None)
-    report = compare([log], without_times, periods, CompareOptions())
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How a period differs from the one before. Without `requested`, the log's last 7 days are compared."""
+
+    periods: Sides
+    requested: bool
+    tables: Mapping[str, Table]
+    cautions: Sequence[str]
+
+    @property
+    def change(self) -> Mapping[str, Any]:
+        """The differences; those of rates are None where a period has no lookups."""
+        return self.tables["change"].records()[0]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether both periods have lookups."""
+        return self.change["hit_rate_change"] is not None
+
+    @property
+    def title(self) -> str:
+        """What is compared, such as "the last 7 days against the 7 days before"."""
+        before, after = self.periods
+        return f"{after.name} against {before.name}"
+
+    @property
+    def sides(self) -> list[dict[str, Any]]:
+        """The measures of the period before and of the period."""
+        return self.tables["sides"].records()
+
+
+def compare_periods(scope: Scope) -> Changes:
+    """Compare the selected period with the one before it, or the last 7 days if the log does not cover both."""
+    requested = _requested_periods(scope.log, scope.selection)
+    periods = requested or _last_weeks(scope.log, scope.selection)
+    report = compare([scope.log], replace(scope.selection, since=None, until=None), periods, CompareOptions())
     tables = {table.name: table for table in report.tables}
-    (change,) = tables["change"].records()
-    if change["hit_rate_change"] is not None:
-        sentences = [WEEKS_INSTEAD] if selection.since and not requested else []
-        sentences += [_periods_sentence(periods), _change_sentence(change), *cause_sentences(change["change"], tables)]
-        sentences += [
-            Sentence("{}.", [(caution[0].upper() + caution[1:], TEXT)]) for caution in report.facts["cautions"]
-        ]
-        yield Section("What changed", sentences, "sides"), tables["sides"]
+    return Changes(periods, requested is not None, tables, report.facts["cautions"])
+
+
+def changes_section(scope: Scope, changes: Changes) -> Sections:
+    """Yield the section of what changed, where both periods have lookups."""
+    if not changes.is_known:
+        return
+    sentences = [WEEKS_INSTEAD] if scope.selection.since and not changes.requested else []
+    sentences += [_periods_sentence(changes.periods), _change_sentence(changes.change)]
+    sentences += cause_sentences(changes.change["change"], changes.tables)
+    sentences += [Sentence("{}.", [(caution[0].upper() + caution[1:], TEXT)]) for caution in changes.cautions]
+    yield Section("changes", "What changed", sentences, "sides", "Both periods", brief=True), changes.tables["sides"]
 
 
 def _requested_periods(log: OpenLog, selection: Selection) -> Sides | None:

@@ -45,7 +45,7 @@ def misses_sections(scope: Scope, retention_days: float) -> Sections:
     if top.rows:
         text = "The avoidable misses that cost the most task time. Causes are candidates to verify."
         table = top.select([*(column.name for column in KEY_COLUMNS[key]), *TOP_COLUMNS])
-        yield Section("What to fix first", [Sentence(text)], table.name), table
+        yield Section("top-misses", "Top misses", [Sentence(text)], table.name, "Top misses", brief=True), table
 
 
 def _causes_section(scope: Scope) -> Sections:
@@ -63,7 +63,8 @@ def _causes_section(scope: Scope) -> Sections:
     for row in suspects_table(found).records()[:MAX_SUSPECTS]:
         values = [(row["cause"], TEXT), (row["tasks"], COUNT), (row["changed_share"], RATIO), (row["advice"], TEXT)]
         sentences.append(Sentence(text, values))
-    yield Section("What invalidated the cache", sentences, table.name), table.select(CAUSE_COLUMNS)
+    section = Section("causes", "What invalidated the cache", sentences, table.name, "Costliest causes", brief=True)
+    yield section, table.select(CAUSE_COLUMNS)
 
 
 def causes_left_out(scope: Scope) -> list[str]:
@@ -78,10 +79,11 @@ def _classes_section(classes: Table) -> tuple[Section, Table]:
     # The page has room for details such as the definition, which a terminal leaves out.
     table = replace(table, columns=[replace(column, detail=False) for column in table.columns])
     text = "Misses are avoidable where the artifact had been built before. Classes are candidates to verify."
-    title = "Time of misses by class"
-    bars = "Horizontal bars, one for each class of misses: the known or imputed time of their tasks, and their number."
-    chart = Chart("rank", title, bars, "class", ("imputed_time_ms",), mark="avoidable", size="misses")
-    return Section("Why lookups missed", [Sentence(text)], table.name, [chart]), table
+    section = Section(
+        "misses", "Why lookups missed", [Sentence(text)], table.name, "Misses by class", bars="imputed_time_ms",
+        brief=True,
+    )  # fmt: skip
+    return section, table
 
 
 def retention_section(scope: Scope, days: float) -> Sections:
@@ -94,7 +96,7 @@ def retention_section(scope: Scope, days: float) -> Sections:
     chart = Chart("line", title, lines, "days", ("remote_hit_rate",), "policy", "extrapolated", at=days)
     text = "The curve assumes that every miss is uploaded. Retention of over half of the log's time is extrapolated."
     sentences = [*_longer_retention(curve, steps, days), Sentence(text)]
-    yield Section("How long to keep artifacts", sentences, curve.name, [chart]), curve
+    yield Section("retention", "How long to keep artifacts", sentences, curve.name, "Retention curve", [chart]), curve
 
 
 def _longer_retention(curve: Table, steps: Table, days: float) -> Iterator[Sentence]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from analyzer.archive.selection import fetch_rows
-from analyzer.questions.doctor.report import findings
+from analyzer.questions.doctor.report import FINDINGS, findings
 from analyzer.questions.options import PageOptions, StatsOptions
 from analyzer.questions.page.observed import observe
 from analyzer.questions.scope import Scope
@@ -11,6 +11,7 @@ from analyzer.questions.stats import definitions_table
 from analyzer.table import BYTES, COUNT, TEXT, TIME, Column, Section, Sections, Sentence, Table, select_list
 
 MAX_FILES = 50
+FINDING_SECTIONS = {one.name: one.section for checks in FINDINGS.values() for one in checks}
 
 FILE_COLUMNS = (
     Column("file", TEXT, "file name as given", sql="f.name"),
@@ -41,14 +42,19 @@ def data_quality_section(scope: Scope) -> Sections:
         text = "No problems found in the log." if observe(scope).lookups else "There are no lookups to examine."
     # `doctor` declares the count as a plain number for the layout of its own table; here it is a count.
     columns = [replace(column, unit=COUNT) if column.name == "count" else column for column in table.columns]
-    yield Section("Data quality", [Sentence(text)], table.name), replace(table, columns=columns)
+    section = Section(
+        "data-quality", "Data quality", [Sentence(text)], table.name, "Findings about the log", links=FINDING_SECTIONS,
+        brief=True,
+    )  # fmt: skip
+    yield section, replace(table, columns=columns)
 
 
 def definitions_section() -> Sections:
     """Yield the section of measures and their definitions."""
     table = definitions_table(StatsOptions()).select(["name", "definition", "caveat"])
     text = "A lookup is all events of one session and hash. Rates are pooled: sum of hits over sum of lookups."
-    yield Section("Definitions", [Sentence(text)], table.name), table
+    title = "Measures and their definitions"
+    yield Section("definitions", "Definitions", [Sentence(text)], table.name, title, reference=True), table
 
 
 def provenance_section(scope: Scope, options: PageOptions) -> Sections:
@@ -64,4 +70,5 @@ def provenance_section(scope: Scope, options: PageOptions) -> Sections:
     if options.command:
         sentences.append(Sentence("Made at {} by: {}", [(options.made_at, TIME), (options.command, TEXT)]))
     rows = fetch_rows(scope.log.connection, FILES, {"limit": MAX_FILES})
-    yield Section("Provenance", sentences, "files"), Table("files", FILE_COLUMNS, rows)
+    table = Table("files", FILE_COLUMNS, rows)
+    yield Section("provenance", "Provenance", sentences, table.name, "Files that were read", reference=True), table
