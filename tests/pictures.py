@@ -25,6 +25,7 @@ COLORS = {
     "var(--series-1)": "#0072b2",
     "var(--series-2)": "#d55e00",
     "var(--border)": "#d8dee4",
+    "var(--mark)": "#b3261e",
 }
 
 
@@ -58,7 +59,7 @@ def terminal() -> str:
 
 
 def report() -> str:
-    """Draw the top of the report: its three headlines and the chart of the hit rate."""
+    """Draw the top of the report: its first three headlines and the chart of the hit rate."""
     command = [sys.executable, "-m", "analyzer", "report", "sample_data", "--format", "html"]
     page = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     cards = re.findall(r"<li>(.*?)<strong>(.*?)</strong>", page)

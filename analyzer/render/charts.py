@@ -29,7 +29,9 @@ FAINT, BAND_OPACITY = 0.35, 0.16
 RELATIVE_BAR_WIDTH = 0.86  # of its bucket: the rest is the gap to the next bar
 PIXELS_PER_TICK = 90
 MAX_Y_TICKS = 5
-MAX_MARK_CHARS = 8
+MAX_MARK_CHARS, MARK_LABEL_WIDTH = 8, 90
+MIN_LABEL_DISTANCE = 0.05  # of the range of a ratio, between labels above each other
+LABELS_HEIGHT = 32  # of the labels of marks, between a chart and its legend
 MIN_BAND_SHARE = 0.004  # of the width: a shorter period would be invisible
 
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
@@ -187,13 +189,14 @@ def draw_stacked_bars(plot: Plot) -> Any:
         for start, end, row in buckets.rows for name, low, high in _stack(row, chart.y)
     ]  # fmt: skip
     has_legend = len(chart.y) > 1
+    legend = alt.Legend(offset=LABELS_HEIGHT if chart.marks else 18)
     scale = alt.Scale(domain=list(titles.values()), range=COLORS[: len(titles)][::-1])
     largest = max(high for _, _, row in buckets.rows for _, _, high in _stack(row, chart.y))
     y_title = "share of lookups" if has_legend else column_title(plot.y)
     bars = plot.draw(parts).mark_rect().encode(
         x=_time_axis(buckets, plot.width), x2=alt.X2(field="end"), y2=alt.Y2(field="low"),
         y=_y_axis(replace(plot.y, name="high"), y_title, largest),
-        color=alt.Color("part:N", scale=scale, legend=alt.Legend() if has_legend else None),
+        color=alt.Color("part:N", scale=scale, legend=legend if has_legend else None),
         opacity=alt.Opacity("shade:Q", legend=None, scale=None),
     )  # fmt: skip
     outlines = bars.transform_filter("datum.dashed").mark_rect(
@@ -252,7 +255,7 @@ def draw_scatter(plot: Plot) -> Any:
     """Draw a circle for each row, and a labelled diamond for rows with a `mark`."""
     chart, mark = plot.chart, plot.chart.mark or ""
     points = [{**row, "label": ""} for row in plot.rows if not row[mark]]
-    for cluster in _clusters([row for row in plot.rows if row[mark]], chart):
+    for cluster in _clusters(plot):
         more = f" +{len(cluster) - 1}" if len(cluster) > 1 else ""
         points.append({**cluster[0], "label": f"{str(cluster[0][mark])[:MAX_MARK_CHARS]}{more}"})
     if not points:
@@ -270,13 +273,23 @@ def draw_scatter(plot: Plot) -> Any:
     )
 
 
-def _clusters(rows: Rows, chart: Chart) -> list[Rows]:
-    """Group rows that are so close to each other that their labels would overlap."""
-    # The x axis is logarithmic: two steps for each doubling there, 20 for the whole range of a ratio.
-    clusters: dict[tuple[int, int], Rows] = {}
-    for row in rows:
-        clusters.setdefault((round(2 * log2(row[chart.x])), round(20 * row[chart.y[0]])), []).append(row)
-    return list(clusters.values())
+def _clusters(plot: Plot) -> list[Rows]:
+    """Group rows with a `mark` that are so close to each other that their labels would overlap."""
+    x, y = plot.chart.x, plot.y.name
+    sizes = [log2(row[x]) for row in plot.rows]
+    octave_pixels = plot.width / ((max(sizes) - min(sizes)) or 1)
+    clusters: list[Rows] = []
+    for row in sorted((row for row in plot.rows if row[plot.chart.mark or ""]), key=lambda row: (row[y], row[x])):
+        first = clusters[-1][0] if clusters else None
+        if (
+            first
+            and row[y] - first[y] < MIN_LABEL_DISTANCE
+            and (log2(row[x]) - log2(first[x]) < MARK_LABEL_WIDTH / octave_pixels)
+        ):
+            clusters[-1].append(row)
+        else:
+            clusters.append([row])
+    return clusters
 
 
 def draw_heatmap(plot: Plot) -> Any:

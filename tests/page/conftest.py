@@ -15,7 +15,7 @@ AUDIT = Path(__file__).with_name("audit.cjs")
 
 
 @pytest.fixture(scope="session")
-def audit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], dict[str, Any]]:
+def audit(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any]]:
     chromium = shutil.which("chromium")
     if not chromium or not shutil.which("npm"):
         pytest.skip("Chromium or Node.js is not installed")
@@ -24,9 +24,13 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], dict[str
     subprocess.run(install, check=True, capture_output=True)
     environment = {**os.environ, "NODE_PATH": str(directory / "node_modules")}
 
-    def read(page: Path) -> dict[str, Any]:
+    def read(page: Path, *choices: str) -> dict[str, Any]:
         process = subprocess.run(
-            ["node", AUDIT, page.resolve(), chromium], env=environment, capture_output=True, text=True, check=False
+            ["node", AUDIT, page.resolve(), chromium, *choices],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert process.returncode == 0, process.stderr
         return json.loads(process.stdout)  # type: ignore[no-any-return]

@@ -7,18 +7,23 @@ from typing import Any
 import pytest
 from conftest import Cli, event, ndjson
 
+from analyzer.render.values import format_value
+from analyzer.table import MS
+
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 EVIL = '<script>window.injected = 1</script><img src=https://evil.example/x onerror="window.injected = 2">\'"&'
 
-Audit = Callable[[Path], dict[str, Any]]
+CHOICE = ("web", "2026-10-12", "2026-10-25")
+
+Audit = Callable[..., dict[str, Any]]
 
 
-def audit_report(sources: list[Path], directory: Path, audit: Audit, cli: Cli) -> dict[str, Any]:
+def audit_report(sources: list[Path], directory: Path, audit: Audit, cli: Cli, *choice: str) -> dict[str, Any]:
     page = directory / "report.html"
     result = cli("report", *sources, "-o", page, "--cost-per-minute", "0.01")
     assert result.code == 0, result.err
     assert page.stat().st_size < 1_000_000
-    return audit(page)
+    return audit(page, *choice)
 
 
 @pytest.mark.parametrize("kind", ["sample data", "malicious names"])
@@ -33,7 +38,7 @@ def test_report_in_a_browser(kind: str, tmp_path: Path, audit: Audit, cli: Cli) 
         ]  # fmt: skip
         (tmp_path / "log.ndjson").write_text(ndjson(events))
         sources = [tmp_path / "log.ndjson"]
-    seen = audit_report(sources, tmp_path, audit, cli)
+    seen = audit_report(sources, tmp_path, audit, cli, *(CHOICE if kind == "sample data" else (EVIL,)))
     assert seen["console"] == []
     assert all(url.startswith("file://") for url in seen["requests"])
     assert seen["injected"] is None
@@ -51,4 +56,24 @@ def test_report_in_a_browser(kind: str, tmp_path: Path, audit: Audit, cli: Cli) 
     assert seen["charts"] >= 6
     assert seen["seriesColor"] == "rgb(0, 114, 178)"
     assert seen["printedButtons"] == 0
+    assert seen["deadLinks"] == []
+    assert {name: boxes for name, boxes in seen["badBoxes"].items() if boxes} == {}
+    wide = [table for tables in seen["wideTables"].values() for table in tables]
+    assert all(table["sticky"] and table["hasEdge"] for table in wide), wide
+    assert any(seen["wideTables"]["phone"])
+    assert seen["backgrounds"]["print"] == seen["backgrounds"]["light"] == "rgb(255, 255, 255)"
+    assert seen["withoutScript"]["controls"] == 0
+    assert min(seen["withoutScript"]["tables"], seen["withoutScript"]["charts"]) > 2
     assert (EVIL in seen["text"]) == (kind == "malicious names")
+    if kind == "sample data":
+        assert seen["printedPages"] <= 7
+        assert seen["all"]["figures"] == ["87.0 %", "63,280", "2 d 16 h", "74.1 %"]
+        of_team = ("--team", CHOICE[0], "--since", CHOICE[1], "--until", "2026-10-26")
+        stats = cli("stats", SAMPLE, *of_team, "--by", "day", "--format", "json")
+        (totals,) = stats.table("totals")
+        assert seen["chosen"]["figures"][:2] == [
+            f"{totals['hit_rate']:.1%}".replace("%", " %"),
+            f"{totals['lookups']:,}",
+        ]
+        assert seen["chosen"]["figures"][2] == format_value(totals["time_saved_ms"], MS)
+        assert seen["chosen"]["bars"] == len(stats.table("by_day")) < seen["all"]["bars"]

@@ -1,5 +1,6 @@
 """Pages of unusual logs: control characters in names, changes of the clock, infinite numbers."""
 
+import json
 import os
 import re
 import subprocess
@@ -172,3 +173,38 @@ def test_a_log_shorter_than_two_weeks(cli: Cli, log: Any) -> None:
     page = cli("report", log(of(60)), "--until", "2026-09-04", "--full").out
     assert "The log is too short to estimate the effect of retention 7 d → 14 d." in page
     assert re.search(r"^\| absolute.*\| 7 \| 66.7 % \| — \|", page, re.MULTILINE)
+
+
+def test_many_teams_and_days_leave_the_page_small(cli: Cli, log: Any, tmp_path: Path) -> None:
+    events = of(4000, slug=lambda n: f"team {n % 200:03}", timestamp=lambda n: f"2026-09-{n % 28 + 1:02}T10:00:00Z")
+    page = page_of(cli, log, tmp_path, [*events, *of(900, slug=None, sessionId="none")])
+    assert len(page) < 1_000_000
+    (data,) = re.findall(r'<script type="application/json">(.*?)</script>', page)
+    explored = json.loads(data)
+    assert len(explored["groups"]) == 21
+    assert {"(no team)", "(other teams)"} <= set(explored["groups"])
+    assert sum(row[3] for row in explored["rows"]) == 4900
+
+
+def test_a_page_of_one_day(cli: Cli, log: Any, tmp_path: Path) -> None:
+    """It has nothing to explore, to mark or to compare."""
+    page = page_of(cli, log, tmp_path, of(60, timestamp="2026-09-01T10:00:00Z"))
+    assert "application/json" not in page
+    assert 'class="change' not in page
+    assert "hit rate changed" not in labels(page)
+
+
+def test_marks_are_in_the_time_zone_of_the_buckets(cli: Cli, log: Any, tmp_path: Path) -> None:
+    online = [event(hash=f"{n}", sessionId=f"s{n // 5}", source=source, event="MISS" if source == "LOCAL" else "HIT",
+                    timestamp=f"2026-09-{n // 40 + 1:02}T{n // 5 % 8 + 6:02}:00:00Z")
+              for n in range(400) for source in ("LOCAL", "REMOTE")]  # fmt: skip
+    offline = [
+        event(hash=f"{n}", sessionId=f"t{n // 5}", event="MISS", timestamp=f"2026-09-06T{n // 5 + 17:02}:00:00Z")
+        for n in range(30)
+    ]
+    pages = [page_of(cli, log, tmp_path, online + offline, "--tz", zone) for zone in ("UTC", "Asia/Tokyo")]
+    assert all("outage" in labels(page) for page in pages)
+    bands = [re.search(r'<path[^>]*?d="M([0-9.]+)[^>]*fill="var\(--mark\)"', page) for page in pages]
+    starts = [float(band[1]) for band in bands if band]
+    # Nine hours later, of ten days.
+    assert starts[1] - starts[0] == pytest.approx(0.0375 * 900, abs=3), starts

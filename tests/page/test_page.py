@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from conftest import RECORDED, Cli, event, ndjson
 
+from analyzer.questions.doctor.report import FINDINGS
+
 FORMATS = ("html", "markdown", "json", "table", "csv")
 
 
@@ -175,3 +177,89 @@ def test_other_answers_can_be_pages_too(sample_archive: Path, cli: Cli, tmp_path
     page = (tmp_path / "stats.html").read_text()
     assert page.count("<table>") == 2
     assert "<svg" not in page
+
+
+def test_the_cards_show_the_change_from_the_period_before(sample_archive: Path, cli: Cli) -> None:
+    rows = {row["measure"]: row for row in cli("report", sample_archive, "--format", "json").table("answer")}
+    compared = cli("compare", sample_archive, "--format", "json")
+    (change,) = compared.table("change")
+    assert rows["hit_rate"]["change"] == change["hit_rate_change"]
+    assert rows["time_saved"]["change"] == change["time_saved_change_ms"]
+    assert rows["time_lost"]["change"] == change["time_lost_change_ms"]
+    weeks = [("--since", a, "--until", b) for a, b in (("2026-11-01", "2026-11-08"), ("2026-11-08", "2026-11-15"))]
+    before, after = (cli("misses", sample_archive, *week, "--format", "json").table("misses")[0] for week in weeks)
+    requested = cli("report", sample_archive, *weeks[1], "--format", "json").table("answer")
+    (avoidable,) = (row for row in requested if row["measure"] == "avoidable_time")
+    assert avoidable["change"] == after["avoidable_time_ms"] - before["avoidable_time_ms"] != 0
+    markdown = cli("report", sample_archive).out
+    assert "- **Hit rate: 87.0 %.** -4.8 points, the last 7 days against the 7 days before. " in markdown
+
+
+def test_no_change_is_stated_where_it_is_unknown(log: Any, cli: Cli) -> None:
+    path = log(LOGS["local alone"][:2])
+    assert {row["change"] for row in cli("report", path, "--format", "json").table("answer")} == {None}
+    assert "the 7 days before" not in cli("report", path).out
+    unknown = [event(duration=0, hash=str(n), timestamp=f"2026-09-{n + 1:02}T00:00:00Z") for n in range(14)]
+    rows = {row["measure"]: row["change"] for row in cli("report", log(unknown), "--format", "json").table("answer")}
+    assert (rows["hit_rate"], rows["time_saved"]) == (0, None)
+
+
+def test_the_biggest_loss_comes_first_even_if_it_was_not_avoidable(log: Any, cli: Cli) -> None:
+    days = [f"2026-09-{day:02}T10:{minute:02}:00Z" for day in range(1, 29) for minute in range(20)]
+    events = [
+        event(source="REMOTE", hash="same" if n < 400 or n % 3 else f"new {n}", sessionId=f"s{n}", timestamp=day,
+              event="HIT" if n and (n < 400 or n % 3) else "MISS")
+        for n, day in enumerate(days)
+    ]  # fmt: skip
+    out = cli("report", log(events)).out
+    assert "- **Avoidable time: 0 s.**" in out
+    assert "Most misses are cold (likely: new work): 53 of 54. See Why lookups missed." in out.split("\n")[2]
+
+
+def test_short_markdown_begins_with_the_verdict(sample_archive: Path, cli: Cli) -> None:
+    lines = cli("report", sample_archive).out.splitlines()
+    assert len(lines) <= 80
+    assert lines[2].startswith(
+        "87.0 % of 63,280 lookups were hits. The hit rate fell by 4.8 points: 88.7 % in the 7 days"
+    )
+    assert "See What invalidated the cache." in lines[2]
+    # A short page refers to no section that it does not have.
+    headings = [line[3:] for line in lines if line.startswith("## ")]
+    assert {see for line in lines for see in re.findall(r"See ([A-Z][a-z ]+)[.]", line)} <= set(headings)
+
+
+@pytest.mark.parametrize("arguments", [("--format", "json"), ("-o", "page.html")])
+def test_only_markdown_can_be_full(arguments: tuple[str, str], cli: Cli, log: Any) -> None:
+    result = cli("report", log([event()]), "--full", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert "--full is for Markdown; --format" in result.err
+
+
+def test_findings_link_to_the_sections_they_concern(sample_archive: Path, cli: Cli, tmp_path: Path) -> None:
+    cli("report", sample_archive, "-o", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    anchors = re.findall(r'<section [^>]*id="([^"]+)"', page)
+    assert anchors == [
+        "explore", "changes", "hit-rate", "time-saved", "misses", "causes", "top-misses", "team", "ci", "task",
+        "package", "sessions", "week", "retention", "data-quality", "definitions", "provenance", "notes",
+    ]  # fmt: skip
+    assert '<a href="#hit-rate" title="Hit rate over time">outages</a>' in page
+    assert {finding.section for findings in FINDINGS.values() for finding in findings} <= set(anchors)
+
+
+def test_charts_mark_outages_changes_and_partial_days(sample_archive: Path, cli: Cli, tmp_path: Path) -> None:
+    cli("report", sample_archive, "-o", tmp_path / "page.html")
+    hit_rate = (tmp_path / "page.html").read_text().split('id="hit-rate"')[1].split("</section>")[0]
+    wide = hit_rate.split('class="chart narrow"')[0]
+    assert {"outage", "hit rate changed", "100 %"} <= set(re.findall(r"<text[^>]*>([^<]*)</text>", wide))
+    partial = [
+        row for row in cli("report", sample_archive, "--format", "json").table("hit_rate_over_time") if row["partial"]
+    ]
+    # A bar has a part for each cache.
+    assert wide.count('stroke-dasharray="2,2"') == 2 * len(partial) > 0
+
+
+def test_charts_write_durations_as_tables_do(sample_archive: Path, cli: Cli, tmp_path: Path) -> None:
+    cli("report", sample_archive, "-o", tmp_path / "page.html")
+    saved = (tmp_path / "page.html").read_text().split('id="time-saved"')[1]
+    assert {"1 h 30 min", "30 min", "0 s", "2 d"} <= set(re.findall(r"<text[^>]*>([^<]*)</text>", saved))

@@ -20,6 +20,7 @@ Record = Mapping[str, Any]
 # The classes of misses that may or may not have been avoidable.
 UNDECIDED_CLASSES = ("untimed", "unknown_cold")
 GOOD = ("Hit rate", "Time saved")  # the headlines of which more is better
+MIN_COVERAGE = 0.5
 COLD = ("cold", "unknown_cold")
 
 
@@ -35,8 +36,15 @@ class Figures:
 
     @property
     def biggest_loss(self) -> Record:
-        """The class of misses that took the most task time; of unknown times the one with the most misses."""
-        return max(self.classes, key=lambda row: (row["imputed_time_ms"] or 0, row["misses"]))
+        """The class of misses that took the most task time; the most frequent one, if most times are unknown."""
+        if self.are_times_known:
+            return max(self.classes, key=lambda row: row["imputed_time_ms"] or 0)
+        return max(self.classes, key=lambda row: row["misses"])
+
+    @property
+    def are_times_known(self) -> bool:
+        """Whether the task times of most misses are known or imputed."""
+        return (self.misses["imputed_coverage"] or 0) >= MIN_COVERAGE
 
 
 def measure_figures(scope: Scope, retention_days: float, changes: Changes) -> Figures:
@@ -104,10 +112,10 @@ def _loss(figures: Figures, anchors: Collection[str]) -> Iterator[Sentence]:
     names = [(worst["class"], TEXT), (cause, TEXT)]
     counts = [(worst["misses"], COUNT), (misses["misses"], COUNT)]
     see = _section_of(worst, anchors)
-    if worst["imputed_time_ms"]:
-        text = "The biggest loss: {} misses (likely: {}), {} of {} of task time, in {} of {} misses."
-        times = [(worst["imputed_time_ms"], MS), (misses["imputed_time_ms"], MS)]
-        yield Sentence(text, [*names, *times, *counts], see=see)
+    if figures.are_times_known:
+        least = "at least " if worst["imputed_coverage"] < 1 else ""
+        text = f"The biggest loss: {{}} misses (likely: {{}}), {least}{{}} of task time in {{}} of {{}} misses."
+        yield Sentence(text, [*names, (worst["imputed_time_ms"], MS), *counts], see=see)
     else:
         yield Sentence("Most misses are {} (likely: {}): {} of {}.", [*names, *counts], see=see)
 
@@ -140,9 +148,11 @@ def _time_lost(figures: Figures, anchors: Collection[str]) -> tuple[Any, Sentenc
     if not misses["imputed_coverage"]:
         return None, Sentence("The duration of the tasks of {} misses is unknown.", [(misses["misses"], COUNT)])
     worst = figures.biggest_loss
-    text = "Task time of {} misses, known or imputed for {} of them. Most of it: {} misses, {}."
+    text = "Task time of {} misses, known or imputed for {} of them."
     values = [(misses["misses"], COUNT), (misses["imputed_coverage"], RATIO)]
-    values += [(worst["class"], TEXT), (worst["imputed_time_ms"], MS)]
+    if figures.are_times_known:
+        text += " Most of it: {} misses, {}."
+        values += [(worst["class"], TEXT), (worst["imputed_time_ms"], MS)]
     return misses["imputed_time_ms"], Sentence(text, values, see=_section_of(worst, anchors))
 
 
