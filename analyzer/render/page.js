@@ -53,7 +53,8 @@ function explore(explorer) {
 
   // The value of a figure over some rows; null where nothing is known of it.
   function evaluate(figure, rows) {
-    const sum = (column) => rows.reduce((total, row) => row[2 + column] === null ? total : total + row[2 + column], null);
+    const nothing = figure.unit === "count" ? 0 : null;
+    const sum = (column) => rows.reduce((total, row) => row[2 + column] === null ? total : total + row[2 + column], nothing);
     if (figure.per === null) { return sum(figure.column); }
     return sum(figure.per) ? sum(figure.column) / sum(figure.per) : null;
   }
@@ -82,6 +83,7 @@ function format(value, unit) {
 
 // In the two largest units, as the tables have it.
 function formatDuration(milliseconds) {
+  if (milliseconds > 0 && milliseconds < 999.5) { return `${Number(milliseconds.toPrecision(3))} ms`; }
   if (milliseconds > 0 && milliseconds < 59950) { return `${Number((milliseconds / 1000).toFixed(1))} s`; }
   let rest = Math.round(milliseconds / 1000);
   const parts = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]].map(([name, seconds]) => {

@@ -103,6 +103,9 @@ async function main(path, executable, group, from, to) {
   seen.charts = await page.locator("figure svg").count();
   seen.seriesColor = await page.locator("figure svg path[fill='var(--series-1)']").first().evaluate((path) => getComputedStyle(path).fill);
   seen.text = await page.locator("body").innerText();
+  await page.locator("details.reference").last().evaluate((details) => { details.open = false; });
+  await page.locator("nav a").filter({ hasText: "Provenance" }).click();
+  seen.openedByLink = await page.locator("#provenance details[open]").count();
   seen.deadLinks = await page.evaluate(() => [...document.querySelectorAll("a")].map((link) => link.getAttribute("href"))
     .filter((target) => !target.startsWith("#") || !document.getElementById(target.slice(1))));
   if (await page.locator(".explorer").count()) {

@@ -57,6 +57,7 @@ def test_report_in_a_browser(kind: str, tmp_path: Path, audit: Audit, cli: Cli) 
     assert seen["seriesColor"] == "rgb(0, 114, 178)"
     assert seen["printedButtons"] == 0
     assert seen["deadLinks"] == []
+    assert seen["openedByLink"] == 1
     assert {name: boxes for name, boxes in seen["badBoxes"].items() if boxes} == {}
     wide = [table for tables in seen["wideTables"].values() for table in tables]
     assert all(table["sticky"] and table["hasEdge"] for table in wide), wide

@@ -199,6 +199,9 @@ def test_no_change_is_stated_where_it_is_unknown(log: Any, cli: Cli) -> None:
     path = log(LOGS["local alone"][:2])
     assert {row["change"] for row in cli("report", path, "--format", "json").table("answer")} == {None}
     assert "the 7 days before" not in cli("report", path).out
+    two_weeks = [event(hash=str(n), timestamp=f"2026-09-{n + 1:02}T00:00:00Z") for n in range(14)]
+    card = "0.0 points, the last 7 days against the 7 days before (too few sessions to be sure)."
+    assert card in cli("report", log(two_weeks)).out
     unknown = [event(duration=0, hash=str(n), timestamp=f"2026-09-{n + 1:02}T00:00:00Z") for n in range(14)]
     rows = {row["measure"]: row["change"] for row in cli("report", log(unknown), "--format", "json").table("answer")}
     assert (rows["hit_rate"], rows["time_saved"]) == (0, None)

@@ -9,7 +9,7 @@ from analyzer.questions.compare import FELL, ROSE
 from analyzer.questions.miss_classes import CLASSES
 from analyzer.questions.misses import classes_table, classify, misses_table
 from analyzer.questions.options import StatsOptions
-from analyzer.questions.page.changes import Changes
+from analyzer.questions.page.changes import CAVEATS, Changes
 from analyzer.questions.page.misses import MAX_TOP_MISSES
 from analyzer.questions.scope import Scope, select_scope
 from analyzer.questions.stats import totals_table
@@ -82,7 +82,9 @@ def headlines(figures: Figures, anchors: Collection[str]) -> list[Headline]:
     return [
         Headline(
             label, value, unit, meaning, None if value is None else difference,
-            RATIO_CHANGE if unit == RATIO else MS_CHANGE, figures.changes.title, better_if_higher=label in GOOD,
+            RATIO_CHANGE if unit == RATIO else MS_CHANGE,
+            figures.changes.title + (CAVEATS.get(change["change"], "") if unit == RATIO else ""),
+            better_if_higher=label in GOOD,
         )
         for (label, unit, difference), (value, meaning) in zip(labels, answers, strict=True)
     ]  # fmt: skip

@@ -149,8 +149,9 @@ def _time_saved_section(bucket: str, table: Table, marks: Sequence[Mark]) -> tup
     sentences = [Sentence("Task time saved by hits of known duration (sequential, not waiting time).")]
     known = [row["duration_coverage"] for row in records if row["duration_coverage"] is not None]
     if known:
-        text = f"The duration is known for {{}} to {{}} of the hits of a {bucket}; below 100 % this is a lower bound."
-        sentences.append(Sentence(text, [(min(known), RATIO), (max(known), RATIO)]))
+        text = f"The duration is known for {{}} to {{}} of the hits of each {bucket};"
+        values = [(min(known), RATIO), (max(known), RATIO)]
+        sentences.append(Sentence(f"{text} below 100 % this is a lower bound.", values))
     return Section("time-saved", "Time saved", sentences, saved.name, title, charts), saved
 
 
