@@ -193,6 +193,7 @@ def test_the_cards_show_the_change_from_the_period_before(sample_archive: Path, 
     assert avoidable["change"] == after["avoidable_time_ms"] - before["avoidable_time_ms"] != 0
     markdown = cli("report", sample_archive).out
     assert "- **Hit rate: 87.0 %.** -4.8 points, the last 7 days against the 7 days before. " in markdown
+    assert "-22 min 46 s, the last 7 days against the 7 days before (durations are known for fewer hits). " in markdown
 
 
 def test_no_change_is_stated_where_it_is_unknown(log: Any, cli: Cli) -> None:

@@ -20,7 +20,8 @@ Record = Mapping[str, Any]
 # The classes of misses that may or may not have been avoidable.
 UNDECIDED_CLASSES = ("untimed", "unknown_cold")
 GOOD = ("Hit rate", "Time saved")  # the headlines of which more is better
-MIN_COVERAGE = 0.5
+MIN_COVERAGE = 0.5  # of misses: with fewer known times, the class that costs most is not known either
+MIN_COVERAGE_CHANGE = 0.05  # of hits or misses: what changes a total visibly
 COLD = ("cold", "unknown_cold")
 
 
@@ -74,20 +75,29 @@ def headlines(figures: Figures, anchors: Collection[str]) -> list[Headline]:
             _avoidable_time(figures),
         ]  # fmt: skip
     change = figures.changes.change
-    change = figures.changes.change if figures.changes.is_known else defaultdict(lambda: None)
+    changes = figures.changes
+    change = changes.change if changes.is_known else defaultdict(lambda: None)
     labels = (
-        ("Hit rate", RATIO, change["hit_rate_change"]), ("Time saved", MS, change["time_saved_change_ms"]),
-        ("Time lost", MS, change["time_lost_change_ms"]), ("Avoidable time", MS, figures.avoidable_change_ms),
-    )  # fmt: skip
+        ("Hit rate", RATIO, change["hit_rate_change"], CAVEATS.get(change["change"], "")),
+        ("Time saved", MS, change["time_saved_change_ms"], _coverage_caveat(changes, "duration_coverage", "hits")),
+        ("Time lost", MS, change["time_lost_change_ms"], _coverage_caveat(changes, "imputed_coverage", "misses")),
+        ("Avoidable time", MS, figures.avoidable_change_ms, ""),
+    )
     return [
         Headline(
             label, value, unit, meaning, None if value is None else difference,
-            RATIO_CHANGE if unit == RATIO else MS_CHANGE,
-            figures.changes.title + (CAVEATS.get(change["change"], "") if unit == RATIO else ""),
-            better_if_higher=label in GOOD,
+            RATIO_CHANGE if unit == RATIO else MS_CHANGE, changes.title + caveat, better_if_higher=label in GOOD,
         )
-        for (label, unit, difference), (value, meaning) in zip(labels, answers, strict=True)
+        for (label, unit, difference, caveat), (value, meaning) in zip(labels, answers, strict=True)
     ]  # fmt: skip
+
+
+def _coverage_caveat(changes: Changes, coverage: str, noun: str) -> str:
+    """Return a caveat if times changed partly because more or fewer of them are known."""
+    before, after = (side[coverage] or 0 for side in changes.sides)
+    if abs(after - before) < MIN_COVERAGE_CHANGE:
+        return ""
+    return f" (durations are known for {'more' if after > before else 'fewer'} {noun})"
 
 
 def verdict(figures: Figures, anchors: Collection[str]) -> Iterator[Sentence]:
