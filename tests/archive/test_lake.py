@@ -258,10 +258,11 @@ def test_other_programs_read_it(sample_lake: Path, sample_archive: Path) -> None
 def test_the_reference_names_the_columns(sample_lake: Path) -> None:
     text = (SAMPLE.parent / "REFERENCE.md").read_text()
     table = re.findall(r"^\| `(\w+)/\*.*?` \| .* \| (.*) \|$", text, re.MULTILINE)
-    assert len(table) > 10
+    files = {relation: next((sample_lake / relation).rglob("*.parquet"), None) for relation, _ in table}
+    assert {relation for relation, file in files.items() if not file} == {"artifacts", "rejects", "transfers", "unlisted_tasks"}
     for relation, columns in table:
-        found = pl.read_parquet_schema(next((sample_lake / relation).rglob("*.parquet")))
-        assert sorted(found) == sorted(re.findall(r"`(\w+)`", columns)), relation
+        if file := files[relation]:
+            assert sorted(pl.read_parquet_schema(file)) == sorted(re.findall(r"`(\w+)`", columns)), relation
 
 
 def test_two_exports_at_once(tmp_path: Path, log: Any, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
