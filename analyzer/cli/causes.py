@@ -15,6 +15,7 @@ from analyzer.questions.options import CausesOptions
     click.option("--task", metavar="PACKAGE#TASK", help="Of RUN, show this task alone."),
     limit_option(CausesOptions().limit, "How many causes to show."),
     source="[SOURCE]... [RUN] [BASE]",
+    has_engine=False,  # it is about run summaries, which are not divided
 )
 def command(arguments: QuestionArguments, task: str | None, limit: int) -> int:
     """Show which inputs changed the hashes of tasks that missed, or what changed in the run RUN.

@@ -22,7 +22,7 @@ class Exit(IntEnum):
     OK = 0, "ok"
     FAILED = 1, "failed"
     USAGE = 2, "usage"
-    INPUT = 3, "input not readable"
+    INPUT = 3, "input not readable, or every event rejected"
     STOPPED = 4, "replay stopped, run it again to continue"
     THRESHOLD = 5, "threshold missed"
     DEAD_LETTERS = 6, "replay finished with dead letters"

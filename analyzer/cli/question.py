@@ -71,13 +71,15 @@ def question_command(
     default_format: str = "table",
     exits: str = exit_help(),
     has_costs: bool = True,
+    has_engine: bool = True,
 ) -> Callable[[Callable[..., int]], click.Command]:
     """Return a decorator that makes a function a command with the shared arguments and its own `options`.
 
     The function gets the shared ones as the argument `arguments`. It validates its options before it opens SOURCE.
     """
     shared: dict[str, Decorator] = {"cost_per_minute": COST_PER_MINUTE} if has_costs else {}
-    shared["engine"] = ENGINE
+    if has_engine:
+        shared["engine"] = ENGINE
     parameters = (
         source_options(source), *options, *shared.values(), filter_options, output_options_with(default_format),
     )  # fmt: skip
