@@ -49,5 +49,5 @@ def test_every_answer_is_the_same_without_what_is_ready(cli: Cli, tmp_path: Path
 
 @pytest.mark.slow
 def test_many_answers_are_the_same_without_what_is_ready(cli: Cli, tmp_path: Path) -> None:
-    for seed in range(100, 110):
+    for seed in range(100, 104):
         check_seed(seed, cli, tmp_path)

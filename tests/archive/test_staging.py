@@ -201,6 +201,6 @@ def test_a_database_error_costs_one_file_alone(name: str, log: Any, cli: Cli, mo
 
 def test_python_users_get_no_error_of_the_database(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with analyzer.load(log([event()])) as opened:
-        monkeypatch.setattr("analyzer.questions.stats.COVERED_PERIOD", "SELECT error('no space left') FROM log_period")
+        monkeypatch.setattr("analyzer.questions.groups.COVERED_PERIOD", "SELECT error('no space left') FROM log_period")
         with pytest.raises(analyzer.ArchiveError, match=r"^the database failed: .*no space left"):
             opened.stats(by="day")
