@@ -1,5 +1,6 @@
 """The first screen, completion, how much is said, and errors in one line."""
 
+import gzip
 import os
 import re
 import shlex
@@ -24,7 +25,7 @@ else:
 
 
 def link_small_sample(directory: Path) -> None:
-    """Make `sample_data` there, with one sixteenth of the sessions of its largest files."""
+    """Make `sample_data` there, with one sixteenth of the sessions and the last third of the run summaries."""
     for path in SAMPLE.rglob("*.*"):
         copy = directory / "sample_data" / path.relative_to(SAMPLE)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -33,6 +34,12 @@ def link_small_sample(directory: Path) -> None:
             copy.write_bytes(zstd.compress(b"".join([header, *(row for row in rows if row.startswith(b"6"))])))
         elif path.suffix == ".parquet":
             pl.read_parquet(path).filter(pl.col("sessionId").str.starts_with("6")).write_parquet(copy)
+        elif path.name.startswith("runs"):
+            rows = zstd.decompress(path.read_bytes()).splitlines(keepends=True)
+            copy.write_bytes(zstd.compress(b"".join(rows[-len(rows) // 3 :])))
+        elif path.name.startswith("until-"):
+            rows = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+            copy.write_bytes(gzip.compress(b"".join(row for row in rows if b'"sessionId":"6' in row)))
         else:
             copy.symlink_to(path)
 

@@ -118,7 +118,7 @@ def test_the_sample_in_parts(sample_lake: Path) -> None:
 
 def test_dimensions_whose_names_are_in_other_relations(sample_lake: Path) -> None:
     with both_ways(sample_lake, 2) as (one, many):
-        for by in ("task", "package", "branch", "user", "source", "session", "hash"):
+        for by in ("package", "branch", "source", "session", "hash"):
             options = StatsOptions((by,), limit=20)
             assert_same(stats(one, Selection(), options), stats(many, Selection(), options))
 

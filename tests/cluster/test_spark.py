@@ -37,9 +37,7 @@ some = Selection(since=datetime(2026, 10, 1, 10, 7), until=datetime(2026, 10, 9)
 with analyzer.load(sys.argv[1], engine=sys.argv[2] or None) as opened:
     log = opened._handle.log()
     reports = [
-        stats.stats(log, Selection(), StatsOptions(("week", "team"), "Asia/Kolkata")),
-        stats.stats(log, some, StatsOptions(("task",))),
-        stats.stats(log, Selection(where=("duration > 1000",)), StatsOptions(("source",))),
+        stats.stats(log, some, StatsOptions(("week", "team"), "Asia/Kolkata")),
         misses.misses(log, Selection(), MissesOptions()),
         retention.retention(log, Selection(), RetentionOptions()),
         compare.compare([log], Selection(), None, CompareOptions()),
@@ -108,7 +106,7 @@ def test_a_worker_that_is_killed_during_a_question(
     cluster.start_worker()
 
 
-LOGS = sorted((SAMPLE / "acme").glob("until-*"))
+LOGS = sorted((SAMPLE / "acme").glob("until-*"))[1:]
 
 
 @pytest.fixture(scope="module")
@@ -180,26 +178,10 @@ def test_buckets_that_cannot_be_read(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_command_line(sample_lake: Path, cli: Cli) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "analyzer",
-        "check",
-        str(sample_lake),
-        "--min-hit-rate",
-        "0.99",
-        "--format",
-        "json",
-    ]
-    done = subprocess.run([*command, "--engine", "local[2]"], capture_output=True, text=True, check=False)
-    one_machine = cli(*command[3:])
-    assert (done.returncode, json.loads(done.stdout)) == (one_machine.code, one_machine.json)
-    assert done.stderr == one_machine.err
-
-
-def test_progress_on_a_terminal(sample_lake: Path) -> None:
+    """The answer is that of one machine; a terminal shows the progress of the tasks."""
+    options = ["check", str(sample_lake), "--min-hit-rate", "0.99", "--format", "json"]
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "analyzer", "stats", str(sample_lake), "--engine", "local[1]", "--format", "json"]
+    command = [sys.executable, "-m", "analyzer", *options, "--engine", "local[2]"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs) as asking:
         os.close(theirs)
         shown = b""
@@ -207,10 +189,14 @@ def test_progress_on_a_terminal(sample_lake: Path) -> None:
             while data := os.read(ours, 4096):
                 shown += data
         assert asking.stdout
-        assert json.loads(asking.stdout.read())["tables"][0]["rows"][0]["lookups"] == 63_280
+        answer = json.loads(asking.stdout.read())
     os.close(ours)
+    one_machine = cli(*options)
+    assert (asking.returncode, answer) == (one_machine.code, one_machine.json)
     plain = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", shown)
     assert re.search(rb"tasks .* \d+/\d+ \d:\d\d:\d\d", plain), plain
+    # Terminals wrap lines.
+    assert "".join(plain.decode().split()).endswith("".join(one_machine.err.split()))
 
 
 def test_a_load_that_is_interrupted(tmp_path: Path) -> None:
