@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from analyzer.cli.options import limit_option
 from analyzer.cli.output import write
 from analyzer.cli.question import QuestionArguments, question_command
 from analyzer.cli.source import exit_code
+from analyzer.errors import UsageError
 from analyzer.questions.options import CompareOptions
+from analyzer.readers.objects import is_url
 from analyzer.text import replace_surrogates
 
 
@@ -40,6 +43,11 @@ def command(arguments: QuestionArguments, limit: int) -> int:
     inputs, selection, options = arguments.inputs, arguments.selection, CompareOptions(limit)
     target = arguments.output.target(inputs)
     sources, sides = parse_sides(inputs.sources, datetime.now(UTC))
+    for name in sources:
+        # A mistyped side must not become a source that is left out, with an answer about something else.
+        if not (name == "-" or is_url(name) or set("*?[/.") & set(name) or Path(name).exists()):
+            expected = ": no such file, and no side of a comparison: FROM..UNTIL, or NAME=VALUE such as team=web"
+            raise UsageError(f"{replace_surrogates(name)}{expected}")
     sources_of_logs = [sources]
     if sides is None and len(sources) == 2:  # noqa: PLR2004  (A and B)
         a, b = sources

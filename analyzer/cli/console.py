@@ -130,7 +130,11 @@ def _write_line(label: str, colour: str, message: str) -> None:
     text = replace_surrogates(spell_options(message))
     # File names and server answers may hold line breaks and escape sequences: a message stays one harmless line.
     text = "".join(character if character.isprintable() else " " for character in text)
-    click.echo(f"{label} {' '.join(text.split())}", err=True)
+    try:
+        click.echo(f"{label} {' '.join(text.split())}", err=True)
+    except BrokenPipeError:
+        # The reader, such as `head` after 2>&1, has enough. Python would fail again when it flushes stderr at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 # Options whose command line name does not follow from their Python name.

@@ -7,6 +7,7 @@ import click
 
 from analyzer.cli.completion import complete_names
 from analyzer.cli.options import option_group, titled_option
+from analyzer.errors import Option, UsageError
 from analyzer.times import parse_age, parse_time
 
 if TYPE_CHECKING:
@@ -101,7 +102,10 @@ _NAMES = (
 def _selection(**options: Any) -> "Selection":
     from analyzer.archive.selection import Selection  # noqa: PLC0415
 
-    return Selection(**options)
+    selection = Selection(**options)
+    if selection.since and selection.until and selection.since >= selection.until:
+        raise UsageError(Option("since"), " is not before ", Option("until"), ": no time is between them")
+    return selection
 
 
 # Adds the filters; the command gets one argument `selection`.

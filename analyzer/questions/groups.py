@@ -123,7 +123,8 @@ def grouped_table(
     rate = next(column for column in columns if column.unit == RATIO)
     in_time_order = len(dimensions) == 1 and dimensions[0].bounds is not None and not options.sort
     name = "by_" + "_".join(one.name for one in dimensions)
-    return Table(name, columns, rows, bar=rate.name, in_time_order=in_time_order)
+    sorted_by = (options.sort or "").removeprefix("-")
+    return Table(name, columns, rows, bar=rate.name, sorted_by=sorted_by, in_time_order=in_time_order)
 
 
 def list_groups(table: Table, options: GroupOptions) -> tuple[Table, list[str]]:

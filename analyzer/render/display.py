@@ -3,12 +3,12 @@
 Text, Markdown and HTML output share it; data formats write the table itself.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from analyzer.render.values import CELL_FORMATTERS, NO_VALUE, escape_controls
-from analyzer.table import A_TO_B, BY_ROW, COUNT, COVERAGE, FLAG, HASH, NAME, TEXT, TIMES, Column, Table
+from analyzer.table import A_TO_B, BY_ROW, COUNT, COVERAGE, FLAG, HASH, MONEY, NAME, TEXT, Column, Table
 
 # Text columns may be wrapped down to this width; numbers are never wrapped.
 MIN_TEXT_CHARS = 12
@@ -55,7 +55,7 @@ def display_table(table: Table, width: int | None = None) -> DisplayTable:
             # What a row is about is worth more than the last measures.
             longest = max((cell_width(row[indexes[0]]) for row in cells), default=0)
             widths[indexes[0]] = max(widths[indexes[0]], min(longest, round(width * KEY_SHARE)))
-        indexes = _fitting_indexes(table.columns, widths, width)
+        indexes = _fitting_indexes(table, widths, width)
     notes += _omission_note(table.columns, {n for index in indexes for n in groups[index]})
     if table.upright:
         return _transpose(titles, cells, indexes, notes)
@@ -129,17 +129,33 @@ def _mark_flagged_rows(table: Table, cells: Sequence[list[str]]) -> list[str]:
     return notes
 
 
-def _fitting_indexes(columns: Sequence[Column], min_widths: dict[int, int], width: int | None) -> list[int]:
-    """Return the indexes of the columns that fit into the width; measures are dropped from the right, text never."""
-    fitting = list(min_widths)
-    while width and len(fitting) > 1 and columns[fitting[-1]].unit:
-        if table_width([min_widths[index] for index in fitting]) <= width:
+def _fitting_indexes(table: Table, min_widths: dict[int, int], width: int | None) -> list[int]:
+    """Return the indexes of the columns that fit into the width.
+
+    Measures are dropped from the right. Text never is, nor what the user asked for: money, and the column to sort by.
+    """
+    columns, units = table.columns, list(_units(table.columns, list(min_widths)))
+    asked = [unit for unit in units if any(columns[n].name == table.sorted_by for n in unit)]
+    asked += [unit for unit in units if any(columns[n].unit == MONEY for n in unit)][:1]
+    while width and table_width([min_widths[n] for unit in units for n in unit]) > width:
+        droppable = [unit for unit in units[1:] if unit not in asked and all(columns[n].unit for n in unit)]
+        if not droppable:
             break
-        dropped = columns[fitting.pop()]
-        # Without its coverage, a time that is known in part would look complete.
-        while dropped.read_with == COVERAGE and columns[fitting[-1]].unit in TIMES:
-            fitting.pop()
-    return fitting
+        units.remove(droppable[-1])
+    return [index for unit in units for index in unit]
+
+
+def _units(columns: Sequence[Column], indexes: Sequence[int]) -> Iterator[list[int]]:
+    """Yield groups of columns: a time that is known in part would look complete without its coverage."""
+    unit = list[int]()
+    for index in indexes:
+        if columns[index].read_with != COVERAGE and not (unit and columns[index].unit == MONEY):
+            if unit:
+                yield unit
+            unit = []
+        unit.append(index)
+    if unit:
+        yield unit
 
 
 def _omission_note(columns: Sequence[Column], displayed: set[int]) -> list[str]:

@@ -93,9 +93,10 @@ def _trend_lines(table: Table, width: int) -> Iterator[str]:
 
 
 def _with_bars(display: DisplayTable, table: Table, width: int) -> DisplayTable:
-    """Return the table with a bar beside each value of its rate, if that fits into the width."""
+    """Return the table with a bar beside each value of its rate, if that fits into the width beside all columns."""
     names = [column.name for column in display.columns]
-    if table.bar not in names or table_width(_min_widths(display)) + BAR_CHARS + 1 > width:
+    is_whole = len(names) == len(display_table(replace(table, rows=[])).columns)
+    if table.bar not in names or not is_whole or table_width(_min_widths(display)) + BAR_CHARS + 1 > width:
         return display
     index = names.index(table.bar)
     cells = [list(row) for row in display.cells]

@@ -20,7 +20,7 @@ from analyzer.questions.report import Report
 from analyzer.questions.stats import measures_for
 from analyzer.render.display import display_table
 from analyzer.render.table import write_table
-from analyzer.table import COUNT, RATIO, Column, Table
+from analyzer.table import COUNT, COVERAGE, MONEY, MS, RATIO, Column, Table
 
 HEADINGS = measures_for(StatsOptions())
 EVENTS = [
@@ -114,6 +114,21 @@ def test_terminals_draw_rates_and_their_course(monkeypatch: pytest.MonkeyPatch) 
     assert not any("█" in line for line in terminal_lines(RATES, 30, monkeypatch))
     unordered = replace(RATES, in_time_order=False)
     assert not any("▅" in line for line in terminal_lines(unordered, 80, monkeypatch))
+
+
+def test_what_was_asked_for_is_displayed_in_any_width() -> None:
+    """Money, and the column to sort by, stay with their time and its coverage, whatever else has to go."""
+    columns = [
+        Column("team", "", ""), *(Column(f"measure_{n}", COUNT, "") for n in range(5)), Column("time_saved_ms", MS, ""),
+        Column("time_saved_cost", MONEY, ""), Column("coverage", RATIO, "", read_with=COVERAGE),
+        Column("misses", COUNT, ""),
+    ]  # fmt: skip
+    table = Table("by_team", columns, [("web", *range(5), 60_000, 1.5, 0.5, 7)], sorted_by="misses")
+    for width in (45, 60, 80):
+        names = [column.name for column in display_table(table, width).columns]
+        assert names[0] == "team"
+        assert names[-4:] == ["time_saved_ms", "time_saved_cost", "coverage", "misses"]
+    assert len(display_table(table, 120).columns) == len(columns)
 
 
 def test_pipes_have_no_drawings() -> None:
