@@ -196,12 +196,17 @@ Sections = Iterator[tuple[Section, Table]]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure that can be computed for any rows of a table: the sum of `column`, or its quotient by that of `per`."""
+    """A figure that can be computed for any rows of a table: the sum of `column`, or its quotient by that of `per`.
+
+    With `known` and `of`, names of counts: it is unknown where some of the latter are counted, and none of the former.
+    """
 
     title: str
     unit: str
     column: str
     per: str = ""
+    known: str = ""
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

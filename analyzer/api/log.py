@@ -17,7 +17,7 @@ from analyzer.api.lifetime import LogHandle
 from analyzer.archive.database import database_errors
 from analyzer.archive.schema import NAMED_EVENTS, NAMED_LOOKUPS
 from analyzer.archive.selection import View
-from analyzer.errors import Option, UsageError
+from analyzer.errors import Option, QueryError, UsageError
 from analyzer.questions.causes import causes
 from analyzer.questions.compare import compare
 from analyzer.questions.comparison_sides import ComparisonSide, parse_side
@@ -39,6 +39,8 @@ from analyzer.questions.sessions import one_session, sessions
 from analyzer.questions.sql import prepare_query
 from analyzer.questions.stats import stats
 
+# Types that become other ones in the file by which SQL gets a data frame.
+LOST_IN_PARQUET = (pl.Duration, pl.Int128, pl.UInt128, pl.Object)
 ROWS_PER_BATCH = 500_000  # that lazy frames read at once
 
 P = ParamSpec("P")
@@ -396,7 +398,8 @@ class Log:
         """
         self._require_one_place("sql")
         with TemporaryDirectory() as directory:
-            files = {name: _write_frame(frame, Path(directory) / f"{name}.parquet") for name, frame in tables.items()}
+            paths = {name: Path(directory) / f"{number}.parquet" for number, name in enumerate(tables)}
+            files = {name: _write_frame(name, frame, paths[name]) for name, frame in tables.items()}
             result = prepare_query(self._handle.log(), query, files)
         self._remember(result.report())
         return result.frame()
@@ -454,12 +457,22 @@ class Log:
         self.notes, self.accounting = (*self._load_notes, *report.notes), report.accounting
 
 
-def _write_frame(frame: pl.DataFrame | pl.LazyFrame, path: Path) -> Path:
+def _write_frame(name: str, frame: pl.DataFrame | pl.LazyFrame, path: Path) -> Path:
     """Write a data frame to a Parquet file, and return its path."""
-    if isinstance(frame, pl.LazyFrame):
-        frame.sink_parquet(path)
-    else:
-        frame.write_parquet(path)
+    if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
+        raise UsageError(
+            f"{name}: a data frame of Polars is expected, not {type(frame).__name__}; pl.DataFrame(…) makes one"
+        )
+    try:
+        whole = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+        for column, kind in whole.schema.items():
+            if kind in LOST_IN_PARQUET or kind == pl.Datetime("ns"):
+                raise QueryError(f"{name}: column {column!r} has the type {kind}, which SQL would change; cast it")
+        if not whole.width or len({column.lower() for column in whole.columns}) < whole.width or "" in whole.columns:
+            raise QueryError(f"{name}: each column needs a name, and no other with the same letters")
+        whole.write_parquet(path)
+    except (pl.exceptions.PolarsError, OSError, ArithmeticError) as error:
+        raise QueryError(f"{name}: {str(error).splitlines()[0]}") from None
     return path
 
 

@@ -44,8 +44,8 @@ def command(inputs: SourceOptions, attach: tuple[str, ...], output: OutputOption
         raise UsageError('SOURCE and SQL are required: analyzer sql sample_data "SELECT count(*) FROM events"')
     *sources, text = inputs.sources
     inputs = replace(inputs, sources=tuple(sources))
-    target = output.target(inputs)
     attached = _attached_files(attach)
+    target = output.target(inputs, *attached.values())
     with open_source(inputs) as log:
         query = prepare_query(log, text, attached)
         with query.errors(exit_on_second_interrupt=True):
@@ -55,17 +55,17 @@ def command(inputs: SourceOptions, attach: tuple[str, ...], output: OutputOption
 
 def _attached_files(values: tuple[str, ...]) -> dict[str, Path]:
     """Return the files of --attach by name, before SOURCE is opened, which may take long."""
-    from analyzer.questions.sql import attached_reader  # noqa: PLC0415
+    from analyzer.questions.sql import attached_suffix  # noqa: PLC0415
 
     files = dict[str, Path]()
     for value in values:
         name, separator, path = value.partition("=")
-        if not separator:
+        if not separator or not path:
             raise UsageError(Option("attach", value), ": a name and a file are expected, such as prices=prices.csv")
-        if name in files:
+        if name.lower() in map(str.lower, files):
             raise UsageError(Option("attach", value), f": {name} is the name of another file; choose another name")
         files[name] = Path(path)
-        attached_reader(name, files[name])
+        attached_suffix(name, files[name])
         if not files[name].is_file():
-            raise UsageError(Option("attach", value), ": no such file")
+            raise UsageError(Option("attach", value), ": no regular file" if files[name].exists() else ": no such file")
     return files

@@ -6,6 +6,7 @@ data frames get Arrow batches, which keep every type but are always 131,072 rows
 writes Parquet, and CSV of plain types into files: Polars would take twice the memory, and Python ten times as long.
 """
 
+import csv
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +18,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from analyzer.archive.database import interrupted_by_signals, temporary_directory, write_result
 from analyzer.archive.open_log import OpenLog
-from analyzer.errors import QueryError, UsageError
+from analyzer.errors import QueryError, UnreadableError, UsageError
 from analyzer.questions.report import Report, account_for
+from analyzer.readers.formats import HEAD_BYTES
+from analyzer.readers.stream import Stream
 from analyzer.table import NUMBER, TEXT, Column, Table
 from analyzer.text import is_utf8, sql_text
 
@@ -57,9 +60,21 @@ CSV_TEXT = dict.fromkeys(
 # DuckDB keeps a group of rows in memory until it is complete.
 PARQUET_OPTIONS = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536"
 
-# How files that are attached to a query are read, by their suffix; they may be compressed.
-ATTACHED_READERS = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet"}
+# The suffixes of files that can be attached to a query; CSV may be compressed.
+ATTACHED_SUFFIXES = (".csv", ".tsv", ".parquet")
 COMPRESSION_SUFFIXES = (".gz", ".zst")
+JOINED_COLUMNS = {
+    "session", "hash", "team", "team_id", "slug", "ci", "task", "package", "branch", "sha", "user", "run",
+}  # fmt: skip
+MAX_REASON_LINES = 4
+# The types of columns of CSV, each with what holds for its values; other values remain text.
+CSV_TYPES = (
+    ("BIGINT", "TRY_CAST({0} AS BIGINT)::VARCHAR = {0}"),
+    ("DOUBLE", "TRY_CAST({0} AS DOUBLE) IS NOT NULL AND NOT regexp_matches({0}, '^[+-]?0[0-9]')"),
+    ("BOOLEAN", "lower({0}) IN ('true', 'false')"),
+    ("DATE", "TRY_CAST({0} AS DATE)::VARCHAR = {0}"),
+    ("TIMESTAMP", "TRY_CAST({0} AS TIMESTAMP) IS NOT NULL AND regexp_matches({0}, '^[0-9]{{4}}-.*:')"),
+)
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 HAS_LOOKUPS = "SELECT EXISTS (FROM store.lookup)"
@@ -206,38 +221,77 @@ def prepare_query(log: OpenLog, sql: str, attached: Mapping[str, Path] | None = 
     return Query(log, connection, relation)
 
 
-def attached_reader(name: str, path: Path) -> str:
-    """Return DuckDB's function that reads a file which is attached as `name`.
+def attached_suffix(name: str, path: Path) -> str:
+    """Return the suffix that gives the format of a file which is attached as `name`.
 
     Raises:
         UsageError: the name is no identifier, or the suffix of the file is that of no format.
     """
     if not IDENTIFIER.fullmatch(name):
         raise UsageError(f"{name!r} cannot name a relation; use letters, digits and _, such as prices")
-    suffixes = [suffix for suffix in path.suffixes if suffix not in COMPRESSION_SUFFIXES]
-    if not suffixes or suffixes[-1] not in ATTACHED_READERS:
-        raise UsageError(f"{path}: the suffix of an attached file must be one of {', '.join(ATTACHED_READERS)}")
-    return ATTACHED_READERS[suffixes[-1]]
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    suffix = next((one for one in reversed(suffixes) if one not in COMPRESSION_SUFFIXES), "")
+    if suffix not in ATTACHED_SUFFIXES or (suffix == ".parquet" and suffixes[-1] != suffix):
+        raise UsageError(f"{path}: the suffix of an attached file must be one of {', '.join(ATTACHED_SUFFIXES)}")
+    return suffix
 
 
 def _attach(connection: "DuckDBPyConnection", name: str, path: Path) -> None:
     """Create a temporary table with the rows of a file."""
     import duckdb  # noqa: PLC0415  (loaded already; only its error is needed)
 
-    reader = attached_reader(name, path)
+    suffix = attached_suffix(name, path)
     taken = [relation for (relation,) in connection.execute("SELECT name FROM (SHOW TABLES)").fetchall()]
     if name.lower() in taken:
         raise UsageError(f"{name}: that is a relation of the log; attach the file under another name")
     # SQL has no access to other files, so DuckDB reads a copy where it has.
     with temporary_directory(connection) as directory:
-        copy = directory / path.name
+        copy = directory / "".join(["attached", *path.suffixes[-2:]]).lower()
         try:
             shutil.copyfile(path, copy)
-            connection.execute(f"CREATE TEMP TABLE {_quoted(name)} AS FROM {reader}({sql_text(str(copy))})")
+            rows = _parquet_rows(copy) if suffix == ".parquet" else _read_csv(connection, copy, suffix)
+            connection.execute(f"CREATE TEMP TABLE {_quoted(name)} AS {rows}; DROP TABLE IF EXISTS attached_text")
         except OSError as error:
-            raise QueryError(f"{path}: {error.strerror}") from None
-        except duckdb.Error as error:
-            raise QueryError(f"{path}: {str(error).splitlines()[0].replace(str(copy), path.name)}") from None
+            raise QueryError(f"{name} ({path.name}): {error.strerror}") from None
+        except (duckdb.Error, UnicodeDecodeError, UnreadableError, ValueError) as error:
+            lines = [line.strip() for line in str(error).replace(str(copy), path.name).splitlines() if line.strip()]
+            raise QueryError(f"{name} ({path.name}): {'; '.join(lines[:MAX_REASON_LINES])}") from None
+
+
+def _parquet_rows(path: Path) -> str:
+    return f"FROM read_parquet({sql_text(str(path))}, hive_partitioning=false)"
+
+
+def _read_csv(connection: "DuckDBPyConnection", path: Path, suffix: str) -> str:
+    """Read a CSV file, whose first line has the names of the columns, and return the SQL of its rows.
+
+    Nothing but types is detected: what DuckDB detects of a file with a malformed row is another file without that row.
+
+    Raises:
+        ValueError: a column has no name, or that of another one.
+    """
+    header = Stream(path).head(HEAD_BYTES).decode("utf-8-sig", "replace").split("\n", 1)[0].rstrip("\r")
+    delimiter = "\t" if suffix == ".tsv" else ";" if ";" in header and "," not in header else ","
+    names = next(csv.reader([header], delimiter=delimiter), [])
+    if not names or not all(names) or len(set(map(str.lower, names))) < len(names):
+        raise ValueError(f"its first line must name each column once; found {', '.join(map(repr, names)) or 'nothing'}")
+    columns = ", ".join(f"{sql_text(name)}: 'VARCHAR'" for name in names)
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE attached_text AS FROM read_csv({sql_text(str(path))}, columns={{{columns}}},"
+        f" delim={sql_text(delimiter)}, quote='\"', escape='\"', header=true, auto_detect=false,"
+        " hive_partitioning=false)"
+    )
+    return f"SELECT {', '.join(_typed(connection, name) for name in names)} FROM attached_text"
+
+
+def _typed(connection: "DuckDBPyConnection", name: str) -> str:
+    """Return the SQL of a column of text in the first type that all its values have."""
+    column = _quoted(name)
+    for kind, condition in () if name.lower() in JOINED_COLUMNS else CSV_TYPES:
+        holds = f"bool_and(coalesce({condition.format(column)}, false)) FILTER ({column} IS NOT NULL)"
+        if connection.execute(f"SELECT {holds} FROM attached_text").fetchall()[0][0]:
+            return f"{column}::{kind} AS {column}"
+    return column
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Text, Markdown and HTML output share it; data formats write the table itself.
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from analyzer.render.values import CELL_FORMATTERS, NO_VALUE, escape_controls
@@ -14,6 +15,7 @@ from analyzer.table import A_TO_B, BY_ROW, COUNT, COVERAGE, FLAG, HASH, MONEY, N
 MIN_TEXT_CHARS = 12
 
 KEY_SHARE = 0.4  # of the width, for the column that names the rows
+MAX_OTHER_KEY_CHARS = 24  # for further ones: an hour with its offset, and the mark of a partial one
 
 # The length of a hash that is displayed beside the name of its task.
 SHORT_HASH_CHARS = 8
@@ -51,10 +53,11 @@ def display_table(table: Table, width: int | None = None) -> DisplayTable:
         _label_hashes(table.columns, cells)
         notes = _mark_flagged_rows(table, cells)
         widths = {n: min_column_width(table.columns[n], titles[n], [row[n] for row in cells]) for n in indexes}
-        if width and table.columns[indexes[0]].unit == TEXT:
-            # What a row is about is worth more than the last measures.
-            longest = max((cell_width(row[indexes[0]]) for row in cells), default=0)
-            widths[indexes[0]] = max(widths[indexes[0]], min(longest, round(width * KEY_SHARE)))
+        # What a row is about is worth more than the last measures.
+        for n in takewhile(lambda n: table.columns[n].unit == TEXT, indexes if width else ()):
+            longest = max((cell_width(row[n]) for row in cells), default=0)
+            share = round((width or 0) * KEY_SHARE) if n == indexes[0] else MAX_OTHER_KEY_CHARS
+            widths[n] = max(widths[n], min(longest, share))
         indexes = _fitting_indexes(table, widths, width)
     notes += _omission_note(table.columns, {n for index in indexes for n in groups[index]})
     if table.upright:

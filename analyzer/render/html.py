@@ -112,13 +112,15 @@ def _explored_json(explorer: Explorer) -> str:
         return ""
     labels = {row[explorer.bucket]: number for number, (_, _, row) in enumerate(buckets.rows)}
     groups = sorted({row[explorer.group] for row in records})
-    sums = list(dict.fromkeys(name for one in explorer.figures for name in (one.column, one.per) if name))
+    names = (name for one in explorer.figures for name in (one.column, one.per, one.known, one.of) if name)
+    sums = list(dict.fromkeys(names))
     data = {
         "buckets": [[row[explorer.bucket], start, end] for start, end, row in buckets.rows],
         "groups": groups,
         "figures": [
             {"title": one.title, "unit": one.unit, "column": sums.index(one.column),
-             "per": sums.index(one.per) if one.per else None}
+             "per": sums.index(one.per) if one.per else None,
+             "known": [sums.index(one.known), sums.index(one.of)] if one.known else None}
             for one in explorer.figures
         ],
         "rows": [

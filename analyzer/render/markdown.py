@@ -108,6 +108,8 @@ def _brief_lines(
     """Yield one paragraph, and the sparklines or the first rows of the table."""
     display = display_table(table)
     notes = [] if sparklines else [f"{_paragraph(note)}." for note in display.notes]
+    if len(display.cells) > MAX_BRIEF_ROWS and not sparklines:
+        notes.append(f"The first {MAX_BRIEF_ROWS} of {len(display.cells):,} rows.")
     yield " ".join([_sentences(section.sentences, headings), *notes]) + "\n"
     if sparklines:
         yield from sparklines

@@ -55,6 +55,7 @@ function explore(explorer) {
   function evaluate(figure, rows) {
     const nothing = figure.unit === "count" ? 0 : null;
     const sum = (column) => rows.reduce((total, row) => row[2 + column] === null ? total : total + row[2 + column], nothing);
+    if (figure.known && !sum(figure.known[0]) && sum(figure.known[1])) { return null; }
     if (figure.per === null) { return sum(figure.column); }
     return sum(figure.per) ? sum(figure.column) / sum(figure.per) : null;
   }

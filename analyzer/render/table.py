@@ -85,7 +85,9 @@ def _trend_lines(table: Table, width: int) -> Iterator[str]:
         return
     low, high = min(known), max(known)
     top = len(LEVELS) - 1
-    steps = [None if rate is None else round((rate - low) / ((high - low) or 1) * top) for rate in rates]
+    span = (high - low) or 2 * low or 1  # a constant rate is drawn at half the height
+    base = low if high > low else 0
+    steps = [None if rate is None else round((rate - base) / span * top) for rate in rates]
     drawn = "".join(" " if step is None else LEVELS[step] for step in steps)
     line = f"{column_title(column)} {drawn} {format_value(low, RATIO)} to {format_value(high, RATIO)}"
     if cell_width(line) <= width:

@@ -78,3 +78,16 @@ def test_report_in_a_browser(kind: str, tmp_path: Path, audit: Audit, cli: Cli) 
         ]
         assert seen["chosen"]["figures"][2] == format_value(totals["time_saved_ms"], MS)
         assert seen["chosen"]["bars"] == len(stats.table("by_day")) < seen["all"]["bars"]
+
+
+def test_readers_see_that_time_saved_is_unknown(tmp_path: Path, audit: Audit, cli: Cli) -> None:
+    """On the first day nothing hit, so 0 s was saved; on the others hits have no duration."""
+    events = [
+        event(sessionId=f"s{day}", hash=f"h{n}", source="REMOTE", event="HIT" if day > 1 else "MISS", duration=0,
+              slug="web", timestamp=f"2026-09-{day:02d}T12:00:00Z")
+        for day in range(1, 21) for n in range(30)
+    ]  # fmt: skip
+    (tmp_path / "log.ndjson").write_text(ndjson(events))
+    seen = audit_report([tmp_path / "log.ndjson"], tmp_path, audit, cli, "web", "2026-09-01", "2026-09-01")
+    assert seen["all"]["figures"] == ["95.0 %", "600", "—", "0.0 %"]
+    assert seen["chosen"]["figures"] == ["0.0 %", "30", "0 s", "—"]

@@ -1,5 +1,7 @@
 """`sql --attach` and `log.sql(…, name=frame)`: a query over the log and the user's own tables."""
 
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,69 @@ def test_a_name_for_two_files_and_a_damaged_file(cli: Cli, log: Any, tmp_path: P
     assert (twice.code, "o is the name of another file" in twice.err) == (2, True)
     damaged = cli("sql", log(EVENTS), *both[2:], "SELECT 1")
     assert (damaged.code, damaged.out) == (1, "")
-    assert f"{tmp_path}/o.parquet: " in damaged.err
+    assert damaged.err.startswith("error: o (o.parquet): ")
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("team\nweb\na;b\nz;c\n", [("web",), ("a;b",), ("z;c",)]),
+        ("branch\nmain\nfeature|x\nfix|y\n", [("main",), ("feature|x",), ("fix|y",)]),
+        ("team,2026\nweb,5\nx,6\n", [("web", 5), ("x", 6)]),
+        ("team;owner\nweb;anna\n", [("web", "anna")]),
+        ("hash,n\n0012,1\n0013,2\n", [("0012", 1), ("0013", 2)]),
+        ("at\n01/02/2026\n", [("01/02/2026",)]),
+        ('team,note\nweb,"a, ""b"""\n', [("web", 'a, "b"')]),
+        ("team,owner\n", []),
+    ],
+)
+def test_nothing_but_types_is_guessed(cli: Cli, log: Any, tmp_path: Path, text: str, rows: list[Any]) -> None:
+    (path := tmp_path / "o.csv").write_text(text)
+    found = report_of(cli, "sql", log(EVENTS), "--attach", f"o={path}", "FROM o").table("result")
+    assert [tuple(row.values()) for row in found] == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"owner\nanna\nbob\nb,c\n", "Line: 4"),
+        (b"team,owner\nweb,anna\ndata,bob,x\nx,y,x\n", "Line: 3"),
+        (b"team,owner\nt0,o0\nt9,has, comma\nt10,z\n", "Line: 3"),
+        (b"a,b,A\n1,2,3\n", "its first line must name each column once; found 'a', 'b', 'A'"),
+        (b"a,,b\n1,2,3\n", "its first line must name each column once"),
+        (b"team\nw\xffb\n", "Line: 2"),
+        (b"", "its first line must name each column once"),
+    ],
+)
+def test_malformed_rows_are_errors(cli: Cli, log: Any, tmp_path: Path, text: bytes, reason: str) -> None:
+    (path := tmp_path / "o.csv").write_bytes(text)
+    result = cli("sql", log(EVENTS), "--attach", f"o={path}", "FROM o")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("error: o (o.csv): ")
+    assert reason in result.err
+
+
+def test_an_attached_file_is_not_overwritten(cli: Cli, log: Any, tmp_path: Path) -> None:
+    (path := tmp_path / "o.csv").write_text("team\nweb\n")
+    result = cli("sql", log(EVENTS), "--attach", f"o={path}", "SELECT 1", "-o", path, "--force")
+    assert result.code == 2
+    assert path.read_text() == "team\nweb\n"
+
+
+@pytest.mark.parametrize(
+    ("frame", "error", "message"),
+    [
+        ({"a": [1]}, analyzer.UsageError, "a data frame of Polars is expected, not dict"),
+        (pl.DataFrame(), analyzer.QueryError, "each column needs a name"),
+        (pl.DataFrame({"a": [1], "A": [2]}), analyzer.QueryError, "no other with the same letters"),
+        (pl.DataFrame({"d": [timedelta(hours=1)]}), analyzer.QueryError, "column 'd' has the type Duration"),
+        (pl.LazyFrame({"a": [1]}).select("b"), analyzer.QueryError, "o: "),
+        (pl.scan_parquet("missing.parquet"), analyzer.QueryError, "o: "),
+    ],
+)
+def test_frames_that_sql_cannot_have(log: Any, frame: Any, error: type[Exception], message: str) -> None:
+    with analyzer.load(log(EVENTS)) as opened, pytest.raises(error, match=re.escape(message)):
+        opened.sql("FROM o", o=frame)
 
 
 def test_data_frames(log: Any) -> None:
