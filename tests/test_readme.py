@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -107,3 +108,15 @@ def test_the_step_of_github_actions() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (step,) = [step for step in yaml.safe_load(example) if "uses" in step]
     assert step["with"].keys() <= yaml.safe_load((ROOT / "action.yml").read_text())["inputs"].keys()
+
+
+def test_the_commands_of_more_questions(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
+    monkeypatch.chdir(tmp_path)
+    section = (ROOT / "README.md").read_text().split("## More questions")[1].split("\n## ")[0]
+    commands = re.findall(r"`analyzer (.*)`", section)
+    assert len(commands) == 6
+    for command in commands:
+        result = cli(*shlex.split(command))
+        assert (result.code, "error" in result.err) == (0, False), command
+    assert {path.name for path in tmp_path.glob("*.csv")} == {"worst-hours.csv", "weeks.csv"}

@@ -187,7 +187,9 @@ GROUP_COLUMNS = (
     Column("avoidable_coverage", RATIO, "avoidable misses with known or imputed time / avoidable misses",
            read_with=COVERAGE, sql="sum(avoidable_imputed) / nullif(sum(avoidable), 0)"),
     Column("sessions", COUNT, "sessions with a miss", sql="sum(sessions)::BIGINT"),
-    *(Column(one.name, COUNT, f"{one.name} misses", detail=True, sql=f'sum("{one.name}")::BIGINT') for one in CLASSES),
+    # Of the classes, the one that shows an outage is displayed.
+    *(Column(one.name, COUNT, f"{one.name} misses", detail=one.name != "local_only", sql=f'sum("{one.name}")::BIGINT')
+      for one in CLASSES),
 )  # fmt: skip
 
 # Lookups are counted from counts that are kept ready, wherever the groups allow.
