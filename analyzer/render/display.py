@@ -135,13 +135,17 @@ def _mark_flagged_rows(table: Table, cells: Sequence[list[str]]) -> list[str]:
 def _fitting_indexes(table: Table, min_widths: dict[int, int], width: int | None) -> list[int]:
     """Return the indexes of the columns that fit into the width.
 
-    Measures are dropped from the right. Text never is, nor what the user asked for: money, and the column to sort by.
+    Measures are dropped from the right, up to the last text. What the user asked for never is: money, and the column to
+    sort by.
     """
     columns, units = table.columns, list(_units(table.columns, list(min_widths)))
     asked = [unit for unit in units if any(columns[n].name == table.sorted_by for n in unit)]
     asked += [unit for unit in units if any(columns[n].unit == MONEY for n in unit)][:1]
     while width and table_width([min_widths[n] for unit in units for n in unit]) > width:
-        droppable = [unit for unit in units[1:] if unit not in asked and all(columns[n].unit for n in unit)]
+        last_text = max(
+            (place for place, unit in enumerate(units) if not all(columns[n].unit for n in unit)), default=0
+        )
+        droppable = [unit for unit in units[last_text + 1 :] if unit not in asked]
         if not droppable:
             break
         units.remove(droppable[-1])
