@@ -467,9 +467,9 @@ def _write_frame(name: str, frame: pl.DataFrame | pl.LazyFrame, path: Path) -> P
         whole = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
         for column, kind in whole.schema.items():
             if kind in LOST_IN_PARQUET or kind == pl.Datetime("ns"):
-                raise QueryError(f"{name}: column {column!r} has the type {kind}, which SQL would change; cast it")
+                raise QueryError(f"{name}: column {column!r} has the type {kind}, which SQL cannot keep; cast it")
         if not whole.width or len({column.lower() for column in whole.columns}) < whole.width or "" in whole.columns:
-            raise QueryError(f"{name}: each column needs a name, and no other with the same letters")
+            raise QueryError(f"{name}: a column has no name, or two have the same; rename them (SQL ignores case)")
         whole.write_parquet(path)
     except (pl.exceptions.PolarsError, OSError, ArithmeticError) as error:
         raise QueryError(f"{name}: {str(error).splitlines()[0]}") from None

@@ -73,7 +73,7 @@ def parse_baseline(name: str, data: bytes) -> Baseline:
         case {"lookups": 0}:
             raise InputError(f"{name}: a baseline without lookups; save it again from a log that has some")
         case {"hit_rate": int() | float() as rate, "lookups": int() as lookups, "view": str(), "filters": dict()} if (
-            lookups > 0 and 0 <= rate <= 1
+            lookups > 0 and 0 <= rate <= 1 and not isinstance(rate, bool) and not isinstance(lookups, bool)
         ):
             return Baseline(name, rate, lookups, document["view"], document["filters"])
     raise InputError(f"{name}: a damaged baseline; save it again")
@@ -96,7 +96,7 @@ def _filters(selection: Selection) -> dict[str, Any]:
     """Return the filters that are set, as JSON has them, without those by time."""
     values = {one.name: getattr(selection, one.name) for one in fields(selection)}
     return {
-        name: list(value) if isinstance(value, list | tuple) else value
+        name: sorted(value) if isinstance(value, list | tuple) else value  # in any order, they select the same
         for name, value in values.items()
         if name not in (*TIME_FILTERS, "view") and value not in (None, (), [])
     }

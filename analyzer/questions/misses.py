@@ -200,13 +200,14 @@ UNION ALL
 SELECT session_id, hash_id, first_at, team, ci, interactive, 0, class, imputed_ms
 FROM {rows} JOIN store.context c ON c.id = context_id)
 """
+MISSES_BY_CLASS = ", ".join(f"count(*) FILTER (class = '{one.name}') AS \"{one.name}\"" for one in CLASSES)
 GROUP_COUNTS = f"""
 sum(lookups) AS lookups, count(class) AS missed, fsum(imputed_ms) AS imputed_ms, count(imputed_ms) AS imputed,
 count(*) FILTER ({IS_AVOIDABLE}) AS avoidable, fsum(imputed_ms) FILTER ({IS_AVOIDABLE}) AS avoidable_ms,
 count(imputed_ms) FILTER ({IS_AVOIDABLE}) AS avoidable_imputed,
 count(DISTINCT session_id) FILTER (class IS NOT NULL) AS sessions,
-{{classes}}
-""".format(classes=", ".join(f"count(*) FILTER (class = '{one.name}') AS \"{one.name}\"" for one in CLASSES))
+{MISSES_BY_CLASS}
+"""
 
 KEY_COLUMNS = {
     "hash": (

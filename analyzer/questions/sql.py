@@ -265,7 +265,7 @@ def _parquet_rows(path: Path) -> str:
 def _read_csv(connection: "DuckDBPyConnection", path: Path, suffix: str) -> str:
     """Read a CSV file, whose first line has the names of the columns, and return the SQL of its rows.
 
-    Nothing but types is detected: what DuckDB detects of a file with a malformed row is another file without that row.
+    Only types are detected. DuckDB's own detection skips malformed rows, and can take a row for the header.
 
     Raises:
         ValueError: a column has no name, or that of another one.

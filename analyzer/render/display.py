@@ -138,31 +138,31 @@ def _fitting_indexes(table: Table, min_widths: dict[int, int], width: int | None
     Measures are dropped from the right, up to the last text. What the user asked for never is: money, and the column to
     sort by.
     """
-    columns, units = table.columns, list(_units(table.columns, list(min_widths)))
-    asked = [unit for unit in units if any(columns[n].name == table.sorted_by for n in unit)]
-    asked += [unit for unit in units if any(columns[n].unit == MONEY for n in unit)][:1]
-    while width and table_width([min_widths[n] for unit in units for n in unit]) > width:
+    columns, groups = table.columns, list(_kept_together(table.columns, list(min_widths)))
+    asked = [group for group in groups if any(columns[n].name == table.sorted_by for n in group)]
+    asked += [group for group in groups if any(columns[n].unit == MONEY for n in group)][:1]
+    while width and table_width([min_widths[n] for group in groups for n in group]) > width:
         last_text = max(
-            (place for place, unit in enumerate(units) if not all(columns[n].unit for n in unit)), default=0
+            (place for place, group in enumerate(groups) if not all(columns[n].unit for n in group)), default=0
         )
-        droppable = [unit for unit in units[last_text + 1 :] if unit not in asked]
+        droppable = [group for group in groups[last_text + 1 :] if group not in asked]
         if not droppable:
             break
-        units.remove(droppable[-1])
-    return [index for unit in units for index in unit]
+        groups.remove(droppable[-1])
+    return [index for group in groups for index in group]
 
 
-def _units(columns: Sequence[Column], indexes: Sequence[int]) -> Iterator[list[int]]:
-    """Yield groups of columns: a time that is known in part would look complete without its coverage."""
-    unit = list[int]()
+def _kept_together(columns: Sequence[Column], indexes: Sequence[int]) -> Iterator[list[int]]:
+    """Yield columns that are dropped together: a time known in part would look complete without its coverage."""
+    group = list[int]()
     for index in indexes:
-        if columns[index].read_with != COVERAGE and not (unit and columns[index].unit == MONEY):
-            if unit:
-                yield unit
-            unit = []
-        unit.append(index)
-    if unit:
-        yield unit
+        if columns[index].read_with != COVERAGE and not (group and columns[index].unit == MONEY):
+            if group:
+                yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group
 
 
 def _omission_note(columns: Sequence[Column], displayed: set[int]) -> list[str]:

@@ -127,8 +127,8 @@ def test_an_attached_file_is_not_overwritten(cli: Cli, log: Any, tmp_path: Path)
     ("frame", "error", "message"),
     [
         ({"a": [1]}, analyzer.UsageError, "a data frame of Polars is expected, not dict"),
-        (pl.DataFrame(), analyzer.QueryError, "each column needs a name"),
-        (pl.DataFrame({"a": [1], "A": [2]}), analyzer.QueryError, "no other with the same letters"),
+        (pl.DataFrame(), analyzer.QueryError, "a column has no name"),
+        (pl.DataFrame({"a": [1], "A": [2]}), analyzer.QueryError, "two have the same; rename them (SQL ignores case)"),
         (pl.DataFrame({"d": [timedelta(hours=1)]}), analyzer.QueryError, "column 'd' has the type Duration"),
         (pl.LazyFrame({"a": [1]}).select("b"), analyzer.QueryError, "o: "),
         (pl.scan_parquet("missing.parquet"), analyzer.QueryError, "o: "),

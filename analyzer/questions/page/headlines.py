@@ -74,7 +74,6 @@ def headlines(figures: Figures, anchors: Collection[str]) -> list[Headline]:
             _hit_rate(figures.totals), _time_saved(figures.totals), _time_lost(figures, anchors),
             _avoidable_time(figures),
         ]  # fmt: skip
-    change = figures.changes.change
     changes = figures.changes
     change = changes.change if changes.is_known else defaultdict(lambda: None)
     labels = (
