@@ -85,7 +85,7 @@ def parse_sides(arguments: Sequence[str], now: datetime) -> tuple[tuple[str, ...
     if not texts:
         return sources, None
     if len(texts) != 2:  # noqa: PLR2004  (A and B)
-        raise UsageError(f"{' '.join(arguments)}: expected two sides, such as team=web team=mobile; got {len(texts)}")
+        raise UsageError(f"{' '.join(texts)}: expected two sides, such as team=web team=mobile; got {len(texts)}")
     a, b = texts
     return sources, (parse_side(f"A: {a}", a, now), parse_side(f"B: {b}", b, now))
 
