@@ -85,7 +85,8 @@ def parse_sides(arguments: Sequence[str], now: datetime) -> tuple[tuple[str, ...
     if not texts:
         return sources, None
     if len(texts) != 2:  # noqa: PLR2004  (A and B)
-        raise UsageError(f"{' '.join(texts)}: expected two sides, such as team=web team=mobile; got {len(texts)}")
+        found = f"got {len(texts)}, and as source: {' '.join(sources) or 'none'}"
+        raise UsageError(f"{' '.join(texts)}: expected two sides, such as team=web team=mobile; {found}")
     a, b = texts
     return sources, (parse_side(f"A: {a}", a, now), parse_side(f"B: {b}", b, now))
 
