@@ -62,7 +62,7 @@ class Table:
     rows: Sequence[tuple[Any, ...]]
     upright: bool = False
     bar: str = ""  # the column of a ratio that is also drawn on terminals, as a bar in each row
-    sorted_by: str = ""  # the column that the user sorted by, which is displayed in any width
+    sorted_by: Sequence[str] = ()  # the columns that the user sorted by, which are displayed in any width
     in_time_order: bool = False  # whether the rows are a series over time
     write_parquet: Callable[[BinaryIO], None] | None = None  # streams the rows of a user's query to a Parquet file
     write_csv: Callable[[BinaryIO], None] | None = None  # the same for CSV, for types that DuckDB writes as `rows` are

@@ -45,5 +45,7 @@ def require_choice(name: str, value: str | None, choices: Collection[str]) -> No
 def require_utf8(name: str, *values: str) -> None:
     """Raise UsageError unless each of `values` is valid UTF-8. All text in a log is: no other value could match."""
     for value in values:
+        if not isinstance(value, str):
+            raise UsageError(Option(name, value), ": a text is expected")
         if not is_utf8(value):
             raise UsageError(Option(name, replace_surrogates(value)), ": not valid UTF-8")

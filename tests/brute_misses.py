@@ -181,7 +181,7 @@ def summary(events: Sequence[Event], misses: Sequence[Miss], keep: Callable[[Loo
         "lookups": len(kept),
         "misses": len(found),
         "miss_rate": share(len(found), len(kept)),
-        "imputed_time_ms": imputed_ms,
+        "time_lost_ms": imputed_ms,
         "imputed_coverage": share(sum(one.imputed_ms is not None for one in found), len(found)),
         "avoidable_misses": len(avoidable),
         "avoidable_time_ms": imputed(avoidable),
@@ -205,7 +205,7 @@ def by_class(misses: Sequence[Miss], keep: Callable[[Lookup], bool] = everything
                     "misses": len(of),
                     "share": len(of) / len(found),
                     "sessions": len({one.lookup.session for one in of}),
-                    "imputed_time_ms": imputed(of),
+                    "time_lost_ms": imputed(of),
                     "imputed_coverage": sum(one.imputed_ms is not None for one in of) / len(of),
                     "avoidable": name in AVOIDABLE,
                 }
@@ -226,7 +226,7 @@ def by_group(
     for group in {key(one) for one in lookups(events) if keep(one)}:
         totals = summary(events, misses, lambda one, group=group: keep(one) and key(one) == group)  # type: ignore[misc]
         found = [one for one in misses if keep(one.lookup) and key(one.lookup) == group]
-        names = ("lookups", "misses", "miss_rate", "imputed_time_ms", "imputed_coverage", "avoidable_misses",
+        names = ("lookups", "misses", "miss_rate", "time_lost_ms", "imputed_coverage", "avoidable_misses",
                  "avoidable_time_ms", "avoidable_coverage")  # fmt: skip
         rows[group] = (
             {name: totals[name] for name in names}

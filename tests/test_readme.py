@@ -115,7 +115,7 @@ def test_the_commands_of_more_questions(cli: Cli, tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     section = (ROOT / "README.md").read_text().split("## More questions")[1].split("\n## ")[0]
     commands = re.findall(r"`analyzer (.*)`", section)
-    assert len(commands) == 6
+    assert len(commands) == 8
     for command in commands:
         result = cli(*shlex.split(command))
         assert (result.code, "error" in result.err) == (0, False), command

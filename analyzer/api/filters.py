@@ -1,6 +1,6 @@
 """Validates the arguments that functions of the Python API share: sources, and the filters of questions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from os import PathLike
 from typing import Any, Literal, TypedDict, get_args, get_type_hints
@@ -9,6 +9,7 @@ from analyzer.archive.selection import Selection, View
 from analyzer.errors import Option, UsageError
 from analyzer.text import closest_match
 from analyzer.times import TIME_SYNTAX, naive_utc, parse_age, parse_time
+from analyzer.validation import require_utf8
 
 
 class Filters(TypedDict, total=False):
@@ -59,9 +60,11 @@ def selection_of(filters: Filters, view: View) -> Selection:
     return Selection(**{name: _filter_value(name, value) for name, value in filters.items()}, view=view)
 
 
-def as_tuple(value: str | Sequence[str]) -> tuple[str, ...]:
-    """Return a single string, or several, as a tuple."""
-    return (value,) if isinstance(value, str) else tuple(value)
+def as_tuple(name: str, value: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the value of the argument `name`, a single text or several, as a tuple."""
+    values = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+    require_utf8(name, *values)
+    return values
 
 
 def _filter_value(name: str, value: Any) -> Any:
@@ -79,7 +82,7 @@ def _filter_value(name: str, value: Any) -> Any:
         if value not in CHOICES[name]:
             raise UsageError(Option(name, value), f": {' or '.join(map(repr, CHOICES[name]))} is expected")
         return value
-    values = as_tuple(value)
+    values = as_tuple(name, value)
     if not values:
         raise UsageError(Option(name, value), ": an empty list matches nothing; pass None for no filter")
     return values

@@ -38,6 +38,7 @@ from analyzer.questions.run_changes import one_run
 from analyzer.questions.sessions import one_session, sessions
 from analyzer.questions.sql import prepare_query
 from analyzer.questions.stats import stats
+from analyzer.validation import require_utf8
 
 # Types that become other ones in the file by which SQL gets a data frame.
 LOST_IN_PARQUET = (pl.Duration, pl.Int128, pl.UInt128, pl.Object)
@@ -132,7 +133,7 @@ class Log:
             by: `hour`, `day`, `week`, `month`, `weekday`, `hour_of_day`, `ci`, `team`, `interactive`, `session`,
                 `hash`, `task`, `package`, `branch`, `user` or `source`; several as a list, or separated by commas.
             tz: IANA time zone of the buckets, such as `Europe/Berlin`.
-            sort: a column; `-` before its name sorts in descending order.
+            sort: columns, separated by commas; `-` before a name sorts in descending order.
             limit: maximum number of groups.
             min_lookups: groups with fewer lookups are left out.
             restore_cost: milliseconds to restore a local and a remote hit; adds `net_saved_ms`.
@@ -164,19 +165,19 @@ class Log:
     ) -> pl.DataFrame:  # fmt: skip
         """Return why lookups missed, and the task time of the misses: one row per class of misses, or per group.
 
-        - with `by` (main table then): one column per dimension; `lookups`, `misses`, `miss_rate`, `imputed_time_ms` and
+        - with `by` (main table then): one column per dimension; `lookups`, `misses`, `miss_rate`, `time_lost_ms` and
           `imputed_coverage` (see below), `avoidable_misses`, `avoidable_time_ms`, `avoidable_coverage`, `sessions`
           with a miss, the number of misses of each class, and `partial` with time buckets (see `stats`).
         - `classes` (main table without `by`): `class` (`cold`, `unknown_cold`, `repeat`, `concurrent`, `expired`,
-          `evicted`, `local_only`, `untimed`), `misses`, `share` (of all misses), `sessions`, `imputed_time_ms` (known
+          `evicted`, `local_only`, `untimed`), `misses`, `share` (of all misses), `sessions`, `time_lost_ms` (known
           or imputed durations of the tasks), `imputed_coverage` (the ratio of misses that have one), `definition`,
           `avoidable` (`Boolean`: a hit if the artifact were still in the cache).
-        - `misses` (one row): `lookups`, `misses`, `miss_rate`, `imputed_time_ms`, `imputed_coverage`,
+        - `misses` (one row): `lookups`, `misses`, `miss_rate`, `time_lost_ms`, `imputed_coverage`,
           `avoidable_time_ms`, `avoidable_coverage` (the ratio of avoidable misses with a known or imputed duration),
           `time_saved_ms`, `avoidance_ratio` (time saved / (time saved + time of misses)), `one_hit_wonders` (hashes
           with a single lookup), `hashes`.
         - `changed_hashes` (cold misses of runs with a summary, one row per `kind` of what changed the hash; see
-          `causes`): `misses`, `share`, `imputed_time_ms`, `imputed_coverage`.
+          `causes`): `misses`, `share`, `time_lost_ms`, `imputed_coverage`.
         - `top` (one row per task or hash with the largest avoidable time): `hash` and its task as `name`, or `task`;
           `avoidable_time_ms`, `avoidable_misses`, `sessions`, `first_seen` and `last_seen` (`Datetime("us")`), the
           counts `repeat`, `concurrent`, `expired` and `evicted`, and `likely_causes`.
@@ -185,7 +186,7 @@ class Log:
             by: dimensions, as of `stats`, without `source`. `top` is by `hash` or `task` if `by` names one of them,
                 else by `task` if the tasks of most misses are known, else by `hash`.
             tz: IANA time zone of the buckets.
-            sort: a column of the groups; `-` before its name sorts in descending order.
+            sort: columns of the groups, separated by commas; `-` before a name sorts in descending order.
             limit: maximum number of groups, and of rows of `top` (10 if left out).
             min_lookups: groups with fewer lookups are left out.
             retention: number of days that the cache keeps artifacts now.
@@ -214,12 +215,12 @@ class Log:
         - `causes` (main table): `cause` (as text), `kind` (`file`, `variable`, `external_dependencies`, `global_file`,
           `global_variable`, `global_setting`, `arguments`, `definition`, `dependency`, `turbo_version`, `unknown`) and
           `name`; `misses` whose hash it changed, those of them that are `shared` with other causes, its `part`
-          (`Float64`: a miss with n causes counts 1/n for each) and `share` of all these misses; `imputed_time_ms` (its
+          (`Float64`: a miss with n causes counts 1/n for each) and `share` of all these misses; `time_lost_ms` (its
           part of their task time) and `imputed_coverage`; the number of `tasks` and `runs`; `first_seen` and
           `last_seen` (`Datetime("us")`), `example` (the last such run).
         - `kinds`: the same by `kind`, with the number of `causes` and a `definition`.
         - `totals` (one row): `misses`, those whose hash `changed`, those of `new_tasks`, with the `same_hash` as the
-          baseline, and `unlisted`; `imputed_time_ms` and `imputed_coverage` of those that changed.
+          baseline, and `unlisted`; `time_lost_ms` and `imputed_coverage` of those that changed.
         - `suspects`: files and variables that change a hash in nearly every run: `cause`, `kind`, `name`, `tasks`,
           the first `task`, `runs`, `changed_share`, `advice`.
         - `same_commit`: what differs where runs of one commit have different hashes: `cause`, `kind`, `name`, `tasks`,
@@ -229,7 +230,7 @@ class Log:
 
         - `tasks` (main table): `task`, `outcome`, `task_time_ms`, `changes` (in the task itself), `causes`, `hash_is`
           (`changed`, `same`, `new`), `hash`, `baseline`.
-        - `causes`: `cause`, `kind`, `name`, `tasks`, `misses`, `imputed_time_ms`, `imputed_coverage`.
+        - `causes`: `cause`, `kind`, `name`, `tasks`, `misses`, `time_lost_ms`, `imputed_coverage`.
         - `changes` (one row per input): `change` (`changed`, `added`, `removed`), `kind`, `input`, `tasks`, `task`.
         - `run` (one row): `run`, `command`, `branch`, `sha`, `started_at`, `baseline`, `tasks`, `misses`, `changed`,
           `same_hash`, `new_tasks`.
@@ -397,6 +398,7 @@ class Log:
         21
         """
         self._require_one_place("sql")
+        require_utf8("query", query)
         with TemporaryDirectory() as directory:
             paths = {name: Path(directory) / f"{number}.parquet" for number, name in enumerate(tables)}
             files = {name: _write_frame(name, frame, paths[name]) for name, frame in tables.items()}
@@ -478,7 +480,7 @@ def _write_frame(name: str, frame: pl.DataFrame | pl.LazyFrame, path: Path) -> P
 
 def _names(by: str | Sequence[str] | None) -> tuple[str, ...]:
     """Return the names of dimensions, which may also be separated by commas."""
-    return tuple(name for group in as_tuple(() if by is None else by) for name in group.split(","))
+    return tuple(name for group in as_tuple("by", () if by is None else by) for name in group.split(","))
 
 
 def _sides(a: str | None, b: "str | Log | None") -> tuple[ComparisonSide, ComparisonSide] | None:
@@ -490,4 +492,8 @@ def _sides(a: str | None, b: "str | Log | None") -> tuple[ComparisonSide, Compar
     if (a is None) != (b is None):
         raise UsageError("one side only: name both sides, or none")
     now = datetime.now(UTC)
-    return None if a is None or b is None else (parse_side(f"A: {a}", a, now), parse_side(f"B: {b}", b, now))
+    if a is None or b is None:
+        return None
+    require_utf8("a", a)
+    require_utf8("b", b)
+    return (parse_side(f"A: {a}", a, now), parse_side(f"B: {b}", b, now))

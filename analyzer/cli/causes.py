@@ -20,8 +20,9 @@ from analyzer.questions.options import CausesOptions
 def command(arguments: QuestionArguments, task: str | None, limit: int) -> int:
     """Show which inputs changed the hashes of tasks that missed, or what changed in the run RUN.
 
-    Reads run summaries (turbo run … --summarize). RUN is the id of a run, or a unique prefix of one; each of its tasks
-    is compared with the latest earlier run of the task, on the same branch if there is one, or with the run BASE.
+    Reads run summaries (turbo run … --summarize). RUN is the id of a run or of its session, or a unique prefix of one;
+    each task of it is compared with the latest earlier run of the task, on the same branch if there is one, or with the
+    run BASE.
 
     \b
     Examples:

@@ -20,5 +20,7 @@ def by_option(*more: str) -> Decorator:
 
 
 TZ = click.option("--tz", default="UTC", show_default=True, help="IANA time zone of the buckets; filter times are UTC.")
-SORT = click.option("--sort", metavar="COLUMN", help="Sort groups by this column; -COLUMN for descending order.")
+SORT = click.option(
+    "--sort", metavar="COLUMNS", help="Sort groups by columns, separated by commas; -COLUMN is descending."
+)
 MIN_LOOKUPS = click.option("--min-lookups", type=int, metavar="N", help="Leave out groups with fewer lookups.")

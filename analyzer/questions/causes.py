@@ -66,7 +66,7 @@ TOTAL_COLUMNS = (
         sql="count(*) FILTER (id IS NULL)",
     ),
     Column(
-        "imputed_time_ms",
+        "time_lost_ms",
         MS,
         "task time of the misses with a changed hash, where known or imputed",
         sql="known_sum(CASE WHEN is_changed THEN imputed_ms END, is_changed)",
@@ -95,7 +95,7 @@ MEASURES = (
         "its part of the misses / all misses with a changed hash",
         sql="fsum(part) / sum(fsum(part)) OVER ()",
     ),
-    Column("imputed_time_ms", MS, "its part of their task time, where known or imputed", sql=PART_MS),
+    Column("time_lost_ms", MS, "its part of their task time, where known or imputed", sql=PART_MS),
     Column(
         "imputed_coverage",
         RATIO,
@@ -137,7 +137,7 @@ CAUSE_COLUMNS = (
     ),
 )
 
-ORDER = "imputed_time_ms DESC NULLS LAST, part DESC, kind"
+ORDER = "time_lost_ms DESC NULLS LAST, part DESC, kind"
 
 # Runs of one commit that have different hashes of a task: each with the one before.
 SAME_COMMIT = """

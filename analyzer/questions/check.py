@@ -5,13 +5,14 @@ from math import isclose
 
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import Selection
+from analyzer.errors import UsageError
 from analyzer.questions.baseline import baseline_notes
 from analyzer.questions.compare import SideTotals, measure_rates, measure_totals
 from analyzer.questions.comparison_sides import last_two_weeks, narrow_selection
 from analyzer.questions.doctor.server import outage_notes
 from analyzer.questions.options import CheckOptions
 from analyzer.questions.rates import rate_change
-from analyzer.questions.report import Report, build_report
+from analyzer.questions.report import Report, build_report, unknown_name_notes
 from analyzer.questions.scope import select_scope
 from analyzer.table import BY_ROW, COUNT, MS, RATIO, RATIO_CHANGE, TEXT, Column, Table
 
@@ -33,6 +34,8 @@ def check(log: OpenLog, selection: Selection, options: CheckOptions) -> Report:
     scope = select_scope(log, selection, needs_both_for="check")
     whole = measure_totals(scope)
     rows = list(_rows(options, whole, *_hit_rate_change(log, selection, options, whole)))
+    if log.counts().read and not whole.rate.lookups and (unknown := unknown_name_notes(log, scope.selection)):
+        raise UsageError(f"nothing to check: {'; '.join(unknown)}")
     notes = list(outage_notes(log, selection, [(whole.first_at, whole.last_at)]))
     if options.baseline:
         notes += baseline_notes(options.baseline, log, selection)

@@ -17,7 +17,7 @@ from analyzer.archive.selection import Selection, count_reads, lookup_reads
 from analyzer.errors import Message, Option, UsageError
 from analyzer.questions.comparison_sides import Sides, last_two_weeks, narrow_selection
 from analyzer.questions.dimensions import DIMENSIONS
-from analyzer.questions.doctor.server import outage_notes
+from analyzer.questions.doctor.server import Outage, describe_outages, outages_in
 from analyzer.questions.measures import HITS, TIMED_HITS, known
 from analyzer.questions.miss_classes import DURATION_READS, imputed_durations
 from analyzer.questions.options import DEFAULT_MAX_LOCAL_ONLY, CompareOptions
@@ -45,7 +45,11 @@ CHANGE_COLUMNS = (
     Column("time_saved_change_ms", MS_CHANGE, "time saved in B minus that in A"),
     Column("time_lost_change_ms", MS_CHANGE, "time lost in B minus that in A"),
     Column("change", TEXT, "whether the hit rate changed significantly"),
-    Column("change_began", TEXT, "day (UTC) from which the hit rate differs, where one stands out"),
+    Column(
+        "change_began",
+        TEXT,
+        "day (UTC) from which the hit rate differs, if that is more than chance and a day stands out",
+    ),
 )
 
 SIDE_COLUMNS = (
@@ -213,13 +217,21 @@ def _count_days(scope: Scope, _passed: Mapping[str, Rows]) -> Given:
     return Given({"days": Rows(scope.selected, DAILY_RATES)})
 
 
-def find_change_point(scope: Scope) -> date | None:
-    """Return the day (UTC) from which the hit rate differs most from the days before; None if none stands out."""
+def find_change_point(scope: Scope, outages: Sequence[Outage], change: float | None = None) -> date | None:
+    """Return the day (UTC) from which the hit rate differs most from the days before; None if none stands out.
+
+    With a `change`, it is a day from which the rate differs in that direction.
+
+    Days of `outages` are left out: a rate that comes back after an outage has no day from which it differs.
+    """
     reads = count_reads(scope.selection, scope.cuts, scope.other)
     days = defaultdict[date, Rate](Rate)
     for day, rate in scope.gather([Step("session_id", _count_days, reads)]).rows("days"):
         days[day] += Rate(**rate)
-    return change_point(sorted(days.items()))
+    ended = [(outage.since.date(), outage.until.date()) for outage in outages]
+    return change_point([
+        (day, days[day]) for day in sorted(days) if not any(since <= day <= until for since, until in ended)
+    ], change)  # fmt: skip
 
 
 def comparison_tables(
@@ -309,9 +321,12 @@ def compare(logs: Sequence[OpenLog], selection: Selection, sides: Sides | None, 
         counted_scopes = [both(*scopes)]
     # A change has a first day only where the sides differ in time alone.
     by_time = same_log and all(side.filters and side.filters.keys() <= {"since", "until"} for side in sides)
-    began = find_change_point(counted_scopes[0]) if by_time else None
+    outages = _outages(scopes, (a, b), by_time=by_time)
+    change = rate_change(a.rate, b.rate)
+    has_changed = _verdict(change) in (FELL, ROSE)
+    began = find_change_point(counted_scopes[0], outages, change.value) if by_time and has_changed else None
     tables = comparison_tables((sides[0].name, sides[1].name), (a, b), began, options.limit)
-    cautions = [*_cautions(sides, (a, b)), *_outages(scopes, (a, b), by_time=by_time)]
+    cautions = [*_cautions(sides, (a, b)), *describe_outages(outages)]
     notes = [*_notes(sides, (a, b), options.limit), *cautions]
     notes += unknown_name_notes(logs[0], scopes[1].selection) if same_log else []
     reports = [build_report("compare", scope, tables, notes=notes) for scope in counted_scopes]
@@ -336,12 +351,12 @@ def _cautions(sides: Sides, measures: Sequence[SideMeasures]) -> list[str]:
     return cautions
 
 
-def _outages(scopes: Sequence[Scope], measures: Sequence[SideMeasures], *, by_time: bool) -> list[str]:
-    """Return a note for each outage on a side; sides that differ in time alone share one search for them."""
+def _outages(scopes: Sequence[Scope], measures: Sequence[SideMeasures], *, by_time: bool) -> list[Outage]:
+    """Return the outages on each side; sides that differ in time alone share one search for them."""
     periods = [(measured.first_at, measured.last_at) for measured in measures]
     if by_time:
-        return list(outage_notes(scopes[0].log, scopes[0].selection, periods))
-    sides = [outage_notes(scope.log, scope.selection, [period]) for scope, period in zip(scopes, periods, strict=True)]
+        return outages_in(scopes[0].log, scopes[0].selection, periods)
+    sides = [outages_in(scope.log, scope.selection, [period]) for scope, period in zip(scopes, periods, strict=True)]
     return list(dict.fromkeys(chain(*sides)))
 
 

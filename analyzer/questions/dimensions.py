@@ -26,6 +26,7 @@ class Dimension:
         bounds: for buckets of time, the SQL of the first and the last UTC time of the bucket, over `{key}`.
         unit: the unit of the column; the column of HASH is followed by one with the name of the task.
         by_lookup: the key differs between the lookups of a session, so that each must be read.
+        of_runs: the key is in run summaries only.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Dimension:
     bounds: tuple[str, str] | None = None
     unit: str = TEXT
     by_lookup: bool = False
+    of_runs: bool = False
 
     @property
     def key_name(self) -> str:
@@ -108,11 +110,12 @@ _ALL = (
               "(SELECT session FROM store.session WHERE id = {key})"),
     Dimension("hash", "the artifact", "hash_id", "(SELECT hash FROM store.hash WHERE id = {key})", unit=HASH,
               by_lookup=True),
-    Dimension("task", "name of the task, if a run summary lists it", _of_task("task"), by_lookup=True),
+    Dimension("task", "name of the task, if a run summary lists it", _of_task("task"), by_lookup=True,
+              of_runs=True),
     Dimension("package", "package of the task, if a run summary lists it", _of_task("package"),
-              by_lookup=True),
-    Dimension("branch", "branch of the run, if its summary is known", _of_run("branch")),
-    Dimension("user", "user who started the run, if its summary is known", _of_run('"user"')),
+              by_lookup=True, of_runs=True),
+    Dimension("branch", "branch of the run, if its summary is known", _of_run("branch"), of_runs=True),
+    Dimension("user", "user who started the run, if its summary is known", _of_run('"user"'), of_runs=True),
     Dimension("source", "the cache asked; each cache's lookups are counted from its own events", "source",
               by_lookup=True),
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """Groups rows by dimensions: the SQL of the groups in each part of a log, and the table of those of all parts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -123,13 +123,14 @@ def grouped_table(
     rate = next(column for column in columns if column.unit == RATIO)
     in_time_order = len(dimensions) == 1 and dimensions[0].bounds is not None and not options.sort
     name = "by_" + "_".join(one.name for one in dimensions)
-    sorted_by = (options.sort or "").removeprefix("-")
+    sorted_by = [key.removeprefix("-") for key in (options.sort or "").split(",")]
     return Table(name, columns, rows, bar=rate.name, sorted_by=sorted_by, in_time_order=in_time_order)
 
 
 def list_groups(table: Table, options: GroupOptions) -> tuple[Table, list[str]]:
-    """Return a table of groups without those that the options leave out, and notes on these."""
-    notes, lookups = list[str](), [column.name for column in table.columns].index("lookups")
+    """Return a table of groups without those that the options leave out, and notes on these and on unknown names."""
+    names = [column.name for column in table.columns]
+    lookups, notes = names.index("lookups"), list(_unknown_names(table, options))
     rows = [row for row in table.rows if row[lookups] >= (options.min_lookups or 0)]
     if left_out := len(table.rows) - len(rows):
         text = f"groups with fewer than {options.min_lookups:,} lookups, left out: {left_out:,} ("
@@ -137,6 +138,16 @@ def list_groups(table: Table, options: GroupOptions) -> tuple[Table, list[str]]:
     if options.limit is not None and options.limit < len(rows):
         notes.append(Message(f"{options.limit:,} of {len(rows):,} groups shown (", Option("limit"), ")"))
     return replace(table, rows=rows[: options.limit]), notes
+
+
+def _unknown_names(table: Table, options: GroupOptions) -> Iterator[str]:
+    """Yield a note for each dimension that only run summaries name, if it is unknown for some lookups."""
+    rows = table.records()
+    total = sum(row["lookups"] for row in rows)
+    for name in options.by:
+        known = sum(row["lookups"] for row in rows if row[name] is not None)
+        if DIMENSIONS[name].of_runs and known < total:
+            yield f"the {name} is known for {known:,} of {total:,} lookups, from run summaries"
 
 
 def _partial_columns(dimensions: Sequence[Dimension]) -> list[Column]:
@@ -157,9 +168,13 @@ def _order_by(options: GroupOptions, columns: Sequence[Column], dimensions: Sequ
     ties = ", ".join(f"{key} NULLS LAST" for key in keys)
     if options.sort is None:
         return ties if any(one.bounds for one in dimensions) else f'"{largest}" DESC, {ties}'
-    name, sortable = options.sort.removeprefix("-"), {column.name: column.name for column in columns}
+    sortable = {column.name: column.name for column in columns}
     if options.priced:
         # Columns of money are added after the query; they are in proportion to the columns of time.
         sortable |= {column.removesuffix("_ms") + "_cost": column for column in sortable if column.endswith("_ms")}
-    require_choice("sort", name, sortable)
-    return f'"{sortable[name]}" {"DESC" if options.sort.startswith("-") else "ASC"} NULLS LAST, {ties}'
+    orders = list[str]()
+    for key in options.sort.split(","):
+        name = key.removeprefix("-")
+        require_choice("sort", name, sortable)
+        orders.append(f'"{sortable[name]}" {"DESC" if key.startswith("-") else "ASC"} NULLS LAST')
+    return ", ".join([*orders, ties])

@@ -87,6 +87,8 @@ class MissClass:
     avoidable: bool = False
 
 
+LOCAL_ONLY = "local_only"  # the class of misses that never asked the remote cache
+
 # All classes, in the order in which they are listed.
 CLASSES = (
     MissClass("cold", "previous = 'none' AND log_age_us > $retention_us",
@@ -107,7 +109,7 @@ CLASSES = (
     MissClass("evicted", "previous = 'hit' AND gap_us <= $retention_us",
               "the previous lookup was a remote hit, or an upload arrived since, within the retention",
               "storage too small, cache purged, or expired by the age of its upload", avoidable=True),
-    MissClass("local_only", "is_local_only_miss(kinds)",
+    MissClass(LOCAL_ONLY, "is_local_only_miss(kinds)",
               "a local miss without any request to the remote cache",
               "remote cache off or unreachable, or an event lost"),
     MissClass("unlisted", "is_unlisted AND NOT is_local_only_miss(kinds)",

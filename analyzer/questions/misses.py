@@ -11,6 +11,7 @@ from typing import Any
 
 from analyzer.archive.open_log import OpenLog
 from analyzer.archive.selection import Selection, fetch_rows, lookup_reads
+from analyzer.questions.doctor.server import outage_notes
 from analyzer.questions.groups import (
     check_groups,
     dimension,
@@ -26,6 +27,7 @@ from analyzer.questions.miss_classes import (
     DURATION_READS,
     EVIDENCE_READS,
     IS_AVOIDABLE,
+    LOCAL_ONLY,
     classified_misses,
     log_start,
 )
@@ -42,14 +44,14 @@ SUMMARY_COLUMNS = (
     Column("lookups", COUNT, "lookups selected", sql="lookups"),
     Column("misses", COUNT, "lookups without a HIT", sql="misses"),
     Column("miss_rate", RATIO, "misses / lookups", sql="misses / nullif(lookups, 0)"),
-    Column("imputed_time_ms", MS, "task time of the misses, where known or imputed", sql="imputed_ms"),
+    Column("time_lost_ms", MS, "task time of the misses, where known or imputed", sql="imputed_ms"),
     Column("imputed_coverage", RATIO, "misses with known or imputed time / misses", sql="imputed / nullif(misses, 0)"),
     Column("avoidable_misses", COUNT, f"misses of the classes {AVOIDABLE_CLASSES}", sql="avoidable"),
     Column("avoidable_time_ms", MS, "task time of the avoidable misses, where known or imputed", sql="avoidable_ms"),
     Column("avoidable_coverage", RATIO, "avoidable misses with known or imputed time / avoidable misses",
            sql="avoidable_imputed / nullif(avoidable, 0)"),
     Column("time_saved_ms", MS, "sum of the durations of hits, once per lookup, where known", sql="saved_ms"),
-    Column("avoidance_ratio", RATIO, "time saved / (time saved + imputed time)",
+    Column("avoidance_ratio", RATIO, "time saved / (time saved + time lost)",
            sql="saved_ms / nullif(saved_ms + imputed_ms, 0)"),
     Column("one_hit_wonders", COUNT, "hashes with exactly one lookup", sql="one_hit_wonders"),
     Column("hashes", COUNT, "distinct hashes", sql="hashes"),
@@ -85,7 +87,7 @@ CLASS_COLUMNS = (
     Column("class", TEXT, "why the lookup missed: a candidate, not a verdict", sql="class"),
     Column("misses", COUNT, "lookups without a HIT", sql="sum(misses)::BIGINT"),
     Column("share", RATIO, "misses of the class / all misses", sql="sum(misses) / sum(sum(misses)) OVER ()"),
-    Column("imputed_time_ms", MS, "task time of these misses, where known or imputed", sql=IMPUTED_MS),
+    Column("time_lost_ms", MS, "task time of these misses, where known or imputed", sql=IMPUTED_MS),
     Column(
         "imputed_coverage",
         RATIO,
@@ -137,7 +139,7 @@ CHANGED_HASHES_COLUMNS = (
         sql="fsum(part) / sum(fsum(part)) OVER ()",
     ),
     Column(
-        "imputed_time_ms",
+        "time_lost_ms",
         MS,
         "its part of their task time, where known or imputed",
         sql="known_sum(imputed_ms * part, true)",
@@ -169,7 +171,7 @@ SELECT {select_list(CHANGED_HASHES_COLUMNS)} FROM (
            CASE WHEN r.kind IS NOT NULL THEN r.kind WHEN c.id IS NULL THEN 'unlisted'
                 WHEN c.base IS NULL THEN 'new_task' ELSE 'same_hash' END AS kind
     FROM cold c LEFT JOIN {{roots}} r ON r.id = c.id AND r.base = c.base AND is_changed)
-GROUP BY kind ORDER BY imputed_time_ms DESC NULLS LAST, share DESC, kind
+GROUP BY kind ORDER BY time_lost_ms DESC NULLS LAST, share DESC, kind
 """
 
 # The columns by group, over the lookups and the misses of the groups of all parts.
@@ -177,7 +179,7 @@ GROUP_COLUMNS = (
     Column("lookups", COUNT, "lookups of the group", sql="sum(lookups)::BIGINT"),
     Column("misses", COUNT, "lookups without a HIT", sql="sum(missed)::BIGINT"),
     Column("miss_rate", RATIO, "misses / lookups", sql="sum(missed) / nullif(sum(lookups), 0)"),
-    Column("imputed_time_ms", MS, "task time of the misses, where known or imputed",
+    Column("time_lost_ms", MS, "task time of the misses, where known or imputed",
            sql="known_sum(imputed_ms, missed > 0)"),
     Column("imputed_coverage", RATIO, "misses with known or imputed time / misses", read_with=COVERAGE,
            sql="sum(imputed) / nullif(sum(missed), 0)"),
@@ -188,7 +190,7 @@ GROUP_COLUMNS = (
            read_with=COVERAGE, sql="sum(avoidable_imputed) / nullif(sum(avoidable), 0)"),
     Column("sessions", COUNT, "sessions with a miss", sql="sum(sessions)::BIGINT"),
     # Of the classes, the one that shows an outage is displayed.
-    *(Column(one.name, COUNT, f"{one.name} misses", detail=one.name != "local_only", sql=f'sum("{one.name}")::BIGINT')
+    *(Column(one.name, COUNT, f"{one.name} misses", detail=one.name != LOCAL_ONLY, sql=f'sum("{one.name}")::BIGINT')
       for one in CLASSES),
 )  # fmt: skip
 
@@ -262,6 +264,9 @@ def misses(log: OpenLog, selection: Selection, options: MissesOptions) -> Report
     classified = classify(scope, options.retention_days, options.limit, groups)
     primary, changed = classes_table(classified), changed_hashes_table(scope, classified)
     tables, notes = [misses_table(classified), primary], [MORE_ABOUT_CHANGES] if changed.rows else []
+    if any(row["class"] == LOCAL_ONLY for row in primary.records()):
+        period = (scope.selection.since or datetime.min, scope.selection.until or datetime.max)  # noqa: DTZ901
+        notes += outage_notes(log, selection, [period])
     if dimensions:
         table = grouped_table(scope, classified, GROUP_COLUMNS, groups, "misses")
         primary, more_notes = list_groups(table, groups)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from analyzer.errors import Option, UsageError
 from analyzer.times import MAX_RETENTION_DAYS
-from analyzer.validation import require_count, require_number
+from analyzer.validation import require_count, require_number, require_utf8
 
 if TYPE_CHECKING:
     from analyzer.questions.baseline import Baseline
@@ -28,7 +28,7 @@ class GroupOptions:
     Args:
         by: names of dimensions to group by.
         tz: IANA time zone of the buckets of time.
-        sort: name of a column, prefixed with `-` for descending order.
+        sort: names of columns, separated by commas, each prefixed with `-` for descending order.
         limit: maximum number of groups.
         min_lookups: groups with fewer lookups are left out.
         priced: whether columns of money are added later (`report.with_costs`), which `sort` can then name.
@@ -46,8 +46,10 @@ class GroupOptions:
         require_count("min_lookups", self.min_lookups)
         if len(set(self.by)) < len(self.by):
             raise UsageError(Option("by", ",".join(self.by)), ": a dimension is repeated; name each once")
-        if not self.by and (self.sort or self.limit or self.min_lookups):
-            options = (Option("sort"), ", ", Option("limit"), " and ", Option("min_lookups"))
+        require_utf8("tz", self.tz)
+        require_utf8("sort", self.sort or "")
+        if not self.by and (self.sort or self.limit or self.min_lookups or self.tz != UTC):
+            options = (Option("tz"), ", ", Option("sort"), ", ", Option("limit"), " and ", Option("min_lookups"))
             raise UsageError(*options, " apply to groups: add ", Option("by"))
 
 

@@ -147,20 +147,25 @@ def group_effects(a: Groups, b: Groups) -> list[dict[str, Any]]:
 FALSE_ALARM_RATE = 0.01
 
 
-def change_point(days: Sequence[tuple[date, Rate]]) -> date | None:
-    """Return the day from which the hit rate differs most from the days before; None where none is significant.
+def change_point(days: Sequence[tuple[date, Rate]], change: float | None = None) -> date | None:
+    """Return the day that best splits the days into two with a hit rate each; None where no split is significant.
 
+    Of the significant splits, the best is that with the least squares: each lookup differs least from its part's rate.
     Every day is tried as the split. The z score that it must exceed is therefore that of `FALSE_ALARM_RATE` divided by
-    the number of tries (Bonferroni).
+    the number of tries (Bonferroni). With a `change`, only splits into its direction count.
     """
     rates = [rate for _, rate in days]
     # Sums of all days before and after each split, so that every day can be tried in one pass.
     befores, afters = list(accumulate(rates)), list(accumulate(reversed(rates)))[::-1]
-    highest, best_day = NormalDist().inv_cdf(1 - FALSE_ALARM_RATE / 2 / max(len(days) - 1, 1)), None
+    limit = NormalDist().inv_cdf(1 - FALSE_ALARM_RATE / 2 / max(len(days) - 1, 1))
+    best, best_day = 0.0, None
     for (day, _), before, after in zip(days[1:], befores, afters[1:], strict=False):
-        score = _z_score(before, after, befores[-1])
-        if score > highest:
-            highest, best_day = score, day
+        if _z_score(before, after, befores[-1]) <= limit:
+            continue
+        difference = after.hits / after.lookups - before.hits / before.lookups
+        explained = difference**2 * before.lookups * after.lookups / befores[-1].lookups
+        if explained > best and (change is None or difference * change > 0):
+            best, best_day = explained, day
     return best_day
 
 

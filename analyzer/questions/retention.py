@@ -45,7 +45,8 @@ STEP_COLUMNS = (
 
 NO_REMOTE_LOOKUPS = "no lookup asked the remote cache at a known time, so there is no retention curve"
 ALL_UPLOADED = (
-    "the curve assumes that every miss is uploaded; uploads that never arrive (see misses) make the observed rate lower"
+    "the curve assumes that every miss is uploaded: uploads that never arrive (see misses) make the observed rate"
+    " lower, artifacts that the cache keeps longer make it higher"
 )
 
 

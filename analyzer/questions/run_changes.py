@@ -18,7 +18,12 @@ from analyzer.table import COUNT, COVERAGE, HASH, MS, RATIO, TEXT, TIME, Column,
 from analyzer.text import closest_match
 from analyzer.validation import require_utf8
 
-RUNS_BY_ID = "SELECT id, run FROM store.run WHERE starts_with(run, $id) ORDER BY run LIMIT 4"
+RUNS_BY_ID = """
+SELECT DISTINCT r.id, r.run, r.run = $id OR coalesce(s.session = $id, false)
+FROM store.run r LEFT JOIN (store.session_run k JOIN store.session s ON s.id = k.session_id) ON k.run_id = r.id
+WHERE starts_with(r.run, $id) OR starts_with(s.session, $id)
+ORDER BY r.run LIMIT 4
+"""
 SESSIONS_OF_RUN = """
 SELECT session FROM store.session_run JOIN store.session ON id = session_id WHERE run_id = $run
 """
@@ -124,7 +129,7 @@ CAUSE_COLUMNS = (
     Column("tasks", COUNT, "tasks whose hash it changed", sql="count(*)"),
     Column("misses", COUNT, "those that missed", sql=f"count(*) FILTER ({IS_MISS})"),
     Column(
-        "imputed_time_ms",
+        "time_lost_ms",
         MS,
         "their task time, where known or imputed; tasks with several causes count for each",
         sql=f"known_sum(CASE WHEN {IS_MISS} THEN imputed_ms END, {IS_MISS})",
@@ -141,7 +146,7 @@ CAUSE_COLUMNS = (
 CAUSES = """
 SELECT {columns} FROM (SELECT id, base, kind, name AS cause FROM {roots}) r
 JOIN {tasks} t USING (id, base) WHERE is_changed
-GROUP BY kind, cause ORDER BY imputed_time_ms DESC NULLS LAST, tasks DESC, kind, cause
+GROUP BY kind, cause ORDER BY time_lost_ms DESC NULLS LAST, tasks DESC, kind, cause
 """
 # The own changes of each task, and its root causes: each kind with its names.
 OF_TASKS = """
@@ -235,14 +240,14 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 def _find_run(log: OpenLog, name: str, prefix: str) -> int:
-    """Return the number of the run whose id is or starts with `prefix`."""
+    """Return the number of the run whose id, or whose session's id, is or starts with `prefix`."""
     require_utf8(name, prefix)
     found = fetch_rows(log.connection, RUNS_BY_ID, {"id": prefix})
-    exact = [number for number, run in found if run == prefix]
+    exact = [number for number, _, is_exact in found if is_exact]
     if exact or len(found) == 1:
         return int(exact[0] if exact else found[0][0])
     if found:
-        examples = ", ".join(run for _, run in found[:3])
+        examples = ", ".join(run for _, run, _ in found[:3])
         raise UsageError(Option(name, prefix), f": several runs match ({examples}); write more of the id")
     ((last,),) = fetch_rows(log.connection, "SELECT arg_max(run, started_at) FROM store.run", {})
     raise UsageError(Option(name, prefix), f": no run summary has such an id; that of the last run is {last}")

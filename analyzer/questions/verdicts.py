@@ -5,10 +5,12 @@ A verdict says what cannot be known, and never states a candidate as a fact.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from analyzer.questions.check import FAILED, NOT_ENOUGH_DATA
 from analyzer.questions.compare import FELL, NOT_SIGNIFICANT, ROSE
-from analyzer.questions.miss_classes import CLASSES
+from analyzer.questions.miss_classes import CLASSES, LOCAL_ONLY
+from analyzer.questions.options import DEFAULT_MAX_LOCAL_ONLY
 from analyzer.questions.page.changes import cause_sentences
 from analyzer.questions.report import Report
 from analyzer.table import COUNT, FACTOR, MS, POINTS, RATIO, TEXT, Sentence, Table
@@ -59,6 +61,15 @@ def _misses(tables: Tables) -> Iterator[Sentence]:
         text = "None of {} lookups missed." if totals["lookups"] else "There are no lookups."
         yield Sentence(text, [(totals["lookups"], COUNT)])
         return
+    yield from _miss_rate(totals, tables)
+    # An outage would otherwise read as misses that nothing could avoid.
+    local_only = sum(row["misses"] for row in tables["classes"].records() if row["class"] == LOCAL_ONLY)
+    if local_only > totals["misses"] * DEFAULT_MAX_LOCAL_ONLY:
+        text = "{} of the misses never asked the remote cache."
+        yield Sentence(text, [(local_only, COUNT)])
+
+
+def _miss_rate(totals: Mapping[str, Any], tables: Tables) -> Iterator[Sentence]:
     avoidable, time = totals["avoidable_misses"], totals["avoidable_time_ms"]
     text, values = "{} of {} lookups missed; ", [(totals["miss_rate"], RATIO), (totals["lookups"], COUNT)]
     if not avoidable:
@@ -73,12 +84,17 @@ def _misses(tables: Tables) -> Iterator[Sentence]:
         yield Sentence(f"{text}{least}{{}} of task time.", [*values, (time, MS)])
     causes = {one.name: one.cause for one in CLASSES}
     classes = [row for row in tables["classes"].records() if row["avoidable"]]
-    top = max(classes, key=lambda row: (row["imputed_time_ms"] or 0, row["misses"]))
+    top = max(classes, key=lambda row: (row["time_lost_ms"] or 0, row["misses"]))
     text = "Most of these are {}; likely: {}." if top["misses"] * 2 > avoidable else "The costliest are {}; likely: {}."
     yield Sentence(text, [(top["class"], TEXT), (causes[top["class"]], TEXT)])
 
 
 def _retention(tables: Tables) -> Iterator[Sentence]:
+    yield from _absolute_retention(tables)
+    yield from _sliding_retention(tables)
+
+
+def _absolute_retention(tables: Tables) -> Iterator[Sentence]:
     curve = [row for row in tables["curve"].records() if row["policy"] == "absolute"]
     steps = [row for row in tables["steps"].records() if row["policy"] == "absolute"]
     if not steps:
@@ -108,6 +124,21 @@ def _retention(tables: Tables) -> Iterator[Sentence]:
         yield Sentence("{} are about right: {} would lose {}, and {} gain {}.", [
             now, (_days(shorter), TEXT), (loss, POINTS), (_days(longer), TEXT), (gain, POINTS),
         ])  # fmt: skip
+
+
+def _sliding_retention(tables: Tables) -> Iterator[Sentence]:
+    """Yield the shortest retention since the last use that hits as often as the present one since the upload."""
+    curve = tables["curve"].records()
+    if not curve:
+        return
+    present = float(tables["steps"].records()[0]["step"].partition(" d")[0])
+    (now,) = (row for row in curve if (row["policy"], row["days"]) == ("absolute", present))
+    sliding = [row for row in curve if row["policy"] == "sliding" and row["remote_hit_rate"] >= now["remote_hit_rate"]]
+    shortest = min(sliding, key=lambda row: row["days"], default=now)
+    if shortest["days"] < present:
+        text = "Where each use renews an artifact, keeping it for {} hits as often ({}), with {} artifacts, not {}."
+        values = [(_days(shortest["days"]), TEXT), (shortest["remote_hit_rate"], RATIO)]
+        yield Sentence(text, [*values, (shortest["artifacts"], COUNT), (now["artifacts"], COUNT)])
 
 
 def _days(days: float) -> str:
@@ -204,8 +235,8 @@ def _causes(tables: Tables) -> Iterator[Sentence]:
     values = [(totals["changed"], COUNT), (totals["misses"], COUNT)]
     yield Sentence("{} of {} misses have a changed hash.", values)
     top = tables["causes"].records()[0]
-    if top["imputed_time_ms"] and totals["imputed_time_ms"]:
-        cost = [(top["imputed_time_ms"] / totals["imputed_time_ms"], RATIO), (top["imputed_time_ms"], MS)]
+    if top["time_lost_ms"] and totals["time_lost_ms"]:
+        cost = [(top["time_lost_ms"] / totals["time_lost_ms"], RATIO), (top["time_lost_ms"], MS)]
         if top["kind"] == "unknown":
             yield Sentence("For {} of their task time, {}, no summary shows what changed.", cost)
         else:

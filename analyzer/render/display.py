@@ -139,7 +139,7 @@ def _fitting_indexes(table: Table, min_widths: dict[int, int], width: int | None
     sort by.
     """
     columns, groups = table.columns, list(_kept_together(table.columns, list(min_widths)))
-    asked = [group for group in groups if any(columns[n].name == table.sorted_by for n in group)]
+    asked = [group for group in groups if any(columns[n].name in table.sorted_by for n in group)]
     asked += [group for group in groups if any(columns[n].unit == MONEY for n in group)][:1]
     while width and table_width([min_widths[n] for group in groups for n in group]) > width:
         last_text = max(

@@ -129,7 +129,7 @@ def _select_rows(section: Section, table: Table, *, is_time_series: bool) -> tup
     return table.rows[:MAX_ROWS], "the first"
 
 
-_SYNTAX = re.compile(r"([\\`*_\[\]<>|~#&])")
+_SYNTAX = re.compile(r"([\\`*_\[\]<>|~#&$])")
 _LINK_POSITIONS = re.compile(r"(?<=\w)(?=://)|(?<=www)(?=[.])|(?<=@)(?=\w)", re.IGNORECASE)
 ZERO_WIDTH_SPACE = "\u200b"
 

@@ -63,7 +63,8 @@ def nonempty_tables(report: Report) -> list[Table]:
 
 def _report_lines(report: Report, width: int, *, draws: bool) -> Iterator[Line]:
     """Yield the lines of all tables; `draws` adds bars and the course of rates over time."""
-    tables = nonempty_tables(report)
+    # A verdict says why there are no rows; the columns of a query show even without any.
+    tables = [table for table in nonempty_tables(report) if table.rows or table.upright or not report.verdict]
     if report.verdict:
         yield from (Line(part, "bold") for part in wrap_cell(format_sentences(report.verdict), width))
     for number, table in enumerate(tables):

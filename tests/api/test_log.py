@@ -192,11 +192,15 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no such filter": ({"tema": "web"}, analyzer.UsageError, "tema: no such filter; did you mean team?"),
     "no time": ({"since": "30m"}, analyzer.UsageError, "since='30m' is not a time"),
     "no choice": ({"source": "REMOT"}, analyzer.UsageError, "source='REMOT': 'LOCAL' or 'REMOTE'"),
+    "no text": ({"team": 5}, analyzer.UsageError, "team=5: a text is expected"),
+    "no text in a list": ({"by": ["day", 5]}, analyzer.UsageError, "by=5: a text is expected"),
+    "no text to sort by": ({"by": "day", "sort": 5}, analyzer.UsageError, "sort=5: a text is expected"),
+    "None as a time zone": ({"by": "day", "tz": None}, analyzer.UsageError, "tz: a text is expected"),
     "no table": ({"table": "classes"}, analyzer.UsageError, "table='classes': stats has totals"),
     "no dimension": ({"by": "tem"}, analyzer.UsageError, "by='tem': did you mean team?"),
-    "no time zone": ({"tz": "Foo"}, analyzer.UsageError, "tz='Foo': no such time zone"),
+    "no time zone": ({"by": "day", "tz": "Foo"}, analyzer.UsageError, "tz='Foo': no such time zone"),
     "no column": ({"by": "day", "sort": "hitrate"}, analyzer.UsageError, "sort='hitrate': did you mean hit_rate?"),
-    "no groups": ({"limit": 3}, analyzer.UsageError, "sort, limit and min_lookups apply to groups: add by"),
+    "no groups": ({"limit": 3}, analyzer.UsageError, "tz, sort, limit and min_lookups apply to groups: add by"),
     "no SQL": ({"where": "foo=1"}, analyzer.QueryError, "where='foo=1': Binder Error"),
 }
 

@@ -210,7 +210,7 @@ def test_metadata_gives_durations(cli: Cli, tmp_path: Path) -> None:
     ]
     log.write_text("".join(json.dumps(event) + "\n" for event in events))
     found = cli("misses", tmp_path, "--format", "json").table("misses")[0]
-    assert (found["misses"], found["imputed_time_ms"], found["imputed_coverage"]) == (2, 789, 0.5)
+    assert (found["misses"], found["time_lost_ms"], found["imputed_coverage"]) == (2, 789, 0.5)
 
 
 def test_whole_seconds_of_one_log_do_not_blur_another(cli: Cli, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_reached_thresholds_print_no_message(cli: Cli, log: Any) -> None:
     assert (result.code, result.err) == (0, "")
 
 
-@pytest.mark.parametrize("nothing", [["--team", "nobody"], ["--since", "2027-01-01"]])
+@pytest.mark.parametrize("nothing", [["--session", "none"], ["--since", "2027-01-01"]])
 def test_no_lookups_at_all(cli: Cli, log: Any, nothing: list[str]) -> None:
     """Nothing fails, and nothing is found: no rate of 0 %, and no time saved by nobody either."""
     options = ["--min-hit-rate", "0.5", "--min-remote-hit-rate", "0.5", "--max-drop", "0.1", "--min-time-saved", "1s"]
@@ -137,6 +137,14 @@ def test_no_lookups_at_all(cli: Cli, log: Any, nothing: list[str]) -> None:
     assert [(row["verdict"], row["lookups"]) for row in rows] == [("not enough data", 0)] * 5
     assert [row["found"] for row in rows if row["check"] != "time_saved"] == [None] * 4
     assert "the filters match none" in result.err
+
+
+def test_a_mistyped_name_does_not_pass(cli: Cli, log: Any) -> None:
+    """A check of a team that does not exist would be green for ever."""
+    events = [{**one, "team": "web"} for one in MIXED]
+    result = cli("check", log(events), "--min-hit-rate", "0.5", "--team", "wbe")
+    assert (result.code, result.err) == (2, "error: nothing to check: no team is called wbe; did you mean web?\n")
+    assert cli("check", log([]), "--min-hit-rate", "0.5", "--team", "web").code == 0, "an empty log has no names"
 
 
 def test_an_empty_log(cli: Cli, log: Any) -> None:
@@ -366,7 +374,7 @@ def test_another_view_than_that_of_the_baseline_is_noted(cli: Cli, log: Any, bas
 
 
 def test_without_lookups_a_baseline_fails_nothing(cli: Cli, log: Any, baseline: Path) -> None:
-    code, ((_, verdict, found, _, count, _),) = checked(cli, log(LOWER), "--baseline", baseline, "--team", "nobody")
+    code, ((_, verdict, found, _, count, _),) = checked(cli, log(LOWER), "--baseline", baseline, "--session", "none")
     assert (code, verdict, found, count) == (0, TOO_FEW, None, 0)
 
 
@@ -406,7 +414,7 @@ def test_a_bad_baseline(cli: Cli, log: Any, baseline: Path, content: Any, words:
 def test_no_baseline_is_saved_of_a_failure(cli: Cli, log: Any, baseline: Path, tmp_path: Path) -> None:
     path, before = log(LOWER), baseline.read_bytes()
     for options, code in (
-        (["--min-hit-rate", "0.81"], 5), ([tmp_path / "none.ndjson"], 3), (["--team", "nobody"], 3),
+        (["--min-hit-rate", "0.81"], 5), ([tmp_path / "none.ndjson"], 3), (["--session", "none"], 3),
     ):  # fmt: skip
         result = cli("check", path, *options, "--save-baseline", baseline, "--force")
         assert (result.code, baseline.read_bytes()) == (code, before)

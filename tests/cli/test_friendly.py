@@ -150,8 +150,8 @@ def test_a_mistyped_team_or_vendor_names_the_nearest(name: str, log: Any, cli: C
         pass
     journal = ["--journal", tmp_path / "j"] if name in ("replay", "journal verify") else []
     wrong = cli(*name.split(), path, *journal, *CHECKS.get(name, []), "--team", "wbe", "--ci", "github_action").err
-    assert "note: no team is called wbe; did you mean web?" in wrong
-    assert "note: no CI vendor is called github_action; did you mean GITHUB_ACTIONS?" in wrong
+    assert "no team is called wbe; did you mean web?" in wrong
+    assert "no CI vendor is called github_action; did you mean GITHUB_ACTIONS?" in wrong
     right = cli(*name.split(), path, *journal, *CHECKS.get(name, []), "--team", "team_1", "--team", "web").err
     assert "is called" not in right
 

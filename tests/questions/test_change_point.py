@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,29 @@ def test_a_step_of_a_log(cli: Cli, log: Any) -> None:
         assert (change["change"], change["change_began"]) == ("fell", "2026-03-11"), arguments
     late = asked(cli, path, f"{at(9)}..{at(11)}", f"{at(11)}..").table("change")
     assert late[0]["change_began"] is None, "the step is outside of both periods"
+
+
+def test_only_a_step_in_the_direction_of_the_change_counts() -> None:
+    """A cold first day is the largest step, but it does not explain that the rate fell."""
+    hits = [(2, 3), *[(9, 10)] * 9, *[(7, 8)] * 4]
+    days = [a_day(n, [(10, one), (10, other)] * 6) for n, (one, other) in enumerate(hits)]
+    first = date(2026, 3, 2)
+    assert [change_point(days, change) for change in (None, 0.1, -0.1)] == [first + DAY, first + DAY, first + 10 * DAY]
+
+
+def test_a_few_lookups_of_a_weekend_do_not_move_the_day() -> None:
+    """The rate of a day's lookups decides, however many sessions they are of."""
+    days = [a_day(n, [(50, 45), (50, 46)] * 3 if n != 9 else [(1, 1)] * 20) for n in range(10)]
+    days += [a_day(n, [(50, 20), (50, 21)] * 3) for n in range(10, 16)]
+    assert change_point(days) == date(2026, 3, 2) + 10 * DAY
+
+
+def test_days_of_an_outage_have_no_change_point(cli: Cli, sample_archive: Path) -> None:
+    """The sample log has an outage on 6 and 7 October, and is as good before it as after it."""
+    compared = asked(cli, sample_archive, "2026-09-20..2026-10-05", "2026-10-05..2026-10-20")
+    (change,) = compared.table("change")
+    assert (change["change"], change["change_began"]) == ("fell", None)
+    assert "an outage of the remote cache: from 2026-10-06 10:11" in compared.err
 
 
 def test_constant_rates_have_no_change_point() -> None:

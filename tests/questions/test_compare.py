@@ -374,5 +374,9 @@ def test_an_outage_is_named(cli: Cli, sample_archive: Path) -> None:
     assert note not in cli("compare", sample_archive, "2026-10-10..2026-10-12", "2026-10-12..2026-10-14").err
     options = ["--min-remote-hit-rate", "0.1", "--since", "2026-10-07"]
     assert note in cli("check", sample_archive, *options).err
+    missed = cli("misses", sample_archive, "--since", "2026-10-06", "--until", "2026-10-08")
+    assert note in missed.err
+    assert "1,541 of the misses never asked the remote cache." in missed.out
+    assert note not in cli("misses", sample_archive, "--since", "2026-10-10").err
     page = cli("report", sample_archive, "--format", "json", "--since", "2026-10-06", "--until", "2026-10-08")
     assert note in page.err

@@ -56,7 +56,7 @@ def test_one_hash_from_cold_to_evicted_and_expired(cli: Cli, log: Any) -> None:
             "lookups": 12,
             "misses": 8,
             "miss_rate": 8 / 12,
-            "imputed_time_ms": 8000,
+            "time_lost_ms": 8000,
             "imputed_coverage": 1,
             "avoidable_misses": 6,
             "avoidable_time_ms": 6000,
@@ -68,7 +68,7 @@ def test_one_hash_from_cold_to_evicted_and_expired(cli: Cli, log: Any) -> None:
         }
     ]
     shown = [
-        (row["class"], row["misses"], row["sessions"], row["imputed_time_ms"], row["avoidable"])
+        (row["class"], row["misses"], row["sessions"], row["time_lost_ms"], row["avoidable"])
         for row in result.table("classes")
     ]
     assert shown == [
@@ -224,7 +224,7 @@ def test_local_events_are_no_evidence_about_the_remote_cache(cli: Cli, log: Any)
     )
     # h: b, c, d of 300 ms; i is unknown; j: h of 70 ms. Avoidable: d and h.
     totals = run_misses(cli, path).table("misses")[0]
-    assert (totals["imputed_time_ms"], totals["imputed_coverage"], totals["avoidable_time_ms"]) == (970, 4 / 6, 370)
+    assert (totals["time_lost_ms"], totals["imputed_coverage"], totals["avoidable_time_ms"]) == (970, 4 / 6, 370)
 
 
 def test_each_team_has_a_cache_of_its_own(cli: Cli, log: Any) -> None:
@@ -249,7 +249,7 @@ def test_each_team_has_a_cache_of_its_own(cli: Cli, log: Any) -> None:
     assert classes(cli, path, "--team", "team_1") == {"cold": 1, "repeat": 2}
     assert classes(cli, path, "--team", "web") == {"cold": 1, "repeat": 2}
     # The hit of team data tells what the task takes everywhere.
-    assert run_misses(cli, path, "--team", "web").table("misses")[0]["imputed_time_ms"] == 120
+    assert run_misses(cli, path, "--team", "web").table("misses")[0]["time_lost_ms"] == 120
 
 
 def test_a_lookup_has_the_team_and_time_of_its_first_event(cli: Cli, log: Any) -> None:
@@ -293,7 +293,7 @@ def test_misses_without_a_time_are_untimed(cli: Cli, log: Any) -> None:
     result = run_misses(cli, path)
     assert {row["class"]: row["misses"] for row in result.table("classes")} == {"local_only": 1, "untimed": 3}
     totals = result.table("misses")[0]
-    assert (totals["imputed_time_ms"], totals["avoidable_time_ms"], totals["imputed_coverage"]) == (60, 0, 3 / 4)
+    assert (totals["time_lost_ms"], totals["avoidable_time_ms"], totals["imputed_coverage"]) == (60, 0, 3 / 4)
     assert result.table("top") == []
 
 
@@ -355,7 +355,7 @@ def test_earlier_lookups_outside_the_selection_count(cli: Cli, log: Any) -> None
     assert classes(cli, path, "--hash", "other") == {}
     late = run_misses(cli, path, "--since", at(15)).table("misses")[0]
     # Saved is what was saved in the selection; what a miss takes is known from the whole log.
-    assert (late["imputed_time_ms"], late["time_saved_ms"], late["avoidance_ratio"]) == (60, 0, 0)
+    assert (late["time_lost_ms"], late["time_saved_ms"], late["avoidance_ratio"]) == (60, 0, 0)
     assert (late["lookups"], late["one_hit_wonders"], late["hashes"]) == (2, 0, 1)
 
 
@@ -382,7 +382,7 @@ def test_no_misses(cli: Cli, log: Any, content: Any) -> None:
     totals = result.table("misses")[0]
     saved = sum(one["duration"] for one in content) if content else 0
     assert totals["miss_rate"] == (0 if content else None)
-    assert (totals["misses"], totals["imputed_time_ms"], totals["imputed_coverage"]) == (0, 0, None)
+    assert (totals["misses"], totals["time_lost_ms"], totals["imputed_coverage"]) == (0, 0, None)
     assert (totals["time_saved_ms"], totals["avoidance_ratio"]) == (saved, 1 if saved else None)
     assert (result.table("classes"), result.table("top")) == ([], [])
     lines = [line.split() for line in cli("misses", path).out.splitlines()]

@@ -11,7 +11,7 @@ def test_unknown_durations_are_not_0(cli: Cli, log: Any) -> None:
     """Only misses, and hits whose duration is unknown: the ratio has no denominator."""
     path = log([BEGIN | {"duration": 0}, *missed("a", "h", at(10)), remote("b", "HIT", "i", at(10), duration=0)])
     totals = run_misses(cli, path).table("misses")[0]
-    assert (totals["imputed_coverage"], totals["avoidance_ratio"], totals["imputed_time_ms"]) == (0, None, None)
+    assert (totals["imputed_coverage"], totals["avoidance_ratio"], totals["time_lost_ms"]) == (0, None, None)
     assert [row["imputed_coverage"] for row in run_misses(cli, path).table("classes")] == [0]
 
 
@@ -27,7 +27,7 @@ def test_durations_of_misses_and_0_are_unknown(cli: Cli, log: Any) -> None:
         ]
     )
     totals = run_misses(cli, path).table("misses")[0]
-    assert (totals["imputed_time_ms"], totals["imputed_coverage"]) == (0.25, 1 / 2)
+    assert (totals["time_lost_ms"], totals["imputed_coverage"]) == (0.25, 1 / 2)
     assert (totals["time_saved_ms"], totals["avoidance_ratio"]) == (5.25, 5.25 / 5.5)
 
 
@@ -64,7 +64,7 @@ def test_durations_come_from_the_hash_then_from_its_task(cli: Cli, log: Any) -> 
         "hit": 1, "saved": 20, "meta": 300, "built": 400, "failed": 160, "median": 160, "alone": None, "nobody": None,
     }  # fmt: skip
     totals = result.table("misses")[0]
-    assert (totals["imputed_time_ms"], totals["imputed_coverage"]) == (2 * 1041, 6 / 8)
+    assert (totals["time_lost_ms"], totals["imputed_coverage"]) == (2 * 1041, 6 / 8)
 
 
 def test_the_costliest_by_task_and_by_hash(cli: Cli, log: Any) -> None:
@@ -156,7 +156,7 @@ def test_the_displayed_table(cli: Cli, log: Any) -> None:
     result = cli("misses", path)
     lines = [" ".join(line.split()) for line in result.out.splitlines()]
     assert "avoidable time 1 s" in lines
-    assert "class misses share imputed time imputed coverage sessions" in lines
+    assert "class misses share time lost imputed coverage sessions" in lines
     assert "repeat * 1 50.0 % 1 s 100.0 % 1" in lines
     assert "cold 1 50.0 % 1 s 100.0 % 1" in lines
     assert any(line.startswith("* avoidable: ") for line in lines)

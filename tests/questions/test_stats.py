@@ -187,6 +187,17 @@ def test_sort_and_limit(cli: Cli, log: Any) -> None:
     assert [row["hash"] for row in ascending] == ["h1", "h2", "h3", "h4"]
 
 
+def test_sort_by_several_columns(cli: Cli, log: Any) -> None:
+    """The worst of each team: by team, and within a team by what was asked for."""
+    path = log([event(hash=f"{n}{m}", slug="ab"[n % 2], ci=f"{n}") for n in range(4) for m in range(n + 1)])
+    rows = cli("stats", path, "--by", "ci,team", "--sort", "team,-lookups", "--format", "json").table("by_ci_team")
+    assert [(row["team"], row["ci"], row["lookups"]) for row in rows] == [
+        ("a", "2", 3), ("a", "0", 1), ("b", "3", 4), ("b", "1", 2),
+    ]  # fmt: skip
+    wrong = cli("stats", path, "--by", "ci", "--sort", "-lookups,tem")
+    assert (wrong.code, wrong.err.startswith("error: --sort tem: ")) == (2, True)
+
+
 def test_durations_at_the_edges(cli: Cli, log: Any) -> None:
     path = log(
         [

@@ -86,7 +86,10 @@ def test_retention(cli: Cli, log: Log) -> None:
                   hash=f"{start}", source="REMOTE", event="HIT")
             for start in range(60) for use in range(uses) if (day := start + use * again_days) < 60
         ]  # fmt: skip
-        assert verdict(cli, "retention", log(events)).startswith(expected), again_days
+        said = verdict(cli, "retention", log(events))
+        assert said.startswith(expected), again_days
+        # What is used every five days is in the cache for 5 days after each use, and for 7 days after each upload.
+        assert ("keeping it for 5 days hits as often (" in said) == (again_days == 5)
     short = [at(day, event="HIT", hash="h") for day in (1, 2)]
     assert "The log is too short to tell whether longer than 7 days pays." in verdict(cli, "retention", log(short))
 

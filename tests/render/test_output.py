@@ -123,7 +123,7 @@ def test_what_was_asked_for_is_displayed_in_any_width() -> None:
         Column("time_saved_cost", MONEY, ""), Column("coverage", RATIO, "", read_with=COVERAGE),
         Column("misses", COUNT, ""),
     ]  # fmt: skip
-    table = Table("by_team", columns, [("web", *range(5), 60_000, 1.5, 0.5, 7)], sorted_by="misses")
+    table = Table("by_team", columns, [("web", *range(5), 60_000, 1.5, 0.5, 7)], sorted_by=["misses"])
     for width in (45, 60, 80):
         names = [column.name for column in display_table(table, width).columns]
         assert names[0] == "team"

@@ -39,7 +39,7 @@ class Figures:
     def biggest_loss(self) -> Record:
         """The class of misses that took the most task time; the most frequent one, if most times are unknown."""
         if self.are_times_known:
-            return max(self.classes, key=lambda row: row["imputed_time_ms"] or 0)
+            return max(self.classes, key=lambda row: row["time_lost_ms"] or 0)
         return max(self.classes, key=lambda row: row["misses"])
 
     @property
@@ -126,7 +126,7 @@ def _loss(figures: Figures, anchors: Collection[str]) -> Iterator[Sentence]:
     if figures.are_times_known:
         least = "at least " if worst["imputed_coverage"] < 1 else ""
         text = f"The biggest loss: {{}} misses (likely: {{}}), {least}{{}} of task time in {{}} of {{}} misses."
-        yield Sentence(text, [*names, (worst["imputed_time_ms"], MS), *counts], see=see)
+        yield Sentence(text, [*names, (worst["time_lost_ms"], MS), *counts], see=see)
     else:
         yield Sentence("Most misses are {} (likely: {}): {} of {}.", [*names, *counts], see=see)
 
@@ -148,7 +148,10 @@ def _time_saved(totals: Record) -> tuple[Any, Sentence]:
         return 0, Sentence("No lookup was a hit.")
     if not totals["duration_coverage"]:
         return None, Sentence("No hit has a known duration: the cache server does not return durations.")
-    text = "Task time saved by cache hits (sequential, not waiting time). The duration is known for {} of the hits."
+    text = "Task time saved by cache hits (sequential, not waiting time)"
+    if totals["duration_coverage"] == 1:
+        return totals["time_saved_ms"], Sentence(f"{text}.")
+    text += ", at least: the duration is known for {} of the hits."
     return totals["time_saved_ms"], Sentence(text, [(totals["duration_coverage"], RATIO)])
 
 
@@ -163,8 +166,8 @@ def _time_lost(figures: Figures, anchors: Collection[str]) -> tuple[Any, Sentenc
     values = [(misses["misses"], COUNT), (misses["imputed_coverage"], RATIO)]
     if figures.are_times_known:
         text += " Most of it: {} misses, {}."
-        values += [(worst["class"], TEXT), (worst["imputed_time_ms"], MS)]
-    return misses["imputed_time_ms"], Sentence(text, values, see=_section_of(worst, anchors))
+        values += [(worst["class"], TEXT), (worst["time_lost_ms"], MS)]
+    return misses["time_lost_ms"], Sentence(text, values, see=_section_of(worst, anchors))
 
 
 def _avoidable_time(figures: Figures) -> tuple[Any, Sentence]:

@@ -24,11 +24,11 @@ from analyzer.table import (
 )
 
 CLASS_COLUMNS = (
-    "class", "misses", "share", "sessions", "imputed_time_ms", "imputed_coverage", "avoidable", "definition",
+    "class", "misses", "share", "sessions", "time_lost_ms", "imputed_coverage", "avoidable", "definition",
 )  # fmt: skip
 TOP_COLUMNS = ("avoidable_time_ms", "avoidable_misses", "likely_causes", "last_seen")
 CAUSE_COLUMNS = (
-    "cause", "misses", "shared", "imputed_time_ms", "imputed_coverage", "tasks", "runs", "last_seen", "example",
+    "cause", "misses", "shared", "time_lost_ms", "imputed_coverage", "tasks", "runs", "last_seen", "example",
 )  # fmt: skip
 MAX_TOP_MISSES, MAX_SUSPECTS = 15, 3
 
@@ -80,7 +80,7 @@ def _classes_section(classes: Table) -> tuple[Section, Table]:
     table = replace(table, columns=[replace(column, detail=False) for column in table.columns])
     text = "Misses are avoidable where the artifact had been built before. Classes are candidates to verify."
     section = Section(
-        "misses", "Why lookups missed", [Sentence(text)], table.name, "Misses by class", bars="imputed_time_ms",
+        "misses", "Why lookups missed", [Sentence(text)], table.name, "Misses by class", bars="time_lost_ms",
         brief=True,
     )  # fmt: skip
     return section, table

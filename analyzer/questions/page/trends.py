@@ -102,7 +102,7 @@ def time_sections(scope: Scope, tz: str, marks: Sequence[Mark]) -> Sections:
 
 def time_marks(scope: Scope, tz: str, outages: Sequence[Outage]) -> list[Mark]:
     """Return what charts over time mark: outages, and the day from which the hit rate differs, where one stands out."""
-    day = find_change_point(scope)
+    day = find_change_point(scope, outages)
     marks = [Mark("outage", *_to_local(scope, tz, one.since, one.until)) for one in outages]
     # A day is one of UTC already, as everywhere else on the page.
     return marks + ([Mark("hit rate changed", datetime.combine(day, time()))] if day else [])
