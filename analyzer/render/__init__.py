@@ -29,7 +29,7 @@ OUTPUTS = {
     for output in (
         Output("table", (".txt",), table.write_table),
         Output("markdown", (".md",), markdown.write_markdown),
-        Output("html", (".html", ".htm"), html.write_html, packages=("altair", "jinja2", "vl_convert")),
+        Output("html", (".html", ".htm"), html.write_html, packages=("jinja2", "vl_convert")),
         Output("csv", (".csv",), data.write_csv),
         Output("json", (".json",), data.write_json),
         Output("ndjson", (".ndjson", ".jsonl"), data.write_ndjson),

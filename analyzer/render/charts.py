@@ -1,7 +1,9 @@
-"""Draws charts of tables as static SVG, with Altair and vl-convert; no other module imports them.
+"""Draws charts of tables as static SVG: as specifications of Vega-Lite, which vl-convert renders; no other module does.
 
-A new kind of chart is a function and an entry in `KINDS`. Names from the log enter a chart as data only, never as part
-of its specification. Colors are CSS variables of the page, so that one drawing serves the light and the dark theme.
+A new kind of chart is a function and an entry in `KINDS`. Specifications are plain JSON: the classes of Altair take
+longer to import and to fill than the charts of a page take to render. Names from the log enter a chart as data only,
+never as part of its specification. Colors are CSS variables of the page, so that one drawing serves the light and the
+dark theme.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +14,6 @@ from math import ceil, isfinite, log2, log10
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import altair as alt
 import vl_convert
 
 from analyzer.render.display import column_title
@@ -21,8 +22,10 @@ from analyzer.render.values import escape_controls, format_duration, to_plain_va
 from analyzer.table import FEW_LOOKUPS, MS, RATIO, Chart, Column, Mark, Table
 
 Rows = list[dict[str, Any]]
+Spec = dict[str, Any]  # a part of a specification of Vega-Lite
 
-HEIGHT, SCATTER_HEIGHT = 200, 280
+HEIGHT = 200
+HEIGHTS = {"points": 280}  # by the kind of chart
 COLORS = ["var(--series-1)", "var(--series-2)", "var(--series-3)"]
 MARK_COLOR = "var(--mark)"
 FAINT, BAND_OPACITY = 0.35, 0.16
@@ -74,21 +77,34 @@ class Plot:
         """The first column of the y axis."""
         return self.columns[self.chart.y[0]]
 
-    def draw(self, rows: Rows, height: int = HEIGHT) -> Any:
-        """Return an Altair chart of some rows."""
-        return alt.Chart({"values": rows}, width=self.width, height=height)
-
 
 def draw_svg(chart: Chart, table: Table, width: int) -> str:
     """Return a chart of a table as SVG, `width` pixels wide; empty where the table has nothing to draw."""
     columns = {column.name: column for column in table.columns}
     rows = [{name: _plot_value(value) for name, value in record.items()} for record in table.records()]
-    drawing = KINDS[chart.kind](Plot(chart, columns, rows, width))
-    if drawing is None:
+    layers = KINDS[chart.kind](Plot(chart, columns, rows, width))
+    if not layers:
         return ""
-    # Not validated: only the data differs between logs, and data cannot make a specification invalid.
-    svg: str = vl_convert.vegalite_to_svg(drawing.configure(**CONFIG).to_json(validate=False))
-    return _without_aria(svg)
+    size = {"width": width, "height": HEIGHTS.get(chart.kind, HEIGHT)}
+    return _without_aria(vl_convert.vegalite_to_svg({**size, "layer": layers, "config": CONFIG}))
+
+
+def _over(rows: Rows, *layers: Spec) -> Spec:
+    """Return layers that are drawn from the same rows."""
+    return {"data": {"values": rows}, "layer": list(layers)}
+
+
+def _layer(mark: str, style: Spec, encoding: Spec, where: str = "true") -> Spec:
+    """Return a layer of one kind of mark, for the rows that a condition selects."""
+    return {"mark": {"type": mark, **style}, "encoding": encoding, "transform": [{"filter": where}]}
+
+
+def _number(name: str, **more: Any) -> Spec:
+    return {"field": name, "type": "quantitative", **more}
+
+
+def _name(name: str, **more: Any) -> Spec:
+    return {"field": name, "type": "nominal", **more}
 
 
 def _plot_value(value: Any) -> Any:
@@ -108,19 +124,19 @@ def _without_aria(svg: str) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
-def _y_axis(column: Column, title: str, largest: float, min_ratio: float | None = 0) -> Any:
+def _y_axis(column: Column, title: str, largest: float, min_ratio: float | None = 0) -> Spec:
     """Return the y axis of a column; that of a ratio goes from `min_ratio` to 1, or fits the data if it is None."""
+    axis: Spec = {}
+    scale: Spec = {}
     if column.unit == RATIO:
-        scale = alt.Scale(zero=False) if min_ratio is None else alt.Scale(domain=[min_ratio, 1])
-        axis = alt.Axis(labelExpr="format(datum.value * 100, '.3~r') + ' %'", tickCount=MAX_Y_TICKS)
-        return alt.Y(f"{column.name}:Q", title=title, axis=axis, scale=scale)
-    if column.unit == MS:
+        scale = {"zero": False} if min_ratio is None else {"domain": [min_ratio, 1]}
+        axis = {"labelExpr": "format(datum.value * 100, '.3~r') + ' %'", "tickCount": MAX_Y_TICKS}
+    elif column.unit == MS:
         ticks = _duration_ticks(largest)
         # Tables write durations in two units: 1 h 30 min. Vega can only scale numbers, so its ticks are labelled here.
         labels = f"{[format_duration(tick) for tick in ticks]}[indexof({ticks}, datum.value)]"
-        scale, axis = alt.Scale(domain=[0, ticks[-1]]), alt.Axis(values=ticks, labelExpr=labels)
-        return alt.Y(f"{column.name}:Q", title=title, axis=axis, scale=scale)
-    return alt.Y(f"{column.name}:Q", title=title)
+        scale, axis = {"domain": [0, ticks[-1]]}, {"values": ticks, "labelExpr": labels}
+    return _number(column.name, title=title, axis=axis, scale=scale)
 
 
 def _duration_ticks(longest: float) -> list[float]:
@@ -134,16 +150,16 @@ def _duration_ticks(longest: float) -> list[float]:
     return [step * n for n in range(max(ceil(longest / step), 1) + 1)]
 
 
-def _time_axis(buckets: Buckets, width: int) -> Any:
+def _time_axis(buckets: Buckets, width: int) -> Spec:
     # `Buckets` are in local time already: as UTC, Vega does not convert them to the time zone of this machine.
-    scale = alt.Scale(type="utc", domain=list(buckets.span), nice=False)
+    scale = {"type": "utc", "domain": list(buckets.span), "nice": False}
     ticks = buckets.ticks(width // PIXELS_PER_TICK)
-    axis = alt.Axis(grid=False, values=ticks, format=LABEL_FORMATS[buckets.name], labelOverlap=True)
-    return alt.X("start:T", title=None, scale=scale, axis=axis)
+    axis = {"grid": False, "values": ticks, "format": LABEL_FORMATS[buckets.name], "labelOverlap": True}
+    return {"field": "start", "type": "temporal", "title": None, "scale": scale, "axis": axis}
 
 
-def _with_marks(layers: Any, plot: Plot, buckets: Buckets) -> Any:
-    """Return a chart over time with a band for each marked period, and a rule for each marked moment."""
+def _mark_layers(plot: Plot, buckets: Buckets) -> Iterator[Spec]:
+    """Yield what a chart over time marks: a band for each period, a rule for each moment, and their labels."""
     first, last = buckets.span
     spans = [(mark, *_span_ms(mark)) for mark in plot.chart.marks]
     spans = [(mark, since, until) for mark, since, until in spans if since < last and until >= first]
@@ -159,16 +175,15 @@ def _with_marks(layers: Any, plot: Plot, buckets: Buckets) -> Any:
         return span[0].until is not None, "right" if span[1] > (first + last) / 2 else "left"
 
     if bands:
-        band = plot.draw(bands).mark_rect(color=MARK_COLOR, opacity=BAND_OPACITY)
-        layers += band.encode(x=x, x2=alt.X2(field="end"))
+        style = {"color": MARK_COLOR, "opacity": BAND_OPACITY}
+        yield _over(bands, _layer("rect", style, {"x": x, "x2": {"field": "end"}}))
     if rules:
-        layers += plot.draw(rules).mark_rule(color=MARK_COLOR, strokeDash=[4, 3]).encode(x=x)
+        yield _over(rules, _layer("rule", {"color": MARK_COLOR, "strokeDash": [4, 3]}, {"x": x}))
     # Labels of periods and of moments stand in two lines above the chart, at the side of the mark that has more room.
     for (is_period, align), labels in groupby(sorted(spans, key=label_place), label_place):
         starts = [{"start": max(since, first), "label": mark.label} for mark, since, _ in labels]
-        text = plot.draw(starts).mark_text(align=align, dy=-20 if is_period else -6, fontSize=12, color=MARK_COLOR)
-        layers += text.encode(x=x, y=alt.value(0), text="label:N")
-    return layers
+        style = {"align": align, "dy": -20 if is_period else -6, "fontSize": 12, "color": MARK_COLOR}
+        yield _over(starts, _layer("text", style, {"x": x, "y": {"value": 0}, "text": _name("label")}))
 
 
 def _span_ms(mark: Mark) -> tuple[float, float]:
@@ -176,11 +191,11 @@ def _span_ms(mark: Mark) -> tuple[float, float]:
     return since, until
 
 
-def draw_stacked_bars(plot: Plot) -> Any:
-    """Draw a bar for each bucket, with a part for each `y` column; None for less than two buckets."""
+def draw_stacked_bars(plot: Plot) -> list[Spec]:
+    """Draw a bar for each bucket, with a part for each `y` column; nothing for less than two buckets."""
     chart, buckets = plot.chart, Buckets.of(plot.chart.x, plot.rows)
     if buckets is None:
-        return None
+        return []
     titles = {name: column_title(plot.columns[name]) for name in chart.y}
     parts = [
         {"start": start, "end": start + RELATIVE_BAR_WIDTH * (end - start), "low": low, "high": high,
@@ -189,20 +204,20 @@ def draw_stacked_bars(plot: Plot) -> Any:
         for start, end, row in buckets.rows for name, low, high in _stack(row, chart.y)
     ]  # fmt: skip
     has_legend = len(chart.y) > 1
-    legend = alt.Legend(offset=LABELS_HEIGHT if chart.marks else 18)
-    scale = alt.Scale(domain=list(titles.values()), range=COLORS[: len(titles)][::-1])
+    legend = {"offset": LABELS_HEIGHT if chart.marks else 18} if has_legend else None
+    scale = {"domain": list(titles.values()), "range": COLORS[: len(titles)][::-1]}
     largest = max(high for _, _, row in buckets.rows for _, _, high in _stack(row, chart.y))
     y_title = "share of lookups" if has_legend else column_title(plot.y)
-    bars = plot.draw(parts).mark_rect().encode(
-        x=_time_axis(buckets, plot.width), x2=alt.X2(field="end"), y2=alt.Y2(field="low"),
-        y=_y_axis(replace(plot.y, name="high"), y_title, largest),
-        color=alt.Color("part:N", scale=scale, legend=legend if has_legend else None),
-        opacity=alt.Opacity("shade:Q", legend=None, scale=None),
-    )  # fmt: skip
-    outlines = bars.transform_filter("datum.dashed").mark_rect(
-        stroke="currentColor", strokeDash=[2, 2], strokeWidth=1, fillOpacity=FAINT
+    encoding = {
+        "x": _time_axis(buckets, plot.width), "x2": {"field": "end"}, "y2": {"field": "low"},
+        "y": _y_axis(replace(plot.y, name="high"), y_title, largest),
+        "color": _name("part", scale=scale, legend=legend), "opacity": _number("shade", legend=None, scale=None),
+    }  # fmt: skip
+    outline = {"stroke": "currentColor", "strokeDash": [2, 2], "strokeWidth": 1, "fillOpacity": FAINT}
+    bars = _over(
+        parts, _layer("rect", {}, encoding, "!datum.dashed"), _layer("rect", outline, encoding, "datum.dashed")
     )
-    return _with_marks(bars.transform_filter("!datum.dashed") + outlines, plot, buckets)
+    return [bars, *_mark_layers(plot, buckets)]
 
 
 def _stack(row: dict[str, Any], names: Sequence[str]) -> Iterator[tuple[str, float, float]]:
@@ -214,44 +229,51 @@ def _stack(row: dict[str, Any], names: Sequence[str]) -> Iterator[tuple[str, flo
         low = high
 
 
-def draw_lines(plot: Plot) -> Any:
+def draw_lines(plot: Plot) -> list[Spec]:
     """Draw a line for each value of `series`, or one over time with a point at the end of each bucket."""
     if plot.chart.series:
         return _draw_series(plot)
     buckets = Buckets.of(plot.chart.x, plot.rows)
     if buckets is None:
-        return None
+        return []
     points = [{"start": end, plot.y.name: row[plot.y.name]} for _, end, row in buckets.rows]
     y = _y_axis(plot.y, column_title(plot.y), max(point[plot.y.name] or 0 for point in points))
-    line = plot.draw(points).mark_line(strokeWidth=2, color=COLORS[0]).encode(x=_time_axis(buckets, plot.width), y=y)
-    return _with_marks(alt.layer(line), plot, buckets)
+    encoding = {"x": _time_axis(buckets, plot.width), "y": y}
+    line = _over(points, _layer("line", {"strokeWidth": 2, "color": COLORS[0]}, encoding))
+    return [line, *_mark_layers(plot, buckets)]
 
 
-def _draw_series(plot: Plot) -> Any:
+def _draw_series(plot: Plot) -> list[Spec]:
     chart = plot.chart
     if not plot.rows:
-        return None
-    scale = alt.Scale(domain=sorted({row[chart.series or ""] for row in plot.rows}), range=COLORS)
-    color = alt.Color(f"{chart.series}:N", scale=scale, legend=alt.Legend())
-    x = alt.X(f"{chart.x}:Q", title=column_title(plot.columns[chart.x]), axis=alt.Axis(grid=False))
+        return []
+    scale = {"domain": sorted({row[chart.series or ""] for row in plot.rows}), "range": COLORS}
     largest = max(row[plot.y.name] or 0 for row in plot.rows)
-    y = _y_axis(plot.y, column_title(plot.y), largest, min_ratio=None)
-    base = plot.draw(plot.rows).encode(x=x, y=y, color=color)
-    filled = base.mark_point(size=50, filled=True).transform_filter(f"!datum['{chart.mark}']")
-    hollow = base.mark_point(size=50, filled=False).transform_filter(f"datum['{chart.mark}']")
-    layers = base.mark_line(strokeWidth=2) + filled + hollow
-    return layers if chart.at is None else layers + _rule(plot)
+    encoding = {
+        "x": _number(chart.x, title=column_title(plot.columns[chart.x]), axis={"grid": False}),
+        "y": _y_axis(plot.y, column_title(plot.y), largest, min_ratio=None),
+        "color": _name(chart.series or "", scale=scale, legend={}),
+    }
+    lines = _over(
+        plot.rows, _layer("line", {"strokeWidth": 2}, encoding),
+        _layer("point", {"size": 50, "filled": True}, encoding, f"!datum['{chart.mark}']"),
+        _layer("point", {"size": 50, "filled": False}, encoding, f"datum['{chart.mark}']"),
+    )  # fmt: skip
+    return [lines] if chart.at is None else [lines, _rule(plot)]
 
 
-def _rule(plot: Plot) -> Any:
+def _rule(plot: Plot) -> Spec:
     """Draw a vertical rule at the current value of `x`."""
-    base = plot.draw([{plot.chart.x: plot.chart.at, "label": "now"}]).encode(x=f"{plot.chart.x}:Q")
-    label = base.mark_text(dx=16, color="currentColor", fontSize=12)
-    rule = base.mark_rule(strokeDash=[4, 4], color="currentColor", opacity=0.6)
-    return rule + label.encode(y=alt.value(HEIGHT - 10), text="label:N")
+    x, style = _number(plot.chart.x), {"color": "currentColor"}
+    label = {"x": x, "y": {"value": HEIGHT - 10}, "text": _name("label")}
+    return _over(
+        [{plot.chart.x: plot.chart.at, "label": "now"}],
+        _layer("rule", {**style, "strokeDash": [4, 4], "opacity": 0.6}, {"x": x}),
+        _layer("text", {**style, "dx": 16, "fontSize": 12}, label),
+    )
 
 
-def draw_scatter(plot: Plot) -> Any:
+def draw_scatter(plot: Plot) -> list[Spec]:
     """Draw a circle for each row, and a labelled diamond for rows with a `mark`."""
     chart, mark = plot.chart, plot.chart.mark or ""
     points = [{**row, "label": ""} for row in plot.rows if not row[mark]]
@@ -259,18 +281,20 @@ def draw_scatter(plot: Plot) -> Any:
         more = f" +{len(cluster) - 1}" if len(cluster) > 1 else ""
         points.append({**cluster[0], "label": f"{str(cluster[0][mark])[:MAX_MARK_CHARS]}{more}"})
     if not points:
-        return None
-    x_title, scale = column_title(plot.columns[chart.x]), alt.Scale(type="log")
-    x = alt.X(f"{chart.x}:Q", title=x_title, scale=scale, axis=alt.Axis(grid=False))
-    y = _y_axis(plot.y, column_title(plot.y), max(row[plot.y.name] or 0 for row in points))
-    base = plot.draw(points, SCATTER_HEIGHT).encode(x=x, y=y)
-    size = alt.Size(f"{chart.size}:Q", legend=None, scale=alt.Scale(range=[20, 700]))
-    plain, labelled = base.transform_filter("datum.label == ''"), base.transform_filter("datum.label != ''")
-    return (
-        plain.mark_circle(color=COLORS[0], opacity=0.55).encode(size=size)
-        + labelled.mark_point(color=COLORS[1], size=70, filled=True, shape="diamond")
-        + labelled.mark_text(dy=-12, color="currentColor", fontSize=12).encode(text="label:N")
-    )
+        return []
+    x_title = column_title(plot.columns[chart.x])
+    encoding = {
+        "x": _number(chart.x, title=x_title, scale={"type": "log"}, axis={"grid": False}),
+        "y": _y_axis(plot.y, column_title(plot.y), max(row[plot.y.name] or 0 for row in points)),
+    }
+    size = _number(chart.size or "", legend=None, scale={"range": [20, 700]})
+    plain, labelled = "datum.label == ''", "datum.label != ''"
+    label = {"dy": -12, "color": "currentColor", "fontSize": 12}
+    return [_over(
+        points, _layer("circle", {"color": COLORS[0], "opacity": 0.55}, {**encoding, "size": size}, plain),
+        _layer("point", {"color": COLORS[1], "size": 70, "filled": True, "shape": "diamond"}, encoding, labelled),
+        _layer("text", label, {**encoding, "text": _name("label")}, labelled),
+    )]  # fmt: skip
 
 
 def _clusters(plot: Plot) -> list[Rows]:
@@ -292,24 +316,25 @@ def _clusters(plot: Plot) -> list[Rows]:
     return clusters
 
 
-def draw_heatmap(plot: Plot) -> Any:
-    """Draw a cell for each `x` and `y`, the more opaque the larger its value; None if all values are 0."""
+def draw_heatmap(plot: Plot) -> list[Spec]:
+    """Draw a cell for each `x` and `y`, the more opaque the larger its value; nothing if all values are 0."""
     chart, value = plot.chart, plot.chart.value or ""
     largest = max((row[value] for row in plot.rows), default=0)
     if not largest:
-        return None
+        return []
     # The minimum opacity is above 0, so that a cell of few lookups differs from one without any.
     cells = [{**row, "shade": 0.06 + 0.94 * row[value] / largest} for row in plot.rows]
     rows_in_order = list(dict.fromkeys(row[plot.y.name] for row in plot.rows))
     x_title = column_title(plot.columns[chart.x])
-    return plot.draw(cells).mark_rect(color=COLORS[0]).encode(
-        x=alt.X(f"{chart.x}:O", title=x_title, axis=alt.Axis(labelAngle=0, labelOverlap=True)),
-        y=alt.Y(f"{plot.y.name}:O", title=None, sort=rows_in_order),
-        opacity=alt.Opacity("shade:Q", legend=None, scale=None),
-    )  # fmt: skip
+    x_axis = {"labelAngle": 0, "labelOverlap": True}
+    return [_over(cells, _layer("rect", {"color": COLORS[0]}, {
+        "x": {"field": chart.x, "type": "ordinal", "title": x_title, "axis": x_axis},
+        "y": {"field": plot.y.name, "type": "ordinal", "title": None, "sort": rows_in_order},
+        "opacity": _number("shade", legend=None, scale=None),
+    }))]  # fmt: skip
 
 
-# The function that draws each kind of chart; it returns None where there is nothing to draw.
-KINDS: dict[str, Callable[[Plot], Any]] = {
+# The function that draws each kind of chart; it returns no layers where there is nothing to draw.
+KINDS: dict[str, Callable[[Plot], list[Spec]]] = {
     "stack": draw_stacked_bars, "line": draw_lines, "points": draw_scatter, "heat": draw_heatmap,
 }  # fmt: skip

@@ -77,7 +77,7 @@ def _section(section: Section, table: Table) -> dict[str, Any]:
 
 def _draw(chart: Any, table: Table) -> dict[str, str]:
     """Return the drawings of a chart, by the class of screens that each is for."""
-    from analyzer.render.charts import draw_svg  # noqa: PLC0415  (altair takes half a second to import)
+    from analyzer.render.charts import draw_svg  # noqa: PLC0415  (it loads a JavaScript engine)
 
     drawings = {name: draw_svg(chart, table, width) for name, width in CHART_WIDTHS.items()}
     return drawings if all(drawings.values()) else {}

@@ -157,7 +157,7 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, cli: Cli, log: Any, tmp_path: Path
 ) -> None:
     real = util.find_spec
-    monkeypatch.setattr("analyzer.cli.output.find_spec", lambda name: None if name == "altair" else real(name))
+    monkeypatch.setattr("analyzer.cli.output.find_spec", lambda name: None if name == "jinja2" else real(name))
     result = cli("report", log([event()]), "-o", tmp_path / "page.html")
     assert result.code == 2
     assert "pip install 'cache-event-analyzer[report]' (from a checkout: pip install -e '.[report]')" in result.err
