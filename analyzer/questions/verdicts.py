@@ -7,11 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from analyzer.questions.check import FAILED, NOT_ENOUGH_DATA
-from analyzer.questions.compare import FELL, NOT_SIGNIFICANT, ROSE
 from analyzer.questions.miss_classes import CLASSES, LOCAL_ONLY
 from analyzer.questions.options import DEFAULT_MAX_LOCAL_ONLY
-from analyzer.questions.page.changes import cause_sentences
 from analyzer.questions.report import Report
 from analyzer.table import COUNT, FACTOR, MS, POINTS, RATIO, TEXT, Sentence, Table
 
@@ -146,6 +143,10 @@ def _days(days: float) -> str:
 
 
 def _compare(tables: Tables) -> Iterator[Sentence]:
+    # Loaded already for this question: other answers would wait for them.
+    from analyzer.questions.compare import FELL, NOT_SIGNIFICANT, ROSE  # noqa: PLC0415
+    from analyzer.questions.page.changes import cause_sentences  # noqa: PLC0415
+
     (change,), (a, b) = tables["change"].records(), tables["sides"].records()
     difference = change["hit_rate_change"]
     if difference is None:
@@ -163,6 +164,8 @@ def _compare(tables: Tables) -> Iterator[Sentence]:
 
 
 def _check(tables: Tables) -> Iterator[Sentence]:
+    from analyzer.questions.check import FAILED, NOT_ENOUGH_DATA  # noqa: PLC0415
+
     rows = tables["checks"].records()
     failed = [row["check"] for row in rows if row["verdict"] == FAILED]
     unknown = [row["check"] for row in rows if row["verdict"] == NOT_ENOUGH_DATA]
