@@ -19,7 +19,7 @@ def test_the_last_two_weeks_of_a_log(cli: Cli, log: Any, at: str) -> None:
     assert cli("report", path).code == 0
 
 
-@pytest.mark.parametrize("at", [FIRST, "9999-12-01T00:00:00Z", LAST])
+@pytest.mark.parametrize("at", [FIRST, LAST])
 @pytest.mark.parametrize("options", [[], ["--tz", "America/Los_Angeles"], ["--since", "2026-01-01"]])
 def test_a_page_of_a_log_of_all_centuries(cli: Cli, log: Any, at: str, options: list[str]) -> None:
     times = ("2026-03-02T08:00:00Z", at)

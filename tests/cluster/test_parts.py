@@ -94,7 +94,7 @@ def compare_answers(directory: Path, seed: int, parts: int) -> None:
             assert_same(report, other)
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**6), st.integers(1, 7))
 def test_random_logs_in_parts(tmp_path_factory: pytest.TempPathFactory, seed: int, parts: int) -> None:
     compare_answers(tmp_path_factory.mktemp("random"), seed, parts)
