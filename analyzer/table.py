@@ -61,11 +61,17 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[tuple[Any, ...]]
     upright: bool = False
+    by: Sequence[str] = ()  # the dimensions of which each row is a group
     bar: str = ""  # the column of a ratio that is also drawn on terminals, as a bar in each row
     sorted_by: Sequence[str] = ()  # the columns that the user sorted by, which are displayed in any width
     in_time_order: bool = False  # whether the rows are a series over time
     write_parquet: Callable[[BinaryIO], None] | None = None  # streams the rows of a user's query to a Parquet file
     write_csv: Callable[[BinaryIO], None] | None = None  # the same for CSV, for types that DuckDB writes as `rows` are
+
+    @property
+    def title(self) -> str:
+        """The name of the table in words, such as `by team, month`."""
+        return (f"by {', '.join(self.by)}" if self.by else self.name).replace("_", " ")
 
     @property
     def from_user_sql(self) -> bool:

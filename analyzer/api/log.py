@@ -222,7 +222,7 @@ class Log:
         - `totals` (one row): `misses`, those whose hash `changed`, those of `new_tasks`, with the `same_hash` as the
           baseline, and `unlisted`; `time_lost_ms` and `imputed_coverage` of those that changed.
         - `suspects`: files and variables that change a hash in nearly every run: `cause`, `kind`, `name`, `tasks`,
-          the first `task`, `runs`, `changed_share`, `advice`.
+          the first `task`, `task_names`, `runs`, `changed_share`, `advice`.
         - `same_commit`: what differs where runs of one commit have different hashes: `cause`, `kind`, `name`, `tasks`,
           `commits`, `runs`, `commit` (the last one), `example`.
 

@@ -169,7 +169,8 @@ SAME_COMMIT_COLUMNS = (
 # Of each task and cause, the runs since the cause was first seen, and those in which it changed the hash.
 SUSPECTS = """
 WITH seen AS (
-    SELECT t.name, kind, r.name AS cause, min(t.id) AS first_id, count(*) AS changes
+    SELECT t.name, '"' || split_part(t.name, '#', -1) || '"' AS task_name, kind, r.name AS cause,
+           min(t.id) AS first_id, count(*) AS changes
     FROM {roots} r JOIN {changed} c ON c.id = r.id AND c.base = r.base JOIN {listed} t ON t.id = r.id
     WHERE kind IN ('file', 'variable', 'global_file', 'global_variable') AND {is_selected} GROUP BY ALL),
 counted AS (
@@ -183,6 +184,13 @@ SUSPECT_COLUMNS = (
     CAUSE,
     Column("tasks", COUNT, "tasks whose hash it changes in nearly every run", sql="count(*)"),
     Column("task", TEXT, "the first of them", sql="min(name)"),
+    Column(
+        "task_names",
+        TEXT,
+        "names of the tasks, without packages",
+        detail=True,
+        sql="string_agg(DISTINCT task_name, ', ' ORDER BY task_name)",
+    ),
     Column("runs", COUNT, "runs of these tasks since it was first seen, of the task with most", sql="max(runs)"),
     Column(
         "changed_share",
@@ -195,10 +203,10 @@ SUSPECT_COLUMNS = (
 )
 
 ADVICE = {
-    "file": '"inputs": ["$TURBO_DEFAULT$", "!**/{file}"]',
-    "variable": 'move it from "env" to "passThroughEnv", or add "!{name}" to "env" where turbo infers it',
-    "global_file": 'take it out of "globalDependencies", and list it in "inputs" of the tasks that read it',
-    "global_variable": 'move it from "globalEnv" to "globalPassThroughEnv", or to "env" of the tasks that read it',
+    "file": ', in {tasks}: "inputs": ["$TURBO_DEFAULT$", "!**/{file}"]',
+    "variable": ', in {tasks}: move it from "env" to "passThroughEnv", or add "!{name}" to "env" where turbo infers it',
+    "global_file": ': take it out of "globalDependencies", and list it in "inputs" of the tasks that read it',
+    "global_variable": ': move it from "globalEnv" to "globalPassThroughEnv", or to "env" of the tasks that read it',
 }
 
 COVERAGE_OF_RUNS = "SELECT (SELECT count(*) FROM store.match), (SELECT count(*) FROM store.session_summary)"
@@ -309,8 +317,8 @@ def cause_rows(name: str, columns: Sequence[Column], rows: Sequence[tuple[Any, .
         by_name = dict(zip(from_sql, row, strict=True))
         kind, cause = by_name["kind"], by_name["name"] or ""
         by_name["cause"] = cause_text(kind, cause)
-        advice = ADVICE.get(kind, "").format(file=cause.rpartition("/")[2], name=cause)
-        by_name["advice"] = f"if no output depends on it: {advice}"
+        advice = ADVICE.get(kind, "").format(file=cause.rpartition("/")[2], name=cause, tasks=by_name.get("task_names"))
+        by_name["advice"] = f"if no output depends on it{advice}"
         values.append(tuple(by_name[column.name] for column in columns))
     return Table(name, columns, values)
 

@@ -265,15 +265,18 @@ def _change_record(a: SideMeasures, b: SideMeasures, began: date | None) -> dict
     return {
         **_bounds_record("hit_rate_change", change),
         **_bounds_record("remote_hit_rate_change", rate_change(a.remote_rate, b.remote_rate)),
-        "time_saved_change_ms": _difference(a.time_saved_ms, b.time_saved_ms),
-        "time_lost_change_ms": _difference(a.time_lost_ms, b.time_lost_ms),
+        "time_saved_change_ms": _time_change(a, b, "time_saved_ms"),
+        "time_lost_change_ms": _time_change(a, b, "time_lost_ms"),
         "change": _verdict(change),
         "change_began": began.isoformat() if began else None,
     }
 
 
-def _difference(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else round(b - a, 6)
+def _time_change(a: SideMeasures, b: SideMeasures, name: str) -> float | None:
+    """Return the difference of a time; None if it is unknown, or a side has no lookups."""
+    times: list[float | None] = [getattr(side, name) if side.rate.lookups else None for side in (a, b)]
+    before, after = times
+    return None if before is None or after is None else round(after - before, 6)
 
 
 def _verdict(change: Estimate) -> str:

@@ -122,9 +122,9 @@ def grouped_table(
     rows = gathered.rows("groups", query, tz=options.tz, **period, **(parameters or {}))
     rate = next(column for column in columns if column.unit == RATIO)
     in_time_order = len(dimensions) == 1 and dimensions[0].bounds is not None and not options.sort
-    name = "by_" + "_".join(one.name for one in dimensions)
     sorted_by = [key.removeprefix("-") for key in (options.sort or "").split(",")]
-    return Table(name, columns, rows, bar=rate.name, sorted_by=sorted_by, in_time_order=in_time_order)
+    name = "by_" + "_".join(options.by)
+    return Table(name, columns, rows, by=options.by, bar=rate.name, sorted_by=sorted_by, in_time_order=in_time_order)
 
 
 def list_groups(table: Table, options: GroupOptions) -> tuple[Table, list[str]]:

@@ -182,7 +182,11 @@ def _no_match_note(log: OpenLog, selection: Selection, total: int) -> str:
     """Return the note on filters that match nothing: what the log contains instead."""
     ((first_at, last_at, teams, vendors),) = fetch_rows(log.connection, LOG_CONTENTS, {})
     note = f"the filters match none of {total:,} events; "
-    note += f"the log covers {first_at} to {last_at} UTC" if first_at else "no event of the log has a time"
+    note += (
+        f"the log covers {first_at:%Y-%m-%d %H:%M:%S} to {last_at:%Y-%m-%d %H:%M:%S} UTC"
+        if first_at
+        else "no event of the log has a time"
+    )
     for noun, values in (("teams", teams), ("CI vendors", vendors)):
         names = [value for value in values or () if value is not None]
         note += f"; {noun}: {', '.join(names[:MAX_LISTED_NAMES])}" if names else ""

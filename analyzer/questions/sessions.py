@@ -226,7 +226,7 @@ def grouped_percentiles(scope: Scope, dimensions: Sequence[Dimension], options: 
     found = scope.gather([impute, Step("session_id", _list_values)], options, all_buckets(groups.values()))
     rows = _percentile_rows(groups, found, dimensions)
     columns = (*label_columns(dimensions), *PERCENTILE_COLUMNS)
-    return Table("by_" + "_".join(one.name for one in dimensions), columns, rows)
+    return Table("by_" + "_".join(options.by), columns, rows, by=options.by)
 
 
 def _groups_of(summary: Gathered, dimensions: Sequence[Dimension]) -> dict[tuple[Any, ...], Percentiles]:
@@ -346,7 +346,9 @@ def one_session(log: OpenLog, selection: Selection, prefix: str, options: Sessio
     misses = classified_misses(scope, options.retention_days, log_start(scope))
     lookups = Table("lookups", LOOKUP_COLUMNS, scope.selected.rows(LOOKUPS.replace("{misses}", misses)))
     rows = scope.selected.rows(SESSION.replace("{misses}", misses))
-    return build_report("sessions", scope, [Table("session", SESSION_COLUMNS, rows, upright=True), lookups], lookups)
+    session = Table("session", SESSION_COLUMNS, rows, upright=True)
+    notes = [f"`causes` says what changed the hashes of run {one['run']}" for one in session.records() if one["run"]]
+    return build_report("sessions", scope, [session, lookups], lookups, notes)
 
 
 def _find_session(log: OpenLog, prefix: str) -> str:

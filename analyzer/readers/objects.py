@@ -31,7 +31,8 @@ EXPLANATIONS = {
         " AZURE_STORAGE_ACCOUNT_KEY"
     ),
     r"Account must be specified": "no storage account; set AZURE_STORAGE_ACCOUNT_NAME",
-    r"NoSuchBucket|ContainerNotFound|bucket does not exist": "no such bucket; check its name and AWS_REGION",
+    r"NoSuchBucket": "no such bucket; check its name and AWS_REGION",
+    r"ContainerNotFound|bucket does not exist": "no such bucket; check its name",
     r"AuthorizationHeaderMalformed|PermanentRedirect|IncorrectRegion|301 Moved|BareRedirect|without LOCATION": (
         "the bucket is in another region; set AWS_REGION"
     ),

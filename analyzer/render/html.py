@@ -43,8 +43,7 @@ def write_html(report: Report, stream: BinaryIO) -> None:
 
 
 def _plain_section(table: Table) -> Section:
-    title = table.name.replace("_", " ")
-    return Section(table.name.replace("_", "-"), title.capitalize(), (), table.name, title)
+    return Section(table.name.replace("_", "-"), table.title.capitalize(), (), table.name, table.title)
 
 
 def _trend(headline: Headline) -> str:

@@ -71,7 +71,7 @@ def _report_lines(report: Report, width: int, *, draws: bool) -> Iterator[Line]:
         if number or report.verdict:
             yield Line("")
         if len(tables) > 1 and not table.is_list:
-            yield Line(f"{table.name.replace('_', ' ')}:", "bold")
+            yield Line(f"{table.title}:", "bold")
         if draws and table.in_time_order:
             yield from map(Line, _trend_lines(table, width))
         yield from _table_lines(table, width, draws=draws)

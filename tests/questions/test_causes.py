@@ -144,7 +144,7 @@ def test_suspects_and_what_to_write(cli: Cli, log: Callable[..., Path]) -> None:
     # The first run of a task has no baseline: 7 changes, in 7 runs since the first of them.
     assert [file[name] for name in ("tasks", "runs", "changed_share")] == [2, 7, 1]
     assert [variable[name] for name in ("tasks", "runs", "changed_share")] == [4, 7, 1]
-    assert file["advice"] == 'if no output depends on it: "inputs": ["$TURBO_DEFAULT$", "!**/version.ts"]'
+    assert file["advice"] == 'if no output depends on it, in "build": "inputs": ["$TURBO_DEFAULT$", "!**/version.ts"]'
     assert 'move it from "globalEnv" to "globalPassThroughEnv"' in variable["advice"]
 
 
