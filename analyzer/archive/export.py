@@ -7,6 +7,7 @@ before: readers see all of an export or nothing of it.
 
 import json
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 MAX_BUCKETS, LOOKUPS_PER_BUCKET = 64, 1_000_000  # of a day
+ROWS_AT_ONCE = 4_000_000  # that are written: DuckDB keeps rows of all partitions in memory until it has written them
 PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 131072"
 
 # Where an export finds the names that stand for numbers.
@@ -183,25 +185,49 @@ def _table_files(
     workspace: Path,
 ) -> Iterator[tuple[LakeFile, Path | None]]:  # fmt: skip
     """Yield the files of a relation: those that are in the lake already, and the others with their path."""
-    sql, directory, changed = export_sql(connection, table, buckets), workspace / table, dict[Partition, str]()
+    sql, directory = export_sql(connection, table, buckets), workspace / table
+    digests, sizes = dict[Partition, str](), dict[Partition, int]()  # of the partitions that changed
     for day, bucket, rows, digest in connection.execute(DIGESTS.format(sql=sql)).fetchall():
-        files = known.get((table, day, bucket), ())
+        files, partition = known.get((table, day, bucket), ()), (table, day, bucket)
         if sum(file.rows for file in files) == rows and all(file.digest == digest for file in files):
             yield from ((file, None) for file in files)
         else:
-            changed[table, day, bucket] = digest
-    if not changed:
+            digests[partition], sizes[partition] = digest, rows
+    if not RELATIONS[table][1]:
+        if digests:
+            directory.mkdir()
+            plain = f"SELECT * EXCLUDE (day, bucket) FROM ({sql})"
+            connection.execute(f"COPY ({plain}) TO {sql_text(f'{directory}/all.parquet')} ({PARQUET})")
+            yield from written_files(connection, table, directory, digests)
         return
-    if RELATIONS[table][1]:
-        places = ", ".join(f"({sql_text(str(day))}, {bucket})" for _, day, bucket in changed)
-        rows_sql = f"SELECT * FROM ({sql}) WHERE (day, bucket) IN ({places})"
+    for partitions in _written_together(sizes):
+        places = ", ".join(f"({sql_text(str(day))}, {bucket})" for _, day, bucket in partitions)
+        some = export_sql(connection, table, buckets, _is_between(table, [str(day) for _, day, _ in partitions]))
+        rows_sql = f"SELECT * FROM ({some}) WHERE (day, bucket) IN ({places})"
         options = f"{PARQUET}, PARTITION_BY (day, bucket)"
         connection.execute(f"COPY ({rows_sql}) TO {sql_text(str(directory))} ({options})")
-    else:
-        directory.mkdir()
-        plain = f"SELECT * EXCLUDE (day, bucket) FROM ({sql})"
-        connection.execute(f"COPY ({plain}) TO {sql_text(f'{directory}/all.parquet')} ({PARQUET})")
-    yield from written_files(connection, table, directory, changed)
+        yield from written_files(connection, table, directory, digests)
+        shutil.rmtree(directory)
+
+
+def _written_together(sizes: Mapping[Partition, int]) -> Iterator[list[Partition]]:
+    """Divide partitions, by their numbers of rows, into groups of about `ROWS_AT_ONCE`, in the order of their days."""
+    group, rows = list[Partition](), 0
+    for partition in sizes:
+        if group and rows + sizes[partition] > ROWS_AT_ONCE:
+            yield group
+            group, rows = [], 0
+        group.append(partition)
+        rows += sizes[partition]
+    if group:
+        yield group
+
+
+def _is_between(table: str, days: Sequence[str]) -> str:
+    """Return the condition that a row is of the first to the last of some days, which DuckDB finds without a scan."""
+    time, known = f"t.{RELATIONS[table][1]}", [day for day in days if day != UNKNOWN_DAY]
+    conditions = [f"{time} BETWEEN '{min(known)}' AND '{max(known)} 23:59:59.999999'"] if known else []
+    return " OR ".join(conditions + [f"{time} IS NULL"] * (UNKNOWN_DAY in days))
 
 
 def written_files(
@@ -216,8 +242,11 @@ def written_files(
         yield LakeFile(table, "", rows, path.stat().st_size, digests[partition], *partition[1:]), path
 
 
-def export_sql(connection: "DuckDBPyConnection", table: str, buckets: int) -> str:
-    """Return the SQL of the rows of a relation, with `day` and `bucket`; these are null if it is not partitioned."""
+def export_sql(connection: "DuckDBPyConnection", table: str, buckets: int, where: str = "true") -> str:
+    """Return the SQL of the rows of a relation, with `day` and `bucket`; these are null if it is not partitioned.
+
+    `where` is a condition on the row `t` of the archive.
+    """
     columns, time = [name for name, *_ in connection.execute(f"DESCRIBE store.{table}").fetchall()], RELATIONS[table][1]
     selected = ["t.context"] if table == "context" else []
     numbers = [name for name in columns if is_name(table, name) or (table, name) == ("event", "kind")]
@@ -233,4 +262,4 @@ def export_sql(connection: "DuckDBPyConnection", table: str, buckets: int) -> st
         day = f"coalesce(strftime(t.{time}, '%Y-%m-%d'), '{UNKNOWN_DAY}')"
         bucket = f"({TEAM_NUMBER.format(team='c.team')} % {buckets})::INTEGER"
     source = "named_context" if table == "context" else f"store.{table}"
-    return f"SELECT {', '.join(selected)}, {day} AS day, {bucket} AS bucket FROM {source} t {joins}"
+    return f"SELECT {', '.join(selected)}, {day} AS day, {bucket} AS bucket FROM {source} t {joins} WHERE {where}"

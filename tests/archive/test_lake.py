@@ -65,6 +65,7 @@ def check_growth(seed: int, cli: Cli, tmp_path: Path, monkeypatch: pytest.Monkey
     archive, place = tmp_path / f"{seed}.duckdb", tmp_path / f"{seed}"
     monkeypatch.setattr(exporting, "MAX_BUCKETS", 2)
     monkeypatch.setattr(exporting, "LOOKUPS_PER_BUCKET", rng.choice([1, 1000]))
+    monkeypatch.setattr(exporting, "ROWS_AT_ONCE", rng.choice([1, 20, 1000]))
     for part in range(3):
         log = tmp_path / f"{seed}-{part}.ndjson"
         log.write_text(ndjson(events[part::3]))
@@ -228,8 +229,10 @@ def test_a_file_system_without_hard_links(cli: Cli, tmp_path: Path, log: Any, mo
     assert cli("stats", tmp_path / "lake", "--format", "json").json["tables"][0]["rows"][0]["lookups"] == 40
 
 
-def test_times_that_are_far_away(cli: Cli, tmp_path: Path, log: Any) -> None:
-    path = log(ndjson([event(timestamp="0001-06-01T00:00:00Z", slug="web"), event(hash="h2", slug="web")]) + day(1))
+def test_times_that_are_far_away(cli: Cli, tmp_path: Path, log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "ROWS_AT_ONCE", 1)
+    path = log(ndjson([event(timestamp="0001-06-01T00:00:00Z", slug="web"), event(hash="h2", slug="web"),
+                       event(timestamp="9999-12-31T23:59:59.999999Z", hash="h3", slug="web")]) + day(1))  # fmt: skip
     assert cli("export", path, "--to", tmp_path / "lake").code == 0
     for options in (
         ("--since", "0001-01-01"),

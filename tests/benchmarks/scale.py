@@ -222,6 +222,7 @@ def benchmark(here: Path, events: int, rounds: int) -> None:
         print_line(name, *timed([part.format(**values) for part in arguments], limit, rounds))
     measure_load(here, archive, rounds)
     measure_export(here, archive, rounds)
+    measure_lake(here, archive)
     print(f"{'bytes an event':36}{archive.stat().st_size / stored:9.1f}{MAX_BYTES_PER_EVENT:8}")
     print(f"peak memory may be {MAX_MEMORY_MIB:,} MiB")
 
@@ -250,6 +251,16 @@ def measure_load(here: Path, archive: Path, rounds: int) -> None:
     copy.unlink()
     seconds = statistics.median(seconds for seconds, _ in runs[1:])
     print_line("load 10,000 events", seconds, MAX_LOAD_SECONDS, max(mebibytes for _, mebibytes in runs[1:]))
+
+
+def measure_lake(here: Path, archive: Path) -> None:
+    """Print how long the export of everything to an empty lake takes; it is no question, and is run once."""
+    lake = here / "lake"
+    shutil.rmtree(lake, ignore_errors=True)
+    seconds, mebibytes = measure([*ANALYZER, "export", str(archive), "--to", str(lake)])
+    size = sum(file.stat().st_size for file in lake.rglob("*.parquet"))
+    print(f"{'export to a lake':36}{seconds:9.2f}{mebibytes:15.0f}   {size / 1e6:,.0f} MB", flush=True)
+    shutil.rmtree(lake)
 
 
 def measure_export(here: Path, archive: Path, rounds: int) -> None:
