@@ -222,16 +222,18 @@ def find_change_point(scope: Scope, outages: Sequence[Outage], change: float | N
 
     With a `change`, it is a day from which the rate differs in that direction.
 
-    Days of `outages` are left out: a rate that comes back after an outage has no day from which it differs.
+    Days of `outages` are left out, and no change begins right after one: it may have begun in the days left out.
     """
     reads = count_reads(scope.selection, scope.cuts, scope.other)
     days = defaultdict[date, Rate](Rate)
     for day, rate in scope.gather([Step("session_id", _count_days, reads)]).rows("days"):
         days[day] += Rate(**rate)
-    ended = [(outage.since.date(), outage.until.date()) for outage in outages]
-    return change_point([
-        (day, days[day]) for day in sorted(days) if not any(since <= day <= until for since, until in ended)
-    ], change)  # fmt: skip
+    spans = [(outage.since.date(), outage.until.date()) for outage in outages]
+    left_out = {day for day in days for since, until in spans if since <= day <= until}
+    kept = [day for day in sorted(days) if day not in left_out]
+    began = change_point([(day, days[day]) for day in kept], change)
+    before = max((day for day in days if began and day < began), default=None)
+    return None if before in left_out else began
 
 
 def comparison_tables(

@@ -47,7 +47,7 @@ class GroupOptions:
         if len(set(self.by)) < len(self.by):
             raise UsageError(Option("by", ",".join(self.by)), ": a dimension is repeated; name each once")
         require_utf8("tz", self.tz)
-        require_utf8("sort", self.sort or "")
+        require_utf8("sort", *([] if self.sort is None else [self.sort]))
         if not self.by and (self.sort or self.limit or self.min_lookups or self.tz != UTC):
             options = (Option("tz"), ", ", Option("sort"), ", ", Option("limit"), " and ", Option("min_lookups"))
             raise UsageError(*options, " apply to groups: add ", Option("by"))

@@ -22,7 +22,7 @@ RUNS_BY_ID = """
 SELECT DISTINCT r.id, r.run, r.run = $id OR coalesce(s.session = $id, false)
 FROM store.run r LEFT JOIN (store.session_run k JOIN store.session s ON s.id = k.session_id) ON k.run_id = r.id
 WHERE starts_with(r.run, $id) OR starts_with(s.session, $id)
-ORDER BY r.run LIMIT 4
+ORDER BY 3 DESC, r.run LIMIT 4
 """
 SESSIONS_OF_RUN = """
 SELECT session FROM store.session_run JOIN store.session ON id = session_id WHERE run_id = $run

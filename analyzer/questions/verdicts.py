@@ -98,7 +98,7 @@ def _absolute_retention(tables: Tables) -> Iterator[Sentence]:
         yield Sentence("No lookup asked the remote cache, so the log does not show how long to keep artifacts.")
         return
     # The curve has the present retention, and all others in the order of the steps, which begin at it: `7 d → 14 d`.
-    present = float(steps[0]["step"].partition(" d")[0])
+    present = _present_days(tables)
     changes = dict(zip((row["days"] for row in curve if row["days"] != present), steps, strict=True))
     longer = next((days for days in sorted(changes) if days >= present * LONGER), None)
     shorter = next((days for days in sorted(changes, reverse=True) if days <= present * SHORTER), None)
@@ -128,14 +128,22 @@ def _sliding_retention(tables: Tables) -> Iterator[Sentence]:
     curve = tables["curve"].records()
     if not curve:
         return
-    present = float(tables["steps"].records()[0]["step"].partition(" d")[0])
+    present = _present_days(tables)
     (now,) = (row for row in curve if (row["policy"], row["days"]) == ("absolute", present))
     sliding = [row for row in curve if row["policy"] == "sliding" and row["remote_hit_rate"] >= now["remote_hit_rate"]]
     shortest = min(sliding, key=lambda row: row["days"], default=now)
-    if shortest["days"] < present:
+    is_known = now["hits"] and not now["extrapolated"] and now["artifacts"] is not None
+    if is_known and shortest["days"] < present and shortest["artifacts"] < now["artifacts"]:
         text = "Where each use renews an artifact, keeping it for {} hits as often ({}), with {} artifacts, not {}."
         values = [(_days(shortest["days"]), TEXT), (shortest["remote_hit_rate"], RATIO)]
         yield Sentence(text, [*values, (shortest["artifacts"], COUNT), (now["artifacts"], COUNT)])
+
+
+def _present_days(tables: Tables) -> float:
+    """Return the present retention, from which all steps begin; their text has it rounded."""
+    base = tables["steps"].records()[0]["step"].partition(" d")[0]
+    days: list[float] = [row["days"] for row in tables["curve"].records()]
+    return next(one for one in days if f"{one:g}" == base)
 
 
 def _days(days: float) -> str:
