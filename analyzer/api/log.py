@@ -336,7 +336,8 @@ class Log:
 
         - `change` (main table): `hit_rate_change` and `remote_hit_rate_change`, each with `_low` and `_high`;
           `time_saved_change_ms`, `time_lost_change_ms`, `change` (`rose`, `fell`, or that the difference may be
-          chance), `change_began` (the day in UTC as `String`, if that is more than chance and a day stands out).
+          chance), `change_began` (the day in UTC as `String`, if the
+          change is more than chance and a day stands out; days of outages do not count).
         - `sides` (one row for A and one for B): `side`, `sessions`, `lookups`, `hit_rate` with `_low` and `_high`,
           `remote_hit_rate`, `local_only_misses`, `time_saved_ms` and its `duration_coverage`, `time_lost_ms` and its
           `imputed_coverage`, `days` (with lookups), `first_at`, `last_at`.

@@ -224,7 +224,7 @@ def _written_together(sizes: Mapping[Partition, int]) -> Iterator[list[Partition
 
 
 def _is_between(table: str, days: Sequence[str]) -> str:
-    """Return the condition that a row is of the first to the last of some days, which DuckDB finds without a scan."""
+    """Return the condition that a row is of the first to the last of some days, so that DuckDB skips most others."""
     time, known = f"t.{RELATIONS[table][1]}", [day for day in days if day != UNKNOWN_DAY]
     conditions = [f"{time} BETWEEN '{min(known)}' AND '{max(known)} 23:59:59.999999'"] if known else []
     return " OR ".join(conditions + [f"{time} IS NULL"] * (UNKNOWN_DAY in days))

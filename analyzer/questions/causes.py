@@ -317,8 +317,9 @@ def cause_rows(name: str, columns: Sequence[Column], rows: Sequence[tuple[Any, .
         by_name = dict(zip(from_sql, row, strict=True))
         kind, cause = by_name["kind"], by_name["name"] or ""
         by_name["cause"] = cause_text(kind, cause)
-        advice = ADVICE.get(kind, "").format(file=cause.rpartition("/")[2], name=cause, tasks=by_name.get("task_names"))
-        by_name["advice"] = f"if no output depends on it{advice}"
+        if "task_names" in by_name:
+            advice = ADVICE[kind].format(file=cause.rpartition("/")[2], name=cause, tasks=by_name["task_names"])
+            by_name["advice"] = f"if no output depends on it{advice}"
         values.append(tuple(by_name[column.name] for column in columns))
     return Table(name, columns, values)
 

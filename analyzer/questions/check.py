@@ -33,10 +33,10 @@ def check(log: OpenLog, selection: Selection, options: CheckOptions) -> Report:
     """Answer `check`: the table `checks`, a row per threshold."""
     scope = select_scope(log, selection, needs_both_for="check")
     whole = measure_totals(scope)
-    rows = list(_rows(options, whole, *_hit_rate_change(log, selection, options, whole)))
     names_are_known = log.counts().read and log.view == "events"  # run summaries alone have no team
     if names_are_known and not whole.rate.lookups and (unknown := unknown_name_notes(log, scope.selection)):
         raise UsageError(f"nothing to check: {'; '.join(unknown)}")
+    rows = list(_rows(options, whole, *_hit_rate_change(log, selection, options, whole)))
     notes = list(outage_notes(log, selection, [(whole.first_at, whole.last_at)]))
     if options.baseline:
         notes += baseline_notes(options.baseline, log, selection)

@@ -48,7 +48,7 @@ CHANGE_COLUMNS = (
     Column(
         "change_began",
         TEXT,
-        "day (UTC) from which the hit rate differs, if that is more than chance and a day stands out",
+        "day (UTC) from which the hit rate differs by more than chance, if one stands out; outages do not count",
     ),
 )
 
@@ -220,9 +220,8 @@ def _count_days(scope: Scope, _passed: Mapping[str, Rows]) -> Given:
 def find_change_point(scope: Scope, outages: Sequence[Outage], change: float | None = None) -> date | None:
     """Return the day (UTC) from which the hit rate differs most from the days before; None if none stands out.
 
-    With a `change`, it is a day from which the rate differs in that direction.
-
-    Days of `outages` are left out, and no change begins right after one: it may have begun in the days left out.
+    With a `change`, it is a day from which the rate differs in that direction. Days of `outages` are left out, and no
+    change begins right after one: it may have begun in the days left out.
     """
     reads = count_reads(scope.selection, scope.cuts, scope.other)
     days = defaultdict[date, Rate](Rate)

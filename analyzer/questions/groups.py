@@ -122,7 +122,7 @@ def grouped_table(
     rows = gathered.rows("groups", query, tz=options.tz, **period, **(parameters or {}))
     rate = next(column for column in columns if column.unit == RATIO)
     in_time_order = len(dimensions) == 1 and dimensions[0].bounds is not None and not options.sort
-    sorted_by = [key.removeprefix("-") for key in (options.sort or "").split(",")]
+    sorted_by = [key.removeprefix("-") for key in options.sort.split(",")] if options.sort else []
     name = "by_" + "_".join(options.by)
     return Table(name, columns, rows, by=options.by, bar=rate.name, sorted_by=sorted_by, in_time_order=in_time_order)
 
@@ -147,7 +147,7 @@ def _unknown_names(table: Table, options: GroupOptions) -> Iterator[str]:
     for name in options.by:
         known = sum(row["lookups"] for row in rows if row[name] is not None)
         if DIMENSIONS[name].of_runs and known < total:
-            yield f"the {name} is known for {known:,} of {total:,} lookups, from run summaries"
+            yield f"only run summaries name the {name}: they do so for {known:,} of {total:,} lookups"
 
 
 def _partial_columns(dimensions: Sequence[Dimension]) -> list[Column]:
@@ -175,6 +175,8 @@ def _order_by(options: GroupOptions, columns: Sequence[Column], dimensions: Sequ
     orders = list[str]()
     for key in options.sort.split(","):
         name = key.removeprefix("-")
+        if not name:
+            raise UsageError(Option("sort", options.sort), ": a column is missing; write names, separated by commas")
         require_choice("sort", name, sortable)
         orders.append(f'"{sortable[name]}" {"DESC" if key.startswith("-") else "ASC"} NULLS LAST')
     return ", ".join([*orders, ties])

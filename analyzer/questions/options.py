@@ -48,9 +48,9 @@ class GroupOptions:
             raise UsageError(Option("by", ",".join(self.by)), ": a dimension is repeated; name each once")
         require_utf8("tz", self.tz)
         require_utf8("sort", *([] if self.sort is None else [self.sort]))
-        if not self.by and (self.sort or self.limit or self.min_lookups or self.tz != UTC):
-            options = (Option("tz"), ", ", Option("sort"), ", ", Option("limit"), " and ", Option("min_lookups"))
-            raise UsageError(*options, " apply to groups: add ", Option("by"))
+        given = {"tz": self.tz != UTC, "sort": self.sort, "limit": self.limit, "min_lookups": self.min_lookups}
+        for name in () if self.by else [name for name in given if given[name]]:
+            raise UsageError(Option(name), " applies to groups: add ", Option("by"))
 
 
 UNGROUPED = GroupOptions()

@@ -150,7 +150,7 @@ FALSE_ALARM_RATE = 0.01
 def change_point(days: Sequence[tuple[date, Rate]], change: float | None = None) -> date | None:
     """Return the day that best splits the days into two with a hit rate each; None where no split is significant.
 
-    Of the significant splits, the best is that with the least squares: each lookup differs least from its part's rate.
+    Of the significant splits, the best is that whose two rates explain most of the variance between lookups.
     Every day is tried as the split. The z score that it must exceed is therefore that of `FALSE_ALARM_RATE` divided by
     the number of tries (Bonferroni). With a `change`, only splits into its direction count.
     """

@@ -183,7 +183,7 @@ def _no_match_note(log: OpenLog, selection: Selection, total: int) -> str:
     ((first_at, last_at, teams, vendors),) = fetch_rows(log.connection, LOG_CONTENTS, {})
     note = f"the filters match none of {total:,} events; "
     note += (
-        f"the log covers {first_at:%Y-%m-%d %H:%M:%S} to {last_at:%Y-%m-%d %H:%M:%S} UTC"
+        f"the log covers {first_at.replace(microsecond=0)} to {last_at.replace(microsecond=0)} UTC"
         if first_at
         else "no event of the log has a time"
     )

@@ -250,4 +250,4 @@ def _find_run(log: OpenLog, name: str, prefix: str) -> int:
         examples = ", ".join(run for _, run, _ in found[:3])
         raise UsageError(Option(name, prefix), f": several runs match ({examples}); write more of the id")
     ((last,),) = fetch_rows(log.connection, "SELECT arg_max(run, started_at) FROM store.run", {})
-    raise UsageError(Option(name, prefix), f": no run summary has such an id; that of the last run is {last}")
+    raise UsageError(Option(name, prefix), f": no run summary has such an id, or such a session; the last is {last}")

@@ -151,7 +151,7 @@ def _days(days: float) -> str:
 
 
 def _compare(tables: Tables) -> Iterator[Sentence]:
-    # Loaded already for this question: other answers would wait for them.
+    # Imported here: only this question needs them, and they would delay the answers of the others.
     from analyzer.questions.compare import FELL, NOT_SIGNIFICANT, ROSE  # noqa: PLC0415
     from analyzer.questions.page.changes import cause_sentences  # noqa: PLC0415
 

@@ -94,9 +94,10 @@ def _over(rows: Rows, *layers: Spec) -> Spec:
     return {"data": {"values": rows}, "layer": list(layers)}
 
 
-def _layer(mark: str, style: Spec, encoding: Spec, where: str = "true") -> Spec:
-    """Return a layer of one kind of mark, for the rows that a condition selects."""
-    return {"mark": {"type": mark, **style}, "encoding": encoding, "transform": [{"filter": where}]}
+def _layer(mark: str, style: Spec, encoding: Spec, where: str = "") -> Spec:
+    """Return a layer of one kind of mark, for all rows or those that a condition selects."""
+    transform = {"transform": [{"filter": where}]} if where else {}
+    return {"mark": {"type": mark, **style}, "encoding": encoding, **transform}
 
 
 def _number(name: str, **more: Any) -> Spec:

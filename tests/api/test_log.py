@@ -200,7 +200,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no dimension": ({"by": "tem"}, analyzer.UsageError, "by='tem': did you mean team?"),
     "no time zone": ({"by": "day", "tz": "Foo"}, analyzer.UsageError, "tz='Foo': no such time zone"),
     "no column": ({"by": "day", "sort": "hitrate"}, analyzer.UsageError, "sort='hitrate': did you mean hit_rate?"),
-    "no groups": ({"limit": 3}, analyzer.UsageError, "tz, sort, limit and min_lookups apply to groups: add by"),
+    "no groups": ({"limit": 3}, analyzer.UsageError, "limit applies to groups: add by"),
     "no SQL": ({"where": "foo=1"}, analyzer.QueryError, "where='foo=1': Binder Error"),
 }
 

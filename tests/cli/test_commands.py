@@ -126,7 +126,7 @@ def test_an_archive_is_read_alone(cli: Cli, log: Any, tmp_path: Path) -> None:
         (["stats", "{log}", "--by", "day", "--tz", "Mars/Base"], "Mars/Base"),
         (["misses", "{log}", "--by", "source"], "--by source: `misses` needs both events of a lookup"),
         (["sessions", "{log}", "--by", "wek"], "did you mean week?"),
-        (["misses", "{log}", "--sort", "misses"], "apply to groups: add --by"),
+        (["misses", "{log}", "--sort", "misses"], "--sort applies to groups: add --by"),
         (["stats", "{log}", "--since", "2026-11-10", "--until", "2026-11-01"], "--since is not before --until"),
         (["compare", "{log}", "september", "october"], "september: no such file, and no side of a comparison"),
         (["stats", "{log}", "--colour"], "No such option"),

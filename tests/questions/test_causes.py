@@ -301,7 +301,7 @@ def test_no_value_is_kept(cli: Cli, log: Callable[..., Path], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    (["nothing"], "no run summary has such an id"), (["run"], "several runs match"),
+    (["nothing"], "no run summary has such an id, or such a session"), (["run"], "several runs match"),
     (["run0001", "--task", "ui#biuld"], "the run has no such task; did you mean ui#build?"),
     (["--view", "events"], "only run summaries show what changed a hash"),
     (["--event", "MISS"], "needs both events of a lookup"),
@@ -459,7 +459,7 @@ def test_a_run_is_found_by_the_id_of_its_session(cli: Cli, sample_archive: Path)
 
 
 def test_how_many_lookups_have_a_package(cli: Cli, sample_archive: Path) -> None:
-    note = "note: the package is known for 14,395 of 63,280 lookups, from run summaries"
+    note = "note: only run summaries name the package: they do so for 14,395 of 63,280 lookups"
     for question in ("stats", "misses"):
         assert note in cli(question, sample_archive, "--by", "team,package", "--limit", "1").err
-    assert "is known for" not in cli("stats", sample_archive, "--by", "package", "--team", "none").err
+    assert "run summaries name" not in cli("stats", sample_archive, "--by", "package", "--team", "none").err

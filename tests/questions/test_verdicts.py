@@ -91,6 +91,8 @@ def test_retention(cli: Cli, log: Log) -> None:
         # What is used daily needs one day. What is used once more would be kept for longer by that use.
         assert again_days != 1 or "keeping it for 1 day hits as often (" in said
         assert again_days != 5 or "renews" not in said
+    rounded = cli("retention", log(events), "--retention", "7.1234567")
+    assert (rounded.code, "7.12346 days" in rounded.out) == (0, True), "its text in the table of steps is rounded"
     short = [at(day, event="HIT", hash="h") for day in (1, 2)]
     assert "The log is too short to tell whether longer than 7 days pays." in verdict(cli, "retention", log(short))
 

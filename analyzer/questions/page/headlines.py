@@ -151,7 +151,7 @@ def _time_saved(totals: Record) -> tuple[Any, Sentence]:
     text = "Task time saved by cache hits (sequential, not waiting time)"
     if totals["duration_coverage"] == 1:
         return totals["time_saved_ms"], Sentence(f"{text}.")
-    text += ", at least: the duration is known for {} of the hits."
+    text += "; a lower bound, as the duration is known for {} of the hits."
     return totals["time_saved_ms"], Sentence(text, [(totals["duration_coverage"], RATIO)])
 
 
